@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+// The product's XDP program, with another source in the frame on every run. A test run repeats one
+// frame as it stands in memory, so a program that writes the next source into the frame before it
+// asks for the verdict sees as many sources as there are keys. What that writing costs is measured
+// by bench_patch, which does nothing else.
+#include <linux/bpf.h>
+
+// To be inlined below: the verdict must not cost a call here that it does not cost in the product.
+__attribute__((always_inline)) int moat_xdp(struct xdp_md* ctx);
+#include "bpf/xdp.bpf.c"
+
+#define BENCH_KEYS (1u << 20)
+#define BENCH_SOURCE_OFFSET 26  // of the source address in an untagged frame
+
+// The sources to write, in network byte order.
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(key_size, sizeof(__u32));
+  __uint(value_size, BENCH_KEYS * sizeof(__u32));
+} bench_keys SEC(".maps");
+
+__u32 bench_at;  // the key to take next
+
+static __always_inline int bench_patch_source(struct xdp_md* ctx) {
+  __u32 zero = 0, at = bench_at++ & (BENCH_KEYS - 1);
+  __u8* data = (__u8*)(long)ctx->data;
+  const __u32* keys = bpf_map_lookup_elem(&bench_keys, &zero);
+  if (!keys || data + BENCH_SOURCE_OFFSET + 4 > (__u8*)(long)ctx->data_end) return 0;
+  *(__u32*)(data + BENCH_SOURCE_OFFSET) = keys[at];
+  return 1;
+}
+
+SEC("xdp.frags")
+int bench_empty(struct xdp_md* ctx) {
+  (void)ctx;
+  return XDP_PASS;
+}
+
+SEC("xdp.frags")
+int bench_patch(struct xdp_md* ctx) { return bench_patch_source(ctx) ? XDP_PASS : XDP_ABORTED; }
+
+SEC("xdp.frags")
+int bench_verdict(struct xdp_md* ctx) {
+  if (!bench_patch_source(ctx)) return XDP_ABORTED;
+  return moat_xdp(ctx);
+}

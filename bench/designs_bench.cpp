@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The product's source table beside other designs, on the same ranges and the same keys: natively
+// and in the kernel, where each is a program that does nothing but look up. ns a lookup over the
+// same loop without one.
+#include <bpf/bpf.h>
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "bench/designs/build.h"
+#include "bench/inputs.h"
+#include "bench/kernel.h"
+#include "bench/rounds.h"
+
+namespace moat::bench {
+namespace {
+
+constexpr std::size_t kKeys = std::size_t{1} << 20;  // BENCH_KEYS
+constexpr std::size_t kSpoil = std::size_t{64} << 20;
+
+struct Options {
+  std::vector<std::size_t> sizes = {30, 1000, 100'000, 1'000'000};
+  std::string json;
+  std::size_t rounds = 15;
+  std::uint32_t count = 100'000;
+  bool quick = false;
+  int cpu = 1;
+};
+
+struct Case {
+  Shape shape;
+  std::size_t prefixes;
+  unsigned hits;
+  Pattern pattern;
+  bool depends;
+  bool cold;
+};
+
+// A class of 1 to 30 by prefix, as of thirty rules.
+Ranges make_ranges(const Prefixes& prefixes) {
+  Ranges ranges = {{0, 0}};
+  const auto emit = [&ranges](std::uint32_t first, std::uint16_t cls) {
+    if (ranges.back().first == first) ranges.pop_back();
+    if (ranges.empty() || ranges.back().cls != cls) ranges.push_back({first, cls});
+  };
+  for (std::size_t i = 0; i < prefixes.size(); i++) {
+    emit(prefixes[i].first(), static_cast<std::uint16_t>(i % 30 + 1));
+    if (prefixes[i].last() != ~0u) emit(prefixes[i].last() + 1, 0);
+  }
+  return ranges;
+}
+
+std::span<const std::byte> bytes_of(const std::vector<std::uint32_t>& keys) {
+  return std::as_bytes(std::span(keys));
+}
+
+std::uint32_t class_of(const Ranges& ranges, std::uint32_t source) {
+  return std::prev(std::upper_bound(ranges.begin(), ranges.end(), source,
+                                    [](std::uint32_t address, const TableInput::Range& range) {
+                                      return address < range.first;
+                                    }))
+      ->cls;
+}
+
+struct Built {
+  const Design* design;
+  Block block;
+};
+
+class Bench {
+ public:
+  explicit Bench(const Options& options) : options_(options), frame_(make_frame(1)) {}
+
+  void run_all() {
+    fmt::print("{:<10}{:>9}{:>6} {:<11}{:<12}{:<6}{:<9}{:>10}{:>9}{:>9}{:>16}\n", "shape",
+               "prefixes", "hits", "sources", "lookups", "cache", "design", "KiB", "native",
+               "kernel", "quartiles");
+    for (const std::size_t size : options_.sizes) run_set(Shape::mixed, size);
+    if (!options_.quick) run_set(Shape::scattered, 1'000'000);
+    if (!options_.quick) run_set(Shape::world, 1'000'000);
+    if (!options_.json.empty()) std::ofstream(options_.json) << results_.dump(1) << "\n";
+  }
+
+ private:
+  void run_set(Shape shape, std::size_t size) {
+    const Prefixes prefixes = make_prefixes(shape, size);
+    if (prefixes.empty()) return;
+    const Ranges ranges = make_ranges(prefixes);
+    std::vector<Built> built;
+    for (const Design& design : designs())
+      if (Block block = design.build(ranges); !block.empty()) built.push_back({&design, block});
+    check(built, ranges, prefixes);
+    for (const bool depends : {false, true}) {
+      std::vector<std::pair<const Built*, Object>> objects;
+      for (const Built& one : built) objects.emplace_back(&one, load(one, depends));
+      fill_lpm(objects.front().second, prefixes);
+      Case now{shape, prefixes.size(), 50, Pattern::random, depends, false};
+      for (const unsigned hits : {0u, 50u}) {
+        now.hits = hits;
+        run_case(now, prefixes, objects);
+      }
+      if (options_.quick) continue;
+      now.cold = true;
+      run_case(now, prefixes, objects);
+      now.cold = false;
+      for (const Pattern pattern : {Pattern::sequential, Pattern::single}) {
+        now.pattern = pattern;
+        run_case(now, prefixes, objects);
+      }
+    }
+  }
+
+  static void check(const std::vector<Built>& built, const Ranges& ranges,
+                    const Prefixes& prefixes) {
+    for (const std::uint32_t source : make_keys(prefixes, 20'000, 50, Pattern::random))
+      for (const auto& [design, block] : built) {
+        const auto found = design->lookup(reinterpret_cast<const std::uint8_t*>(block.data()),
+                                          static_cast<std::uint32_t>(block.size()), source);
+        if (found == class_of(ranges, source)) continue;
+        fmt::print(stderr, "bench: {} is wrong at {}\n", design->name, source);
+        std::exit(1);
+      }
+  }
+
+  static void set_initial(bpf_object* object, const std::string& section,
+                          std::span<const std::uint32_t> values) {
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, object) {
+      if (std::string(bpf_map__name(map)).ends_with(section))
+        bpf_map__set_initial_value(map, values.data(), values.size_bytes());
+    }
+  }
+
+  // One object a design, as the memory that the verifier knows of is the table's.
+  Object load(const Built& built, bool depends) const {
+    const std::size_t size = std::max(built.block.size(), sizeof(moat_image));
+    Object object("designs_bench.bpf.o", [&](bpf_object* raw) {
+      bpf_map__set_value_size(bpf_object__find_map_by_name(raw, "bench_block"),
+                              static_cast<std::uint32_t>(size));
+      const std::uint32_t constants[] = {static_cast<std::uint32_t>(size), depends ? 1u : 0u};
+      set_initial(raw, ".rodata", constants);
+      const std::uint32_t variables[] = {options_.count};
+      set_initial(raw, ".data", variables);
+      const std::string wanted = "bench_" + built.design->name;
+      bpf_program* program = nullptr;
+      bpf_object__for_each_program(program, raw) {
+        const std::string name = bpf_program__name(program);
+        bpf_program__set_autoload(program,
+                                  name == wanted || name == "bench_empty" || name == "bench_lpm");
+      }
+    });
+    object.fill("bench_block", built.block);
+    return object;
+  }
+
+  static void fill_lpm(const Object& object, const Prefixes& prefixes) {
+    std::uint32_t cls = 0;
+    for (const Prefix prefix : prefixes) {
+      const struct {
+        std::uint32_t length, address;
+      } key = {prefix.length, __builtin_bswap32(prefix.address)};
+      cls = cls % 30 + 1;
+      bpf_map_update_elem(object.map("bench_trie"), &key, &cls, BPF_ANY);
+    }
+  }
+
+  void run_case(const Case& now, const Prefixes& prefixes,
+                const std::vector<std::pair<const Built*, Object>>& objects) {
+    const auto keys = make_keys(prefixes, kKeys, now.hits, now.pattern);
+    std::vector<Contender> kernel, native;
+    for (const auto& [built, object] : objects) object.fill("bench_keys", bytes_of(keys));
+    const auto add = [&](const std::string& name, const Object& object) {
+      const int program = object.program(("bench_" + name).c_str());
+      kernel.push_back({name, [&, program] { return measure(program, now.cold); }});
+    };
+    add("empty", objects.front().second);
+    native.push_back({"empty", [&] { return loop(keys, now, nullptr); }});
+    for (const auto& [built, object] : objects) {
+      add(built->design->name, object);
+      native.push_back({built->design->name, [&, one = built] { return loop(keys, now, one); }});
+    }
+    add("lpm", objects.front().second);
+    native.push_back(native.front());
+    const std::size_t rounds = now.cold ? options_.rounds * 2 : options_.rounds;
+    report(now, objects, take_turns(native, rounds), take_turns(kernel, rounds));
+  }
+
+  // Cold: few lookups, each round after everything else went through the caches.
+  double measure(int program, bool is_cold) const {
+    if (is_cold) spoil_caches(kSpoil);
+    return run(program, frame_, 1) / options_.count;
+  }
+
+  double loop(const std::vector<std::uint32_t>& keys, const Case& now, const Built* built) {
+    if (now.cold) spoil_caches(kSpoil);
+    const auto* block =
+        built == nullptr ? nullptr : reinterpret_cast<const std::uint8_t*>(built->block.data());
+    const auto limit = built == nullptr ? 0 : static_cast<std::uint32_t>(built->block.size());
+    const std::uint32_t zero = zero_;
+    std::uint32_t found = 0, at = at_;
+    const double before = thread_ns();
+    for (std::uint32_t i = 0; i < options_.count; i++) {
+      std::uint32_t source = keys[at++ % kKeys];
+      if (now.depends) source ^= found & zero;
+      found += built == nullptr ? source & 1 : built->design->lookup(block, limit, source);
+    }
+    const double took = thread_ns() - before;
+    at_ = at;
+    found_ = found;
+    return took / options_.count;
+  }
+
+  void report(const Case& now, const std::vector<std::pair<const Built*, Object>>& objects,
+              const std::vector<Figure>& native, const std::vector<Figure>& kernel) {
+    for (std::size_t i = 1; i < kernel.size(); i++) {
+      const bool is_lpm = i == kernel.size() - 1;
+      const std::size_t bytes = is_lpm ? 0 : objects[i - 1].first->block.size();
+      const double over = kernel[i].ns - kernel.front().ns;
+      const double native_over = is_lpm ? 0 : native[i].ns - native.front().ns;
+      fmt::print("{:<10}{:>9}{:>5}% {:<11}{:<12}{:<6}{:<9}{:>10}{:>9.1f}{:>9.1f}{:>8.1f}{:>8.1f}\n",
+                 to_string(now.shape), now.prefixes, now.hits, to_string(now.pattern),
+                 now.depends ? "dependent" : "independent", now.cold ? "cold" : "warm",
+                 kernel[i].name, bytes / 1024, native_over, over, kernel[i].low - kernel.front().ns,
+                 kernel[i].high - kernel.front().ns);
+      results_.push_back({{"suite", "designs"},
+                          {"shape", to_string(now.shape)},
+                          {"prefixes", now.prefixes},
+                          {"hits", now.hits},
+                          {"sources", to_string(now.pattern)},
+                          {"lookups", now.depends ? "dependent" : "independent"},
+                          {"caches", now.cold ? "cold" : "warm"},
+                          {"program", kernel[i].name},
+                          {"bytes", bytes},
+                          {"native", native_over},
+                          {"over", over},
+                          {"low", kernel[i].low - kernel.front().ns},
+                          {"high", kernel[i].high - kernel.front().ns}});
+    }
+    std::fflush(stdout);
+  }
+
+  Options options_;
+  Frame frame_;
+  nlohmann::ordered_json results_ = nlohmann::ordered_json::array();
+  std::uint32_t at_ = 0, found_ = 0;
+  volatile std::uint32_t zero_ = 0;
+};
+
+}  // namespace
+}  // namespace moat::bench
+
+int main(int argc, char** argv) {
+  moat::bench::Options options;
+  CLI::App app{"Designs of the source table side by side, ns a lookup over a loop without one"};
+  app.add_option("--sizes", options.sizes, "prefixes")->delimiter(',');
+  app.add_option("--json", options.json, "file to write the results to");
+  app.add_option("--rounds", options.rounds, "rounds; each figure is their median");
+  app.add_option("--count", options.count, "lookups in a round");
+  app.add_option("--cpu", options.cpu, "the CPU to run on");
+  app.add_flag("--quick", options.quick, "fewer cases");
+  CLI11_PARSE(app, argc, argv);
+  moat::bench::pin_to_cpu(options.cpu);
+  moat::bench::Bench(options).run_all();
+}

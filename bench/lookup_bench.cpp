@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The source table and the whole verdict in this process, with Google Benchmark.
+//
+//   source_class/PREFIXES/HITS/SOURCES/DEPENDENT    ns a lookup, warm caches
+//   source_class_cold/PREFIXES                      ns a lookup after all else went through the
+//   caches verdict/PREFIXES/HITS                           ns a frame
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <tuple>
+
+#include "bench/inputs.h"
+#include "bpf/verdict.h"
+
+namespace moat::bench {
+namespace {
+
+constexpr std::size_t kKeys = std::size_t{1} << 18;
+using Keys = std::vector<std::uint32_t>;
+
+struct Table {
+  Prefixes prefixes;
+  Image image;
+};
+
+// Made once: the library calls a benchmark several times over to find how often to repeat it.
+const Table& table_of(std::size_t prefixes) {
+  static std::map<std::size_t, Table> tables;
+  Table& table = tables[prefixes];
+  if (!table.image) {
+    table.prefixes = make_prefixes(Shape::mixed, prefixes);
+    table.image = make_image(make_policy(table.prefixes, 1));
+  }
+  return table;
+}
+
+const Keys& keys_of(const Table& table, std::int64_t hits, std::int64_t pattern) {
+  static std::map<std::tuple<std::size_t, std::int64_t, std::int64_t>, Keys> known;
+  Keys& keys = known[{table.prefixes.size(), hits, pattern}];
+  if (keys.empty())
+    keys = make_keys(table.prefixes, kKeys, static_cast<unsigned>(hits),
+                     static_cast<Pattern>(pattern));
+  return keys;
+}
+
+void source_class_warm(benchmark::State& state) {
+  const Table& table = table_of(static_cast<std::size_t>(state.range(0)));
+  const Keys& keys = keys_of(table, state.range(1), state.range(2));
+  const bool depends = state.range(3) != 0;
+  volatile std::uint32_t unknown_zero = 0;
+  const std::uint32_t mask = unknown_zero;
+  const moat_image* image = &table.image.header();
+  const std::uint32_t limit = image->size;
+  std::uint32_t found = 0;
+  std::size_t at = 0;
+  for (auto _ : state) {
+    std::uint32_t source = keys[at++ % kKeys];
+    if (depends) source ^= found & mask;
+    benchmark::DoNotOptimize(found = moat_source_class(image, limit, source));
+  }
+  state.counters["image_bytes"] = limit;
+}
+
+// A batch is timed by hand, as pausing the timer costs more than the lookups.
+void source_class_cold(benchmark::State& state) {
+  constexpr std::size_t batch = 64, spoil = std::size_t{64} << 20;
+  const Table& table = table_of(static_cast<std::size_t>(state.range(0)));
+  const Keys& keys = keys_of(table, 50, 0);
+  std::vector<std::uint64_t> other(spoil / sizeof(std::uint64_t));
+  const moat_image* image = &table.image.header();
+  std::size_t at = 0;
+  for (auto _ : state) {
+    for (std::size_t i = 0; i < other.size(); i += 8) other[i]++;
+    benchmark::ClobberMemory();
+    const auto before = std::chrono::steady_clock::now();
+    std::uint32_t found = 0;
+    for (std::size_t i = 0; i < batch; i++)
+      found += moat_source_class(image, image->size, keys[at++ % kKeys]);
+    benchmark::DoNotOptimize(found);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - before;
+    state.SetIterationTime(took.count() / batch);
+  }
+}
+
+void verdict(benchmark::State& state) {
+  const Table& table = table_of(static_cast<std::size_t>(state.range(0)));
+  const Keys& keys = keys_of(table, state.range(1), 0);
+  Frame frame = make_frame(0);
+  std::size_t at = 0;
+  for (auto _ : state) {
+    const std::uint32_t wire = __builtin_bswap32(keys[at++ % kKeys]);
+    std::copy_n(reinterpret_cast<const std::uint8_t*>(&wire), 4, frame.begin() + 26);
+    benchmark::DoNotOptimize(judge(table.image, frame, 1).slot);
+  }
+}
+
+const std::vector<std::int64_t> kSizes = {30, 1000, 100'000, 1'000'000};
+
+BENCHMARK(source_class_warm)
+    ->Name("source_class")
+    ->ArgNames({"prefixes", "hits", "sources", "dependent"})
+    ->ArgsProduct({kSizes, {0, 50}, {static_cast<int>(Pattern::random)}, {0, 1}})
+    ->ArgsProduct({kSizes, {50}, {static_cast<int>(Pattern::sequential)}, {0}})
+    ->ArgsProduct({kSizes, {50}, {static_cast<int>(Pattern::single)}, {0}});
+BENCHMARK(source_class_cold)
+    ->ArgName("prefixes")
+    ->ArgsProduct({kSizes})
+    ->UseManualTime()
+    ->Iterations(50);
+BENCHMARK(verdict)->ArgNames({"prefixes", "hits"})->ArgsProduct({kSizes, {0, 50, 100}});
+
+}  // namespace
+}  // namespace moat::bench
+
+BENCHMARK_MAIN();

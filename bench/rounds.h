@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Contenders in turn: one measurement of each, then the next round. What disturbs the machine for a
+// while disturbs them all, and the median over the rounds leaves out the rest.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace moat::bench {
+
+struct Contender {
+  std::string name;
+  std::function<double()> measure;  // ns an operation
+};
+
+struct Figure {
+  std::string name;
+  double ns = 0;             // median
+  double low = 0, high = 0;  // quartiles
+  double best = 0;
+};
+
+// Quantile q of the samples, which are put in order.
+inline double quantile(std::vector<double>& samples, double q) {
+  std::sort(samples.begin(), samples.end());
+  return samples[static_cast<std::size_t>(q * static_cast<double>(samples.size() - 1) + 0.5)];
+}
+
+inline std::vector<Figure> take_turns(const std::vector<Contender>& contenders,
+                                      std::size_t rounds) {
+  std::vector<std::vector<double>> samples(contenders.size());
+  for (const Contender& contender : contenders) contender.measure();  // warms up
+  for (std::size_t round = 0; round < rounds; round++)
+    for (std::size_t i = 0; i < contenders.size(); i++)
+      samples[i].push_back(contenders[i].measure());
+  std::vector<Figure> figures;
+  for (std::size_t i = 0; i < contenders.size(); i++)
+    figures.push_back({contenders[i].name, quantile(samples[i], 0.5), quantile(samples[i], 0.25),
+                       quantile(samples[i], 0.75), samples[i].front()});
+  return figures;
+}
+
+}  // namespace moat::bench

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The one description of everything that crosses between the daemon and the packet path: the image
+ * of a compiled policy, the counters, the drop events. Plain C that is also valid C++.
+ *
+ * THE IMAGE is one contiguous block that holds a generation. Offsets are bytes from its start,
+ * numbers are in host byte order unless typed __be. The same bytes serve as the value of a BPF
+ * array map, in a sealed memfd and in a file.
+ *
+ *   +--------------------+ 0
+ *   | moat_image         |  header, databases, address hash, port pages, first trie level
+ *   +--------------------+ pages_offset
+ *   | port pages         |  u16[256] each: port -> port row; page 0 is all "not guarded"
+ *   +--------------------+ endpoints_offset
+ *   | endpoints          |  u8[address rows][endpoint_stride]: (address row, port row) -> database
+ *   +--------------------+ classes_offset
+ *   | classes            |  u16[classes][databases]: (source class, database) -> verdict entry
+ *   +--------------------+ timed_offset
+ *   | timed entries      |  moat_timed[]: entries that end at a deadline
+ *   +--------------------+ blocks_offset
+ *   | trie blocks        |  u32[256] each: second trie level
+ *   +--------------------+ chunks_offset
+ *   | range chunks       |  the sources below one /17, as a packed B+-tree (see bpf/table.h)
+ *   +--------------------+ size
+ */
+#ifndef MOAT_ABI_H
+#define MOAT_ABI_H
+
+#include <linux/types.h>
+
+#define MOAT_MAGIC 0x4d4f4154u /* "MOAT" */
+#define MOAT_ABI 1u            /* changes with any line of this file that moves a byte */
+
+/* Limits of a policy. */
+#define MOAT_MAX_DATABASES 64
+#define MOAT_MAX_RULES 30
+#define MOAT_MAX_PEERINGS 16
+#define MOAT_MAX_PORTS 16
+
+/* Limits of a packet walk. */
+#define MOAT_MAX_VLANS 4
+#define MOAT_MAX_IPV6_HEADERS 8
+
+/*
+ * Why a packet got its verdict. X(name, text, drops): the enum, the JSON, the metrics and the tests
+ * all come from this list. The order is part of the ABI; at most MOAT_REASONS.
+ */
+#define MOAT_REASON_LIST(X)          \
+  X(NOT_IP, "not-ip", 0)             \
+  X(NOT_GUARDED, "not-guarded", 0)   \
+  X(ALLOWED, "allowed", 0)           \
+  X(EXEMPT, "exempt", 0)             \
+  X(VLAN_DEPTH, "vlan-depth", 1)     \
+  X(MALFORMED, "malformed", 1)       \
+  X(FRAGMENT, "fragment", 1)         \
+  X(SOURCE_ROUTE, "source-route", 1) \
+  X(MARTIAN, "martian", 1)           \
+  X(NO_RULE, "no-rule", 1)           \
+  X(IPV6, "ipv6", 1)                 \
+  X(BACKSTOP, "backstop", 1)
+
+enum moat_reason {
+#define MOAT_X(name, text, drops) MOAT_##name,
+  MOAT_REASON_LIST(MOAT_X)
+#undef MOAT_X
+};
+#define MOAT_REASONS 16 /* slots kept for reasons, so that one more moves no counter */
+
+/*
+ * COUNTERS: one per-CPU array of moat_counter by slot, outside the image, kept over generations and
+ * restarts. Each packet adds to exactly one slot:
+ *
+ *   0                          drops that were not told because the ring was full (see moat_drop)
+ *   1 .. MOAT_RULE_SLOTS-1     a rule or net peering that let it pass (the daemon hands these out)
+ *   MOAT_OUTCOME_SLOT(o,m,r)   anything else: owner o (0 the host, else a database's slot 1..64),
+ *                              m whether monitor mode let a drop pass, r the reason
+ */
+struct moat_counter {
+  __u64 packets;
+  __u64 bytes; /* of whole frames, Ethernet header included */
+};
+#define MOAT_LOST_DROPS_SLOT 0
+#define MOAT_RULE_SLOTS 4096
+#define MOAT_OUTCOME_SLOT(owner, monitored, reason) \
+  (MOAT_RULE_SLOTS + (((owner) * 2 + (monitored)) * MOAT_REASONS + (reason)))
+#define MOAT_COUNTER_SLOTS MOAT_OUTCOME_SLOT(MOAT_MAX_DATABASES + 1, 0, 0)
+
+/*
+ * VERDICT ENTRIES, u16: what a source class means for a database.
+ *   0                     not allowed
+ *   1..MOAT_RULE_SLOTS-1  allowed for ever; the slot that counts it
+ *   MOAT_TIMED | i        see timed entry i
+ */
+#define MOAT_TIMED 0x8000u
+#define MOAT_MAX_TIMED 0x8000u
+
+/* Allowed until `deadline`; from then on what `next`, another verdict entry, says. */
+struct moat_timed {
+  __u64 deadline; /* CLOCK_MONOTONIC, ns; coarse clock */
+  __u16 slot;     /* 1..MOAT_RULE_SLOTS-1 */
+  __u16 next;
+  __u32 reserved;
+};
+/* A source matches at most this many rules and peerings of one database. */
+#define MOAT_MAX_CHAIN (MOAT_MAX_RULES + MOAT_MAX_PEERINGS)
+
+/*
+ * What a database number 1..64 of this image stands for. Number 0 is the host: its mode is that of
+ * drops before the database is known.
+ */
+struct moat_db {
+  __u8 owner;   /* of counter slots: 0 the host, else 1..64, stable over generations */
+  __u8 monitor; /* drops are counted and passed */
+  __u8 reserved[2];
+};
+
+/* A guarded address. The hash has no collisions: see moat_address_hash(). */
+struct moat_address {
+  __be32 address; /* 0 in an empty place */
+  __u8 row;       /* address row 1..64; 0 in an empty place */
+  __u8 all;       /* number of the database that has `ports: all` here, or 0 */
+  __u8 reserved[2];
+};
+#define MOAT_ADDRESS_BITS 9
+
+/* A trie entry: a source class, or with MOAT_NODE set a reference downwards. */
+#define MOAT_NODE 0x80000000u
+#define MOAT_MAX_CLASSES 0x10000u
+/* In the second level the reference has the depth of the chunk's tree above its offset/16. */
+#define MOAT_DEPTH_SHIFT 28
+#define MOAT_MAX_DEPTH 6
+#define MOAT_CHUNK_MASK 0x0fffffffu
+/* Bits of the source address that each level takes. */
+#define MOAT_TOP_BITS 9
+#define MOAT_BLOCK_BITS 8
+#define MOAT_CHUNK_BITS 15
+
+/* Image flags. */
+#define MOAT_ANY_ADDRESS 1u  /* some endpoint has no address: every IPv4 destination is guarded */
+#define MOAT_SOME_ADDRESS 2u /* some endpoint has an address: the hash is worth asking */
+#define MOAT_SOME_PORT 4u    /* some port is guarded, on IPv6 as well */
+
+/* In the IPv6 row of the endpoints: guarded, but by several databases. */
+#define MOAT_SEVERAL 0xffu
+
+struct moat_image {
+  __u32 magic;
+  __u32 abi;
+  __u64 generation;
+  __u64 digest; /* of the whole image with this field zero: moat::digest() */
+  __u32 size;   /* bytes, a multiple of 16 */
+  __u32 flags;
+  __u32 databases; /* 0..64: width of a class */
+  __u32 classes;   /* class 0 is "nobody" */
+  __u32 pages_offset;
+  __u32 endpoints_offset;
+  __u32 endpoint_stride;
+  __u32 ipv6_row; /* address row that answers for IPv6 destinations */
+  __u32 classes_offset;
+  __u32 timed_offset;
+  __u32 timed; /* how many */
+  __u32 blocks_offset;
+  __u32 address_multiplier; /* odd */
+  __u32 chunks_offset;
+  __u32 prefixes; /* how many prefixes the policy named, for people */
+  __u32 reserved;
+  struct moat_db db[MOAT_MAX_DATABASES + 1];
+  __u32 reserved2[1];
+  struct moat_address address[1u << MOAT_ADDRESS_BITS];
+  __u16 page[256];
+  __u32 top[1u << MOAT_TOP_BITS];
+};
+
+/*
+ * SIZE TIERS: an image lives in the smallest inner map that holds it. One outer map of one slot for
+ * each tier; the packet path takes the first tier, from the smallest, that is occupied.
+ */
+#define MOAT_TIERS 3
+#define MOAT_TIER_SMALL (512u << 10)
+#define MOAT_TIER_MEDIUM (4u << 20)
+#define MOAT_TIER_LARGE (64u << 20)
+
+/* INTERFACES: flags by ifindex, for the backstop. */
+#define MOAT_INTERFACE_TRUSTED 1u /* nothing from it is judged: lo, a bridge to local containers \
+                                   */
+#define MOAT_INTERFACE_XDP 2u     /* the XDP program saw and counted what comes from it */
+#define MOAT_MAX_INTERFACES 1024
+
+/* A drop, as told to whoever listens on the ring buffer. */
+struct moat_drop {
+  __u64 time;      /* CLOCK_MONOTONIC, ns */
+  __u32 ifindex;   /* where it came in */
+  __u32 bytes;     /* of the frame */
+  __u8 source[16]; /* IPv6, or IPv4 in the first four bytes; network order */
+  __be16 port;     /* destination, 0 where there is none */
+  __u16 vlan;      /* TCI of the outermost tag, 0 without */
+  __u8 family;     /* 4, 6, or 0 where no address was read */
+  __u8 reason;     /* enum moat_reason */
+  __u8 owner;      /* 0 the host, else the database's slot */
+  __u8 monitored;  /* counted as a drop but passed */
+};
+
+#define MOAT_DROP_RING (256u << 10) /* bytes */
+
+#endif /* MOAT_ABI_H */

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+// The backstop: the same verdict again, where a packet reaches a local socket. XDP sees one NIC; a
+// tunnel, a second NIC, a bridge or DNAT bring packets to a guarded port by other ways, and all of
+// them end here, reassembled and decapsulated, established connections included.
+//
+// It judges the sockets of one network namespace, the daemon's: another namespace has addresses and
+// interface numbers of its own, which this policy says nothing about.
+#include <linux/bpf.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/maps.h"
+#include "bpf/verdict.h"
+
+#define PASS 1
+#define DROP 0
+
+// What is known of an interface of the daemon's network namespace: MOAT_INTERFACE_* by ifindex.
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, MOAT_MAX_INTERFACES);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, __u32);
+  __type(value, __u32);
+} interfaces SEC(".maps");
+
+// Set before loading.
+const volatile __u64 own_netns_cookie = 0;
+// Kernels before 6.15 have no bpf_get_netns_cookie() for this kind of program.
+const volatile bool has_netns_cookie_helper = true;
+
+static __always_inline long moat_fetch(void* context, __u32 offset, void* to, __u32 bytes) {
+  return bpf_skb_load_bytes_relative(context, offset, to, bytes, BPF_HDR_START_NET);
+}
+
+// What is read of the kernel's structures; the loader fills in the offsets of the running kernel.
+struct net {
+  __u64 net_cookie;
+} __attribute__((preserve_access_index));
+struct sock_common {
+  struct {
+    struct net* net;
+  } skc_net;
+} __attribute__((preserve_access_index));
+struct sock {
+  struct sock_common __sk_common;
+} __attribute__((preserve_access_index));
+struct inet_sock {
+  struct sock sk;
+} __attribute__((preserve_access_index));
+struct inet_connection_sock {
+  struct inet_sock icsk_inet;
+} __attribute__((preserve_access_index));
+struct tcp_sock {
+  struct inet_connection_sock inet_conn;
+} __attribute__((preserve_access_index));
+
+// Whether the receiving socket is in the daemon's network namespace. Where a kernel gives no way to
+// tell (before 6.15, and the socket is not TCP), it is taken to be.
+static __always_inline bool is_own_namespace(struct __sk_buff* skb) {
+  if (has_netns_cookie_helper) return bpf_get_netns_cookie(skb) == own_netns_cookie;
+  struct bpf_sock* sk = skb->sk;
+  if (!sk) return true;
+  struct tcp_sock* tcp = bpf_skc_to_tcp_sock(sk);
+  if (!tcp) return true;
+  return tcp->inet_conn.icsk_inet.sk.__sk_common.skc_net.net->net_cookie == own_netns_cookie;
+}
+
+// What the program on the NIC counted is not counted again; but that a packet which passed there is
+// dropped here is news.
+static __always_inline void settle(const struct moat_verdict* v, bool was_counted, __u32 bytes) {
+  if (v->drop) {
+    moat_count(MOAT_OUTCOME_SLOT(v->owner, 0, MOAT_BACKSTOP), bytes);
+  } else if (!was_counted && v->monitored) {
+    moat_count(MOAT_OUTCOME_SLOT(v->owner, 1, MOAT_BACKSTOP), bytes);
+  } else if (!was_counted && v->reason == MOAT_ALLOWED) {
+    moat_count(v->slot, bytes);
+  }
+}
+
+SEC("cgroup_skb/ingress")
+int moat_backstop(struct __sk_buff* skb) {
+  __u32 limit, ifindex = skb->ifindex;
+  const struct moat_image* image = moat_live_image(&limit);
+  if (!image) return PASS;
+
+  const __u32* flags = bpf_map_lookup_elem(&interfaces, &ifindex);
+  if (flags && *flags & MOAT_INTERFACE_TRUSTED) return PASS;
+  if (!is_own_namespace(skb)) return PASS;
+
+  struct moat_verdict v = {};
+  struct moat_frame packet = {
+      .data = (const __u8*)(long)skb->data,
+      .end = (const __u8*)(long)skb->data_end,
+      .length = skb->len,
+      .context = skb,
+  };
+  moat_judge_packet(image, limit, &packet, bpf_ntohs(skb->protocol), &v);
+  settle(&v, flags && *flags & MOAT_INTERFACE_XDP, packet.length);
+  return v.drop ? DROP : PASS;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What differs between the kernel and a process, so that nothing else does: how bytes are loaded,
+ * where the time comes from, and how bytes beyond a frame's first buffer are fetched.
+ */
+#ifndef MOAT_PLATFORM_H
+#define MOAT_PLATFORM_H
+
+#include "bpf/abi.h"
+
+/* A frame as the packet path sees it. */
+struct moat_frame {
+  const __u8* data; /* first buffer */
+  const __u8* end;  /* one past its last byte */
+  __u32 length;     /* of the whole frame, all buffers */
+  void* context;    /* whom to ask for bytes beyond the first buffer; may be null */
+  __u64 now;        /* 0: ask the clock when it is needed. Else CLOCK_MONOTONIC in ns. Host only. */
+};
+
+#ifdef __bpf__
+
+#include <bpf/bpf_helpers.h>
+
+/* Each including program defines how its context yields bytes: 0, or a negative error. */
+static __always_inline long moat_fetch(void* context, __u32 offset, void* to, __u32 bytes);
+
+static __always_inline __u64 moat_clock(const struct moat_frame* frame) {
+  (void)frame;
+  return bpf_ktime_get_coarse_ns();
+}
+
+/* A function that the verifier looks at on its own. */
+#define MOAT_FUNCTION __attribute__((noinline))
+
+/* Keeps the compiler from checking one copy of a value and using another. */
+#define moat_hide(value) asm volatile("" : "+r"(value))
+
+/* Leaves `value` as it is while the verifier stops knowing it; `any` is a value it does not know.
+ */
+#define moat_forget(value, any)       \
+  do {                                \
+    __u32 some = (any), none = ~some; \
+    moat_hide(some);                  \
+    moat_hide(none);                  \
+    (value) ^= some & none;           \
+  } while (0)
+
+#define moat_load_u16(p) (*(const __u16*)(p))
+#define moat_load_u32(p) (*(const __u32*)(p))
+#define moat_load_u64(p) (*(const __u64*)(p))
+
+#else /* a process */
+
+#include <time.h>
+
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
+
+/* Gathers bytes of a frame in several buffers; the owner of `context` provides it, or leaves it. */
+typedef long (*moat_fetch_fn)(void* context, __u32 offset, void* to, __u32 bytes);
+
+static __always_inline long moat_fetch(void* context, __u32 offset, void* to, __u32 bytes) {
+  return context ? (*(moat_fetch_fn*)context)(context, offset, to, bytes) : -1;
+}
+
+static __always_inline __u64 moat_clock(const struct moat_frame* frame) {
+  struct timespec now;
+  if (frame->now) return frame->now;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return (__u64)now.tv_sec * 1000000000ull + (__u64)now.tv_nsec;
+}
+
+#define MOAT_FUNCTION static inline
+#define moat_hide(value) ((void)(value))
+#define moat_forget(value, any) ((void)(value))
+
+static __always_inline __u16 moat_load_u16(const void* p) {
+  __u16 value;
+  __builtin_memcpy(&value, p, sizeof value);
+  return value;
+}
+static __always_inline __u32 moat_load_u32(const void* p) {
+  __u32 value;
+  __builtin_memcpy(&value, p, sizeof value);
+  return value;
+}
+static __always_inline __u64 moat_load_u64(const void* p) {
+  __u64 value;
+  __builtin_memcpy(&value, p, sizeof value);
+  return value;
+}
+
+#endif
+
+#define moat_be16(p) __builtin_bswap16(moat_load_u16(p))
+
+#define moat_image_u8(image, at) (*((const __u8*)(image) + (at)))
+#define moat_image_u16(image, at) moat_load_u16((const __u8*)(image) + (at))
+#define moat_image_u32(image, at) moat_load_u32((const __u8*)(image) + (at))
+#define moat_image_u64(image, at) moat_load_u64((const __u8*)(image) + (at))
+
+#endif /* MOAT_PLATFORM_H */

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a packet meets: one function, the same for the kernel, for DPDK and for tests and commands.
+ *
+ *   frame -> moat_judge_frame: link header ----+-> moat_judge_ipv4 --> source table
+ *   packet -> moat_judge_packet (no link hdr) -+-> moat_judge_ipv6
+ *
+ * Each step returns the reason as soon as it is known; who is asked later can rely on what was
+ * checked before. moat_settle turns the reason into a verdict and the counter slot that records it.
+ * The caller counts, tells and drops: this file has no side effects.
+ */
+#ifndef MOAT_VERDICT_H
+#define MOAT_VERDICT_H
+
+#include "bpf/parse.h"
+#include "bpf/table.h"
+
+struct moat_verdict {
+  __u32 slot;     /* the one counter slot to add this packet to */
+  __u32 l3;       /* offset of the IP header; meaningful where family is not 0 */
+  __u32 database; /* number in the image, 0: none known */
+  __u16 port;     /* TCP destination, host byte order; 0: none read */
+  __u16 vlan;     /* TCI of the outermost tag, or 0 */
+  __u8 family;    /* 4, 6, or 0 for no address read */
+  __u8 reason;    /* enum moat_reason */
+  __u8 drop;      /* what to do with the packet, mode considered */
+  __u8 owner;     /* of the counter slot: 0 the host, else the database's */
+  __u8 monitored; /* would be dropped if not for monitor mode */
+};
+
+/* Bit r: reason r is one to drop for. */
+static const __u32 moat_drop_reasons =
+#define MOAT_X(name, text, drops) (__u32)(drops) << MOAT_##name |
+    MOAT_REASON_LIST(MOAT_X) 0u;
+#undef MOAT_X
+
+/* Sources that can be no client's: 0/8, 127/8, 224/4 and 240/4. Host byte order. */
+static __always_inline int moat_is_martian(__u32 source) {
+  __u32 octet = source >> 24;
+  return octet == 0 || octet == 127 || octet >= 224;
+}
+
+/* What a step answers that has nothing to say against the packet. */
+#define MOAT_UNDECIDED 0xffu
+
+/* An IPv4 packet whose header holds: the facts that the rest of the way needs. */
+struct moat_ipv4 {
+  __u32 source; /* host byte order */
+  __be32 destination;
+  __u32 protocol;
+  __u32 fragment; /* flags and offset field, host byte order */
+  __u32 l4;       /* offset of what follows the header */
+  __u32 end;      /* offset one past the packet; padding lies beyond */
+};
+
+static __always_inline __u32 moat_parse_ipv4(const struct moat_frame* frame, __u32 l3,
+                                             struct moat_ipv4* ip) {
+  __u8 scratch[20];
+  const __u8* p = moat_at(frame, l3, 20, scratch);
+  if (!p) return MOAT_MALFORMED;
+
+  __u32 header = (p[0] & 15) * 4u;
+  __u32 room = frame->length - l3;
+  __u32 total = moat_be16(p + 2);
+  if (total == 0 && room > 0xffff) total = room; /* BIG TCP */
+  if (p[0] >> 4 != 4 || header < 20 || total < header || total > room) return MOAT_MALFORMED;
+
+  ip->source = __builtin_bswap32(moat_load_u32(p + 12));
+  ip->destination = moat_load_u32(p + 16);
+  ip->protocol = p[9];
+  ip->fragment = moat_be16(p + 6);
+  ip->l4 = l3 + header;
+  ip->end = l3 + total;
+  return MOAT_UNDECIDED;
+}
+
+/* Which database guards the TCP port that the packet is for, in v->database. */
+static __always_inline __u32 moat_judge_port(const struct moat_image* image, __u32 limit,
+                                             const struct moat_frame* frame,
+                                             const struct moat_ipv4* ip, __u32 address_row,
+                                             struct moat_verdict* v) {
+  __u8 scratch[16];
+  if (ip->protocol != MOAT_IP_TCP) return MOAT_NOT_GUARDED;
+  if (!address_row && !(image->flags & MOAT_ANY_ADDRESS)) return MOAT_NOT_GUARDED;
+  if (ip->fragment & 0x3fff) return MOAT_FRAGMENT; /* more fragments, or an offset */
+
+  const __u8* tcp = moat_at(frame, ip->l4, 14, scratch);
+  if (!tcp || ip->l4 + 20 > ip->end) return MOAT_MALFORMED;
+  __u32 header = (tcp[12] >> 4) * 4u;
+  if (header < 20 || ip->l4 + header > ip->end) return MOAT_MALFORMED;
+
+  v->port = moat_be16(tcp + 2);
+  v->database = moat_endpoint(image, limit, address_row, moat_port_row(image, limit, v->port));
+  if (!v->database) return MOAT_NOT_GUARDED;
+  return MOAT_UNDECIDED;
+}
+
+/*
+ * What may reach a wholly private address whoever sends it: ICMP errors (3, 11, 12), without which
+ * path MTU discovery fails, and DHCP answers. A later fragment shows neither.
+ */
+static __always_inline int moat_is_exempt(const struct moat_frame* frame,
+                                          const struct moat_ipv4* ip) {
+  __u8 scratch[4];
+  if (ip->fragment & 0x1fff) return 0;
+  if (ip->protocol == MOAT_IP_ICMP) {
+    const __u8* icmp = ip->l4 + 1 <= ip->end ? moat_at(frame, ip->l4, 1, scratch) : 0;
+    return icmp && (icmp[0] == 3 || icmp[0] == 11 || icmp[0] == 12);
+  }
+  if (ip->protocol == MOAT_IP_UDP) {
+    const __u8* udp = ip->l4 + 4 <= ip->end ? moat_at(frame, ip->l4, 4, scratch) : 0;
+    return udp && moat_be16(udp) == 67 && moat_be16(udp + 2) == 68;
+  }
+  return 0;
+}
+
+/* Whether the source may reach v->database; if so v->slot is its rule's. */
+static __always_inline __u32 moat_judge_source(const struct moat_image* image, __u32 limit,
+                                               const struct moat_frame* frame, __u32 source,
+                                               struct moat_verdict* v) {
+  __u32 source_class = moat_source_class(image, limit, source);
+  v->slot = moat_entry_slot(image, limit, source_class, v->database, frame);
+  return v->slot ? MOAT_ALLOWED : MOAT_NO_RULE;
+}
+
+static __always_inline __u32 moat_judge_ipv4(const struct moat_image* image, __u32 limit,
+                                             const struct moat_frame* frame,
+                                             struct moat_verdict* v) {
+  struct moat_ipv4 ip;
+  __u32 row = 0, all = 0;
+  __u32 reason = moat_parse_ipv4(frame, v->l3, &ip);
+  if (reason != MOAT_UNDECIDED) return reason;
+  v->family = 4;
+
+  if (image->flags & MOAT_SOME_ADDRESS) {
+    __u32 place = moat_address_hash(image->address_multiplier, ip.destination);
+    if (image->address[place].address == ip.destination) {
+      row = image->address[place].row;
+      all = image->address[place].all;
+    }
+  }
+  v->database = all;
+  if (!all) reason = moat_judge_port(image, limit, frame, &ip, row, v);
+  if (reason != MOAT_UNDECIDED) return reason;
+
+  if (ip.l4 > v->l3 + 20) {
+    int options = moat_parse_options(frame, v->l3 + 20, ip.l4 - v->l3 - 20);
+    if (options == MOAT_OPTIONS_SOURCE_ROUTE) return MOAT_SOURCE_ROUTE;
+    if (options == MOAT_OPTIONS_BROKEN) return MOAT_MALFORMED;
+  }
+  if (moat_is_martian(ip.source)) return MOAT_MARTIAN;
+  if (all && moat_is_exempt(frame, &ip)) return MOAT_EXEMPT;
+  return moat_judge_source(image, limit, frame, ip.source, v);
+}
+
+/*
+ * IPv6 next-header values that are headers to walk over: 0, 43, 51, 60, 135, 139, 140 (IANA, IPv6
+ * Extension Header Types). As bits, because the verifier follows every branch of every step.
+ */
+static __always_inline __u32 moat_is_ipv6_extension(__u32 next) {
+  const __u64 low = 1ull << 0 | 1ull << 43 | 1ull << 51 | 1ull << 60;
+  const __u64 high = 1ull << (135 - 128) | 1ull << (139 - 128) | 1ull << (140 - 128);
+  __u32 is_low = ((next >> 6) - 1) >> 31, is_high = ((next >> 6 ^ 2) - 1) >> 31;
+  return (__u32)(low >> (next & 63) & is_low) | (__u32)(high >> (next & 63) & is_high);
+}
+#define MOAT_IPV6_FRAGMENT 44
+#define MOAT_IPV6_AUTHENTICATION 51
+
+/* TCP at the end of a chain: there are no IPv6 rules, so a guarded port is closed to everyone. */
+static __always_inline __u32 moat_judge_tcp6(const struct moat_image* image, __u32 limit,
+                                             const struct moat_frame* frame, __u32 l4, __u32 end,
+                                             struct moat_verdict* v) {
+  __u8 scratch[4];
+  const __u8* tcp = l4 + 4 <= end ? moat_at(frame, l4, 4, scratch) : 0;
+  if (!tcp) return MOAT_IPV6;
+  v->port = moat_be16(tcp + 2);
+  __u32 row = moat_port_row(image, limit, v->port);
+  if (!row) return MOAT_NOT_GUARDED;
+  __u32 database = moat_endpoint(image, limit, image->ipv6_row, row);
+  v->database = database == MOAT_SEVERAL ? 0 : database;
+  return MOAT_IPV6;
+}
+
+static __always_inline __u32 moat_judge_ipv6(const struct moat_image* image, __u32 limit,
+                                             const struct moat_frame* frame,
+                                             struct moat_verdict* v) {
+  __u8 scratch[8], header[8] = {0};
+  if (!(image->flags & MOAT_SOME_PORT)) return MOAT_NOT_GUARDED;
+  const __u8* p = moat_at(frame, v->l3, 8, scratch);
+  if (!p || p[0] >> 4 != 6 || frame->length < v->l3 + 40) return MOAT_IPV6;
+  v->family = 6;
+
+  __u32 payload = moat_be16(p + 4);
+  __u32 end = frame->length; /* payload 0: a jumbogram, or BIG TCP */
+  if (payload && v->l3 + 40 + payload < end) end = v->l3 + 40 + payload;
+
+  __u32 at = v->l3 + 40, next = p[6], fragmented = 0;
+  for (__u32 i = 0; i <= MOAT_MAX_IPV6_HEADERS; i++) {
+    if (next == MOAT_IP_TCP && fragmented) return MOAT_IPV6;
+    if (next == MOAT_IP_TCP) return moat_judge_tcp6(image, limit, frame, at, end, v);
+    __u32 extension = moat_is_ipv6_extension(next);
+    if (!extension && next != MOAT_IPV6_FRAGMENT) return MOAT_NOT_GUARDED;
+
+    if (i == MOAT_MAX_IPV6_HEADERS) return MOAT_IPV6; /* one more than anyone needs */
+    if (at + 8 > end || moat_gather(frame, at, header, 8)) return MOAT_IPV6;
+    __u32 length = (header[1] + 1) * 8u;
+    if (next == MOAT_IPV6_AUTHENTICATION) length = (header[1] + 2) * 4u;
+    next = header[0];
+    if (!extension) {
+      __u32 field = moat_be16(header + 2);
+      length = 8;
+      fragmented |= field & 1;
+      if (field & 0xfff8) /* a later fragment: what it is part of, only the first one shows */
+        return next == MOAT_IP_TCP || next == MOAT_IPV6_FRAGMENT || moat_is_ipv6_extension(next)
+                   ? MOAT_IPV6
+                   : MOAT_NOT_GUARDED;
+    }
+    at += length;
+    moat_forget(at, frame->length); /* or the verifier would follow every length there can be */
+  }
+  return MOAT_IPV6;
+}
+
+/* Fills in what follows from the reason: drop or not, by whose mode, counted where. */
+static __always_inline void moat_settle(const struct moat_image* image, __u32 reason,
+                                        struct moat_verdict* v) {
+  __u32 database = v->database;
+  moat_hide(database);
+  if (database > MOAT_MAX_DATABASES) database = 0;
+  __u32 drops = (moat_drop_reasons >> reason) & 1;
+  v->reason = (__u8)reason;
+  v->owner = image->db[database].owner;
+  v->monitored = (__u8)(drops & image->db[database].monitor);
+  v->drop = (__u8)(drops & !v->monitored);
+  if (reason != MOAT_ALLOWED) v->slot = MOAT_OUTCOME_SLOT(v->owner, v->monitored, reason);
+}
+
+/* The verdict on an IP packet that begins at v->l3, the rest of *v being zero but for the VLAN. */
+static __always_inline void moat_judge_packet(const struct moat_image* image, __u32 limit,
+                                              const struct moat_frame* frame, __u32 type,
+                                              struct moat_verdict* v) {
+  __u32 reason = MOAT_NOT_IP;
+  if (type == MOAT_ETH_IPV4)
+    reason = moat_judge_ipv4(image, limit, frame, v);
+  else if (type == MOAT_ETH_IPV6)
+    reason = moat_judge_ipv6(image, limit, frame, v);
+  moat_settle(image, reason, v);
+}
+
+/*
+ * The verdict on a frame. `limit` is the size of the memory that holds the image, at least
+ * image->size; a constant where the verifier looks on. Writes all of *v.
+ */
+static __always_inline void moat_judge_frame(const struct moat_image* image, __u32 limit,
+                                             const struct moat_frame* frame,
+                                             struct moat_verdict* v) {
+  struct moat_link link;
+
+  moat_parse_link(frame, &link);
+  __builtin_memset(v, 0, sizeof *v);
+  v->l3 = link.l3;
+  moat_forget(v->l3, frame->length); /* one way on for the verifier, however many tags there were */
+  v->vlan = link.vlan;
+  if (link.too_deep)
+    moat_settle(image, MOAT_VLAN_DEPTH, v);
+  else if (link.cut)
+    moat_settle(image, MOAT_MALFORMED, v);
+  else
+    moat_judge_packet(image, limit, frame, link.type, v);
+}
+
+#endif /* MOAT_VERDICT_H */

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+// The XDP program: read the live image once, judge the frame, count, return.
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/maps.h"
+#include "bpf/verdict.h"
+
+static __always_inline long moat_fetch(void* context, __u32 offset, void* to, __u32 bytes) {
+  return bpf_xdp_load_bytes(context, offset, to, bytes);
+}
+
+SEC("xdp.frags")
+int moat_xdp(struct xdp_md* ctx) {
+  __u32 limit;
+  const struct moat_image* image = moat_live_image(&limit);
+  if (!image) return XDP_PASS; /* attached before the first commit: nothing is guarded yet */
+
+  struct moat_verdict v;
+  struct moat_frame frame = {
+      .data = (const __u8*)(long)ctx->data,
+      .end = (const __u8*)(long)ctx->data_end,
+      .length = (__u32)bpf_xdp_get_buff_len(ctx),
+      .context = ctx,
+  };
+  moat_judge_frame(image, limit, &frame, &v);
+  moat_count(v.slot, frame.length);
+  return v.drop ? XDP_DROP : XDP_PASS;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

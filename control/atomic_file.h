@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Files that are at any instant, and after any crash, either wholly the old or wholly the new one:
+//
+//   temporary file beside it -> owner, mode -> bytes -> fsync -> rename over it -> fsync of the
+//   folder
+//
+// Symlinks are followed: what they point to is replaced, not they. A temporary file is called
+// ".NAME.moat-XXXXXX", which the reader of rule files passes over; one can be left behind only by a
+// crash between its creation and the rename.
+#pragma once
+
+#include <sys/types.h>
+
+#include <expected>
+#include <string>
+#include <string_view>
+
+#include "dataplane/error.h"
+
+namespace moat {
+
+struct FileError : Error {
+  enum class Kind {
+    changed,    // not what the caller has read
+    read_only,  // its mode, an attribute or the file system says that nobody shall change it
+    failed      // anything else: no space, no folder, ...
+  };
+  Kind kind = Kind::failed;
+};
+
+// Writes `new_bytes` over the file at `path` if it still says `expected_bytes`, and keeps its owner
+// and mode. A file without write permission for its owner is refused, even for root.
+[[nodiscard]] std::expected<void, FileError> replace_file(const std::string& path,
+                                                          std::string_view expected_bytes,
+                                                          std::string_view new_bytes);
+
+// Writes a file of Moat's own, new or not. `mode` is that of a new file; umask does not apply.
+[[nodiscard]] std::expected<void, FileError> write_file(const std::string& path,
+                                                        std::string_view bytes, mode_t mode = 0640);
+
+// Removes temporary files that a crash left in `folder`. Only for who writes there alone.
+void remove_leftovers(const std::string& folder);
+
+}  // namespace moat

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What others ask of the daemon.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/daemon.h"
+
+namespace moat {
+namespace {
+
+using namespace std::chrono_literals;
+using Kind = Refusal::Kind;
+
+constexpr auto time_for_farewell = 2s;  // to send the last answer after detach()
+
+std::string describe(const Peer& peer) {
+  return fmt::format("{} (uid {}, pid {})", peer.user, peer.uid, peer.pid);
+}
+
+std::unexpected<Refusal> refuse(Kind kind, std::string message, std::string remedy = {}) {
+  return std::unexpected(Refusal{kind, std::move(message), std::move(remedy), {}});
+}
+
+}  // namespace
+
+DaemonFacts Daemon::facts() const {
+  DaemonFacts facts{is_ready_, since_, backstop_status_, {}, {}};
+  for (const auto* problem : {&pin_problem_, &save_problem_, &cut_problem_, &sample_problem_}) {
+    if (!problem->empty()) facts.problems.push_back(*problem);
+  }
+  if (!watch_.problem().empty()) facts.problems.push_back(watch_.problem());
+  facts.problems.insert(facts.problems.end(), state_troubles_.begin(), state_troubles_.end());
+  facts.removed_interfaces.assign(removed_interfaces_.begin(), removed_interfaces_.end());
+  return facts;
+}
+
+StatusView Daemon::status() { return views_.status(facts()); }
+
+// Whoever asks for hits wants those of now, not of the last sample.
+std::vector<DatabaseView> Daemon::databases() {
+  sample();
+  return views_.databases();
+}
+
+Answer<std::vector<RuleView>> Daemon::rules(const std::string& database) {
+  if (!database.empty()) {
+    if (auto known = views_.check_database(database); !known) {
+      return std::unexpected(known.error());
+    }
+  }
+  sample();
+  return views_.rules(database);
+}
+
+std::vector<ManagedRangeView> Daemon::managed_ranges() { return views_.managed_ranges(); }
+
+Answer<ManagedRangeView> Daemon::managed_range(const std::string& id) {
+  return views_.managed_range(id);
+}
+
+Answer<std::vector<WhyView>> Daemon::why(const std::string& source, const std::string& database) {
+  return views_.why(source, database);
+}
+
+Answer<CountersView> Daemon::counters(const std::string& database) {
+  if (!database.empty()) {
+    if (auto known = views_.check_database(database); !known) {
+      return std::unexpected(known.error());
+    }
+  }
+  sample();
+  return views_.counters(database);
+}
+
+EditBasis Daemon::edit_basis() const {
+  return {enforcer_.files(), settings_.config().mode, publisher_.enforced(),
+          publisher_.state().forgotten, publisher_.expiry_time()};
+}
+
+ChangeView Daemon::change_view(const Applied& applied, Steady::time_point begun) const {
+  ChangeView view;
+  view.enforced = applied.enforced;
+  view.generation = applied.generation;
+  const auto end = applied.enforced ? std::max(applied.enforced_at, begun) : Steady::now();
+  view.took = Milliseconds(end - begun);
+  view.bound = settings_.config().bound;
+  view.why_not = applied.why_not;
+  return view;
+}
+
+Answer<ChangeView> Daemon::carry_out(const Answer<Edit>& edit, const char* what, const Peer& peer,
+                                     Steady::time_point begun) {
+  if (!edit) return std::unexpected(edit.error());
+  const auto noticed = WallClock::now();
+  if (auto written = write_edit(*edit); !written) return std::unexpected(written.error());
+  auto view = change_view(turn({what, describe(peer)}, noticed), begun);
+  view.path = edit->path;
+  view.rule_id = edit->rule_id;
+  view.warnings = edit->warnings;
+  return view;
+}
+
+Answer<ChangeView> Daemon::add_rule(const NewRule& rule, const Peer& peer) {
+  const auto begun = Steady::now();
+  if (is_detached_) return refuse(Kind::unavailable, "the guard has ended");
+  enforcer_.scan(WallClock::now());
+  return carry_out(plan_add_rule(edit_basis(), rule), "rule added", peer, begun);
+}
+
+Answer<ChangeView> Daemon::remove_rule(const std::string& database, const std::string& id,
+                                       const Peer& peer) {
+  const auto begun = Steady::now();
+  if (is_detached_) return refuse(Kind::unavailable, "the guard has ended");
+  enforcer_.scan(WallClock::now());
+  return carry_out(plan_remove_rule(edit_basis(), database, id), "rule removed", peer, begun);
+}
+
+Answer<ChangeView> Daemon::forget(const std::string& database, const Peer& peer) {
+  const auto begun = Steady::now();
+  if (is_detached_) return refuse(Kind::unavailable, "the guard has ended");
+  enforcer_.scan(WallClock::now());
+  const auto* enforced = publisher_.enforced();
+  const bool is_known =
+      enforced != nullptr &&
+      (enforced->policy.find(database) != nullptr ||
+       std::ranges::find(enforced->seals, database, &Seal::base) != enforced->seals.end());
+  if (!is_known) {
+    return refuse(Kind::not_found, fmt::format("there is no database \"{}\"", database),
+                  "see `moat databases list`");
+  }
+  if (const auto& hidden = enforcer_.files().databases_folder) {
+    return refuse(Kind::conflict,
+                  fmt::format("a file in {} may name the database, but: {}", hidden->place.file,
+                              hidden->message),
+                  hidden->remedy);
+  }
+  for (const auto& file : enforcer_.files().databases) {
+    const auto last = enforced->database_of_file.find(file.path);
+    const bool spoke_of_it = last != enforced->database_of_file.end() && last->second == database;
+    if (file.reading.id ? *file.reading.id != database : !spoke_of_it) continue;
+    return refuse(Kind::conflict, fmt::format("{} names database {}", file.path, database),
+                  "take the file away first");
+  }
+  publisher_.forget(database);
+  return change_view(
+      turn({fmt::format("{} forgotten", database), describe(peer)}, WallClock::now()), begun);
+}
+
+Answer<ChangeView> Daemon::reload(const Peer& peer) {
+  const auto begun = Steady::now();
+  if (is_detached_) return refuse(Kind::unavailable, "the guard has ended");
+  auto view = change_view(turn({"reload", describe(peer)}, WallClock::now()), begun);
+  ensure_guards();
+  tell_ready();
+  view.warnings = settings_.faults();
+  if (const auto& resolution = enforcer_.resolution()) {
+    for (const auto& file : resolution->files) {
+      view.warnings.insert(view.warnings.end(), file.faults.begin(), file.faults.end());
+    }
+  }
+  return view;
+}
+
+Answer<ChangeView> Daemon::detach(const Peer& peer) {
+  const auto begun = Steady::now();
+  if (is_detached_) return refuse(Kind::unavailable, "the guard has ended");
+  log_.warn("the guard ends: detach, by {}", describe(peer));
+  save();
+  if (const auto done = backend_->detach_all(); !done) {
+    log_.error("not all could be taken off: {}", done.error().message);
+    ensure_guards();
+    return refuse(Kind::unavailable, done.error().message, done.error().remedy);
+  }
+  is_detached_ = true;
+  exit_timer_.set_after(time_for_farewell);
+  ChangeView view;
+  view.enforced = true;
+  view.took = Milliseconds(Steady::now() - begun);
+  view.bound = settings_.config().bound;
+  return view;
+}
+
+}  // namespace moat

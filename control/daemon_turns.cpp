@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What the daemon does when something has happened.
+#include <fmt/format.h>
+#include <systemd/sd-daemon.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "control/cut_sessions.h"
+#include "control/daemon.h"
+
+namespace moat {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto sample_interval = 10s;
+constexpr auto save_interval = 60s;
+constexpr std::chrono::milliseconds first_retry = 500ms;
+// Events that keep coming put a turn off no longer than this many settling times, or this long.
+constexpr int most_settles = 10;
+constexpr std::chrono::milliseconds least_patience = 500ms;
+// Past the deadline for the table's clock, which ticks every few milliseconds, to have reached it.
+constexpr auto after_expiry = 20ms;
+
+}  // namespace
+
+Applied Daemon::turn(const Cause& cause, WallClock::time_point noticed) {
+  if (is_detached_) return {};
+  settle_timer_.stop();
+  noticed_.reset();
+  auto applied = enforcer_.apply(cause, noticed);
+  if (applied.enforced) {
+    retry_timer_.stop();
+    retry_delay_ = {};
+  } else {
+    retry_later();
+  }
+  // Only once there is something to enforce: a program without a table judges nothing.
+  const bool is_first = !has_guards_ && publisher_.generation() != 0;
+  if (is_first || applied.settings_changed) ensure_guards();
+  if (applied.settings_changed || applied.committed) cut();
+  finish();
+  rearm();
+  tell_ready();
+  return applied;
+}
+
+void Daemon::renew(const std::string& why, bool forced) {
+  const auto applied = enforcer_.renew(why, forced);
+  if (!applied.enforced) retry_later();
+  finish();
+  rearm();
+}
+
+void Daemon::finish() {
+  const auto done = publisher_.finish();
+  set_problem(save_problem_, done, "the state is not saved");
+  last_save_ = Steady::now();
+}
+
+void Daemon::save() {
+  set_problem(save_problem_, publisher_.save(), "the state is not saved");
+  last_save_ = Steady::now();
+}
+
+// Logged when it begins and when it ends, and kept for the status meanwhile.
+void Daemon::set_problem(std::string& problem, const Result<>& result, const char* what) {
+  const auto now = result ? std::string() : fmt::format("{}: {}", what, result.error().message);
+  if (now == problem) return;
+  if (now.empty()) {
+    log_.info("no longer: {}", problem);
+  } else {
+    log_.error("{}", now);
+  }
+  problem = now;
+}
+
+void Daemon::retry_later() {
+  const auto most = settings_.config().reconcile;
+  retry_delay_ = std::min(most, std::max(first_retry, retry_delay_ * 2));
+  retry_timer_.set_after(retry_delay_);
+}
+
+void Daemon::ensure_guards() {
+  const auto& config = settings_.config();
+  if (publisher_.generation() == 0) return;
+  has_guards_ = true;
+  auto changes = interfaces_.ensure(config);
+  for (auto& name : changes.removed) removed_interfaces_.insert(std::move(name));
+  for (const auto& name : config.interfaces) removed_interfaces_.erase(name);
+  ensure_backstop();
+  if (changes.attached) cut();  // who came in while it was open
+  ensure_pins();
+}
+
+void Daemon::ensure_pins() {
+  const auto pinned = backend_->ensure_pins();
+  set_problem(pin_problem_, pinned ? Result<>() : std::unexpected(pinned.error()),
+              "the guard would end with this daemon, as it cannot be pinned");
+  if (pinned && *pinned) log_.warn("pins were missing and were made anew");
+}
+
+// After the interfaces: it leaves to them what they have counted.
+void Daemon::ensure_backstop() {
+  const auto& config = settings_.config();
+  const auto before = std::exchange(backstop_status_, {});
+  if (!config.backstop) {
+    backend_->remove_backstop();
+    if (before.on) log_.warn("the backstop is off: moat.yaml says so");
+    return;
+  }
+  auto found = backend_->ensure_backstop(config.backstop_cgroup, config.trusted_interfaces);
+  backstop_status_ = {true, found.on, std::move(found.cgroup), std::move(found.reason)};
+  const auto& now = backstop_status_;
+  if (now.on == before.on && now.cgroup == before.cgroup && now.reason == before.reason) return;
+  if (now.on) {
+    log_.info("the backstop is on, cgroup {}", now.cgroup);
+  } else {
+    log_.error("the backstop is OFF: {}", now.reason);
+  }
+}
+
+void Daemon::cut() {
+  if (!settings_.config().drop_sessions || publisher_.generation() == 0) return;
+  if (publisher_.enforced() == nullptr || !publisher_.is_compiled()) return;
+  const Generation live{publisher_.enforced()->policy, publisher_.image(), read_clocks().monotonic};
+  const auto ended = cut_sessions(live, settings_.config().trusted_interfaces);
+  set_problem(cut_problem_, ended ? Result<>() : std::unexpected(ended.error()),
+              "sessions of peers that are no longer allowed may go on");
+  if (ended && *ended > 0) {
+    log_.info("generation {}: {} sessions ended, as their peers are not allowed",
+              publisher_.generation(), *ended);
+  }
+}
+
+void Daemon::reconcile() {
+  reconcile_timer_.set_after(settings_.config().reconcile);
+  if (is_detached_) return;
+  enforcer_.scan(WallClock::now());
+  if (enforcer_.is_stale()) turn({}, WallClock::now());
+  ensure_pins();
+  if (const auto wrong = publisher_.inspect()) {
+    log_.error("{}; it is published anew", *wrong);
+    renew("the live table was not what it should be", true);
+    cut();
+  }
+  ensure_guards();
+  on_time_passed("the clocks have moved against each other");
+  check_overdue();
+  tell_ready();
+}
+
+// The clocks say something else than when the live table was compiled.
+void Daemon::on_time_passed(const char* why) {
+  if (is_detached_) return;
+  if (publisher_.is_due()) {
+    renew(why, false);
+    cut();
+  }
+  rearm();
+}
+
+void Daemon::sample() {
+  sample_timer_.set_after(sample_interval);
+  if (is_detached_) return;
+  set_problem(sample_problem_, publisher_.sample(), "the counters cannot be read");
+  if (Steady::now() - last_save_ >= save_interval) save();
+}
+
+void Daemon::rearm() {
+  if (const auto next = publisher_.next_expiry()) {
+    expiry_timer_.set_at(WallClock::time_point(*next) + after_expiry);
+  } else {
+    expiry_timer_.stop();
+  }
+  if (const auto next = enforcer_.propagation().next_deadline()) {
+    overdue_timer_.set_at(*next + 1ms);
+  } else {
+    overdue_timer_.stop();
+  }
+}
+
+void Daemon::check_overdue() {
+  const auto bound = std::chrono::duration<double>(settings_.config().bound).count();
+  for (const auto& change : enforcer_.propagation().mark_overdue(WallClock::now())) {
+    log_.error("{} was changed more than {} s ago and is not enforced{}{}", change.path, bound,
+               enforcer_.failure().empty() ? "" : ": ", enforcer_.failure());
+  }
+  rearm();
+}
+
+void Daemon::on_files_changed() {
+  const auto news = watch_.drain();
+  if (!news.changed || is_detached_) return;
+  if (news.overflow) log_.warn("inotify's queue was overrun: all files are looked at");
+  const auto settle = settings_.config().settle;
+  const auto now = Steady::now();
+  if (!noticed_) {
+    noticed_ = WallClock::now();
+    patience_ends_ = now + std::max(settle * most_settles, least_patience);
+  }
+  const auto left = std::chrono::duration_cast<std::chrono::microseconds>(patience_ends_ - now);
+  settle_timer_.set_after(std::clamp<std::chrono::microseconds>(settle, 0us, std::max(left, 0us)));
+}
+
+void Daemon::on_links_changed() {
+  const auto news = links_->read();
+  if (is_detached_ || (news.events.empty() && !news.overrun)) return;
+  ensure_guards();
+  tell_ready();
+}
+
+void Daemon::run_api() {
+  api_->run();
+  if (is_detached_ && api_->connections() == 0) loop_.stop();
+  if (const auto timeout = api_->timeout()) {
+    api_timer_.set_after(*timeout);
+  } else {
+    api_timer_.stop();
+  }
+}
+
+void Daemon::reload_on_signal() {
+  sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+             static_cast<unsigned long long>(read_clocks().monotonic / 1000));
+  turn({"SIGHUP", ""}, WallClock::now());
+  ensure_guards();
+  if (is_ready_) sd_notify(0, "READY=1");
+}
+
+// Ready: policy live, backstop on, and every interface that is there attached.
+void Daemon::tell_ready() {
+  const auto& resolution = enforcer_.resolution();
+  const bool has_backstop = !settings_.config().backstop || backstop_status_.on;
+  const bool is_ready = publisher_.generation() != 0 && resolution && !resolution->not_guarded &&
+                        has_guards_ && interfaces_.all_attached() && has_backstop;
+  sd_notifyf(0, "STATUS=generation %llu is enforced%s",
+             static_cast<unsigned long long>(publisher_.generation()),
+             is_ready ? "" : "; NOT ALL IS GUARDED, see `moat status`");
+  if (is_ready == is_ready_) return;
+  is_ready_ = is_ready;
+  if (is_ready) {
+    sd_notify(0, "READY=1");
+    log_.info("ready: generation {} is enforced", publisher_.generation());
+  } else {
+    log_.error("not ready any more: see `moat status`");
+  }
+}
+
+}  // namespace moat

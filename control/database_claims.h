@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The half of resolve() that is about databases: which file speaks for which database, and which
+// files cannot have their way.
+//
+// Each file makes a claim. A claim that is not held back puts its database in force; of all other
+// databases the last enforced form is carried over. Holding one back can only bring an enforced
+// form back into the picture, and with it a new conflict: so rounds, until none holds back any
+// more. A port that moves from one file to another in one go is no conflict: claims are judged
+// against each other, and against what was enforced only where that is carried over.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "control/range_supply.h"
+#include "control/resolve.h"
+
+namespace moat {
+
+// What was enforced last, without what the operator ended.
+struct LastDatabases {
+  std::map<std::string, const Database*, std::less<>> enforced;  // by id
+  std::vector<const Seal*> seals;
+  std::map<std::string, std::string> of_file;  // path -> the id that the file last told
+
+  [[nodiscard]] bool holds(std::string_view id) const;
+
+  LastDatabases(const Enforced* last, const std::set<std::string>& forgotten);
+};
+
+struct DatabaseClaim {
+  const DatabaseFile* file = nullptr;
+  std::string id;  // as read or, failing that, by the path; empty if unknown
+  bool is_held = false;
+  Faults faults;
+
+  // What the file says, if it counts.
+  [[nodiscard]] const Database* fresh() const { return is_held ? nullptr : &*file->reading.value; }
+  [[nodiscard]] std::optional<Endpoint> endpoint() const;
+  void hold(Fault fault);
+};
+
+class DatabaseClaims {
+ public:
+  // All three must outlive this.
+  DatabaseClaims(const RuleFiles& files, const RangeSupply& supply, const LastDatabases& last);
+
+  // Holds back what conflicts, until nothing does. Call again after a hold from outside.
+  void settle();
+
+  [[nodiscard]] std::vector<DatabaseClaim>& claims() { return claims_; }
+  [[nodiscard]] DatabaseClaim* find_file(std::string_view path);
+
+  // What is in force without seals: by id, what the files say before what was enforced.
+  [[nodiscard]] std::map<std::string_view, const Database*> in_force() const;
+
+ private:
+  void identify(const RuleFiles& files);
+  void hold_same_ids();
+  void hold_unknown_ranges();
+  bool hold_too_many();
+  bool hold_overlaps();
+  bool hold_overlap(DatabaseClaim& claim, std::string_view other_id, const Endpoint& other,
+                    const std::string& other_file, bool other_is_claim);
+  [[nodiscard]] bool had(std::string_view id, const Endpoint& part) const;
+  [[nodiscard]] bool is_spoken_for(std::string_view id) const;
+
+  const RangeSupply& supply_;
+  const LastDatabases& last_;
+  std::vector<DatabaseClaim> claims_;  // by path
+};
+
+}  // namespace moat

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Arithmetic of endpoints: what two of them both guard, and what is left of one without the other.
+//
+// An endpoint without address and one with are apart even on the same port: the address wins there,
+// so each packet still has one database. `all` on an address takes in each of its ports.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "control/policy.h"
+
+namespace moat {
+
+// What both guard, or nothing.
+[[nodiscard]] std::optional<Endpoint> intersect(const Endpoint& a, const Endpoint& b);
+
+// Whether `endpoint` guards all that `part` does.
+[[nodiscard]] bool covers(const Endpoint& endpoint, const Endpoint& part);
+
+// What `endpoint` guards and `guarded` does not, or nothing. `all` without some ports is no
+// endpoint: it counts as nothing left.
+[[nodiscard]] std::optional<Endpoint> subtract(const Endpoint& endpoint, const Endpoint& guarded);
+
+// "port 5432", "ports 5432, 6432 of 10.0.0.5", "every port of 10.0.0.5".
+[[nodiscard]] std::string format_endpoint(const Endpoint& endpoint);
+
+}  // namespace moat

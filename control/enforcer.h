@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// One turn from the files on disk to what is enforced, and what is known of it afterwards:
+//
+//   scan()  settings and rule files, as far as they changed; each change is noticed
+//   apply() scan -> resolve -> publish -> one line in the log
+//
+// When to take a turn is the daemon's business.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "control/log.h"
+#include "control/propagation.h"
+#include "control/publish.h"
+#include "control/resolve.h"
+#include "control/rule_files.h"
+#include "control/settings.h"
+#include "control/uncovered.h"
+#include "control/watch.h"
+
+namespace moat {
+
+// Why a turn is taken, for the log.
+struct Cause {
+  std::string what;  // "start", "moat rules add", ...; empty: files have changed
+  std::string who;   // empty: whoever owns the files that changed
+};
+
+struct Applied {
+  bool enforced = false;   // what the files say, as far as it can be used, is in force
+  bool committed = false;  // and that took a new generation
+  bool settings_changed = false;
+  std::uint64_t generation = 0;
+  std::chrono::steady_clock::time_point enforced_at;
+  std::string why_not;
+};
+
+class Enforcer {
+ public:
+  // All must outlive this.
+  Enforcer(Settings& settings, Watch& watch, Publisher& publisher, Log& log);
+
+  // `noticed`: when it was first heard that something changed.
+  Applied apply(const Cause& cause, std::chrono::system_clock::time_point noticed);
+
+  // Publishes once more what is enforced; `why` goes to the log. `forced`: though it may be live.
+  Applied renew(const std::string& why, bool forced);
+
+  // Reads what has changed on disk, without enforcing it.
+  void scan(std::chrono::system_clock::time_point noticed);
+
+  // Whether scan() has seen anything since what is enforced was read.
+  [[nodiscard]] bool is_stale() const { return is_stale_; }
+
+  [[nodiscard]] const RuleFiles& files() const { return files_; }
+  // As of what is enforced; nothing before the first.
+  [[nodiscard]] const std::optional<Resolution>& resolution() const { return resolution_; }
+  [[nodiscard]] PropagationTracker& propagation() { return propagation_; }
+  [[nodiscard]] const PropagationTracker& propagation() const { return propagation_; }
+  [[nodiscard]] const Uncovered& uncovered() const { return uncovered_; }
+  // Why the last turn failed; empty if it did not.
+  [[nodiscard]] const std::string& failure() const { return failure_; }
+
+ private:
+  struct Seen {
+    FileStamp stamp;
+    std::string owner;
+  };
+  void note(const std::string& path, const FileStamp& stamp,
+            std::chrono::system_clock::time_point noticed);
+  void note_files(std::chrono::system_clock::time_point noticed);
+  [[nodiscard]] std::vector<std::string> paths() const;
+  void succeed(Resolution resolution, std::uint64_t generation);
+  Applied fail(const Error& error);
+  void tell_held_back(const Resolution& resolution);
+  void tell_uncovered(const std::vector<UncoveredPort>& ports);
+  [[nodiscard]] std::string who(const Cause& cause) const;
+
+  Settings& settings_;
+  Watch& watch_;
+  Publisher& publisher_;
+  Log& log_;
+  RuleFileReader reader_;
+  RuleFiles files_;
+  std::map<std::string, Seen> seen_;            // by path, as of the last scan
+  std::map<std::string, std::string> changed_;  // path -> owner, since the last success
+  std::optional<Resolution> resolution_;
+  PropagationTracker propagation_;
+  Uncovered uncovered_;
+  bool is_stale_ = true;
+  bool has_scanned_ = false;
+  bool settings_changed_ = false;  // and nobody was told yet
+  std::string failure_;
+  std::set<std::string> told_;  // what is held back, as last logged
+};
+
+// "root", or the number of a user without a name.
+[[nodiscard]] std::string user_name(std::uint32_t uid);
+
+}  // namespace moat

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Keeps the packet path attached to the interfaces that the configuration names. Taking a name out
+// of it while the daemon runs takes the program off. One that has the program and was never named
+// stays guarded, and is told of: it was renamed, or an earlier daemon was to guard it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "control/log.h"
+#include "control/policy_yaml.h"
+#include "dataplane/xdp_backend.h"
+
+namespace moat {
+
+class Interfaces {
+ public:
+  Interfaces(XdpBackend& backend, Log& log) : backend_(backend), log_(log) {}
+
+  struct Changes {
+    std::vector<std::string> removed;  // no longer wanted: the program was taken off
+    bool attached = false;             // some interface is guarded that was not
+  };
+  // Attaches where it is due and mends what is different, telling the log.
+  Changes ensure(const Config& config);
+
+  // As ensure() last found them, in the order of the configuration; then those it does not name.
+  [[nodiscard]] const std::vector<InterfaceStatus>& status() const { return status_; }
+
+  // Whether every interface that the host has is guarded.
+  [[nodiscard]] bool all_attached() const;
+
+ private:
+  void tell(const InterfaceStatus& status);
+
+  XdpBackend& backend_;
+  Log& log_;
+  std::vector<std::string> named_;  // by the configuration, last time
+  std::vector<InterfaceStatus> status_;
+};
+
+}  // namespace moat

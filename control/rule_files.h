@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Finds the rule files on disk and has them read.
+//
+//   databases.d/*.yaml, *.yml ------> read_database --------+
+//                                                           +--> RuleFiles
+//   managed-ranges.d/*.yaml, *.yml -> read_managed_ranges --+
+//                  and the cidrs-files that these name
+//
+// Passed over: names that begin with a dot (editors' locks and swap files, Moat's temporary files)
+// and all that does not end in .yaml or .yml (backups like x.yaml~, cidrs-files). Symlinks are
+// followed, of files and of the folders; one listing sees one folder, even if its link is swapped
+// meanwhile. Refused by name: what is no regular file (never opened: a FIFO would block, a device
+// would act), what cannot be read, what is too large, and files and folders that others may write.
+#pragma once
+
+#include <expected>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "control/file_stamp.h"
+#include "control/resolve.h"
+
+namespace moat {
+
+struct RuleFolders {
+  std::string databases;
+  std::string ranges;
+};
+
+// The bytes of one file, read while it did not change.
+struct FileBytes {
+  std::string bytes;
+  FileStamp stamp;
+  bool is_settled = false;  // see RuleFileReader
+};
+
+// Reads `path`, relative to the folder open as `folder_fd` (AT_FDCWD: to the process's). The error
+// says why not, with `shown` as the place.
+[[nodiscard]] std::expected<FileBytes, Fault> read_regular_file(int folder_fd,
+                                                                const std::string& path,
+                                                                const std::string& shown,
+                                                                std::size_t limit);
+
+// Keeps what it has read: a file with the same stamp is not read again, so that a change of one
+// rule does not wait for a million lines beside it. A stamp tells versions apart only as finely as
+// the kernel's clock ticks; so a file that was read within a moment of its last change is not
+// settled, and is read once more.
+class RuleFileReader {
+ public:
+  // `now` serves the warning for rules that have expired.
+  [[nodiscard]] RuleFiles read(const RuleFolders& folders, WallTime now);
+
+  // How many files (cidrs-files too) the last read() had to read.
+  [[nodiscard]] std::size_t files_read() const { return files_read_; }
+
+ private:
+  struct KnownDatabase {
+    FileStamp stamp;
+    WallTime read_at;
+    DatabaseReading reading;
+  };
+  struct KnownRanges {
+    FileStamp stamp;
+    std::vector<std::pair<std::string, FileStamp>> lists;  // cidrs-files, relative to the folder
+    Reading<std::vector<ManagedRange>> reading;
+  };
+
+  DatabaseFile read_database_file(int folder_fd, const std::string& name, const std::string& path,
+                                  WallTime now);
+  RangeFile read_range_file(int folder_fd, const std::string& name, const std::string& path);
+
+  std::map<std::string, KnownDatabase> databases_;  // by path
+  std::map<std::string, KnownRanges> ranges_;       // by path
+  std::size_t files_read_ = 0;
+};
+
+}  // namespace moat

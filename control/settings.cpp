@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/settings.h"
+
+#include <fcntl.h>
+
+#include <filesystem>
+
+#include "control/limits.h"
+
+namespace moat {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string absolute(const std::string& path) {
+  std::error_code error;
+  auto whole = fs::absolute(path, error);
+  return error ? path : whole.lexically_normal().string();
+}
+
+}  // namespace
+
+Settings::Settings(std::string path) : path_(absolute(path)) {}
+
+bool Settings::read() {
+  auto file = read_regular_file(AT_FDCWD, path_, path_, limits::file_bytes);
+  if (!file) {
+    faults_ = {file.error()};
+    bytes_.clear();
+    return false;
+  }
+  stamp_ = file->stamp;
+  // A small file: its bytes tell more surely than a stamp whether it is another.
+  if (file->bytes == bytes_ && known_) return false;
+  bytes_ = std::move(file->bytes);
+  auto reading = read_config(path_, bytes_);
+  faults_ = std::move(reading.faults);
+  if (!reading.value) return false;
+  config_ = std::move(*reading.value);
+  known_ = true;
+  return true;
+}
+
+RuleFolders Settings::folders() const {
+  const auto home = fs::path(path_).parent_path();
+  return {(home / config_.databases).lexically_normal().string(),
+          (home / config_.managed_ranges).lexically_normal().string()};
+}
+
+}  // namespace moat

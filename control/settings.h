@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// moat.yaml as it is in force: a version that has faults is told and changes nothing.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "control/file_stamp.h"
+#include "control/policy_yaml.h"
+#include "control/rule_files.h"
+
+namespace moat {
+
+class Settings {
+ public:
+  explicit Settings(std::string path);
+
+  // Reads the file if it is another than before. True if other settings are in force now.
+  bool read();
+
+  // False until a file without errors was read.
+  [[nodiscard]] bool is_known() const { return known_; }
+  [[nodiscard]] const Config& config() const { return config_; }
+  [[nodiscard]] RuleFolders folders() const;
+  [[nodiscard]] const std::string& path() const { return path_; }
+  // Of the file as last seen; one with errors is not in force.
+  [[nodiscard]] const Faults& faults() const { return faults_; }
+  [[nodiscard]] bool is_held_back() const { return has_error(faults_); }
+  [[nodiscard]] const FileStamp& stamp() const { return stamp_; }
+
+ private:
+  std::string path_;  // absolute
+  Config config_;
+  bool known_ = false;
+  Faults faults_;
+  FileStamp stamp_;
+  std::string bytes_;
+};
+
+}  // namespace moat

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What moatd must know after a restart, and the folder that keeps it.
+//
+//   /var/lib/moat/lock              held by the one daemon that uses the folder
+//                 state.json        all but the CIDRs of managed ranges; checksummed
+//                 state.json.corrupt  the last one that could not be used
+//                 ranges/DIGEST.cidrs  the CIDRs of a managed range, named by their content
+//
+// The lists are apart because they are large and seldom change: a commit writes state.json, and a
+// list only if no file has its content yet. Lists first, then state.json, then what no state names
+// any more is removed: at each instant of a crash, the state on disk is whole.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "bpf/abi.h"
+#include "control/file_io.h"
+#include "control/policy.h"
+#include "control/resolve.h"
+#include "control/slots.h"
+#include "dataplane/error.h"
+
+namespace moat {
+
+struct State {
+  std::uint64_t generation = 0;      // the last one committed
+  std::optional<Enforced> enforced;  // nothing: a first start
+  Slots slots;
+  std::map<std::string, moat_counter> retired;  // by database: what removed rules let pass
+  std::map<SlotKey, WallTime> last_hits;
+  WallTime latest_time{};           // the wall clock never was later; see expiry
+  std::set<std::string> forgotten;  // databases whose guard was ended, until that is enforced
+};
+
+struct LoadedState {
+  State state;
+  // What of the state could not be used, and why, as sentences. Never silent: a state that is
+  // corrupt as a whole is moved aside and counts as none; without one of the lists, only
+  // `enforced` does.
+  std::vector<std::string> troubles;
+};
+
+class StateStore {
+ public:
+  // Creates the folder if it is not there, and locks it. Errors: it cannot be written, or another
+  // process has it, which is named by its pid.
+  [[nodiscard]] static Result<StateStore> open(const std::string& folder);
+
+  // Errors: there is a state, but the disk does not give it.
+  [[nodiscard]] Result<LoadedState> load();
+
+  // On return the state is on disk, or the old one still is.
+  [[nodiscard]] Result<> save(const State& state);
+
+ private:
+  StateStore(std::string folder, FileDescriptor lock)
+      : folder_(std::move(folder)), lock_(std::move(lock)) {}
+
+  // A list is told by its address from one save to the next, as its digest takes a sort.
+  struct Known {
+    std::weak_ptr<const Prefixes> cidrs;
+    std::string digest;
+  };
+
+  std::string digest_of(const std::shared_ptr<const Prefixes>& cidrs);
+  void load_lists(LoadedState& loaded, const std::map<std::string, std::string>& digests);
+  void remove_unused(const std::set<std::string>& digests) const;
+  [[nodiscard]] std::string list_path(const std::string& digest) const;
+
+  std::string folder_;
+  FileDescriptor lock_;
+  std::map<const Prefixes*, Known> known_;
+};
+
+}  // namespace moat

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/uncovered.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+namespace moat {
+namespace {
+
+struct UsualPort {
+  std::uint16_t port;
+  const char* of;
+};
+// Where databases and what stands before them listen if nobody says otherwise.
+constexpr std::array usual_ports = {
+    UsualPort{1433, "SQL Server"}, UsualPort{1521, "Oracle"},        UsualPort{3306, "MySQL"},
+    UsualPort{5432, "PostgreSQL"}, UsualPort{6379, "Redis"},         UsualPort{6432, "PgBouncer"},
+    UsualPort{9042, "Cassandra"},  UsualPort{9200, "Elasticsearch"}, UsualPort{27017, "MongoDB"}};
+
+bool has_port(const Database& database, std::uint16_t port) {
+  const auto& ports = database.endpoint.ports;
+  return std::ranges::find(ports, port) != ports.end();
+}
+
+bool guards(const Policy& policy, const UncoveredPort& port) {
+  return std::ranges::any_of(policy.databases, [&](const Database& database) {
+    const auto& endpoint = database.endpoint;
+    if (endpoint.address && endpoint.address != port.address) return false;
+    if (endpoint.all) return true;
+    return port.port != 0 && has_port(database, port.port);
+  });
+}
+
+bool hears(const UncoveredPort& port, const Session& listener) {
+  if (listener.loopback) return false;
+  if (port.port != 0 && listener.local_port != port.port) return false;
+  return !port.address || listener.local == 0 || listener.local == *port.address;
+}
+
+}  // namespace
+
+std::vector<UncoveredPort> uncovered_ports(const Policy& before, const Policy& after) {
+  std::vector<UncoveredPort> open;
+  for (const auto& database : before.databases) {
+    const auto& endpoint = database.endpoint;
+    std::vector<UncoveredPort> guarded;
+    if (endpoint.all) guarded.push_back({database.id, endpoint.address, 0});
+    for (const auto port : endpoint.ports) {
+      guarded.push_back({database.id, endpoint.address, port});
+    }
+    for (auto& port : guarded) {
+      if (!guards(after, port)) open.push_back(std::move(port));
+    }
+  }
+  return open;
+}
+
+std::vector<UncoveredPort> Uncovered::replace(const Policy& before, const Policy& after) {
+  std::erase_if(ports_, [&](const UncoveredPort& port) { return guards(after, port); });
+  auto fresh = uncovered_ports(before, after);
+  for (const auto& port : fresh) {
+    if (std::ranges::find(ports_, port) == ports_.end()) ports_.push_back(port);
+  }
+  return fresh;
+}
+
+std::vector<std::string> Uncovered::sentences(const std::vector<Session>& listeners) const {
+  std::vector<std::string> out;
+  for (const auto& port : ports_) {
+    const auto is_heard = [&](const Session& listener) { return hears(port, listener); };
+    if (std::ranges::none_of(listeners, is_heard)) continue;
+    const auto which =
+        port.port == 0 ? std::string("all ports") : fmt::format("port {}", port.port);
+    const auto where = port.address ? " of " + format_address(*port.address) : std::string();
+    out.push_back(
+        fmt::format("{}{}, once guarded for {}, open to everybody: something listens there", which,
+                    where, port.database));
+  }
+  return out;
+}
+
+std::vector<std::uint16_t> unguarded_listeners(const Policy& policy,
+                                               const std::vector<Session>& listeners) {
+  std::set<std::uint16_t> open;
+  for (const auto& listener : listeners) {
+    if (listener.loopback) continue;
+    const bool is_guarded = std::ranges::any_of(policy.databases, [&](const Database& database) {
+      const auto& address = database.endpoint.address;
+      if (listener.ipv6 && !database.endpoint.all && has_port(database, listener.local_port)) {
+        return true;  // IPv6 is guarded by port alone
+      }
+      if (address && *address != listener.local) return false;
+      return database.endpoint.all || has_port(database, listener.local_port);
+    });
+    if (!is_guarded) open.insert(listener.local_port);
+  }
+  return {open.begin(), open.end()};
+}
+
+std::string list_ports(const std::vector<std::uint16_t>& ports) {
+  std::vector<std::string> texts;
+  for (const auto port : ports) {
+    const auto usual = std::ranges::find(usual_ports, port, &UsualPort::port);
+    texts.push_back(usual == usual_ports.end()
+                        ? fmt::format("{}", port)
+                        : fmt::format("{} ({}'s usual port)", port, usual->of));
+  }
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+}  // namespace moat

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/views.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "control/cidrs_digest.h"
+#include "control/why.h"
+#include "dataplane/sessions.h"
+
+namespace moat {
+namespace {
+
+struct Reason {
+  std::uint32_t number;
+  const char* text;
+  bool drops;
+};
+constexpr std::array reasons = {
+#define MOAT_X(name, text, drops) Reason{MOAT_##name, text, drops != 0},
+    MOAT_REASON_LIST(MOAT_X)
+#undef MOAT_X
+};
+
+// The clock may be corrected by as much before anybody is told that rules stay expired.
+constexpr std::chrono::seconds small_step{60};
+
+void add(Counts& to, const Counts& from) {
+  to.packets += from.packets;
+  to.bytes += from.bytes;
+}
+
+Counts counts_of(const moat_counter& counter) { return {counter.packets, counter.bytes}; }
+
+bool is_zero(const Counts& counts) { return counts.packets == 0; }
+
+WallTime wall_now() {
+  return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+}
+
+}  // namespace
+
+Views::Views(const Settings& settings, const Enforcer& enforcer, const Publisher& publisher,
+             const Interfaces& interfaces)
+    : settings_(settings), enforcer_(enforcer), publisher_(publisher), interfaces_(interfaces) {}
+
+const Policy& Views::policy() const {
+  return publisher_.enforced() ? publisher_.enforced()->policy : nothing_;
+}
+
+StatusView Views::status(const DaemonFacts& facts) const {
+  StatusView view;
+  view.version = MOAT_VERSION;
+  if (publisher_.image()) {
+    const auto& header = publisher_.image().header();
+    view.generation = header.generation;
+    view.image_bytes = header.size;
+    view.prefixes = header.prefixes;
+    view.databases = header.databases;
+  }
+  view.mode = policy().mode;
+  view.ready = facts.is_ready;
+  view.since = facts.since;
+  view.interfaces = interfaces_.status();
+  view.backstop = facts.backstop;
+  if (settings_.is_held_back()) {
+    view.files.push_back({settings_.path(), "", FileState::held_back, settings_.faults()});
+  }
+  if (const auto& resolution = enforcer_.resolution()) {
+    view.files.insert(view.files.end(), resolution->files.begin(), resolution->files.end());
+    view.withdrawn.assign(resolution->withdrawn.begin(), resolution->withdrawn.end());
+  }
+  if (const auto* enforced = publisher_.enforced()) {
+    view.sealed.assign(enforced->sealed.begin(), enforced->sealed.end());
+  }
+  view.last = enforcer_.propagation().last();
+  view.pending = enforcer_.propagation().pending();
+  view.bound = settings_.config().bound;
+  if (!enforcer_.failure().empty()) {
+    view.problems.push_back("changes are not enforced: " + enforcer_.failure());
+  }
+  view.problems.insert(view.problems.end(), facts.problems.begin(), facts.problems.end());
+  add_notices(view, facts);
+  return view;
+}
+
+void Views::add_notices(StatusView& view, const DaemonFacts& facts) const {
+  if (const auto latest = publisher_.state().latest_time; latest > wall_now() + small_step) {
+    view.problems.push_back(
+        fmt::format("the clock was at {} once: rules that expire before that stay expired",
+                    format_time(latest)));
+  }
+  for (const auto& interface : facts.removed_interfaces) {
+    view.notices.push_back(
+        fmt::format("interface {} is no longer guarded: it was taken out of moat.yaml", interface));
+  }
+  for (const auto& database : policy().databases) {
+    if (database.mode != Mode::monitor || policy().mode == Mode::monitor) continue;
+    view.notices.push_back(
+        fmt::format("database {} is in monitor mode: what would be dropped is counted and passes",
+                    database.id));
+  }
+  const auto open = listeners();
+  if (!open) {
+    view.notices.push_back(open.error().message);
+    return;
+  }
+  for (auto& sentence : enforcer_.uncovered().sentences(*open)) {
+    view.notices.push_back(std::move(sentence));
+  }
+  if (const auto ports = unguarded_listeners(policy(), *open); !ports.empty()) {
+    view.notices.push_back(fmt::format("something listens on TCP ports that no database guards: {}",
+                                       list_ports(ports)));
+  }
+}
+
+FileState Views::state_of(const Database& database) const {
+  const auto& resolution = enforcer_.resolution();
+  if (!resolution) return FileState::active;
+  // A sealed one may stand for a file that does not tell its id.
+  const auto& files = resolution->files;
+  auto file = std::ranges::find(files, database.place.file, &FileStatus::path);
+  if (const auto by_id = std::ranges::find(files, database.id, &FileStatus::id);
+      by_id != files.end() && (file == files.end() || file->id != database.id)) {
+    file = by_id;
+  }
+  return file == files.end() ? FileState::active : file->state;
+}
+
+std::vector<DatabaseView> Views::databases() const {
+  std::vector<DatabaseView> views;
+  const auto* enforced = publisher_.enforced();
+  for (const auto& database : policy().databases) {
+    DatabaseView view;
+    view.id = database.id;
+    view.endpoint = database.endpoint;
+    view.mode = policy().mode_of(database);
+    view.state = state_of(database);
+    view.sealed = enforced->sealed.contains(database.id);
+    view.path = database.place.file;
+    view.rules = static_cast<unsigned>(database.rules.size());
+    view.peerings = static_cast<unsigned>(database.peerings.size());
+    view.allowed = allowed(database);
+    view.dropped = dropped(database);
+    views.push_back(std::move(view));
+  }
+  return views;
+}
+
+Counts Views::counts(std::size_t slot) const {
+  const auto& all = publisher_.counters();
+  return slot == 0 || slot >= all.size() ? Counts{} : counts_of(all[slot]);
+}
+
+Counts Views::allowed(const Database& database) const {
+  const auto& slots = publisher_.state().slots;
+  const auto& retired = publisher_.state().retired;
+  Counts total;
+  if (const auto entry = retired.find(database.id); entry != retired.end()) {
+    add(total, counts_of(entry->second));
+  }
+  for (const auto& rule : database.rules) add(total, counts(slots.rule(database.id, rule.id)));
+  for (const auto& peering : database.peerings) {
+    add(total, counts(slots.rule(database.id, peering.id)));
+  }
+  return total;
+}
+
+Counts Views::dropped(const Database& database) const {
+  const auto owner = publisher_.state().slots.owner(database.id);
+  Counts total;
+  if (owner == 0) return total;
+  for (const auto& reason : reasons) {
+    if (reason.drops) add(total, counts(MOAT_OUTCOME_SLOT(owner, 0U, reason.number)));
+  }
+  return total;
+}
+
+void Views::add_hits(RuleView& view) const {
+  const auto& state = publisher_.state();
+  view.hits = counts(state.slots.rule(view.database, view.id));
+  const auto hit = state.last_hits.find({view.database, view.id});
+  if (hit != state.last_hits.end()) view.last_hit = hit->second;
+}
+
+RuleView Views::rule_view(const Database& database, const Rule& rule) const {
+  RuleView view;
+  view.database = database.id;
+  view.id = rule.id;
+  view.type = rule.cidr ? "cidr" : "managed-range";
+  view.source = rule.source();
+  view.label = rule.label;
+  view.expires = rule.expires;
+  view.place = rule.place;
+  if (!rule.cidr) {
+    const auto range = policy().ranges.find(rule.managed_range);
+    view.prefixes = range == policy().ranges.end()
+                        ? 0
+                        : static_cast<std::uint32_t>(range->second.cidrs->size());
+  }
+  if (rule.expires && *rule.expires <= publisher_.expiry_time()) view.state = RuleState::expired;
+  add_hits(view);
+  return view;
+}
+
+RuleView Views::peering_view(const Database& database, const NetPeering& peering) const {
+  RuleView view;
+  view.database = database.id;
+  view.id = peering.id;
+  view.type = "net-peering";
+  view.source = format_prefix(peering.cidr);
+  view.place = peering.place;
+  add_hits(view);
+  return view;
+}
+
+std::vector<RuleView> Views::rules(const std::string& wanted) const {
+  std::vector<RuleView> views;
+  for (const auto& database : policy().databases) {
+    if (!wanted.empty() && database.id != wanted) continue;
+    const auto first = views.size();
+    for (const auto& rule : database.rules) views.push_back(rule_view(database, rule));
+    for (const auto& peering : database.peerings) {
+      views.push_back(peering_view(database, peering));
+    }
+    const auto file = state_of(database);
+    for (auto i = first; i < views.size(); i++) {
+      if (views[i].state != RuleState::active || file == FileState::active) continue;
+      views[i].state = file == FileState::vanished ? RuleState::vanished : RuleState::held_back;
+    }
+  }
+  return views;
+}
+
+const std::string& Views::digest_of(const ManagedRange& range) const {
+  auto& digest = digests_[range.id];
+  if (digest.of.lock() != range.cidrs) digest = {range.cidrs, cidrs_digest(*range.cidrs)};
+  return digest.text;
+}
+
+ManagedRangeView Views::range_view(const ManagedRange& range) const {
+  ManagedRangeView view;
+  view.id = range.id;
+  view.name = range.name;
+  view.prefixes = range.cidrs->size();
+  view.digest = digest_of(range);
+  view.path = range.place.file;
+  view.withdrawn = enforcer_.resolution() && enforcer_.resolution()->withdrawn.contains(range.id);
+  for (const auto& database : policy().databases) {
+    const auto& rules = database.rules;
+    if (std::ranges::find(rules, range.id, &Rule::managed_range) != rules.end()) {
+      view.used_by.push_back(database.id);
+    }
+  }
+  return view;
+}
+
+std::vector<ManagedRangeView> Views::managed_ranges() const {
+  std::vector<ManagedRangeView> views;
+  for (const auto& [id, range] : policy().ranges) views.push_back(range_view(range));
+  return views;
+}
+
+Answer<ManagedRangeView> Views::managed_range(const std::string& id) const {
+  const auto range = policy().ranges.find(id);
+  if (range == policy().ranges.end()) {
+    return std::unexpected(Refusal{Refusal::Kind::not_found,
+                                   fmt::format("there is no managed range \"{}\"", id),
+                                   "see `moat managed-ranges list`",
+                                   {}});
+  }
+  auto view = range_view(range->second);
+  for (const auto prefix : *range->second.cidrs) view.cidrs.push_back(format_prefix(prefix));
+  return view;
+}
+
+Answer<void> Views::check_database(const std::string& id) const {
+  if (policy().find(id) != nullptr) return {};
+  return std::unexpected(Refusal{Refusal::Kind::not_found,
+                                 fmt::format("there is no database \"{}\"", id),
+                                 "see `moat databases list`",
+                                 {}});
+}
+
+Answer<std::vector<WhyView>> Views::why(const std::string& source,
+                                        const std::string& database) const {
+  const auto address = parse_address(source);
+  if (!address) {
+    return std::unexpected(Refusal{Refusal::Kind::invalid,
+                                   fmt::format("{}: \"{}\"", address.error().message, source),
+                                   address.error().remedy,
+                                   {}});
+  }
+  if (!database.empty()) {
+    if (auto known = check_database(database); !known) return std::unexpected(known.error());
+  }
+  auto views = explain(policy(), *address, database, publisher_.expiry_time());
+  for (auto& view : views) complete(view, *address);
+  return views;
+}
+
+// What explain() leaves open: the live side of the answer.
+void Views::complete(WhyView& view, Address source) const {
+  view.generation = publisher_.generation();
+  const auto& state = publisher_.state();
+  if (const auto hit = state.last_hits.find({view.database, view.rule});
+      hit != state.last_hits.end()) {
+    view.last_hit = hit->second;
+  }
+  if (!publisher_.image()) return;
+  const auto& databases = policy().databases;
+  const auto entry = std::ranges::find(databases, view.database, &Database::id);
+  const auto number = static_cast<std::uint32_t>(entry - databases.begin()) + 1;
+  const auto& image = publisher_.image();
+  const auto slot = entry_slot(image, source_class(image, source), number, read_clocks().monotonic);
+  const auto expected = view.allowed ? state.slots.rule(view.database, view.rule) : 0U;
+  view.table_agrees = is_martian(source) || slot == expected;
+}
+
+void Views::add_reasons(CountersView& view, const std::string& owner, std::uint8_t number) const {
+  for (const unsigned monitored : {0U, 1U}) {
+    for (const auto& reason : reasons) {
+      const auto found = counts(MOAT_OUTCOME_SLOT(number, monitored, reason.number));
+      if (is_zero(found)) continue;
+      view.reasons.push_back({owner, reason.text, monitored != 0, found});
+    }
+  }
+}
+
+CountersView Views::counters(const std::string& wanted) const {
+  CountersView view;
+  view.rules = rules(wanted);
+  if (wanted.empty()) add_reasons(view, "host", 0);
+  for (const auto& database : policy().databases) {
+    if (!wanted.empty() && database.id != wanted) continue;
+    const auto owner = publisher_.state().slots.owner(database.id);
+    if (owner != 0) add_reasons(view, database.id, owner);
+    view.totals.push_back({database.id, allowed(database), dropped(database)});
+  }
+  return view;
+}
+
+}  // namespace moat

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The backstop program on a cgroup: loaded with the maps of the packet path, attached, pinned, and
+// told which interfaces it need not look at.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "dataplane/bpf_pins.h"
+#include "dataplane/error.h"
+#include "dataplane/fd.h"
+#include "dataplane/xdp_program.h"
+
+namespace moat {
+
+// How the backstop is, not how it was meant to be.
+struct BackstopStatus {
+  bool on = false;
+  std::string cgroup;  // folder of the cgroup it is attached to
+  std::string reason;  // why it is off
+};
+
+// MOAT_INTERFACE_* by ifindex.
+using InterfaceFlags = std::map<std::uint32_t, std::uint32_t>;
+
+class BackstopLink {
+ public:
+  // Takes over the link that is pinned.
+  explicit BackstopLink(BpfPins pins);
+
+  // Has the program, with these maps, on the cgroup, pinned; a program of an earlier daemon is
+  // replaced in place. `cgroup` empty: the root of the cgroup2 filesystem, wherever that is
+  // mounted.
+  [[nodiscard]] BackstopStatus ensure(const std::vector<NamedMap>& maps, const std::string& cgroup,
+                                      const InterfaceFlags& interfaces);
+
+  // Takes it off.
+  void remove();
+
+  // True if a pin was missing.
+  [[nodiscard]] Result<bool> ensure_pins();
+
+ private:
+  [[nodiscard]] Result<> load(const std::vector<NamedMap>& maps);
+  [[nodiscard]] Result<> attach(const std::string& cgroup);
+  [[nodiscard]] Result<> tell(const InterfaceFlags& interfaces);
+
+  BpfPins pins_;
+  Fd link_;
+  Fd program_;
+  Fd interfaces_;
+};
+
+// Where cgroup2 is mounted, as mountinfo has it.
+[[nodiscard]] Result<std::string> find_cgroup2();
+
+}  // namespace moat

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Why something could not be done, and what to do about it.
+#pragma once
+
+#include <expected>
+#include <string>
+
+namespace moat {
+
+struct Error {
+  std::string message;  // what was being done, on what, and the cause: "open /x: Permission denied"
+  std::string remedy;   // what the reader can do, or empty
+};
+
+template <typename T = void>
+using Result = std::expected<T, Error>;
+
+}  // namespace moat

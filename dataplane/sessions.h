@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// TCP sockets of this network namespace by sock_diag: who is connected, who listens, and the end of
+// sessions whose peer may no longer be.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "dataplane/error.h"
+
+namespace moat {
+
+// One TCP socket. IPv4-mapped IPv6 sockets appear as IPv4. Addresses in host byte order.
+struct Session {
+  bool ipv6 = false;
+  std::uint32_t local = 0;  // 0 for IPv6, and for a listener on any address
+  std::uint16_t local_port = 0;
+  std::uint32_t peer = 0;                    // 0 for IPv6 and for a listener
+  std::array<std::uint8_t, 16> peer_ipv6{};  // network order; zero for IPv4
+  std::uint16_t peer_port = 0;
+  std::uint32_t ifindex = 0;  // of the bound device, 0 without
+  bool loopback = false;      // of a listener: on a loopback address alone
+  // The peer is this host: a loopback address, or one that an interface of the host has.
+  bool own = false;
+};
+
+// Local ports, host byte order; nothing: every port.
+using LocalPorts = std::optional<std::vector<std::uint16_t>>;
+
+// Connected sockets, handshakes under way included, whose local port is one of `ports`.
+[[nodiscard]] Result<std::vector<Session>> connected_sessions(const LocalPorts& ports);
+
+// Listening sockets.
+[[nodiscard]] Result<std::vector<Session>> listeners();
+
+// Ends (SOCK_DESTROY) the connected sockets on `ports` for which `allowed` says no; how many. The
+// owner's next read fails with ECONNABORTED. Needs CAP_NET_ADMIN and CONFIG_INET_DIAG_DESTROY.
+[[nodiscard]] Result<unsigned> destroy_sessions(const LocalPorts& ports,
+                                                const std::function<bool(const Session&)>& allowed);
+
+}  // namespace moat

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Three states, told by Kernel::pinned and Kernel::previous:
+//
+//   adopted    the pins are ours: maps and table of the earlier daemon, and either its program or,
+//              where ours differs, our own, which the links got in place at once.
+//   new        nothing is pinned. The first publish() pins.
+//   take-over  the pins are another version's, or do not belong together. Links keep running what
+//              they run, and new ones get the earlier program, until the first publish() has filled
+//              our maps; then each link gets our program and the pins are replaced.
+#include "dataplane/xdp_backend.h"
+
+#include <bpf/bpf.h>
+#include <fmt/format.h>
+#include <net/if.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <tuple>
+
+#include "dataplane/bpf_error.h"
+#include "dataplane/bpf_map.h"
+#include "dataplane/bpf_pins.h"
+#include "dataplane/counter_map.h"
+#include "dataplane/tiers.h"
+#include "dataplane/xdp_adopt.h"
+#include "dataplane/xdp_link.h"
+#include "dataplane/xdp_program.h"
+
+namespace moat {
+
+struct XdpBackend::Kernel {
+  explicit Kernel(const std::string& folder) : pins(folder), links(pins), backstop(pins) {}
+
+  BpfPins pins;
+  Fd lock;  // that no other daemon has these pins: two would undo each other's work
+  XdpLinks links;
+  BackstopLink backstop;
+  std::vector<NamedMap> maps;
+  Tiers tiers;
+  Program program;
+  Program previous;  // of an earlier daemon, during take-over
+  Fd version;
+  LiveTable table;  // what we know to be live; no map: none
+  bool pinned = false;
+  std::string adoption;
+
+  [[nodiscard]] int counters() const { return find_map(maps, "counters"); }
+
+  Result<> begin();
+  Result<> load(XdpObject& object);
+  Result<> continue_with(Adopted adopted, XdpObject& object);
+  void begin_take_over();
+  Result<> finish_take_over(std::size_t tier);
+  Result<bool> pin_all();
+  Result<> find_live();
+};
+
+// ---- Start ----
+
+Result<> XdpBackend::Kernel::load(XdpObject& object) {
+  auto loaded = object.load();
+  if (!loaded) return std::unexpected(loaded.error());
+  program = std::move(loaded->program);
+  maps = std::move(loaded->maps);
+  auto noted = make_version_map({XdpObject::digest(), program.tag});
+  if (!noted) return std::unexpected(noted.error());
+  version = std::move(*noted);
+  return {};
+}
+
+Result<> XdpBackend::Kernel::begin() {
+  auto object = XdpObject::open();
+  if (!object) return std::unexpected(object.error());
+  auto adopted = adopt(pins, *object);
+  if (adopted) return continue_with(std::move(*adopted), *object);
+
+  adoption = adopted.error().message;
+  object = XdpObject::open();  // without the maps it may have been given
+  if (!object) return std::unexpected(object.error());
+  if (auto loaded = load(*object); !loaded) return loaded;
+  tiers = tiers_of(maps);
+  begin_take_over();
+  return {};
+}
+
+Result<> XdpBackend::Kernel::continue_with(Adopted adopted, XdpObject& object) {
+  if (adopted.version) {
+    adoption = "adopted";
+    program = std::move(adopted.program);
+    maps = std::move(adopted.maps);
+    version = std::move(adopted.version);
+  } else {
+    adoption = "adopted, with a newer program";
+    if (auto loaded = load(object); !loaded) return loaded;
+  }
+  tiers = tiers_of(maps);
+  table = std::move(adopted.table);
+  pinned = true;
+  links.set_program(program.fd.get(), program.id);
+  // The guard stands already. What fails of these is tried again and told by ensure_attached(),
+  // publish() and ensure_pins().
+  std::ignore = links.replace_programs();
+  std::ignore = tiers.clear_above_live();
+  std::ignore = pin_all();
+  return {};
+}
+
+void XdpBackend::Kernel::begin_take_over() {
+  if (Fd earlier = pins.get("xdp"))
+    if (auto described = describe_program(std::move(earlier))) previous = std::move(*described);
+  const Program& attached = previous.fd ? previous : program;
+  links.set_program(attached.fd.get(), attached.id);
+}
+
+// ---- Publishing ----
+
+// Our table is live in our maps by now. It is enforced when every link runs our program, and no
+// other one is still at work on a packet.
+Result<> XdpBackend::Kernel::finish_take_over(std::size_t tier) {
+  links.set_program(program.fd.get(), program.id);
+  if (auto replaced = links.replace_programs(); !replaced) return replaced;
+  if (auto waited = tiers.wait_for_programs(tier, table.map.get()); !waited) return waited;
+  previous = {};
+  pinned = true;
+  return {};
+}
+
+Result<> XdpBackend::publish(const Image& image) {
+  Kernel& kernel = *kernel_;
+  if (auto sound = check_image(image.bytes()); !sound) return sound;
+  const auto tier = Tiers::smallest_for(image.bytes().size());
+  if (!tier)
+    return std::unexpected(Error{fmt::format("a table of {} MiB; at most {} fit",
+                                             image.bytes().size() >> 20, MOAT_TIER_LARGE >> 20),
+                                 "name fewer prefixes"});
+  auto staged = stage_table(image, tier_bytes[*tier]);
+  if (!staged) return std::unexpected(staged.error());
+  LiveTable next{std::move(*staged), 0, image.header().generation};
+  next.id = kernel_id(next.map.get());
+
+  // Pinned before it is live, so that a daemon that adopts it finds it. Without a filesystem to pin
+  // on, enforcing goes on all the same: ensure_pins() tells.
+  if (kernel.pins.prepare()) std::ignore = kernel.pins.put("table-next", next.map.get());
+  if (auto committed = kernel.tiers.commit(*tier, next.map.get()); !committed) {
+    kernel.pins.remove("table-next");
+    return committed;
+  }
+  kernel.table = std::move(next);  // the kernel frees the old one behind our back, if nobody has it
+  if (!kernel.pinned)
+    if (auto taken = kernel.finish_take_over(*tier); !taken) return taken;
+  std::ignore = kernel.pin_all();
+  return {};
+}
+
+// ---- Reading ----
+
+// Somebody else may have written to the slots, so what is live is looked up.
+Result<> XdpBackend::Kernel::find_live() {
+  const auto ids = tiers.occupants();
+  if (!ids) return std::unexpected(ids.error());
+  const auto tier = Tiers::live_of(*ids);
+  if (!tier) {
+    table = {};
+  } else if (const std::uint32_t id = (*ids)[*tier]; table.id != id) {
+    LiveTable found{find_table(pins, id), id, 0};
+    if (!found.map)
+      return std::unexpected(Error{fmt::format("the live table, map {}, is not ours", id),
+                                   "publishing again replaces it: moat reload"});
+    table = std::move(found);
+  }
+  return {};
+}
+
+Result<Image> XdpBackend::live_image() {
+  if (auto found = kernel_->find_live(); !found) return std::unexpected(found.error());
+  if (!kernel_->table.map) return Image();
+  auto image = read_table(kernel_->table.map.get());
+  if (image) kernel_->table.generation = image->header().generation;
+  return image;
+}
+
+Result<Live> XdpBackend::live() {
+  const auto image = live_image();
+  if (!image) return std::unexpected(image.error());
+  if (!*image) return Live{};
+  const moat_image& header = image->header();
+  return Live{header.generation, header.digest, header.size};
+}
+
+Result<std::vector<moat_counter>> XdpBackend::counters() {
+  return read_counters(kernel_->counters());
+}
+
+Result<> XdpBackend::clear_counters(const std::vector<std::uint32_t>& slots) {
+  return moat::clear_counters(kernel_->counters(), slots);
+}
+
+// ---- Pins ----
+
+Result<bool> XdpBackend::Kernel::pin_all() {
+  if (auto prepared = pins.prepare(); !prepared) return std::unexpected(prepared.error());
+  bool mended = false;
+  const auto pin = [&](const std::string& name, int fd) -> Result<> {
+    if (pins.holds(name, fd)) return {};
+    mended = true;
+    return pins.put(name, fd);
+  };
+  // The program last: without it no pin is believed by the next daemon.
+  for (const auto& map : maps)
+    if (auto done = pin(pin_name(map.name), map.fd.get()); !done)
+      return std::unexpected(done.error());
+  if (table.map) {
+    mended = mended || !pins.holds(fmt::format("table-{}", table.generation), table.map.get());
+    if (auto kept = keep_table_pin(pins, table); !kept) return std::unexpected(kept.error());
+  }
+  if (auto done = pin("version", version.get()); !done) return std::unexpected(done.error());
+  if (auto done = pin("xdp", program.fd.get()); !done) return std::unexpected(done.error());
+  auto with_links = links.ensure_pins();
+  if (!with_links) return with_links;
+  auto with_backstop = backstop.ensure_pins();
+  if (!with_backstop) return with_backstop;
+  return mended || *with_links || *with_backstop;
+}
+
+Result<bool> XdpBackend::ensure_pins() {
+  if (!kernel_->pinned) return false;
+  if (auto found = kernel_->find_live(); !found) return std::unexpected(found.error());
+  return kernel_->pin_all();
+}
+
+// ---- Interfaces ----
+
+InterfaceStatus XdpBackend::ensure_attached(const std::string& interface, WantedAttach wanted) {
+  return kernel_->links.ensure(interface, wanted, kernel_->pinned);
+}
+
+InterfaceStatus XdpBackend::inspect(const std::string& interface) {
+  return kernel_->links.inspect(interface);
+}
+
+std::vector<std::string> XdpBackend::attached_interfaces() { return kernel_->links.interfaces(); }
+
+Result<> XdpBackend::detach(const std::string& interface) {
+  return kernel_->links.detach(interface);
+}
+
+// ---- Backstop ----
+
+BackstopStatus XdpBackend::ensure_backstop(const std::string& cgroup,
+                                           const std::vector<std::string>& trusted) {
+  if (!kernel_->pinned) return {false, {}, "nothing is enforced yet"};
+  InterfaceFlags flags;
+  for (const auto& name : kernel_->links.interfaces())
+    if (const auto ifindex = ::if_nametoindex(name.c_str()); ifindex != 0)
+      flags[ifindex] |= MOAT_INTERFACE_XDP;
+  // Connections of the host to itself come by lo, whatever else is trusted.
+  flags[::if_nametoindex("lo")] |= MOAT_INTERFACE_TRUSTED;
+  for (const auto& name : trusted)
+    if (const auto ifindex = ::if_nametoindex(name.c_str()); ifindex != 0)
+      flags[ifindex] |= MOAT_INTERFACE_TRUSTED;
+  return kernel_->backstop.ensure(kernel_->maps, cgroup, flags);
+}
+
+void XdpBackend::remove_backstop() { kernel_->backstop.remove(); }
+
+Result<> XdpBackend::detach_all() {
+  kernel_->pinned = false;
+  kernel_->backstop.remove();
+  if (auto detached = kernel_->links.detach_all(); !detached) return detached;
+  return kernel_->pins.remove_all();
+}
+
+const std::string& XdpBackend::adoption() const { return kernel_->adoption; }
+
+// ---- Life ----
+
+namespace {
+
+// A name in the abstract namespace of sockets goes with its owner. A lock on the folder itself
+// would keep its filesystem from being unmounted, and a pinned object has no file of its own to
+// lock.
+Result<Fd> lock_folder(const std::string& folder) {
+  struct stat status = {};
+  if (::stat(folder.c_str(), &status) != 0) return bpf_failure("look at " + folder);
+  const std::string name = fmt::format("moat-pins-{}-{}", status.st_dev, status.st_ino);
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  name.copy(address.sun_path + 1, sizeof address.sun_path - 1);
+  const auto bytes = offsetof(sockaddr_un, sun_path) + 1 + name.size();
+  Fd lock(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!lock || ::bind(lock.get(), reinterpret_cast<const sockaddr*>(&address),
+                      static_cast<socklen_t>(bytes)) != 0)
+    return bpf_failure(fmt::format("take over the pins in {}", folder), errno,
+                       "another moatd has them: stop it, or give this one a --bpffs of its own");
+  return lock;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<XdpBackend>> XdpBackend::open(const std::string& bpffs) {
+  const BpfPins pins(bpffs);
+  if (auto prepared = pins.prepare(); !prepared) return std::unexpected(prepared.error());
+  auto kernel = std::make_unique<Kernel>(bpffs);
+  auto lock = lock_folder(bpffs);
+  if (!lock) return std::unexpected(lock.error());
+  kernel->lock = std::move(*lock);
+  if (auto begun = kernel->begin(); !begun) return std::unexpected(begun.error());
+  return std::unique_ptr<XdpBackend>(new XdpBackend(std::move(kernel)));
+}
+
+XdpBackend::XdpBackend(std::unique_ptr<Kernel> kernel) : kernel_(std::move(kernel)) {}
+XdpBackend::~XdpBackend() = default;
+
+}  // namespace moat

@@ -1,0 +1,128 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Installs Moat on a host, in monitor mode: nothing is dropped until the operator says so, and
+# nothing is even started here. What is in /etc/moat already stays as it is.
+#
+#   scripts/install.sh --interface NAME [--prefix DIR] [--destdir DIR] [--build DIR]
+#   scripts/install.sh --uninstall      [--prefix DIR] [--destdir DIR]
+#
+#     --interface NAME  where clients come in, as in `ip link`
+#     --prefix DIR      default /usr/local
+#     --destdir DIR     installs below DIR, as for a package, and leaves this host alone
+#     --build DIR       takes what DIR was built with that prefix; installs and builds nothing else
+set -euo pipefail
+# shellcheck source=lib/build.sh
+. "$(dirname "$0")/lib/build.sh"
+
+die() {
+  echo "install: $*" >&2
+  exit 1
+}
+
+usage() {
+  sed -n '/^#   scripts/,/^set/{/^set/d;s/^#  \{0,1\}//p}' "$0" >&2
+  exit 2
+}
+
+# The folder of the package lists itself, so that it can be taken away without the build.
+manifest() { echo "$destdir$prefix/share/moat/installed-files"; }
+
+install_files() {
+  if [[ -z $built ]]; then
+    "$root/scripts/setup.sh" build
+    built=$root/build-install
+    echo "Building Moat ..."
+    configure "$built" -Dprefix="$prefix" -Dbuildtype=release -Dtests=false -Dbench=false
+    build "$built"
+  fi
+  DESTDIR=$destdir meson install -C "$built" --no-rebuild --quiet
+  install -d "$(dirname "$(manifest)")"
+  grep -v '^#' "$built/meson-logs/install-log.txt" | sed "s|^$destdir||" >"$(manifest)"
+}
+
+# To begin with; what the operator made of it is kept.
+write_configuration() {
+  local etc=$destdir/etc/moat
+  install -d -m 755 "$etc"
+  if [[ -e $etc/moat.yaml ]]; then
+    echo "Kept $etc as it is."
+    return
+  fi
+  install -d -m 755 "$etc/databases.d" "$etc/managed-ranges.d"
+  sed -e "s|^interfaces: .*|interfaces: [$interface]|" \
+    -e 's|^mode: .*|mode: monitor                # monitor: counts, drops nothing; enforce|' \
+    "$root/config/moat.yaml" >"$etc/moat.yaml"
+  [[ -n $(ls -A "$etc/databases.d") ]] ||
+    install -m 644 "$root/config/first-database.yaml" "$etc/databases.d/postgresql.yaml"
+}
+
+make_known_to_the_host() {
+  getent group moat >/dev/null || groupadd --system moat
+  [[ -d /run/systemd/system ]] || return 0
+  case $prefix in
+    /usr | /usr/local) ;;
+    *) systemctl link "$prefix/lib/systemd/system/moatd.service" ;;
+  esac
+  systemctl daemon-reload
+}
+
+tell_what_next() {
+  cat <<END
+
+Moat is installed below $prefix, set up for $interface in monitor mode, and not running.
+
+   moat check                       does the configuration hold?
+   systemctl enable --now moatd     starts it: packets are judged and counted, none is dropped
+   moat status; moat counters       what would be dropped, and why
+
+Write rules into /etc/moat/databases.d/. When the counters say what you expect, set
+\`mode: enforce\` in /etc/moat/moat.yaml. \`moat detach\` ends the guard.
+END
+}
+
+uninstall() {
+  local file folder
+  [[ -e $(manifest) ]] || die "nothing of Moat below $destdir$prefix"
+  if [[ -z $destdir ]]; then
+    [[ ! -e /sys/fs/bpf/moat ]] ||
+      die "the guard is still up; end it with \`moat detach\`, then come again"
+    [[ ! -d /run/systemd/system ]] || systemctl disable --now moatd.service || true
+  fi
+  while read -r file; do
+    rm -f "$destdir$file"
+  done < <(cat "$(manifest)" && echo "$prefix/share/moat/installed-files")
+  # Folders of Moat's own only: an empty /usr/local/bin is somebody else's.
+  for folder in "$destdir$prefix"/share/{doc/moat,moat}; do
+    [[ ! -d $folder ]] || find "$folder" -depth -type d -empty -delete
+  done
+  [[ -n $destdir || ! -d /run/systemd/system ]] || systemctl daemon-reload
+  echo "Moat is gone. Kept: $destdir/etc/moat, and $destdir/var/lib/moat if it ran here."
+}
+
+interface='' prefix=/usr/local destdir='' built='' task=install
+while [[ $# -gt 0 ]]; do
+  case $1 in
+    --uninstall) task=uninstall && shift && continue ;;
+    --interface | --prefix | --destdir | --build) [[ -n ${2:-} ]] || usage ;;
+    *) usage ;;
+  esac
+  case $1 in
+    --interface) interface=$2 ;;
+    --prefix) prefix=$(realpath --canonicalize-missing "$2") ;;
+    --destdir) destdir=$(realpath --canonicalize-missing "$2") ;;
+    --build) built=$2 ;;
+  esac
+  shift 2
+done
+[[ -n $destdir || $EUID -eq 0 ]] || die "run this as root, or with --destdir"
+if [[ $task == uninstall ]]; then
+  uninstall
+  exit
+fi
+[[ -n $interface ]] || usage
+[[ -e /sys/class/net/$interface ]] ||
+  die "this host has no interface '$interface'; it has: $(ls /sys/class/net)"
+install_files
+write_configuration
+if [[ -z $destdir ]]; then make_known_to_the_host; fi
+tell_what_next

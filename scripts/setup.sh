@@ -1,0 +1,77 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Installs what Moat is built and tested with, on Debian 12, as root. Says nothing and changes
+# nothing where all of it is there.
+#
+#   scripts/setup.sh [GROUP...]     build, test, bench, check; without arguments all of them
+set -euo pipefail
+
+declare -A packages=(
+  [build]="g++ meson ninja-build pkg-config clang-19 llvm-19 bpftool libbpf-dev libc6-dev
+    linux-libc-dev libyaml-cpp-dev libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev
+    libmicrohttpd-dev libcurl4-openssl-dev libsystemd-dev libsmartcols-dev libmnl-dev libxxhash-dev
+    prometheus-cpp-dev libbenchmark-dev scdoc"
+  [test]="libgtest-dev librapidcheck-dev python3 python3-scapy postgresql-15 tor-geoipdb iproute2
+    iptables nftables mount procps util-linux"
+  [bench]="ipset gnuplot-nox"
+  [check]="clang-format-19 clang-tidy-19 libclang-rt-19-dev shellcheck python3"
+)
+
+die() {
+  echo "setup: $*" >&2
+  exit 1
+}
+
+missing_of() {
+  local package
+  for package in "$@"; do
+    [[ $(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
+      echo "$package"
+  done
+}
+
+# apt-get is talkative: what it says is shown only when it fails.
+apt() {
+  local said
+  said=$(DEBIAN_FRONTEND=noninteractive apt-get -y -o Dpkg::Use-Pty=0 \
+    -o DPkg::Lock::Timeout=300 "$@" 2>&1 </dev/null) || {
+    echo "$said" >&2
+    return 1
+  }
+}
+
+# Debian's package makes a database cluster and starts it; a host that installs this only to run
+# tests did not ask for one. The setting is as it was when this is done.
+without_new_cluster() {
+  local setting=/etc/postgresql-common/createcluster.conf
+  [[ -e $setting ]] || apt install --no-install-recommends postgresql-common
+  cp -p "$setting" "$setting.moat"
+  trap 'mv "$setting.moat" "$setting"; trap - RETURN' RETURN
+  echo "create_main_cluster = false" >>"$setting"
+  "$@"
+}
+
+[[ $# -gt 0 ]] || set -- build test bench check
+wanted=()
+for group in "$@"; do
+  [[ -n ${packages[$group]:-} ]] || die "no group '$group'; there are: ${!packages[*]}"
+  read -ra names -d '' <<<"${packages[$group]}" || true
+  wanted+=("${names[@]}")
+done
+command -v dpkg-query >/dev/null ||
+  die "no Debian here; install what the lists in this file and meson.build name, by other means"
+mapfile -t missing < <(missing_of "${wanted[@]}" | sort -u)
+[[ ${#missing[@]} -gt 0 ]] || exit 0
+
+[[ $EUID -eq 0 ]] || die "missing ${missing[*]}; run this as root to install them"
+echo "setup: installing ${#missing[@]} packages: ${missing[*]}"
+# Lists that are absent or too old fail the first try.
+install=(apt install --no-install-recommends "${missing[@]}")
+[[ " ${missing[*]} " != *" postgresql-15 "* ]] || install=(without_new_cluster "${install[@]}")
+if [[ -z $(find /var/lib/apt/lists -name '*Packages*' -print -quit 2>/dev/null) ]] ||
+  ! "${install[@]}" 2>/dev/null; then
+  apt update
+  "${install[@]}"
+fi
+mapfile -t missing < <(missing_of "${wanted[@]}")
+[[ ${#missing[@]} -eq 0 ]] || die "still missing: ${missing[*]}"

@@ -1,0 +1,22 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Builds Moat in build/ and runs its tests, as root on Debian 12: installs what is missing, and makes
+# network namespaces and bpf objects of its own, which it removes.
+#
+#   scripts/test.sh [SUITE...]      unit, verdict, e2e, scripts; without arguments all of them
+set -euo pipefail
+# shellcheck source=lib/build.sh
+. "$(dirname "$0")/lib/build.sh"
+
+"$root/scripts/setup.sh" build test
+echo "Building ..."
+configure "$root/build"
+build "$root/build"
+
+suites=()
+for suite in "$@"; do suites+=(--suite "$suite"); done
+status=0
+meson test -C "$root/build" --no-rebuild --print-errorlogs "${suites[@]}" || status=$?
+# Meson counts programs; a program of GoogleTest's holds many tests.
+/usr/bin/python3 "$root/scripts/lib/count-tests.py" "$root/build/meson-logs/testlog.json" || status=1
+exit "$status"

@@ -1,0 +1,559 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""moatd as a whole, in network namespaces of its own: daemon_test.py MOATD [TEST...]
+
+A database host and a peer, joined by one veth pair; a server that echoes stands for the database.
+The peer has two addresses: one that the rule file lists, and a stranger's.
+"""
+
+import datetime
+import http.client
+import json
+import mmap
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+MOATD = ""
+HOST, LISTED, STRANGER = "198.18.0.5", "198.18.0.9", "198.18.7.9"
+CLONE_NEWNET = 0x40000000
+PREFIX = f"moat-daemon-{os.getpid()}"
+
+CONFIG = """\
+interfaces: [eth0]
+backstop: false
+propagation: {bound: 10s, reconcile: %s, settle: 20ms}
+"""
+ORDERS = """\
+# Who may reach the orders.
+database: orders
+endpoint: {port: 5432}
+rules:
+  - cidr: 198.18.0.0/24   # the office
+"""
+
+
+def run(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def wait_until(condition, what, seconds=10):
+    """The condition's value once it is true."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.01)
+
+
+def enter(namespace):
+    """This thread's sockets are of that namespace from now on."""
+    with open(f"/run/netns/{PREFIX}-{namespace}", "rb") as file:
+        if sys.version_info >= (3, 12):
+            os.setns(file.fileno(), CLONE_NEWNET)
+        else:
+            import ctypes
+
+            libc = ctypes.CDLL(None, use_errno=True)
+            if libc.setns(file.fileno(), CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+
+
+def within(namespace, function):
+    """The function's result, called in that namespace."""
+    result = []
+
+    def call():
+        enter(namespace)
+        result.append(function())
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+    return result[0]
+
+
+class Server:
+    """Echoes on a port, and notes how its sessions end: "end" or the error's name."""
+
+    def __init__(self, port):
+        self.ends = {}  # by the peer's address
+        self.listener = within("host", self._listen(port))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @staticmethod
+    def _listen(port):
+        return lambda: socket.create_server(("0.0.0.0", port))
+
+    def _accept(self):
+        while True:
+            try:
+                session, peer = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._echo, args=(session, peer[0]), daemon=True).start()
+
+    def _echo(self, session, peer):
+        try:
+            while data := session.recv(100):
+                session.sendall(data)
+            self.ends[peer] = "end"
+        except OSError as error:
+            self.ends[peer] = type(error).__name__
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+def connect(source, port=5432, timeout=0.5):
+    """A session of the peer's that has answered once, or None."""
+
+    def attempt():
+        client = socket.socket()
+        client.settimeout(timeout)
+        client.bind((source, 0))
+        try:
+            client.connect((HOST, port))
+            client.sendall(b"?")
+            if client.recv(1) == b"?":
+                return client
+        except OSError:
+            pass
+        client.close()
+        return None
+
+    return within("peer", attempt)
+
+
+def reaches(source, port=5432):
+    session = connect(source, port)
+    if session:
+        session.close()
+    return session is not None
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=10)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(10)
+        self.sock.connect(self.path)
+
+
+class DaemonTest(unittest.TestCase):
+    def setUp(self):
+        self.home = tempfile.mkdtemp(prefix="moat-daemon-")
+        self.addCleanup(shutil.rmtree, self.home)
+        os.makedirs(self.path("etc/databases.d"))
+        os.makedirs(self.path("etc/managed-ranges.d"))
+        self.write("etc/moat.yaml", CONFIG % "30s")
+        self.write("etc/databases.d/orders.yaml", ORDERS)
+        self.make_network()
+        os.mkdir(self.path("bpf"))
+        run("mount", "-t", "bpf", "bpf", self.path("bpf"))
+        self.addCleanup(run, "umount", self.path("bpf"))
+        self.server = Server(5432)
+        self.addCleanup(self.server.close)
+        self.daemon = None
+        self.addCleanup(self.stop)
+
+    def make_network(self):
+        for name in ("host", "peer"):
+            run("ip", "netns", "add", f"{PREFIX}-{name}")
+            self.addCleanup(run, "ip", "netns", "del", f"{PREFIX}-{name}")
+        self.make_link()
+        run("ip", "-n", f"{PREFIX}-host", "link", "set", "lo", "up")
+
+    def make_link(self):
+        host, peer = f"{PREFIX}-host", f"{PREFIX}-peer"
+        run("ip", "-n", host, "link", "add", "eth0", "type", "veth", "peer", "eth0", "netns", peer)
+        for name, addresses in ((host, [HOST]), (peer, [LISTED, STRANGER])):
+            for address in addresses:
+                run("ip", "-n", name, "address", "add", address + "/16", "dev", "eth0")
+            run("ip", "-n", name, "link", "set", "eth0", "up")
+
+    def path(self, name):
+        return os.path.join(self.home, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def edit(self, name, old, new):
+        with open(self.path(name), encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn(old, text)
+        self.write(name + ".new", text.replace(old, new))
+        os.rename(self.path(name + ".new"), self.path(name))
+
+    def arguments(self):
+        return [MOATD, "--config", self.path("etc/moat.yaml"), "--bpffs", self.path("bpf/moat"),
+                "--state", self.path("state"), "--socket", self.path("moatd.sock")]
+
+    def launch(self, environment=None):
+        log = open(self.path("log"), "ab")
+        with log:
+            return subprocess.Popen(
+                ["nsenter", f"--net=/run/netns/{PREFIX}-host"] + self.arguments(),
+                stderr=log, env={**os.environ, **(environment or {})})
+
+    def start(self):
+        self.daemon = self.launch()
+        return wait_until(self.ready_status, "ready: " + self.path("log"))
+
+    def ready_status(self):
+        self.assertIsNone(self.daemon.poll(), self.log())
+        try:
+            status = self.get("/v1/status")
+        except OSError:
+            return None
+        return status if status["ready"] else None
+
+    def stop(self, how=signal.SIGTERM):
+        if self.daemon is None:
+            return
+        self.daemon.send_signal(how)
+        self.daemon.wait(10)
+        self.daemon = None
+
+    def log(self):
+        with open(self.path("log"), encoding="utf-8") as file:
+            return file.read()
+
+    def request(self, method, path, body=None):
+        connection = UnixConnection(self.path("moatd.sock"))
+        connection.request(method, path, json.dumps(body) if body is not None else None)
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+        connection.close()
+        return response.status, answer
+
+    def get(self, path):
+        status, answer = self.request("GET", path)
+        self.assertEqual(status, 200, answer)
+        return answer
+
+    def status(self):
+        return self.get("/v1/status")
+
+    def rules(self):
+        return self.get("/v1/rules?database=orders")["rules"]
+
+    def wait_for_generation(self, number):
+        return wait_until(lambda: self.status()["generation"] >= number and self.status(),
+                          f"generation {number}: {self.log()}")
+
+    # What a first start, and every later one, must do.
+
+    def test_first_start_guards(self):
+        self.assertTrue(reaches(STRANGER))
+        status = self.start()
+        self.assertEqual(status["generation"], 1)
+        self.assertEqual([(i["name"], i["mode"]) for i in status["interfaces"]],
+                         [("eth0", "native")])
+        self.assertTrue(reaches(LISTED))
+        self.assertFalse(reaches(STRANGER))
+
+    def test_start_cuts_who_may_not_stay(self):
+        ended, kept = connect(STRANGER), connect(LISTED)
+        self.assertIsNotNone(ended)
+        self.start()
+        wait_until(lambda: self.server.ends.get(STRANGER), "the stranger's session ends")
+        self.assertEqual(self.server.ends[STRANGER], "ConnectionAbortedError")
+        kept.sendall(b"!")
+        self.assertEqual(kept.recv(1), b"!")
+
+    def test_restart_changes_nothing(self):
+        before = self.start()
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            self.stop(how)
+            self.assertTrue(reaches(LISTED))
+            self.assertFalse(reaches(STRANGER), "the wall stands with no daemon")
+            after = self.start()
+            self.assertEqual(after["generation"], before["generation"])
+            self.assertEqual(after["interfaces"], before["interfaces"])
+
+    def test_restart_enforces_what_changed_meanwhile(self):
+        self.start()
+        self.stop()
+        self.edit("etc/databases.d/orders.yaml", "198.18.0.0/24", "198.18.7.0/24")
+        self.assertEqual(self.start()["generation"], 2)
+        self.assertFalse(reaches(LISTED))
+        self.assertTrue(reaches(STRANGER))
+
+    def test_bad_configuration_at_start_is_refused(self):
+        self.write("etc/moat.yaml", "interfaces: [eth0]\nmodus: enforce\n")
+        self.assertEqual(self.launch().wait(10), 1)
+        self.assertIn("moat.yaml:2:1", self.log())
+
+    def test_second_daemon_is_refused(self):
+        self.start()
+        self.assertEqual(self.launch().wait(10), 1)
+        self.assertIn(str(self.daemon.pid), self.log())
+        self.assertTrue(self.ready_status())
+
+    def test_second_daemon_on_the_same_pins_is_refused(self):
+        self.start()
+        other = subprocess.run(
+            ["nsenter", f"--net=/run/netns/{PREFIX}-host", MOATD,
+             "--config", self.path("etc/moat.yaml"), "--bpffs", self.path("bpf/moat"),
+             "--state", self.path("other-state"), "--socket", self.path("other.sock")],
+            capture_output=True, text=True, timeout=20, check=False)
+        self.assertEqual(other.returncode, 1, other.stderr)
+        self.assertIn("another moatd", other.stderr)
+        self.assertTrue(self.ready_status())
+
+    def test_lost_state_opens_nothing(self):
+        self.start()
+        os.rename(self.path("etc/databases.d/orders.yaml"), self.path("orders.kept"))
+        wait_until(lambda: self.rules()[0]["state"] == "vanished", "seen to be gone")
+        self.stop()
+        self.write("state/state.json", "lost")
+        self.daemon = self.launch()
+        wait_until(lambda: "no file speaks for port 5432" in self.log(), "told why not")
+        self.assertTrue(reaches(LISTED))
+        self.assertFalse(reaches(STRANGER), "the table of before stays")
+        self.assertFalse(self.status()["ready"])
+        os.rename(self.path("orders.kept"), self.path("etc/databases.d/orders.yaml"))
+        wait_until(lambda: self.status()["ready"], "ready with the file")
+        self.assertFalse(reaches(STRANGER))
+
+    def test_state_older_than_the_table_revives_nothing(self):
+        self.start()
+        self.stop()
+        with open(self.path("state/state.json"), encoding="utf-8") as file:
+            old = file.read()
+        self.start()
+        self.edit("etc/databases.d/orders.yaml", "198.18.0.0/24", "198.18.7.0/24")
+        wait_until(lambda: not reaches(LISTED), "taken out")
+        self.stop()
+        self.write("state/state.json", old)
+        self.write("etc/databases.d/orders.yaml", "database: orders\nrules: [\n")
+        self.daemon = self.launch()
+        wait_until(lambda: "the state on disk is older" in self.log(), "told why not")
+        self.assertFalse(reaches(LISTED), "the rule that went does not come back")
+
+    def test_interface_named_by_its_other_name_is_guarded_once(self):
+        run("ip", "-n", f"{PREFIX}-host", "link", "property", "add", "dev", "eth0",
+            "altname", "enp0s1")
+        self.write("etc/moat.yaml", (CONFIG % "1s").replace("eth0", "enp0s1"))
+        self.start()
+        self.edit("etc/databases.d/orders.yaml", "# the office", "# the office, again")
+        run("ip", "-n", f"{PREFIX}-host", "link", "set", "lo", "down")
+        run("ip", "-n", f"{PREFIX}-host", "link", "set", "lo", "up")
+        wait_until(lambda: self.status()["ready"], "still ready")
+        self.assertNotIn("no longer guarded", self.log())
+        self.assertNotIn("pins were missing", self.log())
+        self.assertFalse(reaches(STRANGER))
+        run("ip", "-n", f"{PREFIX}-host", "link", "property", "del", "dev", "eth0",
+            "altname", "enp0s1")
+
+    def test_tells_the_service_manager(self):
+        manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(manager.close)
+        manager.bind(self.path("notify"))
+        manager.settimeout(10)
+        self.daemon = self.launch({"NOTIFY_SOCKET": self.path("notify")})
+        while manager.recv(4096) != b"READY=1":
+            pass
+        self.assertTrue(self.status()["ready"])
+        self.daemon.send_signal(signal.SIGHUP)
+        messages = b""
+        while b"READY=1" not in messages:
+            messages += manager.recv(4096)
+        self.assertIn(b"RELOADING=1", messages)
+
+    # Changes.
+
+    def test_edited_file_is_enforced(self):
+        self.start()
+        self.edit("etc/databases.d/orders.yaml", "198.18.0.0/24", "198.18.0.0/16")
+        status = self.wait_for_generation(2)
+        self.assertTrue(reaches(STRANGER))
+        self.assertTrue(status["last"]["path"].endswith("orders.yaml"))
+        self.assertFalse(status["last"]["overdue"])
+        self.assertEqual(status["pending"], [])
+
+    def test_rule_added_and_removed(self):
+        self.start()
+        status, change = self.request("POST", "/v1/rules",
+                                      {"cidr": "198.18.7.0/24", "label": "Let in"})
+        self.assertEqual((status, change["enforced"]), (200, True), change)
+        session = connect(STRANGER)
+        self.assertIsNotNone(session, "enforced when it says so")
+        status, change = self.request(
+            "DELETE", f"/v1/rules?database=orders&id={change['rule_id']}")
+        self.assertEqual((status, change["enforced"]), (200, True), change)
+        self.assertFalse(reaches(STRANGER))
+        wait_until(lambda: self.server.ends.get(STRANGER), "the session ends")
+        with open(self.path("etc/databases.d/orders.yaml"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), ORDERS)
+
+    def test_refused_edit_changes_nothing(self):
+        self.start()
+        for body, words in (({"cidr": "198.18.7.1/24"}, "198.18.7.0/24"),
+                            ({"managed_range": "mr-no"}, "mr-no"),
+                            ({"cidr": "198.18.0.0/24"}, "198.18.0.0/24")):
+            status, answer = self.request("POST", "/v1/rules", body)
+            self.assertEqual(status, 400, answer)
+            self.assertIn(words, json.dumps(answer))
+        self.assertEqual(self.status()["generation"], 1)
+        with open(self.path("etc/databases.d/orders.yaml"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), ORDERS)
+
+    def test_broken_file_holds_back_itself_alone(self):
+        self.start()
+        self.edit("etc/databases.d/orders.yaml", "198.18.0.0/24", "198.18.0.1/24")
+        self.write("etc/databases.d/shop.yaml",
+                   "database: shop\nendpoint: {port: 3306}\nrules: []\n")
+        status = self.wait_for_generation(2)
+        states = {os.path.basename(f["path"]): f["state"] for f in status["files"]}
+        self.assertEqual(states, {"orders.yaml": "held-back", "shop.yaml": "active"})
+        self.assertTrue(reaches(LISTED))
+        self.assertFalse(reaches(STRANGER))
+
+    def test_vanished_file_changes_nothing_until_forgotten(self):
+        self.start()
+        status, _ = self.request("DELETE", "/v1/databases/orders")
+        self.assertEqual(status, 409, "a file names it")
+        os.remove(self.path("etc/databases.d/orders.yaml"))
+        wait_until(lambda: self.rules()[0]["state"] == "vanished", "seen to be gone")
+        self.assertFalse(reaches(STRANGER))
+        status, change = self.request("DELETE", "/v1/databases/orders")
+        self.assertEqual((status, change["enforced"]), (200, True), change)
+        self.assertTrue(reaches(STRANGER))
+        self.assertTrue(any("5432" in notice for notice in self.status()["notices"]))
+
+    def test_configuration_takes_effect_live(self):
+        self.start()
+        self.write("etc/moat.yaml", "interfaces: 5\n")
+        wait_until(lambda: self.status()["files"][0]["state"] == "held-back", "told")
+        self.assertFalse(reaches(STRANGER), "the last good one stays")
+        self.write("etc/moat.yaml", CONFIG % "30s" + "mode: monitor\n")
+        wait_until(lambda: self.status()["mode"] == "monitor", "monitor mode")
+        self.assertTrue(reaches(STRANGER))
+        self.write("etc/moat.yaml", (CONFIG % "30s").replace("[eth0]", "[]"))
+        wait_until(lambda: self.status()["interfaces"] == [], "interface taken out")
+        self.assertTrue(reaches(STRANGER))
+        self.assertTrue(any("eth0" in notice for notice in self.status()["notices"]))
+        self.write("etc/moat.yaml", CONFIG % "30s")
+        wait_until(lambda: self.status()["interfaces"], "interface put back")
+        self.assertFalse(reaches(STRANGER))
+
+    def test_expired_rule_ends_sessions(self):
+        self.start()
+        end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=3)
+        status, change = self.request("POST", "/v1/rules", {
+            "cidr": "198.18.7.0/24", "expires": end.strftime("%Y-%m-%dT%H:%M:%SZ")})
+        self.assertEqual(status, 200, change)
+        session = connect(STRANGER)
+        self.assertIsNotNone(session)
+        wait_until(lambda: self.server.ends.get(STRANGER), "cut at the expiry")
+        self.assertEqual(self.server.ends[STRANGER], "ConnectionAbortedError")
+        self.assertFalse(reaches(STRANGER))
+        self.assertEqual([rule["state"] for rule in self.rules()], ["active", "expired"])
+        self.assertEqual(self.status()["generation"], 3)
+
+    def test_hits_are_counted_and_kept(self):
+        self.start()
+        reaches(LISTED)
+        hits = self.rules()[0]["hits"]["packets"]
+        self.assertGreater(hits, 0)
+        self.stop(signal.SIGKILL)
+        self.start()
+        self.assertGreaterEqual(self.rules()[0]["hits"]["packets"], hits)
+        status, _ = self.request("POST", "/v1/rules", {"cidr": "10.0.0.0/8"})
+        self.assertEqual(status, 200)
+        rule = self.rules()[0]
+        self.request("DELETE", f"/v1/rules?database=orders&id={rule['id']}")
+        totals = self.get("/v1/counters")["totals"]
+        self.assertGreaterEqual(totals[0]["allowed"]["packets"], hits, "totals never fall")
+
+    # What others do to it.
+
+    def test_reconcile_sees_what_inotify_does_not(self):
+        self.write("etc/moat.yaml", CONFIG % "200ms")
+        self.start()
+        with open(self.path("etc/databases.d/orders.yaml"), "r+b") as file:
+            with mmap.mmap(file.fileno(), 0) as view:  # written through memory: no event
+                at = view.find(b"198.18.0.0/24")
+                view[at:at + 13] = b"198.18.7.0/24"
+                view.flush()
+        self.wait_for_generation(2)
+        self.assertTrue(reaches(STRANGER))
+        self.assertFalse(reaches(LISTED))
+
+    def test_link_taken_away_by_hand_is_put_back(self):
+        self.write("etc/moat.yaml", CONFIG % "200ms")
+        self.start()
+        run("bpftool", "link", "detach", "pinned", self.path("bpf/moat/links/eth0"))
+        wait_until(lambda: not reaches(STRANGER), "attached again: " + self.log())
+
+    def test_pins_taken_away_are_made_anew(self):
+        self.write("etc/moat.yaml", CONFIG % "200ms")
+        self.start()
+        os.remove(self.path("bpf/moat/links/eth0"))
+        os.remove(self.path("bpf/moat/policy-small"))
+        wait_until(lambda: os.path.exists(self.path("bpf/moat/links/eth0")) and
+                   os.path.exists(self.path("bpf/moat/policy-small")), "pinned anew")
+        self.assertFalse(reaches(STRANGER))
+
+    def test_interface_that_comes_back_is_guarded_at_once(self):
+        self.start()
+        run("ip", "-n", f"{PREFIX}-host", "link", "del", "eth0")
+        wait_until(lambda: not self.status()["interfaces"][0]["present"], "seen to be gone")
+        self.make_link()
+        wait_until(lambda: self.status()["interfaces"][0]["mode"] != "none", "attached")
+        self.assertFalse(reaches(STRANGER))
+        self.assertTrue(reaches(LISTED))
+
+    def test_renamed_interface_is_guarded_under_its_new_name(self):
+        self.start()
+        self.write("etc/moat.yaml", (CONFIG % "30s").replace("eth0", "lan0"))
+        wait_until(lambda: self.status()["interfaces"][0]["name"] == "lan0", "configured")
+        self.assertTrue(reaches(STRANGER), "there is no such interface yet")
+        run("ip", "-n", f"{PREFIX}-host", "link", "set", "eth0", "down")
+        run("ip", "-n", f"{PREFIX}-host", "link", "set", "eth0", "name", "lan0", "up")
+        wait_until(lambda: not reaches(STRANGER), "attached")
+
+    def test_interface_renamed_behind_its_back_stays_guarded(self):
+        self.start()
+        run("ip", "-n", f"{PREFIX}-host", "link", "set", "eth0", "down")
+        run("ip", "-n", f"{PREFIX}-host", "link", "set", "eth0", "name", "lan0", "up")
+        wait_until(lambda: "lan0" in [i["name"] for i in self.status()["interfaces"]], "told")
+        self.assertFalse(reaches(STRANGER))
+        run("ip", "-n", f"{PREFIX}-host", "link", "set", "lan0", "down")
+        run("ip", "-n", f"{PREFIX}-host", "link", "set", "lan0", "name", "eth0", "up")
+
+    def test_detach_ends_the_guard(self):
+        self.start()
+        status, change = self.request("POST", "/v1/detach")
+        self.assertEqual((status, change["enforced"]), (200, True), change)
+        self.assertEqual(self.daemon.wait(10), 0)
+        self.daemon = None
+        self.assertTrue(reaches(STRANGER))
+        self.assertNotIn("moat", os.listdir(self.path("bpf")))
+        self.start()
+        self.assertFalse(reaches(STRANGER), "it can begin again")
+
+
+if __name__ == "__main__":
+    if os.geteuid() != 0:
+        print("needs root")
+        sys.exit(77)
+    MOATD = os.path.abspath(sys.argv.pop(1))
+    unittest.main(verbosity=2, warnings="ignore")

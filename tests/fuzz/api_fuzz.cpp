@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// respond() on any request: a known code, one JSON document with its schema, and no change but by
+// the methods for it. Input: lines of method, path, then NAME=VALUE arguments; a blank line; body.
+#include <set>
+#include <sstream>
+
+#include "control/api_routes.h"
+#include "control/view.h"
+#include "tests/fuzz/require.h"
+
+namespace moat::testing {
+namespace {
+
+// Says back what it is asked, so that any text reaches the answer.
+class Echo final : public Service {
+ public:
+  StatusView status() override {
+    StatusView view;
+    view.problems = {said_};
+    return view;
+  }
+  std::vector<DatabaseView> databases() override {
+    DatabaseView view;
+    view.id = view.path = said_;
+    return {view};
+  }
+  Answer<std::vector<RuleView>> rules(const std::string& database) override {
+    RuleView view;
+    view.database = view.label = database;
+    return std::vector{view};
+  }
+  std::vector<ManagedRangeView> managed_ranges() override { return {{.id = said_}}; }
+  Answer<ManagedRangeView> managed_range(const std::string& id) override {
+    if (id.size() % 2 == 1) return refuse(Refusal::Kind::not_found, id);
+    return ManagedRangeView{.id = id};
+  }
+  Answer<std::vector<WhyView>> why(const std::string& source,
+                                   const std::string& database) override {
+    if (source.size() % 2 == 1) return refuse(Refusal::Kind::invalid, source);
+    WhyView view;
+    view.source = source;
+    view.detail = database;
+    return std::vector{view};
+  }
+  Answer<CountersView> counters(const std::string& database) override {
+    CountersView view;
+    view.totals.push_back({database, {}, {}});
+    return view;
+  }
+  Answer<ChangeView> add_rule(const NewRule& rule, const Peer& peer) override {
+    return change(rule.label + rule.cidr + peer.user);
+  }
+  Answer<ChangeView> remove_rule(const std::string& database, const std::string& id,
+                                 const Peer&) override {
+    return change(database + id);
+  }
+  Answer<ChangeView> forget(const std::string& database, const Peer&) override {
+    return change(database);
+  }
+  Answer<ChangeView> reload(const Peer&) override { return change("reload"); }
+  Answer<ChangeView> detach(const Peer&) override { return change("detach"); }
+
+  std::string said_;
+  bool has_changed_ = false;
+
+ private:
+  static std::unexpected<Refusal> refuse(Refusal::Kind kind, const std::string& text) {
+    return std::unexpected(Refusal{kind, text, text, {}});
+  }
+  Answer<ChangeView> change(const std::string& text) {
+    has_changed_ = true;
+    if (text.size() % 3 == 1) return refuse(Refusal::Kind::conflict, text);
+    ChangeView view;
+    view.enforced = text.size() % 2 == 0;
+    view.path = view.why_not = text;
+    return view;
+  }
+};
+
+ApiRequest read_request(const std::string& text) {
+  ApiRequest request;
+  std::istringstream lines(text);
+  std::getline(lines, request.method);
+  std::getline(lines, request.path);
+  for (std::string line; std::getline(lines, line) && !line.empty();) {
+    const auto equals = line.find('=');
+    const std::string name = line.substr(0, equals);
+    const std::string value = equals == std::string::npos ? "" : line.substr(equals + 1);
+    if (!request.arguments.emplace(name, value).second) request.twice = name;
+  }
+  request.body.assign(std::istreambuf_iterator<char>(lines), {});
+  request.peer = [] { return Peer{1000, 1000, 1, "somebody"}; };
+  return request;
+}
+
+void run(const std::string& text) {
+  const ApiRequest request = read_request(text);
+  Echo service;
+  service.said_ = request.path;
+  const ApiResponse response = respond(service, request);
+
+  static const std::set<unsigned> codes = {200, 202, 400, 403, 404, 405, 409, 413, 503};
+  require(codes.contains(response.code), "a known code", std::to_string(response.code));
+  require(!service.has_changed_ || request.method == "POST" || request.method == "DELETE",
+          "only POST and DELETE change something", request.method);
+  require(!service.has_changed_ || request.twice.empty(), "no change by a doubtful request");
+  if (!response.type.starts_with("application/json")) return;
+  const auto document = parse_json(response.body);
+  require(document.has_value(), "an answer is one JSON text", response.body);
+  require(document->is_object() && document->contains("schema"), "with its schema", response.body);
+  require(document->contains("error") == (response.code >= 400), "an error says so", response.body);
+}
+
+}  // namespace
+}  // namespace moat::testing
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  moat::testing::run({reinterpret_cast<const char*>(data), size});
+  return 0;
+}

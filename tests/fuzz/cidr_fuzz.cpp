@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The readers of single values: what they accept has one spelling, so that writing it gives back
+// the text; and what they refuse is explained.
+#include "control/policy_yaml.h"
+#include "control/prefix.h"
+#include "tests/fuzz/require.h"
+
+namespace moat::testing {
+namespace {
+
+template <typename T, typename Format>
+void require_round_trip(std::string_view text, const std::expected<T, TextError>& read,
+                        const Format& format) {
+  if (read)
+    require(format(*read) == text, "one spelling for a value", text);
+  else
+    require(!read.error().message.empty(), "a refusal says why", text);
+}
+
+}  // namespace
+}  // namespace moat::testing
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace moat;
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  testing::require_round_trip(text, parse_address(text), format_address);
+  testing::require_round_trip(text, parse_prefix(text), format_prefix);
+  testing::require_round_trip(text, parse_time(text), format_time);
+  const auto duration = parse_duration(text);
+  testing::require(duration ? duration->count() >= 1 && duration->count() <= 86'400'000
+                            : !duration.error().message.empty(),
+                   "a duration within its limits, or why not", text);
+  return 0;
+}

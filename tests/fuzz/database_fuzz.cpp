@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// read_database on any bytes: what it accepts is within the limits, what it refuses is explained.
+#include <set>
+
+#include "control/limits.h"
+#include "control/policy_yaml.h"
+#include "tests/fuzz/require.h"
+
+namespace moat::testing {
+namespace {
+
+constexpr WallTime kTime{std::chrono::seconds{1'800'000'000}};
+
+void require_limits(const Endpoint& endpoint) {
+  require(!endpoint.all || endpoint.address, "`ports: all` has an address");
+  require(endpoint.all == endpoint.ports.empty(), "ports, or all of them");
+  require(endpoint.ports.size() <= limits::ports, "at most 16 ports");
+  const std::set<std::uint16_t> ports(endpoint.ports.begin(), endpoint.ports.end());
+  require(ports.size() == endpoint.ports.size() && !ports.contains(0), "ports, each once");
+}
+
+void require_limits(const Database& database) {
+  require(!database.id.empty() && database.id.size() <= limits::id_bytes, "an id");
+  require_limits(database.endpoint);
+  require(database.rules.size() <= limits::rules, "at most 30 rules");
+  require(database.peerings.size() <= limits::peerings, "at most 16 peerings");
+  std::set<std::string> ids, sources;
+  for (const Rule& rule : database.rules) {
+    require(rule.cidr.has_value() == rule.managed_range.empty(), "a cidr or a managed range");
+    require(rule.label.size() <= limits::label_bytes, "a label within its limit");
+    require(!find_control(rule.label), "a label of one line");
+    require(!rule.id.empty() && ids.insert(rule.id).second, "rule ids, each once", rule.id);
+    require(sources.insert(rule.source()).second, "sources, each once", rule.source());
+    require(!rule.cidr || (rule.cidr->address & ~Prefix::mask(rule.cidr->length)) == 0,
+            "no host bits");
+  }
+  for (const NetPeering& peering : database.peerings)
+    require(ids.insert(peering.id).second, "peering ids, each once", peering.id);
+}
+
+}  // namespace
+}  // namespace moat::testing
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace moat;
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  const DatabaseReading reading = read_database("orders.yaml", bytes, testing::kTime);
+  testing::require_sound(reading.faults, reading.value.has_value(), bytes);
+  if (reading.value) testing::require_limits(*reading.value);
+  if (reading.value) testing::require(reading.id == reading.value->id, "the id by itself");
+  if (reading.endpoint) testing::require_limits(*reading.endpoint);
+  return 0;
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Edits of any database file: one that succeeds leaves a file that reads without errors and says
+// what it said before, but for the edit.
+#include <fuzzer/FuzzedDataProvider.h>
+
+#include <algorithm>
+
+#include "control/limits.h"
+#include "control/policy_edit.h"
+#include "tests/fuzz/require.h"
+
+namespace moat::testing {
+namespace {
+
+constexpr WallTime kTime{std::chrono::seconds{1'800'000'000}};
+
+std::string words(const Rule& rule) {
+  return fmt::format("{}|{}|{}", rule.source(), rule.label,
+                     rule.expires ? format_time(*rule.expires) : "");
+}
+
+// All that the file says, a line each; without rule ids, which others' sources may move.
+std::vector<std::string> said(const Database& database) {
+  std::vector<std::string> lines{database.id,
+                                 std::string(to_string(database.mode.value_or(Mode::enforce)))};
+  for (const auto port : database.endpoint.ports) lines.push_back(fmt::format("port {}", port));
+  for (const Rule& rule : database.rules) lines.push_back(words(rule));
+  for (const NetPeering& peering : database.peerings)
+    lines.push_back(fmt::format("{} {}", peering.id, format_prefix(peering.cidr)));
+  return lines;
+}
+
+Rule make_rule(FuzzedDataProvider& input) {
+  static constexpr const char* labels[] = {"",       "Office",          "a: b # c", "'quoted'",
+                                           "\"\"",   "- dash",          "yes",      "2027-01-31",
+                                           "[x, y]", "M\u00fcnchen, {", "*star",    " space "};
+  Rule rule;
+  const auto length = input.ConsumeIntegralInRange<std::uint8_t>(0, 32);
+  rule.cidr = Prefix{input.ConsumeIntegral<std::uint32_t>() & Prefix::mask(length), length};
+  rule.label = input.PickValueInArray(labels);
+  if (input.ConsumeBool()) rule.expires = kTime + std::chrono::hours{1};
+  return rule;
+}
+
+// A file put together of lines that may well make sense together: a byte stands for a line where
+// there is one, else for itself. Bytes alone seldom make a file that reads without errors.
+std::string make_file(const std::string& choices) {
+  static constexpr std::string_view lines[] = {"database: orders\n",
+                                               "endpoint: {port: 5432}\n",
+                                               "endpoint:\n  ports: [1, 2]\n",
+                                               "endpoint: {address: 10.0.0.1, ports: all}\n",
+                                               "rules:\n",
+                                               "rules: []\n",
+                                               "rules: [\n",
+                                               "rules: [{cidr: 1.0.0.0/8}, {cidr: 2.0.0.0/8}]\n",
+                                               "]\n",
+                                               "\n",
+                                               "  # a comment\n",
+                                               "# a comment at the margin\n",
+                                               "---\n",
+                                               "\r\n",
+                                               "...\n",
+                                               "mode: monitor\n",
+                                               "mode: enforce # why\n",
+                                               "  - cidr: 3.0.0.0/8\n",
+                                               "  - cidr: 4.0.0.0/8 # trailing\n",
+                                               "- cidr: 5.0.0.0/8\n",
+                                               "-   cidr: 6.0.0.0/8\n",
+                                               "    label: one\n",
+                                               "    label: 'two: #2'\n",
+                                               "  label: three\n",
+                                               "    label:\n      four\n      lines\n",
+                                               "    expires: 2027-06-30T00:00:00Z\n",
+                                               "  - {cidr: 7.0.0.0/8, label: five}\n",
+                                               "  {cidr: 8.0.0.0/8},\n",
+                                               "  - managed-range: mr-a\n",
+                                               "  - label: six\n    managed-range: mr-b\n",
+                                               "  - id: r-1\n    cidr: 9.0.0.0/8\n",
+                                               "net-peerings:\n",
+                                               "  - {id: pcx-1, cidr: 11.0.0.0/8}\n",
+                                               "  - id: pcx-2\n    cidr: 12.0.0.0/8\n",
+                                               "  -\n    cidr: 13.0.0.0/8\n",
+                                               "  - cidr: 14.0.0.0/8",
+                                               "\"rules\":\n",
+                                               "  - \"cidr\": \"15.0.0.0/8\"\n",
+                                               "? rules\n: - cidr: 16.0.0.0/8\n",
+                                               "\xef\xbb\xbf"};
+  std::string file;
+  for (const char choice : choices) {
+    const auto number = static_cast<unsigned char>(choice);
+    if (number < std::size(lines))
+      file += lines[number];
+    else
+      file += choice;
+  }
+  return file;
+}
+
+// What the file should say after adding `rule`.
+std::vector<std::string> with(Database database, const Rule& rule) {
+  database.rules.push_back(rule);
+  return said(database);
+}
+
+std::vector<std::string> without(Database database, const std::string& id) {
+  std::erase_if(database.rules, [&](const Rule& rule) { return rule.id == id; });
+  return said(database);
+}
+
+void require_edit(const Database& before, const std::expected<std::string, TextError>& edited,
+                  const std::vector<std::string>& wanted) {
+  if (!edited) {
+    require(!edited.error().message.empty(), "a refusal says why");
+    return;
+  }
+  const DatabaseReading after = read_database("orders.yaml", *edited, kTime);
+  const std::string faults = after.faults.empty() ? "" : format_fault(after.faults.front());
+  require(after.value.has_value(), "an edited file reads without errors", faults + "\n" + *edited);
+  require(said(*after.value) == wanted, "an edit does what it says and nothing else",
+          fmt::format("{} rules before\n{}", before.rules.size(), *edited));
+}
+
+void run(const std::uint8_t* data, std::size_t size) {
+  FuzzedDataProvider input(data, size);
+  const auto kind = input.ConsumeIntegralInRange<int>(0, 2);
+  const Rule rule = make_rule(input);
+  const auto choice = input.ConsumeIntegral<std::uint8_t>();
+  const bool is_made = input.ConsumeBool();
+  const std::string rest = input.ConsumeRemainingBytesAsString();
+  const std::string bytes = is_made ? make_file(rest) : rest;
+  const DatabaseReading reading = read_database("orders.yaml", bytes, kTime);
+
+  if (!reading.value) {
+    require(!add_rule(bytes, rule), "a file with errors is not edited");
+    require(!remove_rule(bytes, "r-00000000"), "a file with errors is not edited");
+    require(!set_mode(bytes, Mode::monitor), "a file with errors is not edited");
+    return;
+  }
+  const Database& before = *reading.value;
+  const auto same_source = [&](const Rule& each) { return each.source() == rule.source(); };
+  if (kind == 0 && before.rules.size() < limits::rules &&
+      std::ranges::none_of(before.rules, same_source)) {
+    require_edit(before, add_rule(bytes, rule), with(before, rule));
+  } else if (kind == 1 && !before.rules.empty()) {
+    const std::string& id = before.rules[choice % before.rules.size()].id;
+    require_edit(before, remove_rule(bytes, id), without(before, id));
+  } else if (kind == 2) {
+    Database wanted = before;
+    wanted.mode = choice % 2 == 0 ? Mode::monitor : Mode::enforce;
+    require_edit(before, set_mode(bytes, *wanted.mode), said(wanted));
+  }
+}
+
+}  // namespace
+}  // namespace moat::testing
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  moat::testing::run(data, size);
+  return 0;
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// read_managed_ranges on any bytes; behind the first NUL stands the cidrs-file that they may name.
+#include <set>
+
+#include "control/limits.h"
+#include "control/policy_yaml.h"
+#include "tests/fuzz/require.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace moat;
+  const std::string_view all(reinterpret_cast<const char*>(data), size);
+  const std::string_view bytes = all.substr(0, all.find('\0'));
+  const std::string list(bytes.size() < all.size() ? all.substr(bytes.size() + 1) : "");
+  const auto open = [&list](const std::string& path,
+                            std::size_t) -> std::expected<std::string, std::string> {
+    if (path.ends_with("missing")) return std::unexpected("No such file or directory");
+    return list;
+  };
+  const auto reading = read_managed_ranges("ranges.yaml", bytes, open);
+  testing::require_sound(reading.faults, reading.value.has_value(), all);
+  if (!reading.value) return 0;
+  std::set<std::string> ids;
+  for (const ManagedRange& range : *reading.value) {
+    testing::require(!range.id.empty() && ids.insert(range.id).second, "ids, each once", range.id);
+    testing::require(range.cidrs != nullptr, "CIDRs, though there may be none", range.id);
+    testing::require(!find_control(range.name), "a name of one line");
+    for (const Prefix prefix : *range.cidrs)
+      testing::require((prefix.address & ~Prefix::mask(prefix.length)) == 0, "no host bits");
+  }
+  return 0;
+}

@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# scripts/install.sh into a folder: what comes, what stays, what goes. install_test.sh BUILD
+set -euo pipefail
+build=$1
+root=$(cd "$(dirname "$0")/../.." && pwd)
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+usr=$place/usr/local
+
+moat_install() {
+  "$root/scripts/install.sh" --destdir "$place" "$@" >"$place/log" 2>&1
+}
+fail() {
+  echo "FAILED: $*" >&2
+  cat "$place/log" >&2
+  exit 1
+}
+
+! moat_install --build "$build" || fail "an interface is not asked for"
+! moat_install --build "$build" --interface moat-none0 || fail "an interface that is not there is taken"
+[[ ! -e $usr ]] || fail "a refusal installs something"
+
+moat_install --build "$build" --interface lo || fail "does not install"
+[[ -x $usr/bin/moat && -x $usr/sbin/moatd ]] || fail "a program is missing"
+grep -q '^mode: monitor' "$place/etc/moat/moat.yaml" || fail "not in monitor mode"
+grep -q '^interfaces: \[lo\]' "$place/etc/moat/moat.yaml" || fail "not on the interface"
+"$usr/bin/moat" check "$place/etc/moat" >"$place/log" 2>&1 || fail "the configuration does not hold"
+
+unit=$usr/lib/systemd/system/moatd.service
+grep -q "^ExecStart=/usr/local/sbin/moatd$" "$unit" || fail "the unit starts something else"
+if command -v systemd-analyze >/dev/null; then
+  # As on the host, where the program is at its place.
+  sed "s|=/usr/local/|=$usr/|" "$unit" >"$place/moatd.service"
+  said=$(systemd-analyze verify --man=no "$place/moatd.service" 2>&1 | grep moatd || true)
+  [[ -z $said ]] || fail "systemd says: $said"
+fi
+
+echo "# mine" >>"$place/etc/moat/moat.yaml"
+rm "$place/etc/moat/databases.d/postgresql.yaml"
+moat_install --build "$build" --interface lo || fail "does not install again"
+grep -q '^# mine' "$place/etc/moat/moat.yaml" || fail "the operator's configuration is overwritten"
+[[ -z $(ls "$place/etc/moat/databases.d") ]] || fail "a database that was taken out is back"
+
+touch "$usr/bin/another"
+moat_install --uninstall || fail "does not uninstall"
+[[ -e $place/etc/moat/moat.yaml ]] || fail "the configuration is gone"
+left=$(find "$usr" -type f)
+[[ $left == "$usr/bin/another" ]] || fail "left behind, or taken with it: $left"
+echo "installs, keeps what is the operator's, and uninstalls"

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Whose session may go on. That sessions really end is sessions_test's.
+#include "control/cut_sessions.h"
+
+#include <gtest/gtest.h>
+
+#include "control/compile.h"
+
+namespace moat {
+namespace {
+
+constexpr std::uint64_t now = 1'000'000'000'000;
+
+Database guarded(const std::string& id, std::vector<std::uint16_t> ports,
+                 const std::string& allowed) {
+  Database database;
+  database.id = id;
+  database.endpoint.ports = std::move(ports);
+  Rule rule;
+  rule.cidr = parse_prefix(allowed).value();
+  database.rules = {rule};
+  derive_rule_ids(database);
+  return database;
+}
+
+class MayStay : public testing::Test {
+ protected:
+  void SetUp() override {
+    policy_.databases = {guarded("orders", {5432, 6432}, "198.51.100.0/24"),
+                         guarded("shop", {3306}, "0.0.0.0/0")};
+  }
+
+  bool may_stay(const Session& session) {
+    const SlotMap slots{[](std::string_view) { return std::uint8_t{1}; },
+                        [](std::string_view, std::string_view) { return std::uint16_t{1}; }};
+    const auto image = compile(policy_, slots, {WallTime{std::chrono::seconds(1)}, now}, 1);
+    EXPECT_TRUE(image);
+    return image && moat::may_stay({policy_, *image, now}, session);
+  }
+  static Session from(const std::string& peer, std::uint16_t port) {
+    Session session;
+    session.local = parse_address("203.0.113.5").value();
+    session.local_port = port;
+    session.peer = parse_address(peer).value();
+    return session;
+  }
+
+  Policy policy_;
+};
+
+TEST_F(MayStay, WhoARuleAllows) {
+  EXPECT_TRUE(may_stay(from("198.51.100.7", 5432)));
+  EXPECT_TRUE(may_stay(from("198.51.100.7", 6432)));
+  EXPECT_FALSE(may_stay(from("198.51.101.7", 5432)));
+  EXPECT_TRUE(may_stay(from("198.51.101.7", 3306)));
+}
+
+TEST_F(MayStay, EverybodyOnAPortThatIsNotGuarded) { EXPECT_TRUE(may_stay(from("9.9.9.9", 22))); }
+
+TEST_F(MayStay, NoMartianThoughAllAreListed) { EXPECT_FALSE(may_stay(from("240.0.0.1", 3306))); }
+
+TEST_F(MayStay, TheHostItself) {
+  auto session = from("203.0.113.5", 5432);
+  session.own = true;
+  EXPECT_TRUE(may_stay(session));
+}
+
+TEST_F(MayStay, EverybodyInMonitorMode) {
+  policy_.databases[0].mode = Mode::monitor;
+  EXPECT_TRUE(may_stay(from("9.9.9.9", 5432)));
+  policy_.databases[0].mode.reset();
+  policy_.mode = Mode::monitor;
+  EXPECT_TRUE(may_stay(from("9.9.9.9", 5432)));
+  policy_.databases[0].mode = Mode::enforce;
+  EXPECT_FALSE(may_stay(from("9.9.9.9", 5432))) << "the database's mode counts";
+}
+
+TEST_F(MayStay, NobodyByIpv6OnAGuardedPort) {
+  Session session;
+  session.ipv6 = true;
+  session.local_port = 5432;
+  EXPECT_FALSE(may_stay(session));
+  session.local_port = 22;
+  EXPECT_TRUE(may_stay(session));
+  session.local_port = 5432;
+  session.own = true;
+  EXPECT_TRUE(may_stay(session));
+  session.own = false;
+  policy_.databases[0].mode = Mode::monitor;
+  EXPECT_TRUE(may_stay(session));
+}
+
+TEST_F(MayStay, ByTheHostsModeWhereTwoDatabasesShareAnIpv6Port) {
+  policy_.databases.push_back(guarded("third", {5432}, "10.0.0.0/8"));
+  policy_.databases[0].endpoint.address = parse_address("203.0.113.5").value();
+  policy_.databases[0].mode = Mode::monitor;
+  policy_.databases[2].mode = Mode::monitor;
+  Session session;
+  session.ipv6 = true;
+  session.local_port = 5432;
+  EXPECT_FALSE(may_stay(session));
+}
+
+TEST_F(MayStay, ByTheDatabaseOfTheAddressBeforeTheOneOfThePort) {
+  auto own = guarded("own", {5432}, "10.0.0.0/8");
+  own.endpoint.address = parse_address("203.0.113.5").value();
+  policy_.databases.push_back(own);
+  EXPECT_TRUE(may_stay(from("10.1.1.1", 5432)));
+  EXPECT_FALSE(may_stay(from("198.51.100.7", 5432)));
+}
+
+TEST(GuardedPorts, AreThoseOfAllDatabasesOnce) {
+  Policy policy;
+  policy.databases = {guarded("a", {6432, 5432}, "10.0.0.0/8"), guarded("b", {5432}, "10.0.0.0/8")};
+  EXPECT_EQ(guarded_ports(policy), (std::vector<std::uint16_t>{5432, 6432}));
+  policy.databases[0].endpoint.ports.clear();
+  policy.databases[0].endpoint.all = true;
+  EXPECT_EQ(guarded_ports(policy), std::nullopt);
+}
+
+}  // namespace
+}  // namespace moat

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/host_checks.h"
+
+#include <gtest/gtest.h>
+
+namespace moat {
+namespace {
+
+const Place place{"orders.yaml", 2, 11};
+
+HostFacts host_with(std::vector<Address> addresses) {
+  HostFacts host;
+  host.addresses = std::move(addresses);
+  return host;
+}
+
+Faults check(const Endpoint& endpoint, const HostFacts& host, bool is_forced = false) {
+  return check_on_host(endpoint, place, host, is_forced);
+}
+
+TEST(HostChecks, AreContentWithTheUsual) {
+  EXPECT_TRUE(check({std::nullopt, {5432, 6432}, false}, {}).empty());
+}
+
+TEST(HostChecks, WarnOfPortsThatTheHostMayTake) {
+  HostFacts host;
+  host.reserved = {{8080, 8080}, {50000, 50100}};
+  const auto faults = check({std::nullopt, {5432, 32767, 32768, 50001, 60999, 61000}, false}, host);
+  ASSERT_EQ(faults.size(), 1);
+  EXPECT_EQ(faults[0].severity, Severity::warning);
+  EXPECT_EQ(faults[0].place, place);
+  EXPECT_EQ(faults[0].value, "32768, 60999");
+  EXPECT_EQ(faults[0].remedy, "set net.ipv4.ip_local_reserved_ports=8080,50000-50100,32768,60999");
+}
+
+TEST(HostChecks, WarnOfAnAddressThatNoInterfaceHas) {
+  const auto faults = check({0x0a000005, {5432}, false}, host_with({0x0a000006}));
+  ASSERT_EQ(faults.size(), 1);
+  EXPECT_EQ(faults[0].severity, Severity::warning);
+  EXPECT_EQ(faults[0].value, "10.0.0.5");
+  EXPECT_EQ(faults[0].remedy, "behind NAT, name the private address; here are 10.0.0.6");
+  EXPECT_TRUE(check({0x0a000006, {5432}, false}, host_with({0x0a000006})).empty());
+}
+
+TEST(HostChecks, RefuseAllPortsOfTheOnlyAddressUnlessForced) {
+  const Endpoint all{0x0a000006, {}, true};
+  const auto refused = check(all, host_with({0x0a000006}));
+  ASSERT_EQ(refused.size(), 1);
+  EXPECT_EQ(refused[0].severity, Severity::error);
+  const auto forced = check(all, host_with({0x0a000006}), true);
+  ASSERT_EQ(forced.size(), 1);
+  EXPECT_EQ(forced[0].severity, Severity::warning);
+  EXPECT_TRUE(check(all, host_with({0x0a000006, 0x0a000007})).empty());
+}
+
+TEST(HostChecks, ReadTheKernelsWayToWritePorts) {
+  EXPECT_EQ(parse_port_ranges("1,5-7,65535"),
+            (std::vector<PortRange>{{1, 1}, {5, 7}, {65535, 65535}}));
+  EXPECT_TRUE(parse_port_ranges("").empty());
+  EXPECT_TRUE(parse_port_ranges("x,70000").empty());
+}
+
+TEST(HostChecks, KnowThisHost) {
+  const auto facts = read_host_facts();
+  EXPECT_GT(facts.ephemeral.last, facts.ephemeral.first);
+  for (const auto address : facts.addresses) EXPECT_NE(address >> 24, 127);
+}
+
+}  // namespace
+}  // namespace moat

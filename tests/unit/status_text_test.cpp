@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/status_text.h"
+
+#include <gtest/gtest.h>
+
+namespace moat {
+namespace {
+
+InterfaceStatus attached(std::string name, AttachMode mode = AttachMode::native) {
+  return {std::move(name), true, mode, 42, false, "", ""};
+}
+
+StatusView well() {
+  StatusView status;
+  status.generation = 18;
+  status.databases = 2;
+  status.interfaces = {attached("eth0")};
+  status.backstop = {true, true, "/sys/fs/cgroup", ""};
+  status.files = {{"orders.yaml", "orders", FileState::active, {}}};
+  return status;
+}
+
+TEST(Headline, SaysThatAllIsWell) {
+  EXPECT_EQ(headline(well()), "Guarding 2 databases on eth0; all rules enforced.");
+  EXPECT_TRUE(is_well(well()));
+  auto one = well();
+  one.databases = 1;
+  one.interfaces.push_back(attached("eth1", AttachMode::generic));
+  EXPECT_EQ(headline(one), "Guarding 1 database on eth0, eth1; all rules enforced.");
+}
+
+struct Case {
+  const char* name;
+  void (*spoil)(StatusView&);
+  const char* headline;
+};
+
+class HeadlineTest : public testing::TestWithParam<Case> {};
+
+TEST_P(HeadlineTest, SaysWhatIsWrong) {
+  auto status = well();
+  GetParam().spoil(status);
+  EXPECT_EQ(headline(status), GetParam().headline);
+  EXPECT_FALSE(is_well(status));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Cases, HeadlineTest,
+    testing::Values(
+        Case{"NothingEnforced", [](StatusView& s) { s.generation = 0; },
+             "NOT GUARDING anything: no rules are enforced yet."},
+        Case{"NoInterface",
+             [](StatusView& s) {
+               s.interfaces[0].mode = AttachMode::none;
+               s.backstop.on = false;
+             },
+             "NOT GUARDING 2 databases: Moat's program is on no interface; the backstop is off."},
+        Case{"BackstopAlone", [](StatusView& s) { s.interfaces[0].mode = AttachMode::none; },
+             "Guarding 2 databases by the backstop alone."},
+        Case{"ForeignProgram",
+             [](StatusView& s) {
+               s.interfaces.push_back(attached("eth1"));
+               s.interfaces[1].foreign = true;
+             },
+             "Guarding 2 databases on eth0; NOT on eth1."},
+        Case{"NotGuarded", [](StatusView& s) { s.files[0].state = FileState::not_guarded; },
+             "Guarding 2 databases on eth0; 1 database file is NOT GUARDED."},
+        Case{"HeldBack", [](StatusView& s) { s.files[0].state = FileState::held_back; },
+             "Guarding 2 databases on eth0; 1 rule file is held back."},
+        Case{"Vanished", [](StatusView& s) { s.files[0].state = FileState::vanished; },
+             "Guarding 2 databases on eth0; 1 rule file has vanished."},
+        Case{"Overdue", [](StatusView& s) { s.pending = {{"a.yaml", {}, {}, {}, 0, true}}; },
+             "Guarding 2 databases on eth0; 1 change is overdue."},
+        Case{"BackstopOff", [](StatusView& s) { s.backstop.on = false; },
+             "Guarding 2 databases on eth0; the backstop is off."},
+        Case{"Problems", [](StatusView& s) { s.problems = {"a", "b"}; },
+             "Guarding 2 databases on eth0; 2 other problems."},
+        Case{"Monitor", [](StatusView& s) { s.mode = Mode::monitor; },
+             "Only watching 2 databases on eth0; monitor mode lets every drop pass."}),
+    [](const auto& test) { return test.param.name; });
+
+TEST(Troubles, PutWhatIsNotGuardedFirst) {
+  auto status = well();
+  status.files = {{"a.yaml", "a", FileState::held_back, {}},
+                  {"b.yaml", "", FileState::not_guarded, {}}};
+  status.interfaces.push_back({"eth1", true, AttachMode::none, 0, false, "no driver", "load it"});
+  status.pending = {{"c.yaml", {}, {}, {}, 0, true}, {"d.yaml", {}, {}, {}, 0, false}};
+  status.sealed = {"a"};
+  status.problems = {"disk full"};
+  std::vector<std::string> texts;
+  for (const auto& trouble : troubles(status)) texts.push_back(trouble.text);
+  EXPECT_EQ(texts, (std::vector<std::string>{
+                       "NOT GUARDED: b.yaml: nothing tells what to guard",
+                       "eth1 is not guarded: no driver (load it)",
+                       "held back: a (a.yaml): guarded, and nobody is allowed",
+                       "overdue: c.yaml is not enforced within 120 s", "disk full"}));
+}
+
+TEST(Remarks, NameGenericModeAndWithdrawnRangesAndWarnings) {
+  auto status = well();
+  status.interfaces[0].mode = AttachMode::generic;
+  status.interfaces[0].reason = "the driver has no XDP";
+  status.withdrawn = {"mr-a"};
+  status.files[0].faults = {{Severity::warning, {"orders.yaml", 1, 1}, "hm", "", ""}};
+  const auto all = remarks(status);
+  ASSERT_EQ(all.size(), 3);
+  EXPECT_EQ(all[0].text, "eth0 runs in generic mode, which is slower: the driver has no XDP");
+  EXPECT_TRUE(all[1].text.starts_with("managed range mr-a is withdrawn"));
+  EXPECT_EQ(all[2].faults.size(), 1);
+  EXPECT_TRUE(is_well(status));
+}
+
+}  // namespace
+}  // namespace moat
