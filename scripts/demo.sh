@@ -76,10 +76,10 @@ reaches() { on "$1" psql -Atc 'select 1'; }
 is_kept_out() { ! reaches "$1"; }
 in_database() { on db-host psql -h "$scene/postgres" -Atc "$1"; }
 states_of() { in_database "select state from pg_stat_activity where client_addr = '$1'"; }
-is_in_transaction() { states_of "$1" | grep -q 'in transaction'; }
+is_in_transaction() { says 'in transaction' states_of "$1"; }
 has_no_backend() { [[ -z $(states_of "$1") ]]; }
-lists() { on db-host moat rules list --json | grep -qF "\"$1\""; }
-is_held_back() { on db-host moat status --json | grep -qE '"held[_-]back"'; }
+lists() { says "\"${1//./\\.}\"" on db-host moat rules list --json; }
+is_held_back() { says '"held[_-]back"' on db-host moat status --json; }
 is_nothing_held_back() { ! is_held_back; }
 last_change() { on db-host moat status | grep '^Last change' | sed 's/^/   | /'; }
 milliseconds_since() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }

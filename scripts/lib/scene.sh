@@ -12,6 +12,7 @@
 #   begin_scene DIR     DIR: a build with moatd and moat
 #   add_host NAME ADDRESS GATEWAY
 #   on NAME COMMAND...  in that namespace; `moat` and PostgreSQL's own commands are on the PATH
+#   says PATTERN COMMAND...
 #   start LABEL NAME COMMAND... / stop LABEL [SIGNAL] / is_running LABEL
 #   await SECONDS WHAT COMMAND...   until COMMAND succeeds; fails with WHAT after SECONDS
 #   start_moatd, start_postgres
@@ -70,6 +71,14 @@ on() {
   nsenter --net="/run/netns/$prefix-$name" env PATH="$scene/bin:$postgres_bin:$PATH" "$@"
 }
 
+# Whether the command succeeds and prints a line that matches PATTERN. Not `COMMAND | grep -q`: grep
+# stops reading at the first match, and the command that still writes is killed for it.
+says() {
+  local pattern=$1 said
+  shift
+  said=$("$@") && grep -qE -- "$pattern" <<<"$said"
+}
+
 start() {
   local label=$1 name=$2
   shift 2
@@ -124,7 +133,7 @@ start_moatd() {
 }
 
 is_moatd_ready_or_gone() {
-  is_gone moatd || on db-host moat status --json | grep -q '"ready": true'
+  is_gone moatd || says '"ready": true' on db-host moat status --json
 }
 
 # A cluster of the scene's own that lets everybody in: nobody but Moat keeps anyone out.

@@ -53,7 +53,7 @@ add_host office "$listed_client" 198.51.100.1
 add_host stranger "$unlisted_client" 198.19.0.1
 listen
 
-on db-host moat status | grep -q "Backstop *on, cgroup" || fail "status does not name the backstop"
+says "^Backstop +on, cgroup" on db-host moat status || fail "status does not name the backstop"
 holds "status says that the backstop is on, and where"
 lets_in "the guarded NIC" office "$database_host"
 keeps_out "the guarded NIC" stranger "$database_host"
@@ -125,7 +125,7 @@ while True: s.accept()[0].close()'
 await 5 "another namespace's database is none of moatd's business" answers db-host 10.99.9.2
 holds "another namespace's database is left alone"
 
-on db-host moat counters | grep -q backstop || fail "the backstop counted nothing"
+says backstop on db-host moat counters || fail "the backstop counted nothing"
 holds "what the backstop dropped is counted"
 
 sed -i 's/^backstop: true/backstop: false/' "$scene/moat/moat.yaml"
