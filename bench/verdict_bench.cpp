@@ -114,7 +114,7 @@ class Bench {
     others.emplace_back("lpm", make_lpm(image, prefixes));
     const Ranges ranges = ranges_of(image, prefixes);
     for (const Design& design : designs()) {
-      if (!options_.designs || design.name == "packed" || design.name == "sorted") continue;
+      if (!options_.designs || design.name == "moat" || design.name == "sorted") continue;
       const Block block = design.build(ranges);
       others.emplace_back(
           design.name, Object("verdict_" + design.name + ".bpf.o", [&block](bpf_object* object) {

@@ -8,7 +8,7 @@
  * array map, in a sealed memfd and in a file.
  *
  *   +--------------------+ 0
- *   | moat_image         |  header, databases, address hash, port pages, first trie level
+ *   | moat_image         |  header, databases, address hash, which port page
  *   +--------------------+ pages_offset
  *   | port pages         |  u16[256] each: port -> port row; page 0 is all "not guarded"
  *   +--------------------+ endpoints_offset
@@ -17,10 +17,12 @@
  *   | classes            |  u16[classes][databases]: (source class, database) -> verdict entry
  *   +--------------------+ timed_offset
  *   | timed entries      |  moat_timed[]: entries that end at a deadline
- *   +--------------------+ blocks_offset
- *   | trie blocks        |  u32[256] each: second trie level
- *   +--------------------+ chunks_offset
- *   | range chunks       |  the sources below one /17, as a packed B+-tree (see bpf/table.h)
+ *   +--------------------+ tops_offset
+ *   | top entries        |  u64[2^top_bits]: what the first bits of a source lead to
+ *   +--------------------+ trees_offset
+ *   | trees              |  packed B+-trees over the /24s below a top entry (see bpf/table.h)
+ *   +--------------------+ leaves_offset
+ *   | leaves             |  moat_leaf[]: the ranges of one /24 that is divided
  *   +--------------------+ size
  */
 #ifndef MOAT_ABI_H
@@ -29,7 +31,7 @@
 #include <linux/types.h>
 
 #define MOAT_MAGIC 0x4d4f4154u /* "MOAT" */
-#define MOAT_ABI 1u            /* changes with any line of this file that moves a byte */
+#define MOAT_ABI 2u            /* changes with any line of this file that moves a byte */
 
 /* Limits of a policy. */
 #define MOAT_MAX_DATABASES 64
@@ -77,7 +79,7 @@ enum moat_reason {
  */
 struct moat_counter {
   __u64 packets;
-  __u64 bytes; /* of whole frames, Ethernet header included */
+  __u64 bytes; /* from the Ethernet header to the packet's end: padding is none of it */
 };
 #define MOAT_LOST_DROPS_SLOT 0
 #define MOAT_RULE_SLOTS 4096
@@ -123,17 +125,31 @@ struct moat_address {
 };
 #define MOAT_ADDRESS_BITS 9
 
-/* A trie entry: a source class, or with MOAT_NODE set a reference downwards. */
-#define MOAT_NODE 0x80000000u
-#define MOAT_MAX_CLASSES 0x10000u
-/* In the second level the reference has the depth of the chunk's tree above its offset/16. */
+/*
+ * THE SOURCE TABLE; bpf/table.h says how it is read.
+ *
+ * The lower half of a top entry is a source class, or with MOAT_TREE set a reference to a tree: its
+ * depth from MOAT_DEPTH_SHIFT on, below that its place from trees_offset in units of 16 bytes. The
+ * upper half is the number of the first leaf of that tree's /24s.
+ */
+#define MOAT_TREE 0x80000000u
 #define MOAT_DEPTH_SHIFT 28
-#define MOAT_MAX_DEPTH 6
-#define MOAT_CHUNK_MASK 0x0fffffffu
-/* Bits of the source address that each level takes. */
-#define MOAT_TOP_BITS 9
-#define MOAT_BLOCK_BITS 8
-#define MOAT_CHUNK_BITS 15
+#define MOAT_MAX_DEPTH 5
+#define MOAT_TREE_MASK 0x0fffffffu
+#define MOAT_MIN_TOP_BITS 9
+#define MOAT_MAX_TOP_BITS 13
+
+/*
+ * Four ranges: where each begins, and what it is; lane i of a word is in bits 16 i and up. In a
+ * tree over /24s a value is a source class, or with MOAT_DIVIDED set the /24's leaf, counted from
+ * the first one of the tree.
+ */
+struct moat_leaf {
+  __u64 keys;   /* of a /24 with more than four ranges lane 0, which is 0 otherwise, is not, ... */
+  __u64 values; /* ... and this is the reference to its tree */
+};
+#define MOAT_DIVIDED 0x8000u
+#define MOAT_MAX_CLASSES 0x8000u
 
 /* Image flags. */
 #define MOAT_ANY_ADDRESS 1u  /* some endpoint has no address: every IPv4 destination is guarded */
@@ -158,17 +174,16 @@ struct moat_image {
   __u32 ipv6_row; /* address row that answers for IPv6 destinations */
   __u32 classes_offset;
   __u32 timed_offset;
-  __u32 timed; /* how many */
-  __u32 blocks_offset;
+  __u32 timed;              /* how many */
   __u32 address_multiplier; /* odd */
-  __u32 chunks_offset;
+  __u32 tops_offset;
+  __u32 top_bits; /* MOAT_MIN_TOP_BITS to MOAT_MAX_TOP_BITS */
+  __u32 trees_offset;
+  __u32 leaves_offset;
   __u32 prefixes; /* how many prefixes the policy named, for people */
-  __u32 reserved;
   struct moat_db db[MOAT_MAX_DATABASES + 1];
-  __u32 reserved2[1];
   struct moat_address address[1u << MOAT_ADDRESS_BITS];
   __u16 page[256];
-  __u32 top[1u << MOAT_TOP_BITS];
 };
 
 /*
@@ -181,9 +196,10 @@ struct moat_image {
 #define MOAT_TIER_LARGE (64u << 20)
 
 /* INTERFACES: flags by ifindex, for the backstop. */
-#define MOAT_INTERFACE_TRUSTED 1u /* nothing from it is judged: lo, a bridge to local containers \
-                                   */
-#define MOAT_INTERFACE_XDP 2u     /* the XDP program saw and counted what comes from it */
+#define MOAT_INTERFACE_TRUSTED                                                               \
+  1u                          /* nothing from it is judged: lo, a bridge to local containers \
+                               */
+#define MOAT_INTERFACE_XDP 2u /* the XDP program saw and counted what comes from it */
 #define MOAT_MAX_INTERFACES 1024
 
 /* A drop, as told to whoever listens on the ring buffer. */

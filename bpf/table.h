@@ -2,30 +2,31 @@
 /*
  * Reading the image: source address -> source class -> verdict entry, and destination -> database.
  *
- * THE SOURCE TABLE. All databases share one table. An address of 32 bits is taken apart as 9 + 8 +
- * 15 bits:
+ * THE SOURCE TABLE. All databases share one table. Of the 32 bits of an address the first 9 to 13,
+ * the more the larger the table is, index the top. A B+-tree then takes the bits down to the /24,
+ * where most of what people list begins and ends, and a leaf the last 8:
  *
- *   top[9 bits] ---class------------------------------------------------> done
- *        \---block--> block[8 bits] ---class----------------------------> done
- *                          \---chunk--> B+-tree over the low 15 bits ---> class
+ *   top[9..13 bits] ---class--------------------------------------------> done
+ *           \---tree--> B+-tree over the /24s ---class-------------------> done
+ *                               \---divided--> leaf of the /24 ---class--> done
+ *                                                  \---tree--> B+-tree over its last 8 bits
  *
- * Where a /9 or a /17 is of one class, the walk ends there. Below a /17 the addresses fall into
- * ranges, each given by its first address. A chunk holds them sorted, as a B+-tree packed without
- * pointers:
+ * A tree holds ranges, each given by its first address, sorted, packed without pointers:
  *
- *   inner node  u16 key[4]              the first address of children 1..4 of 5
- *   leaf        u16 key[4], class[4]    the first addresses of 4 ranges, and what they are
- *   chunk       inner nodes level by level, padded to 16 bytes, then the leaves
+ *   inner node  u16 key[4]             the first address of children 1..4 of 5
+ *   leaf        moat_leaf              the first addresses of 4 ranges, and what they are
+ *   tree        inner nodes level by level, padded to 16 bytes, then the leaves
  *
- * Keys are 15 bits wide in 16-bit lanes, so one 64-bit subtraction compares four of them at once:
- * with the top bit of each lane set in x, lane i of x - key keeps that bit exactly if x >= key[i],
- * and no lane borrows from the next. Counting the bits that stayed gives the child, without a
- * branch to predict. MOAT_NO_KEY in unused lanes is larger than every x.
+ * Keys are at most 15 bits wide in 16-bit lanes, so one 64-bit subtraction compares four of them at
+ * once: with the top bit of each lane set in x, lane i of x - key keeps that bit exactly if
+ * x >= key[i], and no lane borrows from the next. Counting the bits that stayed gives the child,
+ * without a branch to predict. MOAT_NO_KEY in unused lanes is larger than every x.
  *
- * A chunk is one to two cache lines for up to 20 ranges; the deepest, with 32,768 ranges, takes six
- * inner nodes. Direct-indexed levels over sorted ranges are DXR (Zec, Rizzo, Mikuc, "DXR: towards a
- * billion routing lookups per second in software", 2012); comparing lanes within a word is as in
- * fusion trees (Fredman, Willard, 1993).
+ * What this costs is lines of memory that each wait for the one before, so it is made to be small:
+ * 15 bytes a prefix with 100,000 of them, and the upper levels of the trees stay in the nearest
+ * cache. bench/designs.md compares. Direct-indexed levels over sorted ranges are DXR (Zec, Rizzo,
+ * Mikuc, "DXR: towards a billion routing lookups per second in software", 2012); comparing lanes
+ * within a word is as in fusion trees (Fredman, Willard, 1993).
  *
  * Every offset is checked against the limit, though a sound image never exceeds it: the verifier
  * has to see it, and a damaged image must not read outside itself. A failed check answers "nobody".
@@ -47,46 +48,53 @@ static __always_inline __u32 moat_rank(__u64 keys, __u32 x) {
   return (__u32)((at_most * MOAT_LANE_ONES) >> 48);
 }
 
-/* The class of the range of `chunk` (an entry of the second level) that holds x. */
-static __always_inline __u32 moat_chunk_class(const struct moat_image* image, __u32 limit,
-                                              __u32 chunk, __u32 x) {
-  __u32 depth = (chunk & ~MOAT_NODE) >> MOAT_DEPTH_SHIFT;
-  __u32 offset = image->chunks_offset + (chunk & MOAT_CHUNK_MASK) * 16;
+/* The value of lane `rank` - 1; the first key is at most x, so a rank is at least 1. */
+static __always_inline __u32 moat_lane(__u64 values, __u32 rank) {
+  return (values >> ((rank * 16 - 16) & 63)) & 0xffff;
+}
+
+/* The value of the range that holds x, in the tree that `reference` names. */
+static __always_inline __u32 moat_tree_value(const struct moat_image* image, __u32 limit,
+                                             __u32 reference, __u32 x) {
+  __u32 depth = (reference & ~MOAT_TREE) >> MOAT_DEPTH_SHIFT;
+  __u32 tree = image->trees_offset + (reference & MOAT_TREE_MASK) * 16;
   __u32 inner = 0; /* inner nodes above this level */
   __u32 node = 0;  /* counted level by level from the root */
 
   for (__u32 level = 0; level < MOAT_MAX_DEPTH; level++) {
     if (level >= depth) break;
-    __u32 at = offset + node * 8;
+    __u32 at = tree + node * 8;
     moat_hide(at);
     if (at > limit - 8) return 0;
     node = node * 5 + 1 + moat_rank(moat_image_u64(image, at), x);
     inner = inner * 5 + 1;
   }
-  __u32 leaf = offset + ((inner + 1) & ~1u) * 8 + (node - inner) * 16;
+  __u32 leaf = tree + ((inner + 1) & ~1u) * 8 + (node - inner) * 16;
   moat_hide(leaf);
   if (leaf > limit - 16) return 0;
-  __u32 rank = moat_rank(moat_image_u64(image, leaf), x);
-  __u32 at = leaf + 6 + rank * 2; /* the first key is at most x, so rank is at least 1 */
-  moat_hide(at);
-  if (at > limit - 2) return 0;
-  return moat_image_u16(image, at);
+  return moat_lane(moat_image_u64(image, leaf + 8), moat_rank(moat_image_u64(image, leaf), x));
 }
 
 /* The class of a source, in host byte order. */
 static __always_inline __u32 moat_source_class(const struct moat_image* image, __u32 limit,
                                                __u32 source) {
-  __u32 entry = image->top[source >> (32 - MOAT_TOP_BITS)];
-  if (!(entry & MOAT_NODE)) return entry;
+  __u32 below = (32 - image->top_bits) & 31; /* bits below the top */
+  __u32 top = image->tops_offset + (source >> below) * 8;
+  moat_hide(top);
+  if (top > limit - 8) return 0;
+  __u64 entry = moat_image_u64(image, top);
+  __u32 value = (__u32)entry, first_leaf = (__u32)(entry >> 32);
+  if (!(value & MOAT_TREE)) return value;
 
-  __u32 below = (source >> MOAT_CHUNK_BITS) & ((1u << MOAT_BLOCK_BITS) - 1);
-  __u32 at = image->blocks_offset + (((entry & ~MOAT_NODE) << MOAT_BLOCK_BITS) + below) * 4;
-  moat_hide(at);
-  if (at > limit - 4) return 0;
-  entry = moat_image_u32(image, at);
-  if (!(entry & MOAT_NODE)) return entry;
+  value = moat_tree_value(image, limit, value, (source & ((1u << below) - 1)) >> 8);
+  if (!(value & MOAT_DIVIDED)) return value;
 
-  return moat_chunk_class(image, limit, entry, source & ((1u << MOAT_CHUNK_BITS) - 1));
+  __u32 leaf = image->leaves_offset + (first_leaf + (value & ~MOAT_DIVIDED)) * 16;
+  moat_hide(leaf);
+  if (leaf > limit - 16) return 0;
+  __u64 keys = moat_image_u64(image, leaf), values = moat_image_u64(image, leaf + 8);
+  if (keys & 0xffff) return moat_tree_value(image, limit, (__u32)values, source & 0xff);
+  return moat_lane(values, moat_rank(keys, source & 0xff));
 }
 
 /*

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The image is laid out in three steps: the destination side (ports, addresses, endpoints), the
-// source side (top, blocks, chunks), then everything copied into one block of memory. bpf/table.h
+// source side (tops, trees, leaves), then everything copied into one block of memory. bpf/table.h
 // says how each part is read and bpf/abi.h where it stands.
 #include "dataplane/table.h"
 
@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -20,6 +21,7 @@ namespace {
 
 static_assert(sizeof(moat_image) % 16 == 0);
 static_assert(sizeof(moat_timed) == 16);
+static_assert(sizeof(moat_leaf) == 16);
 static_assert(MOAT_BACKSTOP < MOAT_REASONS);
 
 constexpr std::uint32_t align16(std::size_t bytes) {
@@ -130,67 +132,57 @@ Result<std::uint32_t> place_addresses(const Destinations& from, moat_image& head
 // ---- Sources: address -> class ----
 
 struct Sources {
-  std::array<std::uint32_t, 1u << MOAT_TOP_BITS> top{};
-  std::vector<std::uint32_t> blocks;  // u32[256] each
-  std::vector<std::uint64_t> chunks;  // pairs of words
+  unsigned top_bits = MOAT_MIN_TOP_BITS;
+  std::vector<std::uint64_t> tops;
+  std::vector<std::uint64_t> trees;  // pairs of words
+  std::vector<moat_leaf> leaves;
 };
 
 using Ranges = std::span<const TableInput::Range>;
 
-// Packs sorted ranges of one /17 as the B+-tree of bpf/table.h; returns the entry that refers to
-// it.
-class ChunkPacker {
- public:
-  explicit ChunkPacker(std::vector<std::uint64_t>& words) : words_(words) {}
-
-  std::uint32_t pack(Ranges ranges) {
-    const std::size_t leaves = (ranges.size() + 3) / 4;
-    std::uint32_t depth = 0;
-    std::size_t inner = 0, width = 1;  // nodes above the leaves; leaves of a full tree
-    for (; width < leaves; depth++, width *= 5) inner = inner * 5 + 1;
-
-    const std::size_t start = words_.size();
-    const std::size_t first_leaf = start + (inner + inner % 2);
-    words_.resize(first_leaf + leaves * 2);
-    std::size_t word = start;
-    for (std::size_t nodes = 1, span = width; span > 1; nodes *= 5, span /= 5)
-      for (std::size_t node = 0; node < nodes; node++)
-        words_[word++] = separators(ranges, node * span, span / 5);
-    for (std::size_t leaf = 0; leaf < leaves; leaf++) {
-      words_[first_leaf + leaf * 2] = keys(ranges, leaf * 4);
-      words_[first_leaf + leaf * 2 + 1] = classes(ranges, leaf * 4);
-    }
-    return MOAT_NODE | depth << MOAT_DEPTH_SHIFT | static_cast<std::uint32_t>(start / 2);
-  }
-
- private:
-  static std::uint64_t key(Ranges ranges, std::size_t range) {
-    constexpr std::uint32_t mask = (1u << MOAT_CHUNK_BITS) - 1;
-    if (range == 0) return 0;  // it may begin before the /17 does
-    return range < ranges.size() ? ranges[range].first & mask : MOAT_NO_KEY;
-  }
-  // The first keys of children 1..4 of the node whose leaves begin at `leaf`, `step` leaves a
-  // child.
-  static std::uint64_t separators(Ranges ranges, std::size_t leaf, std::size_t step) {
-    std::uint64_t word = 0;
-    for (unsigned child = 1; child <= 4; child++)
-      word |= key(ranges, (leaf + child * step) * 4) << (child - 1) * 16;
-    return word;
-  }
-  static std::uint64_t keys(Ranges ranges, std::size_t range) {
-    std::uint64_t word = 0;
-    for (unsigned i = 0; i < 4; i++) word |= key(ranges, range + i) << i * 16;
-    return word;
-  }
-  static std::uint64_t classes(Ranges ranges, std::size_t range) {
-    std::uint64_t word = 0;
-    for (unsigned i = 0; i < 4 && range + i < ranges.size(); i++)
-      word |= std::uint64_t{ranges[range + i].cls} << i * 16;
-    return word;
-  }
-
-  std::vector<std::uint64_t>& words_;
+// A range within a tree: where it begins, and a class or the number of a leaf.
+struct Piece {
+  std::uint16_t first = 0;
+  std::uint16_t value = 0;
 };
+using Pieces = std::span<const Piece>;
+
+std::uint64_t lane(std::uint64_t value, std::size_t number) { return value << number * 16; }
+
+// The keys of four pieces from `from` on, `step` apart.
+std::uint64_t keys_of(Pieces pieces, std::size_t from, std::size_t step) {
+  std::uint64_t word = 0;
+  for (std::size_t i = 0; i < 4; i++) {
+    const std::size_t piece = from + i * step;
+    word |= lane(piece < pieces.size() ? pieces[piece].first : MOAT_NO_KEY, i);
+  }
+  return word;
+}
+
+moat_leaf leaf_of(Pieces pieces) {
+  moat_leaf leaf = {keys_of(pieces, 0, 1), 0};
+  for (std::size_t i = 0; i < std::min<std::size_t>(4, pieces.size()); i++)
+    leaf.values |= lane(pieces[i].value, i);
+  return leaf;
+}
+
+// Packs pieces, of which the first begins at 0, as the B+-tree of bpf/table.h; returns the
+// reference to it.
+std::uint32_t add_tree(std::vector<std::uint64_t>& words, Pieces pieces) {
+  std::uint32_t depth = 0;
+  std::size_t width = 4;  // pieces below the root of a full tree
+  for (; width < pieces.size(); depth++) width *= 5;
+  const auto place = static_cast<std::uint32_t>(words.size() / 2);
+  for (std::size_t step = width / 5, nodes = 1; step >= 4; step /= 5, nodes *= 5)
+    for (std::size_t node = 0; node < nodes; node++)
+      words.push_back(keys_of(pieces, (node * 5 + 1) * step, step));
+  if (words.size() % 2 != 0) words.push_back(0);
+  for (std::size_t piece = 0; piece < pieces.size(); piece += 4) {
+    const moat_leaf leaf = leaf_of(pieces.subspan(piece));
+    words.insert(words.end(), {leaf.keys, leaf.values});
+  }
+  return MOAT_TREE | depth << MOAT_DEPTH_SHIFT | place;
+}
 
 // Hands out the ranges that touch one aligned piece of the address space after the other.
 class RangeCursor {
@@ -211,23 +203,73 @@ class RangeCursor {
   std::size_t next_ = 1;
 };
 
+// Adds what lies below the top entries, one after the other.
+class SourcePlacer {
+ public:
+  explicit SourcePlacer(Sources& to) : to_(to) {}
+
+  // The entry for the ranges of [first, first + 2^bits).
+  std::uint64_t top_entry(Ranges within, std::uint32_t first, unsigned bits) {
+    if (within.size() == 1) return within.front().cls;
+    first_leaf_ = to_.leaves.size();
+    pieces_.clear();
+    std::size_t range = 0;  // the one that the /24 begins in
+    for (std::uint32_t at = 0; at < 1u << (bits - 8);) {
+      const std::uint32_t address = first + (at << 8);
+      std::size_t end = range + 1;
+      while (end < within.size() && within[end].first <= address) range = end++;
+      if (end == within.size() || within[end].first > address + 0xff) {
+        add_piece(at, within[range].cls);
+        // On to the /24 in which the next range begins.
+        at = end == within.size() ? 1u << (bits - 8) : (within[end].first - first) >> 8;
+        continue;
+      }
+      while (end < within.size() && within[end].first <= address + 0xff) end++;
+      add_piece(at++, MOAT_DIVIDED | add_leaf(within.subspan(range, end - range)));
+    }
+    return std::uint64_t{first_leaf_} << 32 | add_tree(to_.trees, pieces_);
+  }
+
+ private:
+  void add_piece(std::uint32_t first, std::uint32_t value) {
+    pieces_.push_back({static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(value)});
+  }
+
+  // The ranges of a divided /24; returns its number.
+  std::uint32_t add_leaf(Ranges within) {
+    divided_.clear();
+    for (const auto& range : within)
+      divided_.push_back({static_cast<std::uint16_t>(range.first & 0xff), range.cls});
+    divided_.front().first = 0;  // it may begin before the /24 does
+    const auto number = static_cast<std::uint32_t>(to_.leaves.size() - first_leaf_);
+    to_.leaves.push_back(within.size() <= 4 ? leaf_of(divided_)
+                                            : moat_leaf{1, add_tree(to_.trees, divided_)});
+    return number;
+  }
+
+  Sources& to_;
+  std::size_t first_leaf_ = 0;
+  std::vector<Piece> pieces_;
+  std::vector<Piece> divided_;
+};
+
+// Twice as many top entries as ranges, within bounds: a small table stays small, and in a large one
+// the trees are low. Of n top bits a tree has 2^(24-n) /24s at most, and at most two pieces a
+// range: never more than MOAT_MAX_DEPTH levels.
+unsigned top_bits_for(std::size_t ranges) {
+  return std::clamp<unsigned>(static_cast<unsigned>(std::bit_width(ranges)) + 1, MOAT_MIN_TOP_BITS,
+                              MOAT_MAX_TOP_BITS);
+}
+
 Sources place_sources(Ranges all) {
   Sources to;
-  ChunkPacker packer(to.chunks);
-  RangeCursor tops(all);
-  for (std::uint32_t t = 0; t < to.top.size(); t++) {
-    const std::uint32_t top_first = t << (32 - MOAT_TOP_BITS);
-    const Ranges within = tops.take(top_first, 32 - MOAT_TOP_BITS);
-    if (within.size() == 1) {
-      to.top[t] = within.front().cls;
-      continue;
-    }
-    to.top[t] = MOAT_NODE | static_cast<std::uint32_t>(to.blocks.size() >> MOAT_BLOCK_BITS);
-    RangeCursor blocks(within);
-    for (std::uint32_t b = 0; b < 1u << MOAT_BLOCK_BITS; b++) {
-      const Ranges below = blocks.take(top_first + (b << MOAT_CHUNK_BITS), MOAT_CHUNK_BITS);
-      to.blocks.push_back(below.size() == 1 ? below.front().cls : packer.pack(below));
-    }
+  to.top_bits = top_bits_for(all.size());
+  const unsigned below = 32 - to.top_bits;
+  SourcePlacer placer(to);
+  RangeCursor cursor(all);
+  for (std::uint32_t top = 0; top < 1u << to.top_bits; top++) {
+    const std::uint32_t first = top << below;
+    to.tops.push_back(placer.top_entry(cursor.take(first, below), first, below));
   }
   return to;
 }
@@ -263,7 +305,8 @@ Result<> check_limits(const TableInput& input, const Sources& sources) {
     return refuse(fmt::format("expiring rules combine in {} ways; at most {} fit",
                               input.timed.size(), MOAT_MAX_TIMED),
                   "give fewer overlapping rules an expiry");
-  const std::size_t bytes = (sources.chunks.size() + input.classes.size() / 4) * 8;
+  const std::size_t bytes =
+      (sources.trees.size() + sources.leaves.size() * 2 + input.classes.size() / 4) * 8;
   if (bytes > MOAT_TIER_LARGE)
     return refuse(fmt::format("the table would take {} MiB; at most {} fit", bytes >> 20,
                               MOAT_TIER_LARGE >> 20));
@@ -302,8 +345,10 @@ Result<Image> build_image(const TableInput& input) {
   header.classes_offset = layout.add(input.classes.size() * sizeof(std::uint16_t));
   header.timed_offset = layout.add(input.timed.size() * sizeof(moat_timed));
   header.timed = static_cast<std::uint32_t>(input.timed.size());
-  header.blocks_offset = layout.add(sources.blocks.size() * sizeof(std::uint32_t));
-  header.chunks_offset = layout.add(sources.chunks.size() * sizeof(std::uint64_t));
+  header.tops_offset = layout.add(sources.tops.size() * sizeof(std::uint64_t));
+  header.top_bits = sources.top_bits;
+  header.trees_offset = layout.add(sources.trees.size() * sizeof(std::uint64_t));
+  header.leaves_offset = layout.add(sources.leaves.size() * sizeof(moat_leaf));
   header.prefixes = input.prefixes;
   header.size = layout.size;
   if (layout.size > MOAT_TIER_LARGE)
@@ -313,7 +358,6 @@ Result<Image> build_image(const TableInput& input) {
   if (!multiplier) return std::unexpected(multiplier.error());
   header.address_multiplier = *multiplier;
   std::copy(destinations->page.begin(), destinations->page.end(), header.page);
-  std::copy(sources.top.begin(), sources.top.end(), header.top);
   fill_databases(input, header);
 
   const std::shared_ptr<std::byte> bytes(
@@ -325,8 +369,9 @@ Result<Image> build_image(const TableInput& input) {
   copy_at(bytes.get(), header.endpoints_offset, destinations->endpoints);
   copy_at(bytes.get(), header.classes_offset, input.classes);
   copy_at(bytes.get(), header.timed_offset, input.timed);
-  copy_at(bytes.get(), header.blocks_offset, sources.blocks);
-  copy_at(bytes.get(), header.chunks_offset, sources.chunks);
+  copy_at(bytes.get(), header.tops_offset, sources.tops);
+  copy_at(bytes.get(), header.trees_offset, sources.trees);
+  copy_at(bytes.get(), header.leaves_offset, sources.leaves);
 
   const std::uint64_t digest = image_digest({bytes.get(), layout.size});
   std::memcpy(bytes.get() + offsetof(moat_image, digest), &digest, sizeof digest);
@@ -356,11 +401,11 @@ Result<> check_image(std::span<const std::byte> bytes) {
 
 moat_verdict judge(const Image& image, std::span<const std::uint8_t> frame, std::uint64_t now) {
   moat_verdict verdict;
-  const moat_frame view = {.data = frame.data(),
-                           .end = frame.data() + frame.size(),
-                           .length = static_cast<std::uint32_t>(frame.size()),
-                           .context = nullptr,
-                           .now = now};
+  moat_frame view = {.data = frame.data(),
+                     .end = frame.data() + frame.size(),
+                     .length = static_cast<std::uint32_t>(frame.size()),
+                     .context = nullptr,
+                     .now = now};
   moat_judge_frame(&image.header(), image.header().size, &view, &verdict);
   return verdict;
 }

@@ -7,10 +7,10 @@
 
 #include "bench/designs/dxr.h"
 #include "bench/designs/even.h"
+#include "bench/designs/leaves.h"
 #include "bench/designs/poptrie.h"
 #include "bench/designs/sorted.h"
 #include "bench/designs/strides.h"
-#include "bench/designs/tall.h"
 #include "bench/designs/wide.h"
 #include "bpf/table.h"
 

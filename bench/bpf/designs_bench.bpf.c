@@ -11,10 +11,10 @@ static __always_inline long moat_fetch(void* context, unsigned int offset, void*
 
 #include "bench/designs/dxr.h"
 #include "bench/designs/even.h"
+#include "bench/designs/leaves.h"
 #include "bench/designs/poptrie.h"
 #include "bench/designs/sorted.h"
 #include "bench/designs/strides.h"
-#include "bench/designs/tall.h"
 #include "bench/designs/wide.h"
 #include "bpf/table.h"
 
@@ -101,9 +101,9 @@ static __always_inline __u32 bench_lpm_class(__u32 source) {
 
 DESIGN(empty, source & 1)
 DESIGN(lpm, bench_lpm_class(source))
-DESIGN(packed, moat_source_class((const struct moat_image*)block, bench_limit, source))
+DESIGN(moat, moat_source_class((const struct moat_image*)block, bench_limit, source))
 DESIGN(even, even_class(block, bench_limit, source))
-DESIGN(tall, tall_class(block, bench_limit, source))
+DESIGN(leaves, leaves_class(block, bench_limit, source))
 DESIGN(wide, wide_class(block, bench_limit, source))
 DESIGN(strides, strides_class(block, bench_limit, source))
 DESIGN(dxr, dxr_class(block, bench_limit, source))

@@ -10,10 +10,10 @@
 
 #include "bench/designs/dxr.h"
 #include "bench/designs/even.h"
+#include "bench/designs/leaves.h"
 #include "bench/designs/poptrie.h"
 #include "bench/designs/sorted.h"
 #include "bench/designs/strides.h"
-#include "bench/designs/tall.h"
 #include "bench/designs/wide.h"
 #include "bpf/table.h"
 
@@ -54,7 +54,7 @@ Span within(const Ranges& ranges, Span around, std::uint32_t first, unsigned bit
 
 // ---- The product's ----
 
-Block build_packed(const Ranges& ranges) {
+Block build_moat(const Ranges& ranges) {
   TableInput input;
   input.databases = {{.owner = 1, .monitor = false, .address = {}, .all = false, .ports = {5432}}};
   input.ranges = ranges;
@@ -64,7 +64,7 @@ Block build_packed(const Ranges& ranges) {
   return {image->bytes().begin(), image->bytes().end()};
 }
 
-std::uint32_t packed_class(const std::uint8_t* block, std::uint32_t limit, std::uint32_t source) {
+std::uint32_t moat_class(const std::uint8_t* block, std::uint32_t limit, std::uint32_t source) {
   return moat_source_class(reinterpret_cast<const moat_image*>(block), limit, source);
 }
 
@@ -306,52 +306,39 @@ class EvenBuilder {
   std::map<std::uint16_t, std::uint32_t> uniform_;
 };
 
-class TallBuilder {
+class LeavesBuilder {
  public:
-  explicit TallBuilder(const Ranges& ranges) : ranges_(ranges) {}
+  explicit LeavesBuilder(const Ranges& ranges) : ranges_(ranges) {}
 
   Block build() {
-    std::vector<std::uint64_t> top(512);
+    std::vector<std::uint16_t> top(1u << LEAVES_TOP);
     for (std::uint32_t t = 0; t < top.size(); t++) {
-      const Span here = within(ranges_, {0, ranges_.size()}, t << 23, 23);
+      constexpr unsigned bits = 32 - LEAVES_TOP;
+      const Span here = within(ranges_, {0, ranges_.size()}, t << bits, bits);
+      const auto number = static_cast<std::uint16_t>(leaves_.size() / 2 / kLeaves);
       if (here.size() == 1) {
-        top[t] = ranges_[here.begin].cls;
-        continue;
+        const auto [known, is_new] = uniform_.try_emplace(ranges_[here.begin].cls, number);
+        top[t] = known->second;
+        if (!is_new) continue;
       }
-      const std::uint64_t first_leaf = leaves_.size() / 2;
-      top[t] = first_leaf << 32 | add_tree(here, t << 23);
+      top[t] = number;
+      for (std::uint32_t leaf = 0; leaf < kLeaves; leaf++)
+        add_leaf(pieces_of(
+            ranges_,
+            within(ranges_, here, (t << bits) + (leaf << LEAVES_KEY_BITS), LEAVES_KEY_BITS),
+            (1u << LEAVES_KEY_BITS) - 1));
     }
     Block block(sizeof(design_header));
     design_header header = {};
     header.part[0] = append(block, top);
-    header.part[1] = append(block, trees_.words());
-    header.part[2] = append(block, leaves_);
+    header.part[1] = append(block, leaves_);
+    header.part[2] = append(block, trees_.words());
     set_header(block, header);
     return block;
   }
 
  private:
-  std::uint32_t add_tree(Span here, std::uint32_t first) {
-    constexpr std::uint32_t length = 1u << 15;  // /24s
-    std::vector<Piece> pieces;
-    const std::size_t first_leaf = leaves_.size() / 2;
-    std::size_t n = here.begin;
-    for (std::uint32_t i = 0; i < length;) {
-      const std::uint32_t address = first + (i << 8);
-      while (n + 1 < here.end && ranges_[n + 1].first <= address) n++;
-      const Span within_24 = within(ranges_, {n, here.end}, address, 8);
-      if (within_24.size() == 1) {
-        pieces.push_back({i, ranges_[n].cls});
-        // On to the /24 in which the next range begins.
-        i = n + 1 < here.end ? (ranges_[n + 1].first - first) >> 8 : length;
-      } else {
-        pieces.push_back(
-            {i++, static_cast<std::uint16_t>(TALL_LEAF | (leaves_.size() / 2 - first_leaf))});
-        add_leaf(pieces_of(ranges_, within_24, 255));
-      }
-    }
-    return trees_.add(pieces);
-  }
+  static constexpr std::uint32_t kLeaves = 1u << (32 - LEAVES_TOP - LEAVES_KEY_BITS);
 
   void add_leaf(const std::vector<Piece>& pieces) {
     if (pieces.size() > 4) {
@@ -366,6 +353,7 @@ class TallBuilder {
   const Ranges& ranges_;
   Trees trees_;
   std::vector<std::uint64_t> leaves_;
+  std::map<std::uint16_t, std::uint16_t> uniform_;
 };
 
 // ---- Cache lines under a direct root ----
@@ -433,9 +421,9 @@ class WideBuilder {
 
 const std::vector<Design>& designs() {
   static const std::vector<Design> all = {
-      {"packed", build_packed, packed_class},
+      {"moat", build_moat, moat_class},
       {"even", [](const Ranges& ranges) { return EvenBuilder(ranges).build(); }, even_class},
-      {"tall", [](const Ranges& ranges) { return TallBuilder(ranges).build(); }, tall_class},
+      {"leaves", [](const Ranges& ranges) { return LeavesBuilder(ranges).build(); }, leaves_class},
       {"wide", [](const Ranges& ranges) { return WideBuilder(ranges).build(); }, wide_class},
       {"strides", [](const Ranges& ranges) { return StrideBuilder(ranges).build(); },
        strides_class},

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The product's 9 + 8 + 15 bits and packed trees, but a /17 of one class has a tree as well, one
- * for all that are equal, so that no branch asks whether the walk ends at the block. part[0]
- * u32[512] class or block    part[1] u32[256] blocks    part[2] trees
+ * 9 + 8 + 15 bits, the last by packed trees as the product has them; a /17 of one class has a tree
+ * as well, one for all that are equal, so that no branch asks whether the walk ends at the block.
+ *   part[0] u32[512] class or block    part[1] u32[256] blocks    part[2] trees
  */
 #ifndef BENCH_DESIGNS_EVEN_H
 #define BENCH_DESIGNS_EVEN_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The product's packed B+-tree over 15 bits (see bpf/table.h), in a block of the designs. A
+ * The product's packed B+-tree (see bpf/table.h), in a block of the designs. A
  * reference is DESIGN_NODE | depth << 28 | place in units of 16 bytes from `base`.
  */
 #ifndef BENCH_DESIGNS_PACKED_H
@@ -13,7 +13,7 @@
 static __always_inline __u32 packed_value(const __u8* block, __u32 limit, __u32 base,
                                           __u32 reference, __u32 x) {
   __u32 depth = (reference & ~DESIGN_NODE) >> MOAT_DEPTH_SHIFT;
-  __u32 tree = base + (reference & MOAT_CHUNK_MASK) * 16;
+  __u32 tree = base + (reference & MOAT_TREE_MASK) * 16;
   __u32 inner = 0, node = 0;
   for (__u32 level = 0; level < MOAT_MAX_DEPTH && level < depth; level++) {
     node = node * 5 + 1 + moat_rank(design_u64(block, limit, tree + node * 8), x);

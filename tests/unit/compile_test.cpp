@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include <array>
+
 #include "bpf/verdict.h"
 #include "tests/unit/policies.h"
 
@@ -117,23 +119,31 @@ TEST(Compile, AMillionScatteredAddressesFit) {
   RecordProperty("bytes", static_cast<int>(image->header().size));
 }
 
-// Every size a chunk can have, the deepest tree included: alternating single addresses in one /17.
-TEST(Compile, ChunksOfEverySizeFindEveryAddress) {
-  for (const unsigned count :
-       {1u, 2u, 3u, 9u, 10u, 11u, 49u, 50u, 51u, 250u, 251u, 1250u, 6250u, 6251u, 16384u}) {
-    auto cidrs = std::make_shared<Prefixes>();
-    for (unsigned i = 0; i < count; i++) cidrs->push_back({0x0a008000 + i * 2, 32});
-    Rule rule;
-    rule.managed_range = "mr-all";
-    Policy policy = one_database({rule});
-    policy.ranges["mr-all"] = {"mr-all", "", cidrs, {}};
-    const auto image = compile(policy, testing::plain_slots(policy), kClock, 1);
-    ASSERT_TRUE(image);
-    for (Address low = 0; low < 0x8000; low++) {
-      const bool listed = low % 2 == 0 && low < count * 2;
-      ASSERT_EQ(entry_slot(*image, source_class(*image, 0x0a008000 + low), 1, kMonotonic) != 0,
-                listed)
-          << count << " " << low;
+// `count` prefixes of that length, every other one from 10.128.0.0 on, in one managed range.
+Image alternating(unsigned count, std::uint8_t length) {
+  auto cidrs = std::make_shared<Prefixes>();
+  for (unsigned i = 0; i < count; i++)
+    cidrs->push_back({0x0a800000 + (i * 2 << (32 - length)), length});
+  Rule rule;
+  rule.managed_range = "mr-all";
+  Policy policy = one_database({rule});
+  policy.ranges["mr-all"] = {"mr-all", "", cidrs, {}};
+  return compile(policy, testing::plain_slots(policy), kClock, 1).value();
+}
+
+// Trees over /24s, leaves, and trees within a /24, up to where the next size of top takes over.
+TEST(Compile, TreesOfEverySizeFindEveryAddress) {
+  for (const auto length : std::array<std::uint8_t, 3>{24, 28, 32}) {
+    for (const unsigned count : {1u, 2u, 3u, 9u, 10u, 11u, 49u, 50u, 51u, 127u, 128u, 250u, 251u,
+                                 1023u, 1024u, 1250u, 6250u, 6251u, 16384u}) {
+      const Image image = alternating(count, length);
+      const unsigned bits = 32u - length;
+      for (Address at = 0; at <= count * 2; at++)
+        for (const Address address : {at << bits, ((at + 1) << bits) - 1})
+          ASSERT_EQ(
+              entry_slot(image, source_class(image, 0x0a800000 + address), 1, kMonotonic) != 0,
+              at % 2 == 0 && at < count * 2)
+              << count << " of /" << int{length} << ", " << address;
     }
   }
 }
