@@ -35,6 +35,8 @@ static __always_inline long moat_fetch(void* context, __u32 offset, void* to, __
   return bpf_skb_load_bytes_relative(context, offset, to, bytes, BPF_HDR_START_NET);
 }
 
+static __always_inline void moat_measure(struct moat_frame* frame) { (void)frame; }
+
 // What is read of the kernel's structures; the loader fills in the offsets of the running kernel.
 struct net {
   __u64 net_cookie;
@@ -98,7 +100,7 @@ int moat_backstop(struct __sk_buff* skb) {
       .context = skb,
   };
   moat_judge_packet(image, limit, &packet, bpf_ntohs(skb->protocol), &v);
-  settle(&v, flags && *flags & MOAT_INTERFACE_XDP, packet.length);
+  settle(&v, flags && *flags & MOAT_INTERFACE_XDP, v.bytes);
   return v.drop ? DROP : PASS;
 }
 

@@ -48,7 +48,7 @@ static __always_inline void moat_tell(const struct moat_frame* frame, const stru
   __builtin_memset(drop, 0, sizeof *drop);
   drop->time = bpf_ktime_get_ns();
   drop->ifindex = ifindex;
-  drop->bytes = frame->length;
+  drop->bytes = v->bytes;
   drop->port = __builtin_bswap16(v->port);
   drop->vlan = v->vlan;
   drop->family = v->family;

@@ -23,6 +23,8 @@ struct moat_frame {
 
 /* Each including program defines how its context yields bytes: 0, or a negative error. */
 static __always_inline long moat_fetch(void* context, __u32 offset, void* to, __u32 bytes);
+/* And how it learns frame->length, where that is not known from the start. */
+static __always_inline void moat_measure(struct moat_frame* frame);
 
 static __always_inline __u64 moat_clock(const struct moat_frame* frame) {
   (void)frame;
@@ -70,6 +72,8 @@ static __always_inline __u64 moat_clock(const struct moat_frame* frame) {
   clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
   return (__u64)now.tv_sec * 1000000000ull + (__u64)now.tv_nsec;
 }
+
+static __always_inline void moat_measure(struct moat_frame* frame) { (void)frame; }
 
 #define MOAT_FUNCTION static inline
 #define moat_hide(value) ((void)(value))

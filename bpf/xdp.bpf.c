@@ -11,6 +11,10 @@ static __always_inline long moat_fetch(void* context, __u32 offset, void* to, __
   return bpf_xdp_load_bytes(context, offset, to, bytes);
 }
 
+static __always_inline void moat_measure(struct moat_frame* frame) {
+  frame->length = (__u32)bpf_xdp_get_buff_len(frame->context);
+}
+
 SEC("xdp.frags")
 int moat_xdp(struct xdp_md* ctx) {
   __u32 limit;
@@ -21,11 +25,10 @@ int moat_xdp(struct xdp_md* ctx) {
   struct moat_frame frame = {
       .data = (const __u8*)(long)ctx->data,
       .end = (const __u8*)(long)ctx->data_end,
-      .length = (__u32)bpf_xdp_get_buff_len(ctx),
       .context = ctx,
   };
   moat_judge_frame(image, limit, &frame, &v);
-  moat_count(v.slot, frame.length);
+  moat_count(v.slot, v.bytes);
   return v.drop ? XDP_DROP : XDP_PASS;
 }
 

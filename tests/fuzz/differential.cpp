@@ -69,6 +69,7 @@ class Round {
     const std::uint64_t now = made_at_ + 7 * kSecond + kSecond / 4;
     const moat_verdict verdict = judge(scene_.image, frame_, now);
     const Outcome outcome{verdict.drop != 0, verdict.slot};
+    bytes_ = verdict.bytes;
     const Expected expected = expect(*scene_.policy, frame_, kNow + std::chrono::seconds{7});
     const Outcome modelled{is_drop(expected.reason) && !is_monitored(*scene_.policy, expected),
                            slot_of(*scene_.policy, scene_.slots, expected)};
@@ -87,7 +88,7 @@ class Round {
     return kernel.drops(frame_, first_buffer);
   }
 
-  [[nodiscard]] std::size_t bytes() const { return frame_.size(); }
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
   std::unexpected<Error> different(std::string what) const {
     std::string hex;
@@ -104,6 +105,7 @@ class Round {
   Scene scene_{};
   std::uint64_t made_at_;
   std::span<const std::uint8_t> frame_;
+  std::size_t bytes_ = 0;  // that the frame is counted with
 };
 
 // What a run has come to.
@@ -163,8 +165,8 @@ class Runner {
     return true;
   }
 
-  // The frame of this round that does not move its counter by {1, length}. The slot to look at is
-  // known only once the frame has run, so what counters were is followed from the start.
+  // The frame of this round that does not move its counter by what it should. The slot to look at
+  // is known only once the frame has run, so what counters were is followed from the start.
   Result<> find_frame(std::uint64_t seed) {
     Round round(seed, mutator_);
     if (auto started = round.start(*kernel_, tier_); !started) return started;

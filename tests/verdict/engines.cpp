@@ -61,6 +61,11 @@ class NativePiecesEngine final : public Engine {
   }
 };
 
+// What a packet is counted with, padding left out.
+std::size_t counted_bytes(const Scene& scene, Bytes frame) {
+  return moat::judge(scene.image, frame).bytes;
+}
+
 // Knows what the counters were, so that what moved is what they are now without it.
 class XdpEngine : public Engine {
  public:
@@ -75,10 +80,10 @@ class XdpEngine : public Engine {
     return frame.size() >= Kernel::kShortest && frame.size() <= Kernel::kLongest;
   }
   Result<> use(const Scene& scene) override { return kernel_->place(tier_, scene.image); }
-  Result<Outcome> judge(const Scene&, Bytes frame) override {
+  Result<Outcome> judge(const Scene& scene, Bytes frame) override {
     const auto drop = kernel_->drops(frame);
     if (!drop) return std::unexpected(drop.error());
-    return settle(*drop, 1, frame.size());
+    return settle(*drop, 1, counted_bytes(scene, frame));
   }
 
  protected:
@@ -113,7 +118,7 @@ class XdpPiecesEngine final : public XdpEngine {
   bool takes(Bytes frame) const override {
     return kernel_->splits_frames() && XdpEngine::takes(frame) && !cuts(frame).empty();
   }
-  Result<Outcome> judge(const Scene&, Bytes frame) override {
+  Result<Outcome> judge(const Scene& scene, Bytes frame) override {
     std::optional<bool> all;
     for (const std::uint32_t cut : cuts(frame)) {
       const auto drop = kernel_->drops(frame, cut);
@@ -122,7 +127,7 @@ class XdpPiecesEngine final : public XdpEngine {
         return refuse(fmt::format("cut at {}: {}", cut, *drop ? "drop" : "pass"));
       all = *drop;
     }
-    return settle(*all, cuts(frame).size(), frame.size());
+    return settle(*all, cuts(frame).size(), counted_bytes(scene, frame));
   }
 
  private:

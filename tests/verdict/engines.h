@@ -45,8 +45,8 @@ class Engine {
   [[nodiscard]] virtual bool takes(Bytes frame) const = 0;
   // Makes `scene` what the following frames are judged by.
   [[nodiscard]] virtual Result<> use(const Scene& scene) = 0;
-  // Judges a frame; an error where it did not move exactly one counter by {1, length}, or where one
-  // way to cut the frame gives another verdict than the rest.
+  // Judges a frame; an error where it did not move exactly one counter by one packet and its bytes,
+  // or where one way to cut the frame gives another verdict than the rest.
   [[nodiscard]] virtual Result<Outcome> judge(const Scene& scene, Bytes frame) = 0;
 };
 

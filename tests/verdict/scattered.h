@@ -48,11 +48,11 @@ inline long fetch_scattered(void* context, __u32 offset, void* to, __u32 bytes) 
 inline moat_verdict judge_scattered(const Image& image, std::span<const std::uint8_t> frame,
                                     std::size_t cut, std::uint64_t now = 0) {
   ScatteredFrame scattered{fetch_scattered, Buffer(frame.first(cut)), Buffer(frame.subspan(cut))};
-  const moat_frame view = {.data = scattered.first.begin(),
-                           .end = scattered.first.end(),
-                           .length = static_cast<__u32>(frame.size()),
-                           .context = &scattered,
-                           .now = now};
+  moat_frame view = {.data = scattered.first.begin(),
+                     .end = scattered.first.end(),
+                     .length = static_cast<__u32>(frame.size()),
+                     .context = &scattered,
+                     .now = now};
   moat_verdict verdict;
   moat_judge_frame(&image.header(), image.header().size, &view, &verdict);
   return verdict;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "bpf/verdict.h"
 #include "tests/verdict/case_table.h"
 #include "tests/verdict/engines.h"
 #include "tests/verdict/kernel.h"
@@ -62,6 +63,22 @@ std::string test_name(const ::testing::TestParamInfo<Case>& info) {
   return name;
 }
 INSTANTIATE_TEST_SUITE_P(Table, CaseTest, ::testing::ValuesIn(cases()), test_name);
+
+// That the engines count the same bytes, the cases above see to.
+TEST(Bytes, EndWithThePacketAndNotWithItsPadding) {
+  unsigned padded = 0;
+  for (const Case& each : cases()) {
+    if (each.group != "ipv4" || !each.name.starts_with("padding")) continue;
+    const auto scene = make_scene(load_policy(kPolicies + each.policy).value(), each.at);
+    ASSERT_TRUE(scene) << scene.error().message;
+    const auto& frame = each.a.frame;
+    const std::size_t end = 14u + (frame[16] << 8 | frame[17]);
+    EXPECT_LT(end, frame.size());
+    EXPECT_EQ(judge(scene->image, frame).bytes, end) << each.name;
+    padded++;
+  }
+  EXPECT_GE(padded, 2u);
+}
 
 TEST(CaseTable, CanBeRead) {
   const auto cases = load_cases(kCases);
