@@ -202,7 +202,10 @@ struct moat_image {
 #define MOAT_INTERFACE_XDP 2u /* the XDP program saw and counted what comes from it */
 #define MOAT_MAX_INTERFACES 1024
 
-/* A drop, as told to whoever listens on the ring buffer. */
+/*
+ * A drop, as told to whoever listens on the ring buffer. Not each is told: see bpf/drops.h. Those
+ * that were not are in the numbers of a later event.
+ */
 struct moat_drop {
   __u64 time;      /* CLOCK_MONOTONIC, ns */
   __u32 ifindex;   /* where it came in */
@@ -214,6 +217,8 @@ struct moat_drop {
   __u8 reason;     /* enum moat_reason */
   __u8 owner;      /* 0 the host, else the database's slot */
   __u8 monitored;  /* counted as a drop but passed */
+  __u32 packets;   /* like this one since it was last told, itself among them: at least 1 */
+  __u32 reserved;
 };
 
 #define MOAT_DROP_RING (256u << 10) /* bytes */

@@ -11,6 +11,8 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+typedef struct __sk_buff moat_context;
+#include "bpf/drops.h"
 #include "bpf/maps.h"
 #include "bpf/verdict.h"
 
@@ -36,6 +38,17 @@ static __always_inline long moat_fetch(void* context, __u32 offset, void* to, __
 }
 
 static __always_inline void moat_measure(struct moat_frame* frame) { (void)frame; }
+
+static __always_inline struct moat_frame moat_frame_of(struct __sk_buff* skb) {
+  return (struct moat_frame){
+      .data = (const __u8*)(long)skb->data,
+      .end = (const __u8*)(long)skb->data_end,
+      .length = skb->len,
+      .context = skb,
+  };
+}
+
+static __always_inline __u32 moat_ifindex(struct __sk_buff* skb) { return skb->ifindex; }
 
 // What is read of the kernel's structures; the loader fills in the offsets of the running kernel.
 struct net {
@@ -70,15 +83,18 @@ static __always_inline bool is_own_namespace(struct __sk_buff* skb) {
   return tcp->inet_conn.icsk_inet.sk.__sk_common.skc_net.net->net_cookie == own_netns_cookie;
 }
 
-// What the program on the NIC counted is not counted again; but that a packet which passed there is
-// dropped here is news.
-static __always_inline void settle(const struct moat_verdict* v, bool was_counted, __u32 bytes) {
-  if (v->drop) {
-    moat_count(MOAT_OUTCOME_SLOT(v->owner, 0, MOAT_BACKSTOP), bytes);
-  } else if (!was_counted && v->monitored) {
-    moat_count(MOAT_OUTCOME_SLOT(v->owner, 1, MOAT_BACKSTOP), bytes);
-  } else if (!was_counted && v->reason == MOAT_ALLOWED) {
-    moat_count(v->slot, bytes);
+// What the program on the NIC counted and told is not counted and told again; but that a packet
+// which passed there is dropped here is news.
+static __always_inline void settle(struct __sk_buff* skb, struct moat_verdict* v,
+                                   bool was_counted) {
+  if (was_counted && !v->drop) return;
+  if (moat_is_drop(v->reason)) {
+    v->reason = MOAT_BACKSTOP;
+    v->slot = MOAT_OUTCOME_SLOT(v->owner, v->monitored, MOAT_BACKSTOP);
+    moat_count(v->slot, v->bytes);
+    moat_tell(skb, v);
+  } else if (v->reason == MOAT_ALLOWED) {
+    moat_count(v->slot, v->bytes);
   }
 }
 
@@ -93,14 +109,9 @@ int moat_backstop(struct __sk_buff* skb) {
   if (!is_own_namespace(skb)) return PASS;
 
   struct moat_verdict v = {};
-  struct moat_frame packet = {
-      .data = (const __u8*)(long)skb->data,
-      .end = (const __u8*)(long)skb->data_end,
-      .length = skb->len,
-      .context = skb,
-  };
+  struct moat_frame packet = moat_frame_of(skb);
   moat_judge_packet(image, limit, &packet, bpf_ntohs(skb->protocol), &v);
-  settle(&v, flags && *flags & MOAT_INTERFACE_XDP, v.bytes);
+  settle(skb, &v, flags && *flags & MOAT_INTERFACE_XDP);
   return v.drop ? DROP : PASS;
 }
 

@@ -37,6 +37,8 @@ static const __u32 moat_drop_reasons =
     MOAT_REASON_LIST(MOAT_X) 0u;
 #undef MOAT_X
 
+static __always_inline __u32 moat_is_drop(__u32 reason) { return moat_drop_reasons >> reason & 1; }
+
 /* Sources that can be no client's: 0/8, 127/8, 224/4 and 240/4. Host byte order. */
 static __always_inline int moat_is_martian(__u32 source) {
   __u32 octet = source >> 24;

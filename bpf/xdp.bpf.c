@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-// The XDP program: read the live image once, judge the frame, count, return.
+// The XDP program: read the live image once, judge the frame, count, tell of a drop, return.
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
 
+typedef struct xdp_md moat_context;
+#include "bpf/drops.h"
 #include "bpf/maps.h"
 #include "bpf/verdict.h"
 
@@ -15,6 +17,16 @@ static __always_inline void moat_measure(struct moat_frame* frame) {
   frame->length = (__u32)bpf_xdp_get_buff_len(frame->context);
 }
 
+static __always_inline struct moat_frame moat_frame_of(struct xdp_md* ctx) {
+  return (struct moat_frame){
+      .data = (const __u8*)(long)ctx->data,
+      .end = (const __u8*)(long)ctx->data_end,
+      .context = ctx,
+  };
+}
+
+static __always_inline __u32 moat_ifindex(struct xdp_md* ctx) { return ctx->ingress_ifindex; }
+
 SEC("xdp.frags")
 int moat_xdp(struct xdp_md* ctx) {
   __u32 limit;
@@ -22,13 +34,11 @@ int moat_xdp(struct xdp_md* ctx) {
   if (!image) return XDP_PASS; /* attached before the first commit: nothing is guarded yet */
 
   struct moat_verdict v;
-  struct moat_frame frame = {
-      .data = (const __u8*)(long)ctx->data,
-      .end = (const __u8*)(long)ctx->data_end,
-      .context = ctx,
-  };
+  struct moat_frame frame = moat_frame_of(ctx);
   moat_judge_frame(image, limit, &frame, &v);
   moat_count(v.slot, v.bytes);
+  if (!moat_is_drop(v.reason)) return XDP_PASS;
+  moat_tell(ctx, &v);
   return v.drop ? XDP_DROP : XDP_PASS;
 }
 

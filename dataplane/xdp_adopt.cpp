@@ -18,6 +18,9 @@ std::unexpected<Error> otherwise(std::string what) {
   return std::unexpected(Error{std::move(what), {}});
 }
 
+// Whether a new map does as well: nothing that is enforced or counted is in it.
+bool is_replaceable(const std::string& map) { return map.starts_with("drop"); }
+
 Result<std::vector<NamedMap>> pinned_maps(const BpfPins& pins, const Program& program,
                                           const XdpObject& object) {
   std::vector<NamedMap> maps;
@@ -26,8 +29,10 @@ Result<std::vector<NamedMap>> pinned_maps(const BpfPins& pins, const Program& pr
     // A later version may have more maps than the one that pinned these.
     if (!fd) continue;
     const std::uint32_t id = kernel_id(fd.get());
-    if (std::find(program.maps.begin(), program.maps.end(), id) == program.maps.end())
+    if (std::find(program.maps.begin(), program.maps.end(), id) == program.maps.end()) {
+      if (is_replaceable(name)) continue;
       return otherwise(fmt::format("the pinned program does not use the pinned map {}", name));
+    }
     maps.push_back({name, std::move(fd)});
   }
   return maps;
@@ -97,9 +102,11 @@ Result<Adopted> adopt(const BpfPins& pins, XdpObject& object) {
   if (!table) return std::unexpected(table.error());
   adopted.table = std::move(*table);
 
-  for (const auto& map : adopted.maps)
-    if (auto reused = object.reuse(map.name, map.fd.get()); !reused)
-      return std::unexpected(reused.error());
+  for (auto map = adopted.maps.begin(); map != adopted.maps.end();) {
+    auto reused = object.reuse(map->name, map->fd.get());
+    if (!reused && !is_replaceable(map->name)) return std::unexpected(reused.error());
+    map = reused ? map + 1 : adopted.maps.erase(map);
+  }
   adopted.version = matching_version(pins, adopted, object);
   return adopted;
 }

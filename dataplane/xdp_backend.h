@@ -6,7 +6,7 @@
 //   xdp, backstop                        programs
 //   policy-small, -medium, -large        outer maps, one a size tier
 //   table-N                              the live inner map of generation N
-//   counters, drops                      maps
+//   counters, drops, drop-sources        maps
 //   version                              a map: which program `xdp` is
 //   links/INTERFACE, links/backstop      links; a colon stands for a dot: links/eth0:100
 //
