@@ -1,0 +1,280 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The two ends of a way to a database, for the end-to-end tests.
+
+  peers.py serve PORT [--mptcp]
+      echoes, and prints a line when a peer is accepted, is read from, and how it ends
+  peers.py knock [--count N] [--flags SA] [--option mptcp|fastopen] [--udp] ADDRESS PORT
+      raw TCP segments (or UDP datagrams); prints what came back, or "silence"
+  peers.py hold NAME=ADDRESS,PORT...
+      opens a session by each way, prints "open", then does what standard input says, and prints
+      "NAME ANSWER" for each session and "done":
+        send   a byte on each session              knock   a raw ACK in the session's name
+        echo   a byte, and waits for it to return  state   open, reset or closed
+  peers.py relay tun|tap NAME NETNS
+      joins an interface of that name here with one there, frame by frame, as a tunnel in user space
+
+Silence is what is heard between a packet and the answer to an echo request that followed it. All
+that a packet meets on its way through veth pairs happens on the CPU that sent it and in order, so
+an answer to the first would have come before the answer to the second.
+"""
+
+import argparse
+import ctypes
+import fcntl
+import os
+import select
+import socket
+import struct
+import sys
+import threading
+
+FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16}
+OPTIONS = {
+    None: b"",
+    # MP_CAPABLE of version 1, without a key as in a SYN; Fast Open, asking for a cookie.
+    "mptcp": bytes([30, 4, 0x01, 0x01]),
+    "fastopen": bytes([34, 2, 1, 1]),
+}
+IPPROTO_MPTCP = 262
+PATIENCE = 10  # seconds until a test has failed; nothing waits that long otherwise
+CLONE_NEWNET = 0x40000000
+
+
+def checksum(data):
+    if len(data) % 2:
+        data += b"\0"
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def segment(source, sport, target, dport, flags, sequence=1, options=b""):
+    """A TCP header with its checksum."""
+    family = family_of(target)
+    bits = sum(FLAGS[flag] for flag in flags)
+    size = 20 + len(options)
+    header = struct.pack("!HHIIBBHHH", sport, dport, sequence, 1 if "A" in flags else 0,
+                         size // 4 << 4, bits, 64240, 0, 0) + options
+    ends = socket.inet_pton(family, source) + socket.inet_pton(family, target)
+    pseudo = ends + struct.pack("!II", size, socket.IPPROTO_TCP)
+    return header[:16] + struct.pack("!H", checksum(pseudo + header)) + header[18:]
+
+
+class Wire:
+    """Raw packets out, and a look at all that comes in."""
+
+    def __init__(self):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        self.capture = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+        self.capture.settimeout(PATIENCE)
+        self.echoes = 0
+
+    @staticmethod
+    def own_address(target):
+        with socket.socket(family_of(target), socket.SOCK_DGRAM) as probe:
+            probe.connect((target, 9))
+            return probe.getsockname()[0]
+
+    @staticmethod
+    def send(target, protocol, packet):
+        with socket.socket(family_of(target), socket.SOCK_RAW, protocol) as raw:
+            raw.sendto(packet, (target, 0))
+
+    def forget(self):
+        """What has come in so far is no answer to anything later."""
+        while select.select([self.capture], [], [], 0)[0]:
+            self.capture.recv(65536)
+
+    def heard(self, target):
+        """Packets (protocol, payload) that came from the target before it answered an echo."""
+        self.echoes += 1
+        mark = struct.pack("!IHH", 0x6D6F6174, os.getpid() & 0xFFFF, self.echoes)
+        if family_of(target) == socket.AF_INET6:
+            self.send(target, socket.IPPROTO_ICMPV6, struct.pack("!BBHI", 128, 0, 0, 1) + mark)
+        else:
+            echo = struct.pack("!BBHI", 8, 0, 0, 1) + mark
+            echo = echo[:2] + struct.pack("!H", checksum(echo)) + echo[4:]
+            self.send(target, socket.IPPROTO_ICMP, echo)
+        packets = []
+        while True:
+            packet, (_, _, direction, *_) = self.capture.recvfrom(65536)
+            if direction == socket.PACKET_OUTGOING or len(packet) < 20:
+                continue
+            if packet[0] >> 4 == 6:
+                source, protocol, payload = packet[8:24], packet[6], packet[40:]
+            else:
+                source, protocol = packet[12:16], packet[9]
+                payload = packet[(packet[0] & 15) * 4:struct.unpack("!H", packet[2:4])[0]]
+            if socket.inet_ntop(family_of(target), source) != target:
+                continue
+            if protocol in (socket.IPPROTO_ICMP, socket.IPPROTO_ICMPV6):
+                if payload[0] in (0, 129) and payload[8:16] == mark:
+                    return packets
+            packets.append((protocol, payload))
+
+    def answers(self, target, own_port):
+        """What the target had to say to that port of ours, or "silence"."""
+        words = []
+        for protocol, payload in self.heard(target):
+            if protocol == socket.IPPROTO_TCP and payload[2:4] == struct.pack("!H", own_port):
+                flags = [name for name, bit in FLAGS.items() if payload[13] & bit]
+                words.append("".join(sorted(flags)))
+            elif protocol == socket.IPPROTO_UDP and payload[2:4] == struct.pack("!H", own_port):
+                words.append("UDP")
+            elif protocol == socket.IPPROTO_ICMP and payload[0] == 3:
+                words.append("unreachable")
+        return " ".join(words) or "silence"
+
+
+def knock(options):
+    wire = Wire()
+    target, port = options.address, options.port
+    own, own_port = wire.own_address(target), 20000 + os.getpid() % 10000
+    for turn in range(options.count):
+        if options.udp:
+            packet = struct.pack("!HHHH", own_port, port, 9, 0) + b"?"
+            wire.send(target, socket.IPPROTO_UDP, packet)
+            continue
+        packet = segment(own, own_port, target, port, options.flags, 1 + turn,
+                         OPTIONS[options.option])
+        wire.send(target, socket.IPPROTO_TCP, packet)
+    print(wire.answers(target, own_port))
+
+
+def serve(options):
+    protocol = IPPROTO_MPTCP if options.mptcp else 0
+    listener = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    listener.bind(("::", options.port))
+    listener.listen(64)
+
+    def echo(session, name):
+        how = "end"
+        try:
+            while data := session.recv(65536):
+                print("data", name, flush=True)
+                session.sendall(data)
+        except OSError as error:
+            how = type(error).__name__
+        print("end", name, how, flush=True)
+
+    while True:
+        session, peer = listener.accept()
+        name = f"{peer[0].removeprefix('::ffff:')} {peer[1]}"
+        print("accept", name, flush=True)
+        threading.Thread(target=echo, args=(session, name), daemon=True).start()
+
+
+class Session:
+    def __init__(self, wire, word):
+        self.wire = wire
+        self.name, _, target = word.partition("=")
+        self.target, port = target.split(",")
+        self.port = int(port)
+        self.socket = socket.create_connection((self.target, self.port), PATIENCE)
+        self.own, self.own_port = self.socket.getsockname()[:2]
+        assert self.echo() == "answered", self.name
+
+    def echo(self):
+        self.socket.sendall(b"?")
+        # Or what the other side sends again for want of an ACK would be taken for an answer.
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return "answered" if self.socket.recv(1) == b"?" else "closed"
+
+    def send(self):
+        self.wire.forget()
+        self.socket.send(b"!")
+        return self.wire.answers(self.target, self.own_port)
+
+    def knock(self):
+        self.wire.forget()
+        self.wire.send(self.target, socket.IPPROTO_TCP,
+                       segment(self.own, self.own_port, self.target, self.port, "A"))
+        return self.wire.answers(self.target, self.own_port)
+
+    def state(self):
+        self.wire.heard(self.target)
+        try:
+            self.socket.setblocking(False)
+            return "closed" if self.socket.recv(1) == b"" else "open"
+        except BlockingIOError:
+            return "open"
+        except OSError:
+            return "reset"
+        finally:
+            self.socket.settimeout(PATIENCE)
+
+
+def hold(options):
+    wire = Wire()
+    sessions = [Session(wire, word) for word in options.session]
+    print("open", flush=True)
+    for line in sys.stdin:
+        for session in sessions:
+            try:
+                print(session.name, getattr(session, line.strip())())
+            except OSError as error:
+                print(session.name, type(error).__name__)
+        print("done", flush=True)
+
+
+def tunnel(kind, name):
+    device = os.open("/dev/net/tun", os.O_RDWR)
+    flags = {"tun": 1, "tap": 2}[kind] | 0x1000  # without a header before each frame
+    fcntl.ioctl(device, 0x400454CA, struct.pack("16sH22x", name.encode(), flags))
+    return device
+
+
+def relay(options):
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    here = tunnel(options.kind, options.name)
+    with open(options.netns, "rb") as namespace:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.setns(namespace.fileno(), CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "setns")
+    there = tunnel(options.kind, options.name)
+    other = {here: there, there: here}
+    while True:
+        for device in select.select([here, there], [], [])[0]:
+            frame = os.read(device, 65536)
+            try:
+                os.write(other[device], frame)
+            except OSError:  # the other one is not up yet
+                pass
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("knock")
+    command.set_defaults(run=knock)
+    command.add_argument("--count", type=int, default=1)
+    command.add_argument("--flags", default="S")
+    command.add_argument("--option", choices=["mptcp", "fastopen"])
+    command.add_argument("--udp", action="store_true")
+    command.add_argument("address")
+    command.add_argument("port", type=int)
+    command = commands.add_parser("serve")
+    command.set_defaults(run=serve)
+    command.add_argument("port", type=int)
+    command.add_argument("--mptcp", action="store_true")
+    command = commands.add_parser("hold")
+    command.set_defaults(run=hold)
+    command.add_argument("session", nargs="+")
+    command = commands.add_parser("relay")
+    command.set_defaults(run=relay)
+    command.add_argument("kind", choices=["tun", "tap"])
+    command.add_argument("name")
+    command.add_argument("netns")
+    options = parser.parse_args()
+    options.run(options)
+
+
+main()

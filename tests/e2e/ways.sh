@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Sourced by the end-to-end tests of the backstop: every way to the database host's port 5432 that
+# this kernel can make, beside the NIC that moatd guards.
+#
+#                     .--- eth0, guarded ------------------------------.
+#   office, stranger -+--- router --- one veth, tunnel or tap a way ---+- db-host
+#                                     198.18.N.1        198.18.N.5
+#
+#   build_ways BUILD            the wall, its clients, a listener on all addresses, and the ways
+#   ways, ways6                 "ADDRESS PORT NAME" each; missing: what this kernel cannot make
+#   knock HOST [OPTIONS] ADDRESS [PORT]   what comes back, see peers.py
+# shellcheck shell=bash
+
+# shellcheck source=wall.sh
+. "$(dirname "${BASH_SOURCE[0]}")/wall.sh"
+
+peers="$root/tests/e2e/peers.py"
+listed_client=198.51.100.25
+unlisted_client=$toggled
+redirected=15432 elsewhere=15433 to_loopback=15434 by_iptables=15435
+# shellcheck disable=SC2034  # by those that source this
+ways=() ways6=() missing=()
+passed=0
+
+holds() {
+  passed=$((passed + 1))
+  echo "ok  $1"
+}
+
+# same WHAT EXPECTED FOUND
+same() {
+  [[ $3 == "$2" ]] || fail "$1: '$3', not '$2'"
+  holds "$1: $2"
+}
+
+knock() { on "$1" /usr/bin/python3 "$peers" knock "${@:2}"; }
+
+# Packets of one outcome, e.g. `outcome backstop` or `outcome no-rule monitored`; of all databases.
+outcome() {
+  on db-host moat counters --json | /usr/bin/python3 -c '
+import json, sys
+reason, monitored = sys.argv[1], len(sys.argv) > 2
+print(sum(r["counts"]["packets"] for r in json.load(sys.stdin)["reasons"]
+          if r["reason"] == reason and r["monitored"] == monitored))' "$@"
+}
+
+listen() {
+  start listener db-host /usr/bin/python3 "$peers" serve 5432 "$@"
+  await 5 "the listener" answers db-host 127.0.0.1
+}
+
+answers() { says '^AS$' knock "$1" "$2" 5432; }
+
+# What comes in by an address goes out by it.
+give_addresses() {
+  local number=$1 device=$2 far=$3
+  ip -n "$prefix-router" address add "198.18.$number.1/24" dev "$far"
+  ip -n "$prefix-router" address add "fd00:$number::1/64" dev "$far" nodad
+  ip -n "$prefix-router" link set "$far" up
+  ip -n "$prefix-db-host" address add "198.18.$number.5/24" dev "$device"
+  ip -n "$prefix-db-host" address add "fd00:$number::5/64" dev "$device" nodad
+  ip -n "$prefix-db-host" link set "$device" up
+  ip -n "$prefix-db-host" rule add from "198.18.$number.5" table "$number"
+  ip -n "$prefix-db-host" route add default via "198.18.$number.1" table "$number"
+  ip -n "$prefix-db-host" -6 rule add from "fd00:$number::5" table "$number"
+  ip -n "$prefix-db-host" -6 route add default via "fd00:$number::1" table "$number"
+}
+
+# add_way NAME NUMBER DEVICE FAR-DEVICE: both are there.
+add_way() {
+  give_addresses "$2" "$3" "$4"
+  ways+=("198.18.$2.5 5432 $1")
+  ways6+=("fd00:$2::5 5432 $1")
+}
+
+add_nic() {
+  ip -n "$prefix-router" link add "$2" type veth peer name "$1" netns "$prefix-db-host"
+  ip -n "$prefix-db-host" link set "$1" up
+}
+
+add_devices() {
+  add_nic eth1 to-eth1
+  add_way "a second NIC" 21 eth1 to-eth1
+  add_nic eth2 to-eth2
+  ip -n "$prefix-db-host" link add br0 type bridge
+  ip -n "$prefix-db-host" link set eth2 master br0
+  add_way "a bridge" 22 br0 to-eth2
+  add_nic eth3 to-eth3
+  ip -n "$prefix-db-host" link add mv0 link eth3 type macvlan
+  add_way "macvlan" 23 mv0 to-eth3
+  local kind number=24
+  for kind in tap tun; do
+    start "relay-$kind" db-host /usr/bin/python3 "$peers" relay "$kind" "${kind}0" \
+      "/run/netns/$prefix-router"
+    await 5 "a $kind device" ip -n "$prefix-router" link show "${kind}0"
+    add_way "a tunnel in user space ($kind)" "$number" "${kind}0" "${kind}0"
+    number=$((number + 1))
+  done
+  add_nic eth4 to-eth4
+  if add_pair "VLAN 100 on a NIC" "link to-eth4 type vlan id 100" "link eth4 type vlan id 100"; then
+    ip -n "$prefix-router" link set to-eth4 up
+    add_way "VLAN 100 on a NIC" 26 pair pair
+  fi
+}
+
+# Two ends named alike, renamed to `pair` first and to their way's number by whoever adds the next.
+add_pair() {
+  local name=$1 far=$2 near=$3 said
+  # shellcheck disable=SC2086  # words
+  if ! said=$(ip -n "$prefix-router" link add pair $far 2>&1); then
+    missing+=("$name: ${said##*Error: }")
+    return 1
+  fi
+  # shellcheck disable=SC2086
+  ip -n "$prefix-db-host" link add pair $near
+}
+
+# Tunnels end at the router; their outer packets come by the guarded NIC.
+add_tunnel() {
+  local name=$1 number=$2 far=$3 near=$4
+  add_pair "$name" "$far" "$near" || return 0
+  ip -n "$prefix-router" link set pair name "tunnel$number"
+  ip -n "$prefix-db-host" link set pair name "tunnel$number"
+  add_way "$name" "$number" "tunnel$number" "tunnel$number"
+}
+
+add_tunnels() {
+  local far=198.18.0.1 near=$database_host far6=fd00::1 near6=fd00::5 kind number=30
+  ip -n "$prefix-router" address add "$far6/64" dev db-host nodad
+  ip -n "$prefix-db-host" address add "$near6/64" dev eth0 nodad
+  add_tunnel VXLAN 27 "type vxlan id 7 remote $near local $far dstport 4789 dev db-host" \
+    "type vxlan id 7 remote $far local $near dstport 4789 dev eth0"
+  add_tunnel "VXLAN over IPv6" 28 "type vxlan id 8 remote $near6 local $far6 dstport 4790 dev db-host" \
+    "type vxlan id 8 remote $far6 local $near6 dstport 4790 dev eth0"
+  add_tunnel geneve 29 "type geneve id 9 remote $near" "type geneve id 9 remote $far"
+  for kind in gre gretap ipip sit; do
+    add_tunnel "$kind" "$number" "type $kind local $far remote $near" \
+      "type $kind local $near remote $far"
+    number=$((number + 1))
+  done
+  for kind in ip6tnl ip6gre ip6gretap; do
+    add_tunnel "$kind" "$number" "type $kind local $far6 remote $near6" \
+      "type $kind local $near6 remote $far6"
+    number=$((number + 1))
+  done
+  add_tunnel fou "$number" "type ipip local $far remote $near encap fou encap-dport 5555" \
+    "type ipip local $near remote $far encap fou encap-dport 5555"
+  # Without its own tool no key can be given to it.
+  add_pair wireguard "type wireguard" "type wireguard" || return 0
+  ip -n "$prefix-router" link del pair
+  ip -n "$prefix-db-host" link del pair
+  missing+=("wireguard: not tried")
+}
+
+# Segment routing hands the inner packet on as if the outer one's NIC had brought it.
+add_segment_routing() {
+  local -a to=(ip -n "$prefix-db-host")
+  on router sh -c 'for f in /proc/sys/net/ipv6/conf/*/seg6_enabled; do echo 1 >$f; done'
+  on db-host sh -c 'for f in /proc/sys/net/ipv6/conf/*/seg6_enabled; do echo 1 >$f; done
+    echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
+  "${to[@]}" address add 198.18.40.5/32 dev lo
+  ip -n "$prefix-router" -6 route add fd00:40::/64 via fd00::5 dev db-host
+  ip -n "$prefix-router" route add 198.18.40.5/32 encap seg6 mode encap segs fd00:40::1 dev db-host
+  "${to[@]}" -6 route add fd00:40::1/128 encap seg6local action End.DX4 nh4 0.0.0.0 dev eth0
+  ways+=("198.18.40.5 5432 segment routing")
+}
+
+# Ports that nobody guards, and what makes 5432 of them.
+add_translations() {
+  on db-host nft -f - <<NFT
+table inet moat_test {
+  chain before {
+    type nat hook prerouting priority dstnat;
+    tcp dport $redirected redirect to :5432
+    meta nfproto ipv4 tcp dport $elsewhere dnat ip to 198.18.21.5:5432
+    meta nfproto ipv4 tcp dport $to_loopback dnat ip to 127.0.0.1:5432
+    meta nfproto ipv6 tcp dport $elsewhere dnat ip6 to [fd00:21::5]:5432
+  }
+}
+NFT
+  on db-host sh -c 'echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet'
+  ways+=("$database_host $redirected REDIRECT" "$database_host $elsewhere DNAT"
+    "$database_host $to_loopback DNAT to 127.0.0.1"
+    "198.18.21.5 $redirected REDIRECT by a second NIC")
+  ways6+=("fd00:21::5 $redirected REDIRECT" "fd00:22::5 $elsewhere DNAT")
+  local said
+  if said=$(on db-host iptables -t nat -A PREROUTING -p tcp --dport "$by_iptables" -j DNAT \
+    --to-destination "198.18.21.5:5432" 2>&1); then
+    ways+=("$database_host $by_iptables DNAT by iptables")
+  else
+    missing+=("DNAT by iptables: $said")
+  fi
+}
+
+build_ways() {
+  build_wall none "$1"
+  add_host office "$listed_client" 198.51.100.1
+  add_host stranger "$unlisted_client" 198.19.0.1
+  on router sh -c 'echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
+  ip -n "$prefix-router" address add fd00:99::1/64 dev stranger nodad
+  ip -n "$prefix-stranger" address add fd00:99::2/64 dev eth0 nodad
+  ip -n "$prefix-stranger" -6 route add default via fd00:99::1
+  listen
+  add_devices
+  add_tunnels
+  add_segment_routing
+  add_translations
+}
+
+# for_each_way WAYS FUNCTION...: FUNCTION NAME ADDRESS PORT
+for_each_way() {
+  local -n all=$1
+  local address port name
+  while read -r address port name; do "${@:2}" "$name" "$address" "$port"; done \
+    < <(printf '%s\n' "${all[@]}")
+}
