@@ -24,12 +24,15 @@ using Address6 = std::array<std::uint8_t, 16>;
 
 constexpr std::uint32_t state_bit(int state) { return 1u << state; }
 constexpr std::uint32_t listening = state_bit(TCP_LISTEN);
-// TIME_WAIT and CLOSE have no owner left who could be told anything. 12 is TCP_NEW_SYN_RECV, a
-// handshake that has no socket of its own yet; user space headers do not name it.
+// 12 is TCP_NEW_SYN_RECV, a handshake that has no socket of its own yet; user space headers do not
+// name it.
 constexpr std::uint32_t connected = state_bit(TCP_ESTABLISHED) | state_bit(TCP_SYN_RECV) |
                                     state_bit(TCP_FIN_WAIT1) | state_bit(TCP_FIN_WAIT2) |
                                     state_bit(TCP_CLOSE_WAIT) | state_bit(TCP_LAST_ACK) |
                                     state_bit(TCP_CLOSING) | state_bit(12);
+// Nobody's session any more, but what is left of one answers its peer's packets, for a minute, and
+// no program is asked.
+constexpr std::uint32_t remains = state_bit(TCP_TIME_WAIT);
 
 // What it takes to name a socket to the kernel.
 struct Handle {
@@ -40,6 +43,7 @@ struct Handle {
 struct Found {
   Handle handle;
   Session session;
+  bool is_remains = false;
 };
 
 // The addresses of this host's interfaces.
@@ -136,7 +140,9 @@ Result<> dump(mnl_socket* socket, int family, std::uint32_t states, const LocalP
   const int cause = ask(socket, header, [&](const nlmsghdr* message) {
     if (mnl_nlmsg_get_payload_len(message) < sizeof(inet_diag_msg)) return;
     const auto& socket_info = *static_cast<const inet_diag_msg*>(mnl_nlmsg_get_payload(message));
-    found.push_back({{socket_info.idiag_family, socket_info.id}, describe(socket_info, own)});
+    found.push_back({{socket_info.idiag_family, socket_info.id},
+                     describe(socket_info, own),
+                     (state_bit(socket_info.idiag_state) & remains) != 0});
   });
   if (cause != 0) return netlink_error("list TCP sockets", cause);
   return {};
@@ -198,17 +204,17 @@ Result<unsigned> destroy_sessions(const LocalPorts& ports,
                                   const std::function<bool(const Session&)>& allowed) {
   auto socket = open_diag();
   if (!socket) return std::unexpected(socket.error());
-  const auto found = dump_both(socket->get(), connected, ports);
+  const auto found = dump_both(socket->get(), connected | remains, ports);
   if (!found) return std::unexpected(found.error());
   unsigned ended = 0;
   unsigned sequence = 0x10000;
   int failure = 0;
-  for (const auto& [handle, session] : *found) {
+  for (const auto& [handle, session, is_remains] : *found) {
     if (allowed(session)) continue;
     const int cause = destroy(socket->get(), handle, sequence++);
-    if (cause == 0) ended++;
-    // ENOENT: it went by itself meanwhile.
-    if (cause != 0 && cause != ENOENT) failure = cause;
+    if (cause == 0 && !is_remains) ended++;
+    // ENOENT: it went by itself meanwhile. Remains can be ended since kernel 6.5.
+    if (cause != 0 && cause != ENOENT && !(is_remains && cause == EOPNOTSUPP)) failure = cause;
   }
   if (failure != 0) {
     return netlink_error("end sessions that are no longer allowed", failure,

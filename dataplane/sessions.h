@@ -37,7 +37,8 @@ using LocalPorts = std::optional<std::vector<std::uint16_t>>;
 [[nodiscard]] Result<std::vector<Session>> listeners();
 
 // Ends (SOCK_DESTROY) the connected sockets on `ports` for which `allowed` says no; how many. The
-// owner's next read fails with ECONNABORTED. Needs CAP_NET_ADMIN and CONFIG_INET_DIAG_DESTROY.
+// owner's next read fails with ECONNABORTED. What is in TIME_WAIT ends as well, uncounted. Needs
+// CAP_NET_ADMIN and CONFIG_INET_DIAG_DESTROY.
 [[nodiscard]] Result<unsigned> destroy_sessions(const LocalPorts& ports,
                                                 const std::function<bool(const Session&)>& allowed);
 

@@ -15,12 +15,10 @@ is_open() { same "$1 leads to the listener without the backstop" AS "$(knock str
 build_ways "$1"
 keeps_out "the guarded NIC" "$database_host" 5432
 lets_in "the guarded NIC" "$database_host" 5432
-for_each_way ways lets_in
-for_each_way ways keeps_out
-for_each_way ways6 keeps_out
+for_each lets_in "${ways[@]}" "${translations[@]}"
+for_each keeps_out "${ways[@]}" "${ways6[@]}" "${translations[@]}" "${translations6[@]}"
 sed -i 's/^backstop: true/backstop: false/' "$scene/moat/moat.yaml"
 await 10 "the backstop to be off" says '^AS$' knock stranger 198.18.21.5 5432
-for_each_way ways is_open
-for_each_way ways6 is_open
+for_each is_open "${ways[@]}" "${ways6[@]}" "${translations[@]}" "${translations6[@]}"
 printf 'not tried, as this kernel has it not: %s\n' "${missing[@]}"
 echo "$passed passed, 0 failed"

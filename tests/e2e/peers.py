@@ -3,14 +3,16 @@
 """The two ends of a way to a database, for the end-to-end tests.
 
   peers.py serve PORT [--mptcp]
-      echoes, and prints a line when a peer is accepted, is read from, and how it ends
+      echoes, over UDP as well, and prints a line when a peer is accepted, is read from, and how it
+      ends; a "q" has this side end it
   peers.py knock [--count N] [--flags SA] [--option mptcp|fastopen] [--udp] ADDRESS PORT
       raw TCP segments (or UDP datagrams); prints what came back, or "silence"
-  peers.py hold NAME=ADDRESS,PORT...
+  peers.py hold [--mptcp] NAME=ADDRESS,PORT...
       opens a session by each way, prints "open", then does what standard input says, and prints
       "NAME ANSWER" for each session and "done":
         send   a byte on each session              knock   a raw ACK in the session's name
         echo   a byte, and waits for it to return  state   open, reset or closed
+        quit   has the server close, then closes
   peers.py relay tun|tap NAME NETNS
       joins an interface of that name here with one there, frame by frame, as a tunnel in user space
 
@@ -155,30 +157,48 @@ def serve(options):
     listener.bind(("::", options.port))
     listener.listen(64)
 
+    def note(*words):
+        os.write(1, (" ".join(words) + "\n").encode())  # whole lines, whichever thread writes
+
     def echo(session, name):
         how = "end"
         try:
             while data := session.recv(65536):
-                print("data", name, flush=True)
+                note("data", name)
+                if data == b"q":
+                    how = "quit"
+                    break
                 session.sendall(data)
+            session.close()
         except OSError as error:
             how = type(error).__name__
-        print("end", name, how, flush=True)
+        note("end", name, how)
 
+    def echo_datagrams():
+        datagrams = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        datagrams.bind(("::", options.port))
+        while True:
+            datagrams.sendto(*datagrams.recvfrom(2048))
+
+    if not options.mptcp:
+        threading.Thread(target=echo_datagrams, daemon=True).start()
     while True:
         session, peer = listener.accept()
         name = f"{peer[0].removeprefix('::ffff:')} {peer[1]}"
-        print("accept", name, flush=True)
+        note("accept", name)
         threading.Thread(target=echo, args=(session, name), daemon=True).start()
 
 
 class Session:
-    def __init__(self, wire, word):
+    def __init__(self, wire, word, mptcp):
         self.wire = wire
         self.name, _, target = word.partition("=")
         self.target, port = target.split(",")
         self.port = int(port)
-        self.socket = socket.create_connection((self.target, self.port), PATIENCE)
+        self.socket = socket.socket(family_of(self.target), socket.SOCK_STREAM,
+                                    IPPROTO_MPTCP if mptcp else 0)
+        self.socket.settimeout(PATIENCE)
+        self.socket.connect((self.target, self.port))
         self.own, self.own_port = self.socket.getsockname()[:2]
         assert self.echo() == "answered", self.name
 
@@ -199,6 +219,12 @@ class Session:
                        segment(self.own, self.own_port, self.target, self.port, "A"))
         return self.wire.answers(self.target, self.own_port)
 
+    def quit(self):
+        self.socket.sendall(b"q")
+        ended = self.socket.recv(1) == b""
+        self.socket.close()
+        return "closed" if ended else "open"
+
     def state(self):
         self.wire.heard(self.target)
         try:
@@ -214,14 +240,14 @@ class Session:
 
 def hold(options):
     wire = Wire()
-    sessions = [Session(wire, word) for word in options.session]
+    sessions = [Session(wire, word, options.mptcp) for word in options.session]
     print("open", flush=True)
     for line in sys.stdin:
         for session in sessions:
             try:
-                print(session.name, getattr(session, line.strip())())
+                print(session.name, getattr(session, line.strip())(), flush=True)
             except OSError as error:
-                print(session.name, type(error).__name__)
+                print(session.name, type(error).__name__, flush=True)
         print("done", flush=True)
 
 
@@ -267,6 +293,7 @@ def main():
     command.add_argument("--mptcp", action="store_true")
     command = commands.add_parser("hold")
     command.set_defaults(run=hold)
+    command.add_argument("--mptcp", action="store_true")
     command.add_argument("session", nargs="+")
     command = commands.add_parser("relay")
     command.set_defaults(run=relay)

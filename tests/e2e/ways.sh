@@ -7,7 +7,9 @@
 #                                     198.18.N.1        198.18.N.5
 #
 #   build_ways BUILD            the wall, its clients, a listener on all addresses, and the ways
-#   ways, ways6                 "ADDRESS PORT NAME" each; missing: what this kernel cannot make
+#   ways, ways6                 "ADDRESS PORT NAME" each
+#   translations, translations6 the same, of ports that nobody guards and that become 5432
+#   missing                     what this kernel cannot make
 #   knock HOST [OPTIONS] ADDRESS [PORT]   what comes back, see peers.py
 # shellcheck shell=bash
 
@@ -19,7 +21,7 @@ listed_client=198.51.100.25
 unlisted_client=$toggled
 redirected=15432 elsewhere=15433 to_loopback=15434 by_iptables=15435
 # shellcheck disable=SC2034  # by those that source this
-ways=() ways6=() missing=()
+ways=() ways6=() translations=() translations6=() missing=()
 passed=0
 
 holds() {
@@ -44,8 +46,10 @@ print(sum(r["counts"]["packets"] for r in json.load(sys.stdin)["reasons"]
           if r["reason"] == reason and r["monitored"] == monitored))' "$@"
 }
 
+set_sysctl() { on "$1" sh -c "echo $3 >/proc/sys/$2"; }
+
 listen() {
-  start listener db-host /usr/bin/python3 "$peers" serve 5432 "$@"
+  start listener db-host /usr/bin/python3 "$peers" serve 5432
   await 5 "the listener" answers db-host 127.0.0.1
 }
 
@@ -155,9 +159,9 @@ add_tunnels() {
 # Segment routing hands the inner packet on as if the outer one's NIC had brought it.
 add_segment_routing() {
   local -a to=(ip -n "$prefix-db-host")
-  on router sh -c 'for f in /proc/sys/net/ipv6/conf/*/seg6_enabled; do echo 1 >$f; done'
-  on db-host sh -c 'for f in /proc/sys/net/ipv6/conf/*/seg6_enabled; do echo 1 >$f; done
-    echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
+  set_sysctl db-host net/ipv6/conf/all/forwarding 1
+  set_sysctl db-host net/ipv6/conf/all/seg6_enabled 1
+  set_sysctl db-host net/ipv6/conf/eth0/seg6_enabled 1
   "${to[@]}" address add 198.18.40.5/32 dev lo
   ip -n "$prefix-router" -6 route add fd00:40::/64 via fd00::5 dev db-host
   ip -n "$prefix-router" route add 198.18.40.5/32 encap seg6 mode encap segs fd00:40::1 dev db-host
@@ -178,15 +182,15 @@ table inet moat_test {
   }
 }
 NFT
-  on db-host sh -c 'echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet'
-  ways+=("$database_host $redirected REDIRECT" "$database_host $elsewhere DNAT"
+  set_sysctl db-host net/ipv4/conf/all/route_localnet 1
+  translations+=("$database_host $redirected REDIRECT" "$database_host $elsewhere DNAT"
     "$database_host $to_loopback DNAT to 127.0.0.1"
     "198.18.21.5 $redirected REDIRECT by a second NIC")
-  ways6+=("fd00:21::5 $redirected REDIRECT" "fd00:22::5 $elsewhere DNAT")
+  translations6+=("fd00:21::5 $redirected REDIRECT" "fd00:22::5 $elsewhere DNAT")
   local said
   if said=$(on db-host iptables -t nat -A PREROUTING -p tcp --dport "$by_iptables" -j DNAT \
     --to-destination "198.18.21.5:5432" 2>&1); then
-    ways+=("$database_host $by_iptables DNAT by iptables")
+    translations+=("$database_host $by_iptables DNAT by iptables")
   else
     missing+=("DNAT by iptables: $said")
   fi
@@ -196,7 +200,7 @@ build_ways() {
   build_wall none "$1"
   add_host office "$listed_client" 198.51.100.1
   add_host stranger "$unlisted_client" 198.19.0.1
-  on router sh -c 'echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
+  set_sysctl router net/ipv6/conf/all/forwarding 1
   ip -n "$prefix-router" address add fd00:99::1/64 dev stranger nodad
   ip -n "$prefix-stranger" address add fd00:99::2/64 dev eth0 nodad
   ip -n "$prefix-stranger" -6 route add default via fd00:99::1
@@ -207,10 +211,11 @@ build_ways() {
   add_translations
 }
 
-# for_each_way WAYS FUNCTION...: FUNCTION NAME ADDRESS PORT
-for_each_way() {
-  local -n all=$1
-  local address port name
-  while read -r address port name; do "${@:2}" "$name" "$address" "$port"; done \
-    < <(printf '%s\n' "${all[@]}")
+# for_each FUNCTION WAY...: FUNCTION NAME ADDRESS PORT
+for_each() {
+  local address port name way
+  for way in "${@:2}"; do
+    read -r address port name <<<"$way"
+    "$1" "$name" "$address" "$port"
+  done
 }

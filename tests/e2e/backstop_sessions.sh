@@ -1,0 +1,108 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Sessions that came in by the ways round the guarded NIC while a rule let them, after the rule went:
+# they are ended, and what their peers still send gets no answer. With `drop-sessions: false` they
+# are not ended, and get no answer either: that is the backstop's doing alone.
+#
+#   tests/e2e/backstop_sessions.sh BUILD
+set -euo pipefail
+# shellcheck source=ways.sh
+. "$(dirname "$0")/ways.sh"
+
+# hold WAY...: the stranger opens a session by each of them.
+hold() {
+  local -a targets=()
+  for_each target "$@"
+  coproc holder {
+    on stranger /usr/bin/python3 "$peers" hold "${targets[@]}" 2>>"$scene/hold.log"
+  }
+  # shellcheck disable=SC2034,SC2154  # pids is the scene's; coproc sets holder_PID
+  pids[holder]=$holder_PID
+  local answer=
+  read -r -t 20 answer <&"${holder[0]}" || true
+  [[ $answer == open ]] || fail "no sessions: $(tail -n 3 "$scene/hold.log")"
+}
+
+target() { targets+=("${1// /-}=$2,$3"); }
+
+# all_say WHAT COMMAND ANSWER: every session that is held, see peers.py.
+all_say() {
+  local answers='' line
+  echo "$2" >&"${holder[1]}"
+  while read -r -t 20 line <&"${holder[0]}" && [[ $line != done ]]; do
+    [[ $line == *" $3" ]] || answers+="$line, "
+  done
+  [[ $line == done && -z $answers ]] || fail "$1: not '$3' but $answers"
+  holds "$1: $3"
+}
+
+let_go() {
+  local ended=$holder_PID
+  eval "exec ${holder[1]}>&-"
+  wait "$ended" || true
+  unset "pids[holder]"
+}
+
+have_ended() { (($(grep -c ^end "$scene/listener.log") == $(grep -c ^accept "$scene/listener.log"))); }
+
+configure() {
+  local before
+  before=$(md5sum <"$scene/moat/moat.yaml")
+  sed -i "$1" "$scene/moat/moat.yaml"
+  [[ $(md5sum <"$scene/moat/moat.yaml") != "$before" ]] || fail "nothing to change: $1"
+  on db-host moat reload >"$scene/moat.log" 2>&1
+}
+
+build_ways "$1"
+
+# --- Ended ----------------------------------------------------------------------------------------
+let_in
+hold "${ways[@]}" "${translations[@]}"
+all_say "sessions by all ways while a rule lets them" echo answered
+keep_out
+await 5 "the sessions to end" have_ended
+all_say "the rule goes, and the listener's side ends all; the peers'" state reset
+let_go
+let_in
+hold "${ways[@]}"
+keep_out
+await 5 "the sessions to end" have_ended
+# Translated ones are not asked: their packets are for a port that nobody guards now.
+all_say "what the peers of ended sessions send" knock silence
+let_go
+
+# --- Silenced by the backstop alone -----------------------------------------------------------------
+configure 's/^drop-sessions: .*/drop-sessions: false/'
+let_in
+hold "${ways[@]}" "${translations[@]}"
+keep_out
+all_say "sessions that are not dropped, what their peers send" send silence
+all_say "they" state open
+! have_ended || fail "they have ended"
+configure 's/^drop-sessions: .*/drop-sessions: true/'
+await 5 "the sessions to end" have_ended
+holds "with drop-sessions they end"
+let_go
+
+# --- IPv6, which only monitor mode lets in ------------------------------------------------------------
+configure 's/^mode: .*/mode: monitor/'
+hold "${ways6[@]}"
+all_say "IPv6 sessions by all ways in monitor mode" echo answered
+configure 's/^mode: .*/mode: enforce/'
+await 5 "the sessions to end" have_ended
+all_say "IPv6 sessions in enforce mode" knock silence
+let_go
+
+# --- What is left of a session that had ended before the rule went --------------------------------------
+# A socket in TIME_WAIT answers a stray packet. At most twice a second, and until the peer's RST
+# ends it, unless told otherwise.
+set_sysctl db-host net/ipv4/tcp_rfc1337 1
+set_sysctl db-host net/ipv4/tcp_invalid_ratelimit 0
+let_in
+hold "${ways[@]}"
+all_say "sessions that the listener closes" quit closed
+all_say "what their peers send while the rule is there" knock A
+keep_out
+all_say "and when it is gone" knock silence
+let_go
+echo "$passed passed, 0 failed"
