@@ -8,17 +8,131 @@ set -euo pipefail
 # shellcheck source=ways.sh
 . "$(dirname "$0")/ways.sh"
 
+second_nic=198.18.21.5
 keeps_out() { same "$1 ($2), an unlisted source" silence "$(knock stranger "$2" "$3")"; }
-lets_in() { same "$1, a listed source" AS "$(knock office "$2" "$3")"; }
-is_open() { same "$1 leads to the listener without the backstop" AS "$(knock stranger "$2" "$3")"; }
+lets_in() { same "$1 ($2), a listed source" AS "$(knock office "$2" "$3")"; }
+is_open() { same "$1 ($2) leads to the listener" AS "$(knock stranger "$2" "$3")"; }
+
+# Packets allowed, dropped for want of a rule, dropped by the backstop; the same that monitor mode
+# let pass.
+counts() {
+  on db-host moat counters --json | /usr/bin/python3 -c '
+import json, sys
+counters = json.load(sys.stdin)
+def packets(reason, monitored):
+    return sum(entry["counts"]["packets"] for entry in counters["reasons"]
+               if entry["reason"] == reason and entry["monitored"] == monitored)
+print(sum(total["allowed"]["packets"] for total in counters["totals"]),
+      *(packets(reason, monitored) for monitored in (False, True)
+        for reason in ("no-rule", "backstop")))'
+}
+
+# counted WHAT EXPECTED KNOCK...: what seven of them add to counts(). RSTs, as no one answers them.
+counted() {
+  local -a before after
+  local i
+  read -ra before < <(counts)
+  knock "$3" --count 7 --flags R "${@:4}" >/dev/null
+  read -ra after < <(counts)
+  for i in "${!after[@]}"; do after[i]=$((after[i] - before[i])); done
+  same "seven packets $1 count as allowed, no-rule, backstop; monitored" "$2" "${after[*]}"
+}
+
+# configure SED-EXPRESSION: of moat.yaml; returns when it is in force.
+configure() {
+  sed -i "$1" "$scene/moat/moat.yaml"
+  on db-host moat reload >"$scene/moat.log" 2>&1
+}
 
 build_ways "$1"
+says "^Backstop +on, cgroup /" on db-host moat status || fail "status does not name the backstop"
+holds "status says that the backstop is on, and where"
+
+# --- New connections --------------------------------------------------------------------------------
 keeps_out "the guarded NIC" "$database_host" 5432
 lets_in "the guarded NIC" "$database_host" 5432
 for_each lets_in "${ways[@]}" "${translations[@]}"
 for_each keeps_out "${ways[@]}" "${ways6[@]}" "${translations[@]}" "${translations6[@]}"
-sed -i 's/^backstop: true/backstop: false/' "$scene/moat/moat.yaml"
-await 10 "the backstop to be off" says '^AS$' knock stranger 198.18.21.5 5432
+for flags in A SA FPA; do
+  same "flags '$flags' by a second NIC, an unlisted source" silence \
+    "$(knock stranger --flags "$flags" "$second_nic" 5432)"
+done
+for option in mptcp fastopen; do
+  same "a SYN that offers $option by a second NIC, an unlisted source" silence \
+    "$(knock stranger --option "$option" "$second_nic" 5432)"
+  same "a SYN that offers $option by a second NIC, a listed source" AS \
+    "$(knock office --option "$option" "$second_nic" 5432)"
+done
+set_sysctl db-host net/ipv4/tcp_syncookies 2
+keeps_out "a second NIC, where every SYN is answered with a cookie" "$second_nic" 5432
+lets_in "a second NIC, where every SYN is answered with a cookie" "$second_nic" 5432
+set_sysctl db-host net/ipv4/tcp_syncookies 1
+
+# --- Counted once -------------------------------------------------------------------------------------
+counted "of a listed source by the guarded NIC" "7 0 0 0 0" office "$database_host" 5432
+counted "of a listed source by a second NIC" "7 0 0 0 0" office "$second_nic" 5432
+counted "of an unlisted source by the guarded NIC" "0 7 0 0 0" stranger "$database_host" 5432
+counted "of an unlisted source by a second NIC" "0 0 7 0 0" stranger "$second_nic" 5432
+counted "of an unlisted source by VXLAN" "0 0 7 0 0" stranger 198.18.27.5 5432
+counted "over IPv6 by a second NIC" "0 0 7 0 0" stranger fd00:21::5 5432
+configure 's/^mode: .*/mode: monitor/'
+counted "of an unlisted source in monitor mode" "0 0 0 7 0" stranger "$database_host" 5432
+counted "of an unlisted source in monitor mode by a second NIC" "0 0 0 0 7" \
+  stranger "$second_nic" 5432
+configure 's/^mode: .*/mode: enforce/'
+
+# --- A namespace's veth on the host, as a container has, and the host itself ------------------------------
+add_namespace container
+ip -n "$prefix-db-host" link add inner type veth peer name eth0 netns "$prefix-container"
+ip -n "$prefix-db-host" address add 10.99.9.1/24 dev inner
+ip -n "$prefix-db-host" link set inner up
+ip -n "$prefix-container" address add 10.99.9.2/24 dev eth0
+ip -n "$prefix-container" link set eth0 up
+same "a container" silence "$(knock container 10.99.9.1 5432)"
+configure 's/^trusted-interfaces: .*/trusted-interfaces: [lo, inner]/'
+same "a container behind a trusted interface" AS "$(knock container 10.99.9.1 5432)"
+configure 's/^trusted-interfaces: .*/trusted-interfaces: []/'
+same "a container behind an interface that is trusted no longer" silence \
+  "$(knock container 10.99.9.1 5432)"
+for address in 127.0.0.1 ::1 "$database_host" "$second_nic" fd00:21::5; do
+  same "the host to itself at $address, though no interface is trusted" AS \
+    "$(knock db-host "$address" 5432)"
+done
+start other container /usr/bin/python3 "$peers" serve 5432
+await 5 "another namespace's database" answers db-host 10.99.9.2
+holds "another namespace's database is left alone"
+
+# --- A wholly private address, by a bridge ----------------------------------------------------------------
+private=198.18.22.5
+cat >"$scene/moat/databases.d/vault.yaml" <<YAML
+database: vault
+endpoint: {address: $private, ports: all}
+rules: [{cidr: $listed_client/32}]
+YAML
+on db-host moat reload >"$scene/moat.log" 2>&1
+same "TCP to a wholly private address, an unlisted source" silence "$(knock stranger "$private" 5432)"
+same "TCP to a wholly private address, a listed source" AS "$(knock office "$private" 5432)"
+# The listener reads them in the order in which they come.
+for host in stranger office; do knock "$host" --udp "$private" 5432 >/dev/null; done
+await 5 "the listed source's datagram" grep "^datagram $listed_client" "$scene/listener.log"
+! grep "^datagram $unlisted_client" "$scene/listener.log" || fail "an unlisted datagram was received"
+holds "UDP to a wholly private address: a listed source's is received, an unlisted one's not"
+
+# --- What no socket receives is no business of the backstop's ----------------------------------------------
+stop listener
+same "no listener, by the guarded NIC" silence "$(knock stranger "$database_host" 5432)"
+same "a limit: no listener, by a NIC that moat.yaml does not name" AR \
+  "$(knock stranger "$second_nic" 5432)"
+configure 's/^interfaces: .*/interfaces: [eth0, eth1]/'
+same "no listener, by that NIC once it is named" silence "$(knock stranger "$second_nic" 5432)"
+configure 's/^interfaces: .*/interfaces: [eth0]/'
+listen
+
+# --- It was the backstop ---------------------------------------------------------------------------------
+! grep "^accept $unlisted_client" "$scene/listener.log" || fail "an unlisted source was accepted"
+holds "the listener has accepted no unlisted source"
+configure 's/^backstop: .*/backstop: false/'
+same "flags 'A' by a second NIC" R "$(knock stranger --flags A "$second_nic" 5432)"
 for_each is_open "${ways[@]}" "${ways6[@]}" "${translations[@]}" "${translations6[@]}"
-printf 'not tried, as this kernel has it not: %s\n' "${missing[@]}"
+printf 'not tried, as this kernel cannot make it: %s\n' "${missing[@]}"
 echo "$passed passed, 0 failed"

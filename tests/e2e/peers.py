@@ -3,10 +3,10 @@
 """The two ends of a way to a database, for the end-to-end tests.
 
   peers.py serve PORT [--mptcp]
-      echoes, over UDP as well, and prints a line when a peer is accepted, is read from, and how it
-      ends; a "q" has this side end it
+      echoes, and prints a line when a peer is accepted, is read from, and how it ends; a "q" has
+      this side end it. Datagrams to the port are noted, too
   peers.py knock [--count N] [--flags SA] [--option mptcp|fastopen] [--udp] ADDRESS PORT
-      raw TCP segments (or UDP datagrams); prints what came back, or "silence"
+      raw TCP segments (or UDP datagrams); prints the flags of what came back, or "silence"
   peers.py hold [--mptcp] NAME=ADDRESS,PORT...
       opens a session by each way, prints "open", then does what standard input says, and prints
       "NAME ANSWER" for each session and "done":
@@ -39,7 +39,7 @@ OPTIONS = {
     "fastopen": bytes([34, 2, 1, 1]),
 }
 IPPROTO_MPTCP = 262
-PATIENCE = 10  # seconds until a test has failed; nothing waits that long otherwise
+PATIENCE = 30  # seconds until a test has failed; nothing waits that long otherwise
 CLONE_NEWNET = 0x40000000
 
 
@@ -127,10 +127,6 @@ class Wire:
             if protocol == socket.IPPROTO_TCP and payload[2:4] == struct.pack("!H", own_port):
                 flags = [name for name, bit in FLAGS.items() if payload[13] & bit]
                 words.append("".join(sorted(flags)))
-            elif protocol == socket.IPPROTO_UDP and payload[2:4] == struct.pack("!H", own_port):
-                words.append("UDP")
-            elif protocol == socket.IPPROTO_ICMP and payload[0] == 3:
-                words.append("unreachable")
         return " ".join(words) or "silence"
 
 
@@ -174,14 +170,13 @@ def serve(options):
             how = type(error).__name__
         note("end", name, how)
 
-    def echo_datagrams():
+    def receive_datagrams():
         datagrams = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
         datagrams.bind(("::", options.port))
         while True:
-            datagrams.sendto(*datagrams.recvfrom(2048))
+            note("datagram", datagrams.recvfrom(2048)[1][0].removeprefix("::ffff:"))
 
-    if not options.mptcp:
-        threading.Thread(target=echo_datagrams, daemon=True).start()
+    threading.Thread(target=receive_datagrams, daemon=True).start()
     while True:
         session, peer = listener.accept()
         name = f"{peer[0].removeprefix('::ffff:')} {peer[1]}"

@@ -37,15 +37,6 @@ same() {
 
 knock() { on "$1" /usr/bin/python3 "$peers" knock "${@:2}"; }
 
-# Packets of one outcome, e.g. `outcome backstop` or `outcome no-rule monitored`; of all databases.
-outcome() {
-  on db-host moat counters --json | /usr/bin/python3 -c '
-import json, sys
-reason, monitored = sys.argv[1], len(sys.argv) > 2
-print(sum(r["counts"]["packets"] for r in json.load(sys.stdin)["reasons"]
-          if r["reason"] == reason and r["monitored"] == monitored))' "$@"
-}
-
 set_sysctl() { on "$1" sh -c "echo $3 >/proc/sys/$2"; }
 
 listen() {
@@ -53,6 +44,7 @@ listen() {
   await 5 "the listener" answers db-host 127.0.0.1
 }
 
+# Whether a listener is there.
 answers() { says '^AS$' knock "$1" "$2" 5432; }
 
 # What comes in by an address goes out by it.
