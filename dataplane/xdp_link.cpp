@@ -6,6 +6,9 @@
 #include <fmt/format.h>
 #include <linux/if_link.h>
 #include <net/if.h>
+#include <net/if_arp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -66,6 +69,19 @@ std::uint32_t index_of(const std::string& interface) {
 std::string name_of(std::uint32_t ifindex) {
   std::array<char, IF_NAMESIZE> name = {};
   return ifindex != 0 && ::if_indextoname(ifindex, name.data()) ? name.data() : "";
+}
+
+// The hardware type of an interface (ARPHRD_*) whose frames have no Ethernet header, as of a TUN
+// device or an IP tunnel; nothing where they have one. The kernel attaches a program there all the
+// same, which would take addresses for a header and let everything pass.
+std::optional<int> type_without_ethernet(const std::string& interface) {
+  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request = {};
+  interface.copy(static_cast<char*>(request.ifr_name), IF_NAMESIZE - 1);
+  if (!socket || ::ioctl(socket.get(), SIOCGIFHWADDR, &request) != 0) return {};
+  const int type = request.ifr_hwaddr.sa_family;
+  if (type == ARPHRD_ETHER || type == ARPHRD_LOOPBACK) return {};
+  return type;
 }
 
 // "XDP program 41 (xdp_dispatcher)"; without CAP_SYS_ADMIN the kernel tells the number only.
@@ -209,7 +225,7 @@ bool XdpLinks::attach(std::uint32_t ifindex, WantedAttach wanted) {
 InterfaceStatus XdpLinks::ensure(const std::string& interface, WantedAttach wanted, bool replace) {
   drop_dead();
   const std::uint32_t ifindex = index_of(interface);
-  if (ifindex == 0) return inspect(interface);
+  if (ifindex == 0 || type_without_ethernet(name_of(ifindex))) return inspect(interface);
 
   Link* link = find(ifindex);
   Result<> done;
@@ -244,6 +260,12 @@ InterfaceStatus XdpLinks::inspect(const std::string& interface) const {
   if (!status.present) {
     status.reason = "no such interface";
     status.remedy = "it is attached when it appears; see the names with: ip link";
+    return status;
+  }
+  if (const auto type = type_without_ethernet(name_of(ifindex))) {
+    status.reason = fmt::format("its frames have no Ethernet header (hardware type {})", *type);
+    status.remedy =
+        fmt::format("take {} out of `interfaces`: the backstop judges what comes by it", interface);
     return status;
   }
   const Attached attached = attached_to(ifindex);

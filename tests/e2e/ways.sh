@@ -193,6 +193,8 @@ build_ways() {
   add_host office "$listed_client" 198.51.100.1
   add_host stranger "$unlisted_client" 198.19.0.1
   set_sysctl router net/ipv6/conf/all/forwarding 1
+  # Each address answers where it is, or a macvlan's lower NIC would speak for it.
+  set_sysctl db-host net/ipv4/conf/all/arp_ignore 1
   ip -n "$prefix-router" address add fd00:99::1/64 dev stranger nodad
   ip -n "$prefix-stranger" address add fd00:99::2/64 dev eth0 nodad
   ip -n "$prefix-stranger" -6 route add default via fd00:99::1

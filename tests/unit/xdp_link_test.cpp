@@ -77,6 +77,17 @@ TEST_F(XdpLinkTest, without_native_mode_it_is_generic_in_the_drivers_words) {
   EXPECT_EQ(program_on("lo"), 0u);
 }
 
+// The kernel would take the program, which would read an address where it looks for the type.
+TEST_F(XdpLinkTest, an_interface_without_ethernet_is_told_and_not_called_guarded) {
+  ASSERT_TRUE(run("ip tuntap add mt9 mode tun"));
+  const auto status = ensure("mt9");
+  EXPECT_TRUE(status.present);
+  EXPECT_EQ(status.mode, AttachMode::none);
+  EXPECT_EQ(status.reason, "its frames have no Ethernet header (hardware type 65534)");
+  EXPECT_NE(status.remedy, "");
+  EXPECT_EQ(program_on("mt9"), 0u);
+}
+
 TEST_F(XdpLinkTest, native_alone_is_not_made_generic) {
   const auto status = ensure("lo", WantedAttach::native);
   EXPECT_EQ(status.mode, AttachMode::none);
