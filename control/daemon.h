@@ -11,6 +11,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -81,8 +82,9 @@ class Daemon final : public Service {
   void renew(const std::string& why, bool forced);
   void finish();
   void set_problem(std::string& problem, const Result<>& result, const char* what);
+  void note_mend(const std::string& what);
   void ensure_guards();
-  void ensure_backstop();
+  bool ensure_backstop();
   void ensure_pins();
   void cut();
   void reconcile();
@@ -137,6 +139,11 @@ class Daemon final : public Service {
   std::chrono::milliseconds retry_delay_{0};
   StatusView::Backstop backstop_status_;
   std::set<std::string> removed_interfaces_;
+  struct Mend {
+    WallClock::time_point latest;
+    unsigned times = 0;
+  };
+  std::map<std::string, Mend> mends_;  // by what had been undone
   std::string pin_problem_;
   std::string save_problem_;
   std::string cut_problem_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "control/daemon.h"
+#include "control/view.h"
 
 namespace moat {
 namespace {
@@ -32,10 +33,22 @@ DaemonFacts Daemon::facts() const {
   if (!watch_.problem().empty()) facts.problems.push_back(watch_.problem());
   facts.problems.insert(facts.problems.end(), state_troubles_.begin(), state_troubles_.end());
   facts.removed_interfaces.assign(removed_interfaces_.begin(), removed_interfaces_.end());
+  for (const auto& [what, mend] : mends_) {
+    facts.mends.push_back(
+        fmt::format("{}; mended at {}{}", what, format_time_ms(mend.latest),
+                    mend.times == 1 ? "" : fmt::format(", the latest of {} times", mend.times)));
+  }
   return facts;
 }
 
-StatusView Daemon::status() { return views_.status(facts()); }
+// Looks first: that a program was taken off by hand, nobody else tells before the next reconcile.
+StatusView Daemon::status() {
+  if (!is_detached_) {
+    ensure_guards();
+    tell_ready();
+  }
+  return views_.status(facts());
+}
 
 // Whoever asks for hits wants those of now, not of the last sample.
 std::vector<DatabaseView> Daemon::databases() {

@@ -82,6 +82,14 @@ void Daemon::retry_later() {
   retry_timer_.set_after(retry_delay_);
 }
 
+// Whoever undid it may do so again, and what came in meanwhile came in: that stays in the status.
+void Daemon::note_mend(const std::string& what) {
+  log_.warn("{}; mended", what);
+  auto& mend = mends_[what];
+  mend.latest = WallClock::now();
+  mend.times++;
+}
+
 void Daemon::ensure_guards() {
   const auto& config = settings_.config();
   if (publisher_.generation() == 0) return;
@@ -89,8 +97,9 @@ void Daemon::ensure_guards() {
   auto changes = interfaces_.ensure(config);
   for (auto& name : changes.removed) removed_interfaces_.insert(std::move(name));
   for (const auto& name : config.interfaces) removed_interfaces_.erase(name);
-  ensure_backstop();
-  if (changes.attached) cut();  // who came in while it was open
+  for (const auto& what : changes.mended) note_mend(what);
+  const bool was_open = ensure_backstop();
+  if (changes.attached || was_open) cut();  // who came in meanwhile
   ensure_pins();
 }
 
@@ -98,27 +107,30 @@ void Daemon::ensure_pins() {
   const auto pinned = backend_->ensure_pins();
   set_problem(pin_problem_, pinned ? Result<>() : std::unexpected(pinned.error()),
               "the guard would end with this daemon, as it cannot be pinned");
-  if (pinned && *pinned) log_.warn("pins were missing and were made anew");
+  if (pinned && *pinned) note_mend("pins were missing");
 }
 
-// After the interfaces: it leaves to them what they have counted.
-void Daemon::ensure_backstop() {
+// After the interfaces: it leaves to them what they have counted. True if it is on and was not.
+bool Daemon::ensure_backstop() {
   const auto& config = settings_.config();
   const auto before = std::exchange(backstop_status_, {});
   if (!config.backstop) {
     backend_->remove_backstop();
     if (before.on) log_.warn("the backstop is off: moat.yaml says so");
-    return;
+    return false;
   }
   auto found = backend_->ensure_backstop(config.backstop_cgroup, config.trusted_interfaces);
   backstop_status_ = {true, found.on, std::move(found.cgroup), std::move(found.reason)};
+  if (!found.mended.empty()) note_mend(found.mended);
   const auto& now = backstop_status_;
-  if (now.on == before.on && now.cgroup == before.cgroup && now.reason == before.reason) return;
-  if (now.on) {
-    log_.info("the backstop is on, cgroup {}", now.cgroup);
-  } else {
-    log_.error("the backstop is OFF: {}", now.reason);
+  if (now.on != before.on || now.cgroup != before.cgroup || now.reason != before.reason) {
+    if (now.on) {
+      log_.info("the backstop is on, cgroup {}", now.cgroup);
+    } else {
+      log_.error("the backstop is OFF: {}", now.reason);
+    }
   }
+  return now.on && (!before.on || !found.mended.empty());
 }
 
 void Daemon::cut() {
@@ -143,6 +155,7 @@ void Daemon::reconcile() {
   if (const auto wrong = publisher_.inspect()) {
     log_.error("{}; it is published anew", *wrong);
     renew("the live table was not what it should be", true);
+    if (enforcer_.failure().empty()) note_mend("the live table was not what it should be");
     cut();
   }
   ensure_guards();

@@ -57,10 +57,16 @@ Interfaces::Changes Interfaces::ensure(const Config& config) {
   named_ = config.interfaces;
 
   std::vector<InterfaceStatus> found;
-  for (const auto& name : config.interfaces)
+  const auto ensure_one = [&](const std::string& name) {
+    auto lost = find_lost(name);
     found.push_back(backend_.ensure_attached(name, wanted(config.attach)));
+    if (lost.empty() || !is_attached(found.back())) return;
+    changes.attached = true;
+    changes.mended.push_back(std::move(lost));
+  };
+  for (const auto& name : config.interfaces) ensure_one(name);
   for (const auto& name : unnamed) {
-    found.push_back(backend_.ensure_attached(name, wanted(config.attach)));
+    ensure_one(name);
     found.back().reason = "moat.yaml does not name it; it stays guarded, as it was";
     found.back().remedy = "name it there; to take it off, take the name out again";
   }
@@ -72,6 +78,18 @@ Interfaces::Changes Interfaces::ensure(const Config& config) {
   }
   status_ = std::move(found);
   return changes;
+}
+
+// What has come between this look and the last, at an interface that was guarded then and is there:
+// once mended it looks as if nothing had been.
+std::string Interfaces::find_lost(const std::string& name) const {
+  const auto before = std::ranges::find(status_, name, &InterfaceStatus::name);
+  if (before == status_.end() || !is_attached(*before)) return {};
+  const auto now = backend_.inspect(name);
+  if (!now.present || now.foreign) return {};
+  if (!is_attached(now)) return fmt::format("interface {} had lost Moat's program", name);
+  if (now.program_id == before->program_id) return {};
+  return fmt::format("interface {} ran another program than Moat's", name);
 }
 
 bool Interfaces::all_attached() const {

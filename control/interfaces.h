@@ -20,6 +20,7 @@ class Interfaces {
   struct Changes {
     std::vector<std::string> removed;  // no longer wanted: the program was taken off
     bool attached = false;             // some interface is guarded that was not
+    std::vector<std::string> mended;   // what somebody had done to those that were guarded
   };
   // Attaches where it is due and mends what is different, telling the log.
   Changes ensure(const Config& config);
@@ -31,6 +32,7 @@ class Interfaces {
   [[nodiscard]] bool all_attached() const;
 
  private:
+  [[nodiscard]] std::string find_lost(const std::string& name) const;
   void tell(const InterfaceStatus& status);
 
   XdpBackend& backend_;

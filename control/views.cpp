@@ -92,6 +92,7 @@ void Views::add_notices(StatusView& view, const DaemonFacts& facts) const {
         fmt::format("the clock was at {} once: rules that expire before that stay expired",
                     format_time(latest)));
   }
+  view.notices.insert(view.notices.end(), facts.mends.begin(), facts.mends.end());
   for (const auto& interface : facts.removed_interfaces) {
     view.notices.push_back(
         fmt::format("interface {} is no longer guarded: it was taken out of moat.yaml", interface));

@@ -121,24 +121,28 @@ Result<> BackstopLink::load(const std::vector<NamedMap>& maps) {
   return {};
 }
 
-Result<> BackstopLink::attach(const std::string& cgroup) {
+Result<std::string> BackstopLink::attach(const std::string& cgroup) {
   const Fd folder(::open(cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   struct stat stat = {};
   if (!folder || ::fstat(folder.get(), &stat) != 0)
     return bpf_failure(fmt::format("open cgroup {}", cgroup));
 
   std::uint32_t program = 0;
-  if (link_ && cgroup_of(link_.get(), &program) == stat.st_ino) {
+  const std::uint64_t attached = link_ ? cgroup_of(link_.get(), &program) : 0;
+  if (attached == stat.st_ino) {
     if (program == kernel_id(program_.get())) return {};
     if (const int error = bpf_link_update(link_.get(), program_.get(), nullptr); error != 0)
       return bpf_failure("replace the backstop program", error);
-    return {};
+    return was_on_ ? "the backstop ran another program than Moat's" : "";
   }
   // The new link is on before the one to another cgroup goes.
   const int fd = bpf_link_create(program_.get(), folder.get(), BPF_CGROUP_INET_INGRESS, nullptr);
-  if (fd < 0) return bpf_failure(fmt::format("attach the backstop to cgroup {}", cgroup), fd);
+  if (fd < 0)
+    return bpf_failure(
+        fmt::format("attach the backstop to cgroup {}", cgroup), fd,
+        fd == -EPERM ? "a program on it or above it allows no other: see bpftool cgroup tree" : "");
   link_ = Fd(fd);
-  return {};
+  return was_on_ && attached == 0 ? "the backstop had been taken off its cgroup" : "";
 }
 
 Result<> BackstopLink::tell(const InterfaceFlags& interfaces) {
@@ -158,7 +162,12 @@ Result<> BackstopLink::tell(const InterfaceFlags& interfaces) {
 
 BackstopStatus BackstopLink::ensure(const std::vector<NamedMap>& maps, const std::string& cgroup,
                                     const InterfaceFlags& interfaces) {
-  const auto off = [](const Error& error) { return BackstopStatus{false, {}, error.message}; };
+  const auto off = [this](const Error& error) {
+    const auto reason =
+        error.remedy.empty() ? error.message : fmt::format("{} ({})", error.message, error.remedy);
+    was_on_ = false;
+    return BackstopStatus{false, {}, reason, {}};
+  };
   std::string folder = cgroup;
   if (folder.empty()) {
     auto found = find_cgroup2();
@@ -169,9 +178,11 @@ BackstopStatus BackstopLink::ensure(const std::vector<NamedMap>& maps, const std
     if (auto loaded = load(maps); !loaded) return off(loaded.error());
   // First what is exempt, then the program: nobody local is cut off in between.
   if (auto told = tell(interfaces); !told) return off(told.error());
-  if (auto attached = attach(folder); !attached) return off(attached.error());
+  auto attached = attach(folder);
+  if (!attached) return off(attached.error());
+  was_on_ = true;
   (void)ensure_pins();  // without a filesystem to pin on it is on all the same
-  return {true, folder, {}};
+  return {true, folder, {}, std::move(*attached)};
 }
 
 Result<bool> BackstopLink::ensure_pins() {
@@ -194,6 +205,7 @@ void BackstopLink::remove() {
   link_ = Fd();
   program_ = Fd();
   interfaces_ = Fd();
+  was_on_ = false;
 }
 
 }  // namespace moat

@@ -20,6 +20,7 @@ struct BackstopStatus {
   bool on = false;
   std::string cgroup;  // folder of the cgroup it is attached to
   std::string reason;  // why it is off
+  std::string mended;  // what somebody had done to it since it was last seen to
 };
 
 // MOAT_INTERFACE_* by ifindex.
@@ -44,13 +45,15 @@ class BackstopLink {
 
  private:
   [[nodiscard]] Result<> load(const std::vector<NamedMap>& maps);
-  [[nodiscard]] Result<> attach(const std::string& cgroup);
+  // What there was to mend.
+  [[nodiscard]] Result<std::string> attach(const std::string& cgroup);
   [[nodiscard]] Result<> tell(const InterfaceFlags& interfaces);
 
   BpfPins pins_;
   Fd link_;
   Fd program_;
   Fd interfaces_;
+  bool was_on_ = false;  // when it was last seen to; not what an earlier daemon left
 };
 
 // Where cgroup2 is mounted, as mountinfo has it.

@@ -15,7 +15,7 @@
 #   says PATTERN COMMAND...
 #   start LABEL NAME COMMAND... / stop LABEL [SIGNAL] / is_running LABEL
 #   await SECONDS WHAT COMMAND...   until COMMAND succeeds; fails with WHAT after SECONDS
-#   start_moatd, start_postgres
+#   start_moatd, start_postgres     launch_moatd: without waiting for it to be ready
 # shellcheck shell=bash
 
 postgres_bin=/usr/lib/postgresql/15/bin
@@ -121,10 +121,14 @@ await() {
 }
 
 # As on a real host: root, with three capabilities and no others.
-start_moatd() {
+launch_moatd() {
   start moatd db-host setpriv --inh-caps=-all --bounding-set=-all,+net_admin,+perfmon,+bpf \
     moatd --config "$scene/moat/moat.yaml" --bpffs "$scene/bpf/moat" --state "$scene/state" \
     --socket "$scene/moatd.sock"
+}
+
+start_moatd() {
+  launch_moatd
   await 20 "moatd to be ready" is_moatd_ready_or_gone
   is_running moatd || {
     tail -n 20 "$scene/moatd.log" >&2
