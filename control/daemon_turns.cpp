@@ -39,6 +39,8 @@ Applied Daemon::turn(const Cause& cause, WallClock::time_point noticed) {
   // Only once there is something to enforce: a program without a table judges nothing.
   const bool is_first = !has_guards_ && publisher_.generation() != 0;
   if (is_first || applied.settings_changed) ensure_guards();
+  // Or a shorter interval would begin when the longer one has passed.
+  if (applied.settings_changed) reconcile_timer_.set_after(settings_.config().reconcile);
   if (applied.settings_changed || applied.committed) cut();
   finish();
   rearm();

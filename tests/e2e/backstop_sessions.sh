@@ -29,10 +29,10 @@ target() { targets+=("${1// /-}=$2,$3"); }
 all_say() {
   local answers='' line
   echo "$2" >&"${holder[1]}"
-  while read -r -t 60 line <&"${holder[0]}" && [[ $line != done ]]; do
+  while read -r -t 60 line <&"${holder[0]}" && [[ $line != "done" ]]; do
     [[ $line == *" $3" ]] || answers+="$line, "
   done
-  [[ $line == done && -z $answers ]] || fail "$1: not '$3' but $answers"
+  [[ $line == "done" && -z $answers ]] || fail "$1: not '$3' but $answers"
   holds "$1: $3"
 }
 

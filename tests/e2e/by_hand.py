@@ -3,6 +3,7 @@
 """What others with capabilities may do to Moat's programs, and `ip` and `bpftool` have no command for.
 
   by_hand.py replace LINK xdp|cgroup            the pinned link runs a program that passes everything
+  by_hand.py pin PATH                           an XDP program that passes everything
   by_hand.py attach CGROUP none|override|multi  a program that passes everything, on ingress
 """
 
@@ -13,7 +14,7 @@ import struct
 import sys
 
 BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
-PROG_LOAD, OBJ_GET, PROG_ATTACH, LINK_UPDATE = 5, 7, 8, 29
+PROG_LOAD, OBJ_PIN, OBJ_GET, PROG_ATTACH, LINK_UPDATE = 5, 6, 7, 8, 29
 CGROUP_SKB, XDP = 8, 6
 INET_INGRESS, XDP_ATTACH = 0, 37
 PASS = {CGROUP_SKB: 1, XDP: 2}
@@ -46,10 +47,15 @@ def replace(path, kind):
     bpf(LINK_UPDATE, struct.pack("<III", link, load(XDP if kind == "xdp" else CGROUP_SKB), 0))
 
 
+def pin(path):
+    name = ctypes.create_string_buffer(path.encode())
+    bpf(OBJ_PIN, struct.pack("<QII", ctypes.addressof(name), load(XDP), 0))
+
+
 def attach(cgroup, kind):
     folder = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
     flags = {"none": 0, "override": 1, "multi": 2}[kind]
     bpf(PROG_ATTACH, struct.pack("<IIII", folder, load(CGROUP_SKB), INET_INGRESS, flags))
 
 
-{"replace": replace, "attach": attach}[sys.argv[1]](*sys.argv[2:])
+{"replace": replace, "pin": pin, "attach": attach}[sys.argv[1]](*sys.argv[2:])

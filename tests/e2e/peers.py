@@ -13,6 +13,8 @@
         send   a byte on each session              knock   a raw ACK in the session's name
         echo   a byte, and waits for it to return  state   open, reset or closed
         quit   has the server close, then closes
+  peers.py transfer MB ADDRESS PORT
+      has that much echoed; prints "whole" if the same bytes come back
   peers.py relay tun|tap NAME NETNS
       joins an interface of that name here with one there, frame by frame, as a tunnel in user space
 
@@ -159,7 +161,7 @@ def serve(options):
     def echo(session, name):
         how = "end"
         try:
-            while data := session.recv(65536):
+            while data := session.recv(1 << 20):
                 note("data", name)
                 if data == b"q":
                     how = "quit"
@@ -246,6 +248,23 @@ def hold(options):
         print("done", flush=True)
 
 
+def transfer(options):
+    session = socket.create_connection((options.address, options.port), PATIENCE)
+    sent = os.urandom(1 << 20) * options.megabytes
+
+    def send():
+        session.sendall(sent)
+        session.shutdown(socket.SHUT_WR)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    received = bytearray()
+    while data := session.recv(1 << 20):
+        received += data
+    sender.join()
+    print("whole" if received == sent else f"{len(received)} of {len(sent)} bytes")
+
+
 def tunnel(kind, name):
     device = os.open("/dev/net/tun", os.O_RDWR)
     flags = {"tun": 1, "tap": 2}[kind] | 0x1000  # without a header before each frame
@@ -290,6 +309,11 @@ def main():
     command.set_defaults(run=hold)
     command.add_argument("--mptcp", action="store_true")
     command.add_argument("session", nargs="+")
+    command = commands.add_parser("transfer")
+    command.set_defaults(run=transfer)
+    command.add_argument("megabytes", type=int)
+    command.add_argument("address")
+    command.add_argument("port", type=int)
     command = commands.add_parser("relay")
     command.set_defaults(run=relay)
     command.add_argument("kind", choices=["tun", "tap"])
