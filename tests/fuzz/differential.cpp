@@ -10,8 +10,10 @@
 #include <time.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <iterator>
 
 #include "bpf/verdict.h"
 #include "tests/fuzz/mutator.h"
@@ -201,7 +203,8 @@ Result<std::vector<std::vector<std::uint8_t>>> seed_frames(const std::string& fo
   if (!cases) return std::unexpected(cases.error());
   std::vector<std::vector<std::uint8_t>> seeds;
   for (Case& each : *cases)
-    for (Side* side : {&each.a, &each.b}) seeds.push_back(std::move(side->frame));
+    for (Side* side : {&each.a, &each.b})
+      std::ranges::move(side->frames, std::back_inserter(seeds));
   return seeds;
 }
 

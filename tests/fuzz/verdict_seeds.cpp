@@ -21,15 +21,15 @@ int main(int count, char** arguments) {
   unsigned char number = 0;  // spreads the frames over policies and times
   for (const auto& each : *cases)
     for (const auto* side : {&each.a, &each.b}) {
-      if (side->frame.size() > 4096) continue;
+      if (side->frame().size() > 4096) continue;
       number++;
       std::ofstream file(fmt::format("{}/{}-{}-{}", arguments[1], each.group, each.name,
                                      side == &each.a ? "a" : "b"),
                          std::ios::binary);
       const char head[4] = {static_cast<char>(number), static_cast<char>(number >> 4), 20, 0};
       file.write(head, sizeof head);
-      file.write(reinterpret_cast<const char*>(side->frame.data()),
-                 static_cast<std::streamsize>(side->frame.size()));
+      file.write(reinterpret_cast<const char*>(side->frame().data()),
+                 static_cast<std::streamsize>(side->frame().size()));
     }
   return 0;
 }

@@ -64,8 +64,12 @@ class Case:
         self.policy = more.pop("policy", "one-port")
         self.at = more.pop("at", None)  # wall-clock time, where rules expire
         sources = more.pop("sources", (A, B))
+        earlier = more.pop("earlier", ())  # builds what is sent before it and meets the same
+        self.backstop = more.pop("backstop", "")  # sides that it keeps out, though the NIC's pass
         assert not more, more
         self.sides = {"A": (a, build(sources[0])), "B": (b, build(sources[1]))}
+        self.earlier = {"A": [each(sources[0]) for each in earlier],
+                        "B": [each(sources[1]) for each in earlier]}
 
     def as_json(self):
         case = {"name": self.name, "why": self.why, "policy": self.policy}
@@ -73,6 +77,10 @@ class Case:
             case["at"] = self.at
         for side, (verdict, frame) in self.sides.items():
             case[side] = {"verdict": verdict, "frame": readable(frame)}
+            if self.earlier[side]:
+                case[side]["earlier"] = [readable(each) for each in self.earlier[side]]
+            if side in self.backstop:
+                case[side]["backstop"] = True
         return case
 
 

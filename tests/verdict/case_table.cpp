@@ -68,14 +68,27 @@ Result<Wanted> read_wanted(const std::string& text) {
   return wanted;
 }
 
+Result<std::vector<std::uint8_t>> read_frame(const json& lines) {
+  std::vector<std::uint8_t> frame;
+  for (const std::string line : lines)
+    if (auto appended = append_layer(line, frame); !appended)
+      return std::unexpected(appended.error());
+  return frame;
+}
+
 Result<Side> read_side(const json& from) {
   Side side;
   auto wanted = read_wanted(from.at("verdict"));
   if (!wanted) return std::unexpected(wanted.error());
   side.wanted = std::move(*wanted);
-  for (const std::string line : from.at("frame"))
-    if (auto appended = append_layer(line, side.frame); !appended)
-      return std::unexpected(appended.error());
+  std::vector<json> frames = from.value("earlier", std::vector<json>{});
+  frames.push_back(from.at("frame"));
+  for (const json& lines : frames) {
+    auto frame = read_frame(lines);
+    if (!frame) return std::unexpected(frame.error());
+    side.frames.push_back(std::move(*frame));
+  }
+  side.backstop = from.value("backstop", false);
   return side;
 }
 

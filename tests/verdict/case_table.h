@@ -30,7 +30,13 @@ struct Wanted {
 
 struct Side {
   Wanted wanted;
-  std::vector<std::uint8_t> frame;
+  // As they are sent: the last is what the case is about, those before it set its scene and meet
+  // the same verdict, as the fragments that make a packet of it.
+  std::vector<std::vector<std::uint8_t>> frames;
+  // Passed by what guards the NIC; what the kernel then makes of it, the backstop keeps out.
+  bool backstop = false;
+
+  [[nodiscard]] const std::vector<std::uint8_t>& frame() const { return frames.back(); }
 };
 
 struct Case {

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <span>
 #include <string>
@@ -26,7 +27,17 @@ constexpr const char* kHead =
     "one\n  piece and cut where the kernel lets a test run say so. It takes no frames below 14 "
     "bytes.\n\n"
     "`monitor`: counted as a drop, and passed. After the reason comes whom the packet counts for:\n"
-    "a database, or the host where none is known yet; and the source whose rule let it in.\n";
+    "a database, or the host where none is known yet; and the source whose rule let it in.\n\n"
+    "On the wire, by `tests/e2e/frames.sh`, the frame went raw to a host with listeners on ports "
+    "22,\n5432, 6432 and 7000, first without moatd and then behind it. What became of it\n"
+    "({}):\n\n"
+    "- `accepted`: the handshake was completed, and a listener had the connection.\n"
+    "- `syn-ack`, `rst`, `icmp`, `arp`: what the host answered first. `tcp`: another segment, as "
+    "where\n  it forwards the frame.\n"
+    "- `heard`: the kernel's TCP was handed it, and said nothing. `silent`: not even that.\n"
+    "- `not sent`: shorter than an Ethernet header, or longer than an MTU can be.\n\n"
+    "`accepted → silent` is a frame that would have had its connection but for moatd. `→ heard` "
+    "passed\nwhere it came in, and the backstop kept out what the kernel made of it.\n";
 
 // The families of engines that came to what is wanted, or who did not.
 struct Agreement {
@@ -35,17 +46,36 @@ struct Agreement {
 };
 
 void hear(Engine& engine, const Scene& scene, const Side& side, Agreement& agreement) {
-  if (!engine.takes(side.frame)) return;
   const auto slot = wanted_slot(scene, side.wanted);
-  const auto outcome = engine.judge(scene, side.frame);
-  const bool agrees = slot && outcome && *outcome == Outcome{side.wanted.drop, *slot};
-  if (agrees)
-    agreement.families.insert(engine.family());
-  else
-    agreement.dissent += " NOT " + engine.name();
+  for (const auto& frame : side.frames) {
+    if (!engine.takes(frame)) continue;
+    const auto outcome = engine.judge(scene, frame);
+    const bool agrees = slot && outcome && *outcome == Outcome{side.wanted.drop, *slot};
+    if (agrees)
+      agreement.families.insert(engine.family());
+    else
+      agreement.dissent += " NOT " + engine.name();
+  }
 }
 
-Result<std::string> row(const Case& each, std::vector<std::unique_ptr<Engine>>& engines) {
+// "accepted → silent": without moatd, and behind it.
+std::string on_the_wire(const nlohmann::json& record, const Case& each, const char* side) {
+  const auto frame = record.at("frames").find(each.group + "/" + each.name);
+  if (frame == record.at("frames").end()) return "not run";
+  const std::string open = frame->at(side).at(0), guarded = frame->at(side).at(1);
+  return open == guarded ? open : open + " → " + guarded;
+}
+
+Result<nlohmann::json> load_record() {
+  const std::string path = "tests/verdict/wire.json";
+  std::ifstream file(path);
+  auto record = nlohmann::json::parse(file, nullptr, false);
+  if (record.is_discarded()) return std::unexpected(Error{path + " cannot be read", {}});
+  return record;
+}
+
+Result<std::string> row(const Case& each, const nlohmann::json& record,
+                        std::vector<std::unique_ptr<Engine>>& engines) {
   auto policy = load_policy("tests/verdict/policies/" + each.policy);
   if (!policy) return std::unexpected(policy.error());
   const auto scene = make_scene(std::move(*policy), each.at);
@@ -59,8 +89,10 @@ Result<std::string> row(const Case& each, std::vector<std::unique_ptr<Engine>>& 
   std::string agreed;
   for (const std::string& family : agreement.families)
     agreed += (agreed.empty() ? "" : ", ") + family;
-  return fmt::format("| {} | {} | {} | {} | {} | {} |\n", each.name, each.why, each.policy,
-                     each.a.wanted.text, each.b.wanted.text, agreed + agreement.dissent);
+  return fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} |\n", each.name, each.why,
+                     each.policy, each.a.wanted.text, each.b.wanted.text,
+                     agreed + agreement.dissent, on_the_wire(record, each, "A"),
+                     on_the_wire(record, each, "B"));
 }
 
 Result<std::string> report() {
@@ -68,15 +100,17 @@ Result<std::string> report() {
   if (!cases) return std::unexpected(cases.error());
   auto engines = all_engines();
   if (!engines) return std::unexpected(engines.error());
-  std::string text = kHead, group;
+  auto record = load_record();
+  if (!record) return std::unexpected(record.error());
+  std::string text = fmt::format(kHead, record->at("made on").get<std::string>()), group;
   for (const Case& each : *cases) {
     if (each.group != group)
       text += fmt::format(
-          "\n## {}\n\n| frame | why | policy | A | B | agreed |\n"
-          "|---|---|---|---|---|---|\n",
+          "\n## {}\n\n| frame | why | policy | A | B | agreed | wire, A | wire, B |\n"
+          "|---|---|---|---|---|---|---|---|\n",
           each.group);
     group = each.group;
-    auto line = row(each, *engines);
+    auto line = row(each, *record, *engines);
     if (!line) return line;
     text += *line;
   }

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Every frame of tests/verdict on a real wire to a host with real listeners: first without moatd,
+// which shows what the kernel would answer, then behind it, policy by policy.
+//
+//   frames --far NETNS --interface NAME --host NETNS --made-on TEXT [--write] RECORD
+//
+// It speaks with the script that keeps the host: a line "POLICY TIME" on standard output asks for
+// moatd with that folder of tests/verdict/policies, at that time ("-", or seconds since 1970, where
+// rules expire); any line on standard input says that it is ready. Who ends the output is done.
+//
+// What must hold, whatever the kernel: a frame to be dropped is not even seen by TCP, and nothing
+// answers it; one to be passed is answered as it was without moatd, unless the backstop is to stop
+// it; and nobody who is not listed ever gets a TCP segment from a guarded port. RECORD keeps what
+// became of each frame, for the report; --write makes it anew.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/e2e/wire.h"
+#include "tests/verdict/case_table.h"
+#include "tests/verdict/model.h"
+
+namespace moat::testing {
+namespace {
+
+constexpr const char* kSilent = "silent";  // TCP was handed nothing
+constexpr const char* kHeard = "heard";    // TCP was, and said nothing
+constexpr const char* kNotSent = "not sent";
+constexpr std::uint16_t kPorts[] = {22, 5432, 6432, 7000};
+
+struct Options {
+  std::string far, interface, host, made_on, record;
+  bool write = false;
+};
+
+// What became of a frame: one of the above, or what the host said first, or "accepted".
+struct Outcome {
+  std::string what;
+  std::vector<Answer> answers;
+};
+
+class Bench {
+ public:
+  Bench(Wire wire, Listeners listeners)
+      : wire_(std::move(wire)), listeners_(std::move(listeners)) {}
+
+  Result<Outcome> show(const Side& side) {
+    const auto before = wire_.segments();
+    Result<bool> sent = true;
+    for (const auto& frame : side.frames)
+      if (sent) sent = wire_.send(frame);
+    auto said = wire_.settle();
+    const auto after = wire_.segments();
+    if (!before || !sent || !said || !after)
+      return std::unexpected(Error{"the wire does not hold", {}});
+
+    Outcome outcome{kSilent, std::move(*said)};
+    if (!*sent) outcome.what = kNotSent;
+    if (*after != *before) outcome.what = kHeard;
+    if (!outcome.answers.empty()) outcome.what = name_of(outcome.answers.front().kind);
+    if (auto done = complete(side, outcome); !done) return std::unexpected(done.error());
+    if (*after != *before)
+      if (auto done = listeners_.renew(); !done) return std::unexpected(done.error());
+    return outcome;
+  }
+
+ private:
+  // Ends the handshake as a client would, and leaves no connection behind.
+  Result<> complete(const Side& side, Outcome& outcome) {
+    const auto answers = outcome.answers;
+    for (const Answer& answer : answers)
+      if (answer.kind == Answer::Kind::syn_ack)
+        if (auto sent = wire_.send(reply_to(answer, Segment::ack, side.frame())); !sent)
+          return std::unexpected(sent.error());
+    if (answers.empty() && outcome.what != kHeard) return {};
+    for (int i = 0; i < 2; i++) {  // and once more for what the first look set off
+      auto more = wire_.settle();
+      if (!more) return std::unexpected(more.error());
+      std::ranges::copy(*more, std::back_inserter(outcome.answers));
+      if (listeners_.accept_all() > 0) outcome.what = "accepted";
+    }
+    return {};
+  }
+
+  Wire wire_;
+  Listeners listeners_;
+};
+
+using Key = std::pair<std::size_t, char>;  // number of the case, A or B
+
+// The two sides of a case, by letter.
+std::vector<std::pair<char, const Side*>> sides(const Case& each) {
+  return {{'A', &each.a}, {'B', &each.b}};
+}
+
+class Frames {
+ public:
+  Frames(std::vector<Case> cases, Bench bench)
+      : cases_(std::move(cases)), bench_(std::move(bench)) {}
+
+  Result<> without_moatd() {
+    for (std::size_t i = 0; i < cases_.size(); i++)
+      for (const auto& [letter, side] : sides(cases_[i])) {
+        auto outcome = bench_.show(*side);
+        if (!outcome) return std::unexpected(outcome.error());
+        note(cases_[i], letter, outcome->answers);
+        open_[{i, letter}] = std::move(outcome->what);
+      }
+    return {};
+  }
+
+  // Policies, each with the time at which it is to be looked at.
+  using Scene = std::pair<std::string, std::optional<WallTime>>;
+  [[nodiscard]] std::set<Scene> scenes() const {
+    std::set<Scene> all;
+    for (const Case& each : cases_) all.emplace(each.policy, each.at);
+    return all;
+  }
+
+  Result<> behind_moatd(const Scene& scene) {
+    auto policy = load_policy("tests/verdict/policies/" + scene.first);
+    if (!policy) return std::unexpected(policy.error());
+    for (std::size_t i = 0; i < cases_.size(); i++) {
+      if (Scene(cases_[i].policy, cases_[i].at) != scene) continue;
+      for (const auto& [letter, side] : sides(cases_[i])) {
+        auto outcome = bench_.show(*side);
+        if (!outcome) return std::unexpected(outcome.error());
+        note(cases_[i], letter, outcome->answers);
+        check_answers(**policy, cases_[i], letter, outcome->answers);
+        check_outcome(i, letter, *side, outcome->what);
+        guarded_[{i, letter}] = std::move(outcome->what);
+      }
+    }
+    return {};
+  }
+
+  [[nodiscard]] nlohmann::json record() const {
+    nlohmann::json all;
+    for (std::size_t i = 0; i < cases_.size(); i++)
+      for (const char letter : {'A', 'B'})
+        all[cases_[i].group + "/" + cases_[i].name][std::string(1, letter)] = {
+            open_.at({i, letter}), guarded_.at({i, letter})};
+    return all;
+  }
+
+  [[nodiscard]] std::string sums() const {
+    std::map<std::string, int> dropped, passed;
+    for (std::size_t i = 0; i < cases_.size(); i++)
+      for (const auto& [letter, side] : sides(cases_[i]))
+        ++(side->wanted.drop ? dropped : passed)[open_.at({i, letter})];
+    return fmt::format(
+        "{} frames; without moatd the kernel took {} connections from those to be dropped, and "
+        "answered {} more; of those to be passed it took {}",
+        cases_.size(), dropped["accepted"], dropped["syn-ack"] + dropped["rst"] + dropped["icmp"],
+        passed["accepted"]);
+  }
+
+  [[nodiscard]] int faults() const { return faults_; }
+
+ private:
+  void fault(const Case& each, char letter, const std::string& what) {
+    faults_++;
+    std::cerr << fmt::format("{}/{} {}: {}\n", each.group, each.name, letter, what);
+  }
+
+  // The scene has told the host all its neighbours: an answer that waits for one would be missed.
+  void note(const Case& each, char letter, const std::vector<Answer>& answers) {
+    for (const Answer& answer : answers)
+      if (answer.is_question) fault(each, letter, "asks for a neighbour: " + describe(answer));
+  }
+
+  // Nobody gets TCP from a port from which a plain SYN of theirs would be kept.
+  void check_answers(const Policy& policy, const Case& each, char letter,
+                     const std::vector<Answer>& answers) {
+    constexpr std::array<std::uint8_t, 14> plain{};
+    for (const Answer& answer : answers) {
+      if (answer.kind == Answer::Kind::arp || answer.kind == Answer::Kind::icmp) continue;
+      const auto verdict = expect(policy, reply_to(answer, Segment::syn, plain),
+                                  each.at.value_or(std::chrono::floor<std::chrono::seconds>(
+                                      std::chrono::system_clock::now())));
+      if (is_drop(verdict.reason) && !is_monitored(policy, verdict))
+        fault(each, letter, "BYPASS: " + describe(answer));
+    }
+  }
+
+  void check_outcome(std::size_t i, char letter, const Side& side, const std::string& what) {
+    const std::string& open = open_.at({i, letter});
+    std::string wanted = open;
+    if (side.wanted.drop && open != kNotSent) wanted = kSilent;
+    if (side.backstop) wanted = kHeard;
+    if (what != wanted)
+      fault(cases_[i], letter,
+            fmt::format("{}, {} without moatd, {} behind it; wanted: {}", side.wanted.text, open,
+                        what, wanted));
+  }
+
+  std::vector<Case> cases_;
+  Bench bench_;
+  std::map<Key, std::string> open_, guarded_;
+  int faults_ = 0;
+};
+
+int fail(const std::string& message) {
+  std::cerr << message << "\n";
+  return 1;
+}
+
+// The record is what this kernel makes of the frames; another one may well differ.
+int check_record(const Options& options, const nlohmann::json& made) {
+  std::ifstream file(options.record);
+  const auto kept = nlohmann::json::parse(file, nullptr, false);
+  if (kept.is_discarded()) return fail(options.record + " cannot be read; write it anew");
+  if (kept.at("made on") != options.made_on) {
+    std::cerr << "not compared: " << options.record << " was made on " << kept.at("made on")
+              << ", this is " << options.made_on << "\n";
+    return 0;
+  }
+  int different = 0;
+  for (const auto& [name, outcome] : made.items())
+    if (kept.at("frames").value(name, nlohmann::json()) != outcome) {
+      different++;
+      std::cerr << fmt::format("{}: {}; recorded: {}\n", name, outcome.dump(),
+                               kept.at("frames").value(name, nlohmann::json()).dump());
+    }
+  if (kept.at("frames").size() != made.size()) different++;
+  return different == 0 ? 0 : fail(options.record + " is not what came of it; write it anew");
+}
+
+// A line for each frame, so that a change can be read.
+int write_record(const Options& options, const nlohmann::json& made) {
+  std::ofstream file(options.record);
+  file << "{\n \"made on\": " << nlohmann::json(options.made_on) << ",\n \"frames\": {";
+  const char* separator = "\n";
+  for (const auto& [name, outcome] : made.items()) {
+    file << separator << "  " << nlohmann::json(name) << ": " << outcome.dump();
+    separator = ",\n";
+  }
+  file << "\n }\n}\n";
+  return file.flush() ? 0 : fail("cannot write " + options.record);
+}
+
+int run(const Options& options) {
+  auto cases = load_cases("tests/verdict/cases");
+  if (!cases) return fail(cases.error().message);
+  auto wire = Wire::open(options.far, options.interface, options.host);
+  if (!wire) return fail(wire.error().message);
+  auto listeners = Listeners::open({std::begin(kPorts), std::end(kPorts)});
+  if (!listeners) return fail(listeners.error().message);
+
+  Frames frames(std::move(*cases), Bench(std::move(*wire), std::move(*listeners)));
+  if (auto done = frames.without_moatd(); !done) return fail(done.error().message);
+  for (const auto& scene : frames.scenes()) {
+    std::cout << scene.first << " "
+              << (scene.second ? std::to_string(scene.second->time_since_epoch().count()) : "-")
+              << std::endl;
+    std::string ready;
+    if (!std::getline(std::cin, ready)) return fail("no moatd");
+    if (auto done = frames.behind_moatd(scene); !done) return fail(done.error().message);
+  }
+  std::cerr << frames.sums() << "; " << frames.faults() << " faults\n";
+  if (frames.faults() != 0) return 1;
+  return options.write ? write_record(options, frames.record())
+                       : check_record(options, frames.record());
+}
+
+}  // namespace
+}  // namespace moat::testing
+
+int main(int argc, char** argv) {
+  moat::testing::Options options;
+  CLI::App app{"Every frame of the case table on a real wire, without and behind moatd"};
+  app.add_option("--far", options.far)->required();
+  app.add_option("--interface", options.interface)->required();
+  app.add_option("--host", options.host)->required();
+  app.add_option("--made-on", options.made_on)->required();
+  app.add_flag("--write", options.write);
+  app.add_option("record", options.record)->required();
+  CLI11_PARSE(app, argc, argv);
+  return moat::testing::run(options);
+}

@@ -1,0 +1,139 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Every frame of tests/verdict on a real wire: a database host with listeners, without moatd and then
+# behind it under each of the policies, and the far end, which sends the frames raw and watches what
+# comes back. The host's kernel is as forgiving as settings make it, so that it answers what it can.
+#
+#   tests/e2e/frames.sh [--write] FRAMES BUILD native|generic
+#
+# FRAMES: the program of frames.cpp. --write makes tests/verdict/wire.json anew.
+set -euo pipefail
+here=$(dirname "$0")
+# shellcheck source=../../scripts/lib/build.sh
+. "$here/../../scripts/lib/build.sh"
+# shellcheck source=../../scripts/lib/scene.sh
+. "$root/scripts/lib/scene.sh"
+
+write=()
+[[ $1 != --write ]] || {
+  write=(--write)
+  shift
+}
+program=$1 attach=$3
+far_mac=02:00:00:00:00:01 host_mac=02:00:00:00:00:02
+
+in_host() { ip -n "$prefix-db-host" "$@"; }
+
+# For interfaces that are there and those to come.
+allow() {
+  on db-host sh -c 'for name in /proc/sys/net/$1/conf/*/; do echo "$3" >"$name$2"; done' - "$@"
+}
+
+be_forgiving() {
+  local setting
+  for setting in accept_local route_localnet accept_source_route forwarding; do
+    allow ipv4 "$setting" 1
+  done
+  for setting in accept_source_route seg6_enabled; do allow ipv6 "$setting" 1; done
+  for setting in rp_filter log_martians; do allow ipv4 "$setting" 0; done
+  for setting in accept_dad accept_ra router_solicitations autoconf; do allow ipv6 "$setting" 0; done
+  allow ipv6 addr_gen_mode 1
+  # Nothing is left out because there was much of it, and no fragment is given up while this runs.
+  on db-host sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0 \
+    net.ipv4.icmp_msgs_per_sec=1000000 net.ipv4.tcp_invalid_ratelimit=0 \
+    net.ipv4.tcp_syncookies=0 net.ipv4.tcp_fastopen=1027 \
+    net.ipv4.ipfrag_time=3600 net.ipv6.ip6frag_time=3600
+}
+
+# Addresses as the frames have them. The far end has none: its kernel keeps out of this.
+build_wire() {
+  local address
+  add_namespace db-host
+  be_forgiving
+  on router sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.disable_ipv6=1 \
+    net.ipv6.conf.default.disable_ipv6=1
+  ip -n "$prefix-router" link add wire address "$far_mac" mtu 65535 type veth \
+    peer name eth0 address "$host_mac" mtu 65535 netns "$prefix-db-host"
+  ip -n "$prefix-router" link set wire arp off up
+  be_forgiving
+  for address in 10.0.0.10 10.0.0.20 10.0.0.21 10.0.0.30 10.0.0.99; do
+    in_host address add "$address/24" dev eth0
+  done
+  for address in 2001:db8:1::10 fe80::10; do in_host address add "$address/64" dev eth0; done
+  in_host link set eth0 up
+  for address in 10.0.0.1 10.0.0.9 fe80::1 fe80::2 2001:db8::25 2001:db8::26; do
+    in_host neighbour add "$address" lladdr "$far_mac" dev eth0 nud permanent
+  done
+  in_host route add default via 10.0.0.1
+  in_host -6 route add default via fe80::1 dev eth0
+}
+
+# Devices for the tags that the frames have, outermost first. Prints how many there are.
+build_vlans() {
+  local chain parent name tag count=0
+  for chain in q100 q10.ad20 q1.q2.q3.q4.q5.q6 q1.q1.q1.q1 q4 q5 q7 q9 ad10.q20 ad10.ad20; do
+    parent=eth0 name=
+    for tag in ${chain//./ }; do
+      name+=$tag
+      if ! in_host link show "$name" >/dev/null 2>&1; then
+        in_host link add link "$parent" name "$name" type vlan \
+          protocol "$([[ $tag == ad* ]] && echo 802.1ad || echo 802.1Q)" id "${tag//[a-z]/}" \
+          2>/dev/null || break
+        in_host link set "$name" up
+        count=$((count + 1))
+      fi
+      parent=$name
+    done
+  done
+  be_forgiving
+  echo "$count"
+}
+
+# moatd under the policy of that name. Where rules expire, they do so as if it were TIME now.
+guard() {
+  local policy=$root/tests/verdict/policies/$1 at=$2 now file when
+  rm -rf "$scene"/{moat,state}
+  mkdir -m 700 "$scene/state"
+  cp -r "$policy" "$scene/moat"
+  mkdir -p "$scene/moat/databases.d" "$scene/moat/managed-ranges.d"
+  [[ -e $scene/moat/moat.yaml ]] || echo "interfaces: [eth0]" >"$scene/moat/moat.yaml"
+  printf 'attach: %s\nbackstop: true\n' "$attach" >>"$scene/moat/moat.yaml"
+  if [[ $at != - ]]; then
+    now=$(date +%s)
+    for file in "$scene"/moat/databases.d/*; do
+      for when in $(sed -n 's/^ *expires: //p' "$file"); do
+        sed -i "s/expires: $when/expires: $(date -u -d "@$(($(date -d "$when" +%s) - at + now))" \
+          +%Y-%m-%dT%H:%M:%S)z/" "$file"
+      done
+      sed -i 's/^\( *expires: .*\)z$/\1Z/' "$file"  # lower case: done already
+    done
+  fi
+  start_moatd
+}
+
+unguard() {
+  on db-host moat detach --yes >"$scene/moat.log" 2>&1
+  await 10 "moatd to end" is_gone moatd
+  unset "pids[moatd]"
+}
+
+begin_scene "$2"
+build_wire
+made_on="Linux $(uname -r | cut -d. -f1,2)"
+(($(build_vlans) > 0)) || made_on+=", no VLAN devices"
+
+coproc frames {
+  exec "$program" --far "/run/netns/$prefix-router" --interface wire \
+    --host "/run/netns/$prefix-db-host" --made-on "$made_on" "${write[@]}" \
+    "$root/tests/verdict/wire.json"
+}
+# shellcheck disable=SC2034,SC2154  # pids is the scene's; coproc sets frames_PID
+pids[frames]=$frames_PID program_pid=$frames_PID
+exec {from}<&"${frames[0]}" {to}>&"${frames[1]}"
+while read -r policy at <&"$from"; do
+  ! is_running moatd || unguard
+  guard "$policy" "$at" >&2
+  echo ready >&"$to"
+done
+wait "$program_pid"
+echo "frames: $attach: ok"
