@@ -26,6 +26,7 @@ in_host() { ip -n "$prefix-db-host" "$@"; }
 
 # For interfaces that are there and those to come.
 allow() {
+  # shellcheck disable=SC2016  # for the shell over there
   on db-host sh -c 'for name in /proc/sys/net/$1/conf/*/; do echo "$3" >"$name$2"; done' - "$@"
 }
 
@@ -40,7 +41,9 @@ be_forgiving() {
   allow ipv6 addr_gen_mode 1
   # Nothing is left out because there was much of it, and no fragment is given up while this runs.
   on db-host sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0 \
-    net.ipv4.icmp_msgs_per_sec=1000000 net.ipv4.tcp_invalid_ratelimit=0 \
+    net.ipv4.icmp_msgs_per_sec=1000000 \
+    net.ipv4.icmp_msgs_burst=1000000 net.ipv6.max_dst_opts_number=1000 \
+    net.ipv6.max_hbh_opts_number=1000 net.ipv4.tcp_invalid_ratelimit=0 \
     net.ipv4.tcp_syncookies=0 net.ipv4.tcp_fastopen=1027 \
     net.ipv4.ipfrag_time=3600 net.ipv6.ip6frag_time=3600
 }
@@ -61,7 +64,7 @@ build_wire() {
   done
   for address in 2001:db8:1::10 fe80::10; do in_host address add "$address/64" dev eth0; done
   in_host link set eth0 up
-  for address in 10.0.0.1 10.0.0.9 fe80::1 fe80::2 2001:db8::25 2001:db8::26; do
+  for address in 10.0.0.0 10.0.0.1 10.0.0.2 10.0.0.9 fe80::1 fe80::2 2001:db8::25 2001:db8::26; do
     in_host neighbour add "$address" lladdr "$far_mac" dev eth0 nud permanent
   done
   in_host route add default via 10.0.0.1
@@ -89,9 +92,12 @@ build_vlans() {
   echo "$count"
 }
 
+# TIME, were it now when it was AT.
+as_if() { date -u -d "@$(($(date -d "$1" +%s) - $2 + $3))" +%Y-%m-%dT%H:%M:%Sz; }
+
 # moatd under the policy of that name. Where rules expire, they do so as if it were TIME now.
 guard() {
-  local policy=$root/tests/verdict/policies/$1 at=$2 now file when
+  local policy=$root/tests/verdict/policies/$1 at=$2 now when
   rm -rf "$scene"/{moat,state}
   mkdir -m 700 "$scene/state"
   cp -r "$policy" "$scene/moat"
@@ -100,13 +106,11 @@ guard() {
   printf 'attach: %s\nbackstop: true\n' "$attach" >>"$scene/moat/moat.yaml"
   if [[ $at != - ]]; then
     now=$(date +%s)
-    for file in "$scene"/moat/databases.d/*; do
-      for when in $(sed -n 's/^ *expires: //p' "$file"); do
-        sed -i "s/expires: $when/expires: $(date -u -d "@$(($(date -d "$when" +%s) - at + now))" \
-          +%Y-%m-%dT%H:%M:%S)z/" "$file"
-      done
-      sed -i 's/^\( *expires: .*\)z$/\1Z/' "$file"  # lower case: done already
-    done
+    # Lower case marks what is done: the same time may be there several times.
+    while read -r when; do
+      sed -i "s/expires: $when/expires: $(as_if "$when" "$at" "$now")/" "$scene"/moat/databases.d/*
+    done < <(sed -n 's/^ *expires: //p' "$scene"/moat/databases.d/* | sort -u)
+    sed -i 's/^\( *expires: .*\)z$/\1Z/' "$scene"/moat/databases.d/*
   fi
   start_moatd
 }

@@ -44,6 +44,12 @@ def address_cases():
     yield Case("any-multicast", "A multicast destination.", to("224.0.0.5"), policy="mixed")
     yield Case("any-broadcast", "The broadcast address as destination.", to("255.255.255.255"),
                policy="mixed")
+    yield Case("any-loopback", "127.0.0.1 as destination, from the wire: a host that routes it "
+               "takes it for its own.", to("127.0.0.1"), policy="mixed")
+    yield Case("any-own-network", "The network's own address, an old form of broadcast.",
+               to("10.0.0.0"), policy="mixed")
+    yield Case("address-loopback", "Where one address is guarded, 127.0.0.1 is another.",
+               to("127.0.0.1"), policy="addresses", **same(NOT_GUARDED))
     yield Case("any-zero", "0.0.0.0 as destination.", to("0.0.0.0"), policy="mixed")
     yield Case("inherited", "A guarded address is also guarded by what guards every address.",
                to("10.0.0.20", dport=7000), policy="mixed")
@@ -97,7 +103,7 @@ def all_cases():
     for number, name in ((0, "echo reply"), (4, "source quench"), (5, "redirect"), (8, "echo"),
                          (9, "router advertisement"), (13, "timestamp")):
         yield by_source(f"all-icmp-{number}", f"ICMP {name}: the source decides.",
-                        fragment(1, bytes([number]) + bytes(19)))
+                        vault(ICMP(type=number) / data(bytes(12))))
     for number, name in ((3, "unreachable"), (11, "time exceeded"), (12, "parameter problem")):
         yield exempt(f"all-icmp-{number}", f"ICMP {name} passes from anyone: path MTU discovery "
                      "needs it.", vault(ICMP(type=number) / raw(ip(VAULT) / tcp())))

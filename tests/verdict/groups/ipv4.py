@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The IPv4 header: its lengths, its options, and what hides behind them."""
 
-from scapy.all import ICMP, UDP, IPOption
+from scapy.all import GRE, ICMP, UDP, VXLAN, IPOption, IPv6, Padding
 
 from builder import HOST, MALFORMED, NOT_GUARDED, PORT, Case, data, ether, ip, raw, same, tcp
 
@@ -41,6 +41,11 @@ def option_cases():
     yield Case("timestamp", "Internet timestamp.", options(bytes([68, 12, 5, 0]) + bytes(8)))
     yield Case("security", "The basic security option (RFC 1108).",
                options(bytes([130, 11, 0xAB]) + bytes(8) + b"\x00"))
+    yield Case("cipso", "A CIPSO label, which the kernel takes or refuses by its own rules.",
+               options(bytes([134, 10]) + (1).to_bytes(4, "big") + bytes([1, 4, 0, 1]) + NOP * 2))
+    yield Case("timestamp-given", "A timestamp option that names the hosts to fill it in.",
+               options(bytes([68, 12, 5, 3, 10, 0, 0, 10]) + bytes(4)))
+    yield Case("end-at-once", "Options that end with their first byte.", options(bytes(8)))
     yield Case("options-unknown", "An option nobody knows, whole.", options(bytes([222, 4, 1, 2])))
     yield Case("options-look-like-port", "Where a fixed offset takes the ports from, the options "
                "say 22; TCP behind them says 5432.",
@@ -65,6 +70,18 @@ def option_cases():
                options(bytes([0, 131, 7, 4, 10, 0, 0, 99])))
     yield Case("lsrr-last-byte", "A source route cut down to its type.",
                options(NOP * 3 + bytes([131])), **same(SOURCE_ROUTE))
+    yield Case("lsrr-twice", "Two source routes.",
+               options(bytes([131, 7, 8, 10, 0, 0, 99]) + bytes([131, 7, 4, 10, 0, 0, 99]) + NOP * 2),
+               **same(SOURCE_ROUTE))
+    yield Case("lsrr-length-3", "A source route without an address.",
+               options(bytes([131, 3, 4]) + NOP), **same(SOURCE_ROUTE))
+    yield Case("ssrr-to-guarded", "To an address that is not guarded, and from there on to the one "
+               "that is: the kernel puts the next one in the place of the destination.",
+               options(bytes([137, 7, 4, 10, 0, 0, 20]) + NOP, dst="10.0.0.99"), policy="addresses",
+               backstop="AB", **same(NOT_GUARDED))
+    yield Case("lsrr-to-guarded", "The same with a loose source route.",
+               options(bytes([131, 7, 4, 10, 0, 0, 20]) + NOP, dst="10.0.0.99"), policy="addresses",
+               backstop="AB", **same(NOT_GUARDED))
     yield Case("lsrr-not-guarded", "Source routes matter on guarded ports alone.",
                options(bytes([131, 7, 4, 10, 0, 0, 99]) + NOP, lambda: tcp(dport=22)),
                **same(NOT_GUARDED))
@@ -97,6 +114,9 @@ def length_cases():
                header(len=20), **same(MALFORMED))
     yield Case("total-half-tcp", "A packet that ends in the middle of the TCP header.",
                header(len=30), **same(MALFORMED))
+    yield Case("total-39", "One byte short of a TCP header.", header(len=39), **same(MALFORMED))
+    yield Case("total-options", "A packet that ends with its options; TCP follows as padding.",
+               options(NOP * 20, len=40), **same(MALFORMED))
     yield Case("total-below-ihl", "Total length between 20 and what IHL claims.",
                lambda source: ether() / ip(source, ihl=10, len=24) / tcp() / data(bytes(40)),
                **same(MALFORMED))
@@ -107,10 +127,10 @@ def length_cases():
                lambda source: ether() / ip(source, proto=17, len=28) / UDP(dport=PORT, len=8) /
                data(raw(tcp())), **same(NOT_GUARDED))
     yield Case("padding-like-port", "TCP to 22; the padding says 5432.",
-               lambda source: ether() / ip(source, len=40) / tcp(dport=22) / data(raw(tcp())),
+               lambda source: ether() / ip(source, len=40) / tcp(dport=22) / Padding(raw(tcp())),
                **same(NOT_GUARDED))
     yield Case("padding", "Any padding behind a whole packet is nobody's.",
-               lambda source: ether() / ip(source, len=40) / tcp() / data(b"\xff" * 20))
+               lambda source: ether() / ip(source, len=40) / tcp() / Padding(b"\xff" * 20))
     yield Case("cut-19", "The frame ends within the IPv4 header.", cut(header(), 19),
                **same(MALFORMED))
     yield Case("cut-39", "The frame ends within the TCP header.", cut(header(), 39),
@@ -136,6 +156,23 @@ def protocol_cases():
                          (132, "SCTP"), (136, "UDP-Lite"), (255, "reserved")):
         yield Case(f"protocol-{number}", f"Not TCP ({name}): passes; what a tunnel unpacks meets "
                    "the backstop.", carrying(number), **same(NOT_GUARDED))
+    tunnels = (("ipip", 4, lambda inner: inner), ("gre", 47, lambda inner: GRE() / inner),
+               ("udp-vxlan", 17, lambda inner: UDP(sport=40000, dport=4789) / VXLAN(vni=7) /
+                ether() / inner))
+    for name, number, wrap in tunnels:
+        yield Case(f"tunnel-{name}", "A SYN within a tunnel: what unpacks it hands it to the "
+                   "backstop.", lambda source, number=number, wrap=wrap: ether() /
+                   ip(source, proto=number) / wrap(ip(source) / tcp()), **same(NOT_GUARDED))
+    yield Case("tunnel-6in4", "An IPv6 SYN within IPv4.",
+               lambda source: ether() / ip(source, proto=41) /
+               IPv6(src="2001:db8::25", dst="2001:db8:1::10") / tcp(), **same(NOT_GUARDED))
+    yield Case("authentication", "An authentication header before TCP: not TCP to IPv4, whose "
+               "kernel unpacks it or not, before the backstop.",
+               carrying(51, bytes([6, 4]) + bytes(22)), **same(NOT_GUARDED))
+    yield Case("esp", "ESP that hides nothing (RFC 2410).",
+               lambda source: ether() / ip(source, proto=50) /
+               data(bytes([0, 0, 0, 1, 0, 0, 0, 1]) + raw(tcp()) + bytes([1, 2, 2, 6])),
+               **same(NOT_GUARDED))
     yield Case("udp", "UDP to the guarded port's number.",
                lambda source: ether() / ip(source) / UDP(sport=40000, dport=PORT),
                **same(NOT_GUARDED))

@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """IPv6 has no rules: a guarded port is closed to all of it, whatever headers stand before TCP."""
 
+import socket
+
 from scapy.all import (ESP, UDP, Dot1Q, ICMPv6DestUnreach, ICMPv6EchoRequest, ICMPv6MLReport2,
                        ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6ND_RS, ICMPv6PacketTooBig, IPv6,
                        IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting, PadN, RouterAlert)
 
 from builder import (A, A6, B, B6, HOST6, IPV6, IPV6_HOST, NOT_GUARDED, PORT, Case, data, ether,
-                     ip6, raw, same, tcp)
+                     ip, ip6, raw, same, tcp)
 
 SIX = {"sources": (A6, B6)}
 HOP, ROUTING, FRAGMENT, AUTHENTICATION, NONE, OPTIONS = 0, 43, 44, 51, 59, 60
 MOBILITY, HIP, SHIM6 = 135, 139, 140
-TCP, UDP_NUMBER, ICMP6 = 6, 17, 58
+TCP, UDP_NUMBER, ICMP6, IPV4, IPV6_NUMBER = 6, 17, 58, 4, 41
+
+
+def inet6(address):
+    return socket.inet_pton(socket.AF_INET6, address)
 
 
 def packet(*layers, **fields):
@@ -25,23 +31,47 @@ def packet(*layers, **fields):
 
 
 def extension(next_header, length=8):
-    """`length` bytes of a header of the common form, filled with Pad1 options."""
-    return bytes([next_header, length // 8 - 1]) + bytes(length - 2)
+    """`length` bytes of a header of the common form, filled with options that nobody knows and
+    everybody skips; Linux takes no more than 7 bytes of padding in a row."""
+    options, room = b"", length - 2
+    while room > 0:
+        content = min(room - 2, 255)
+        if room - 2 - content == 1:
+            content -= 1  # a single byte would have no room for an option's length
+        options += bytes([0x1E, content]) + bytes(content)
+        room = length - 2 - len(options)
+    return bytes([next_header, length // 8 - 1]) + options
+
+
+def of(layer, dst=HOST6):
+    """A layer's bytes, its checksum right for the packet that it goes in."""
+    return lambda source: raw(IPv6(src=source, dst=dst) / layer)[40:]
+
+
+def behind(number, *parts, **fields):
+    """An IPv6 packet whose first header has this number; parts are bytes, or made for a source."""
+    def build(source):
+        content = b"".join(each if isinstance(each, bytes) else each(source) for each in parts)
+        return ether() / ip6(source, nh=number, **fields) / data(content)
+    return build
 
 
 def chain(*numbers, last=TCP, payload=None, length=8):
     """Extension headers of these numbers in a row, then `last`."""
-    content = b""
-    for following in (*numbers[1:], last):
-        content += extension(following, length)
-    payload = raw(tcp() if payload is None else payload)
-    return packet(data(content + payload), nh=numbers[0])
+    headers = [extension(following, length) for following in (*numbers[1:], last)]
+    return behind(numbers[0], *headers, of(tcp() if payload is None else payload))
 
 
-def fragment(offset, more, next_header, content):
+def fragment(offset, more, next_header, *parts, number=9):
     word = offset // 8 << 3 | more
-    return packet(data(bytes([next_header, 0]) + word.to_bytes(2, "big") + bytes([0, 0, 0, 9]) +
-                       content), nh=FRAGMENT)
+    return behind(FRAGMENT, bytes([next_header, 0]) + word.to_bytes(2, "big") +
+                  number.to_bytes(4, "big"), *parts)
+
+
+def piece(start, end=None, layer=None):
+    """These bytes of a SYN of 32 bytes, or of another layer."""
+    whole = of(layer or tcp() / data(b"x" * 12))
+    return lambda source: whole(source)[start:end]
 
 
 def chain_to_fragment(count):
@@ -73,6 +103,20 @@ def plain_cases():
                  sources=("2002:c633:6419::1", "2002:c633:641a::1"))
     yield closed("loopback-source", "From ::1.", packet(tcp()), sources=("::1", "::"))
     yield closed("multicast", "To a multicast address.", packet(tcp(), dst="ff02::1"))
+    yield closed("anycast", "To the subnet routers' anycast address, which is a router's own.",
+                 packet(tcp(), dst="2001:db8:1::"))
+    yield closed("compatible", "To the guarded address as an IPv4-compatible one.",
+                 packet(tcp(), dst="::10.0.0.10"), sources=(f"::{A}", f"::{B}"))
+    yield closed("loopback", "To ::1, from the wire.", packet(tcp(), dst="::1"))
+    yield closed("own-source", "From the host's own address, and from a multicast one.",
+                 packet(tcp()), sources=(HOST6, "ff02::1"))
+    yield closed("mapped-loopback", "From 127.0.0.1 as a v4-mapped address.", packet(tcp()),
+                 sources=("::ffff:127.0.0.1", "::ffff:0.0.0.0"))
+    yield closed("flow-label", "With a flow label and a traffic class.",
+                 packet(tcp(), fl=0xFFFFF, tc=255))
+    yield closed("hop-limit-0", "A hop limit of 0.", packet(tcp(), hlim=0))
+    yield closed("priority", "Behind a priority tag, which the kernel strips.",
+                 lambda source: ether() / Dot1Q(vlan=0) / ip6(source) / tcp())
     yield closed("vlan", "In a VLAN.", lambda source: ether() / Dot1Q(vlan=4) / ip6(source) / tcp())
     yield closed("vlan-4", "Behind four tags.", lambda source: ether() / Dot1Q() / Dot1Q() /
                  Dot1Q() / Dot1Q() / ip6(source) / tcp())
@@ -108,21 +152,46 @@ def header_cases():
     yield closed("hop-by-hop", "Behind a hop-by-hop header.",
                  packet(IPv6ExtHdrHopByHop(options=[PadN(optdata=bytes(4))]), tcp()))
     yield closed("destination-options", "Behind destination options.",
+                 packet(IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(4))]), tcp()))
+    yield closed("destination-options-padded", "With more padding than Linux takes.",
                  packet(IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(12))]), tcp()))
+    yield closed("home-address", "A home address option, which puts another source in the place of "
+                 "the packet's.", behind(OPTIONS, bytes([TCP, 2, 1, 2, 0, 0, 201, 16]) +
+                                         inet6(A6), of(tcp())))
+    yield closed("tunnel-limit", "A tunnel encapsulation limit.",
+                 behind(OPTIONS, bytes([TCP, 0, 4, 1, 0, 1, 1, 0]), of(tcp())))
+    yield closed("option-beyond", "An option that claims to end beyond its header.",
+                 behind(OPTIONS, bytes([TCP, 0, 0x1E, 200]) + bytes(4), of(tcp())))
+    yield closed("option-refused", "An option whose number asks for an answer where it is unknown.",
+                 behind(OPTIONS, bytes([TCP, 0, 0xDE, 4]) + bytes(4), of(tcp())))
+    yield closed("router-alert", "A router alert before TCP.",
+                 behind(HOP, bytes([TCP, 0, 5, 2, 0, 0, 1, 0]), of(tcp())))
     yield closed("routing-0", "Behind a type 0 routing header.",
                  packet(IPv6ExtHdrRouting(addresses=[B6]), tcp()))
     for kind in (2, 3, 4):
         yield closed(f"routing-{kind}", f"Behind a type {kind} routing header.",
                      packet(IPv6ExtHdrRouting(type=kind, addresses=[B6]), tcp()))
+    for kind in (0, 2, 3, 4, 5, 253):
+        yield closed(f"routing-{kind}-done", f"Behind a routing header of type {kind}, no segments "
+                     "left.", behind(ROUTING, bytes([TCP, 2, kind, 0]) + bytes(4) + inet6(HOST6),
+                                     of(tcp())))
+    yield closed("routing-4-self", "A segment list whose last segment is the host once more.",
+                 behind(ROUTING, bytes([TCP, 4, 4, 1, 1, 0, 0, 0]) + inet6(HOST6) * 2, of(tcp())))
+    yield closed("routing-empty", "A routing header of 8 bytes, without an address.",
+                 behind(ROUTING, bytes([TCP, 0, 0, 0]) + bytes(4), of(tcp())))
     yield closed("authentication", "Behind an authentication header, whose length counts in fours.",
-                 packet(data(bytes([TCP, 4]) + bytes(22) + raw(tcp())), nh=AUTHENTICATION))
+                 behind(AUTHENTICATION, bytes([TCP, 4]) + bytes(22), of(tcp())))
     yield closed("authentication-short", "The shortest authentication header.",
-                 packet(data(bytes([TCP, 1]) + bytes(10) + raw(tcp())), nh=AUTHENTICATION))
+                 behind(AUTHENTICATION, bytes([TCP, 1]) + bytes(10), of(tcp())))
+    yield passes("authentication-esp", "An authentication header, then ESP: what they hide meets "
+                 "the backstop.", behind(AUTHENTICATION, bytes([50, 4]) + bytes(22), bytes(8),
+                                         of(tcp())))
     yield closed("mobility", "Behind a mobility header.", chain(MOBILITY))
     yield closed("hip", "Behind a HIP header.", chain(HIP))
     yield closed("shim6", "Behind a shim6 header.", chain(SHIM6))
     yield closed("hop-by-hop-late", "Hop-by-hop anywhere but first: not legal, walked all the "
                  "same.", chain(OPTIONS, HOP))
+    yield closed("hop-by-hop-twice", "Hop-by-hop twice.", chain(HOP, HOP))
     yield passes("headers-other-port", "Another port behind headers.",
                  chain(HOP, OPTIONS, payload=tcp(dport=22)))
     yield passes("headers-udp", "UDP behind headers.", chain(HOP, OPTIONS, last=UDP_NUMBER,
@@ -148,51 +217,96 @@ def header_cases():
     yield closed("chain-cut-first", "The packet ends with the IPv6 header, which promises more.",
                  cut(chain(HOP), 40), IPV6_HOST)
     yield closed("chain-beyond", "A header that claims to end beyond the packet.",
-                 packet(data(bytes([TCP, 255]) + bytes(6) + raw(tcp())), nh=OPTIONS), IPV6_HOST)
+                 behind(OPTIONS, bytes([TCP, 255]) + bytes(6), of(tcp())), IPV6_HOST)
     yield passes("chain-beyond-udp", "The same before UDP, which is not read.",
                  packet(data(bytes([UDP_NUMBER, 255]) + bytes(6)), nh=OPTIONS))
 
 
 def fragment_cases():
-    syn = raw(tcp())
-    other = raw(tcp(dport=22))
+    syn = of(tcp())
+    other = of(tcp(dport=22))
+    again = bytes([TCP, 0, 0, 0, 0, 0, 0, 1])  # a fragment header that makes no fragment
     yield closed("atomic", "An atomic fragment is a whole packet.", fragment(0, 0, TCP, syn))
     yield passes("atomic-other", "An atomic fragment to another port.", fragment(0, 0, TCP, other))
     yield closed("atomic-reserved", "With its reserved bits set.",
-                 packet(data(bytes([TCP, 255, 0, 6]) + bytes(4) + syn), nh=FRAGMENT))
-    yield closed("first", "A first TCP fragment.", fragment(0, 1, TCP, syn), IPV6_HOST)
-    yield closed("first-8", "A first fragment of 8 bytes.", fragment(0, 1, TCP, syn[:8]), IPV6_HOST)
+                 behind(FRAGMENT, bytes([TCP, 255, 0, 6]) + bytes(4), syn))
+    yield closed("atomic-options", "An atomic fragment with options behind it.",
+                 fragment(0, 0, OPTIONS, extension(TCP), syn))
+    yield closed("first", "A first TCP fragment.", fragment(0, 1, TCP, piece(0, 24), number=21),
+                 IPV6_HOST)
+    yield closed("first-8", "A first fragment of 8 bytes.",
+                 fragment(0, 1, TCP, piece(0, 8), number=22), IPV6_HOST)
     yield closed("first-other", "A first TCP fragment to another port: the stated limit.",
-                 fragment(0, 1, TCP, other), IPV6_HOST)
-    yield closed("later", "A later TCP fragment.", fragment(24, 0, TCP, b"x" * 16), IPV6_HOST)
+                 fragment(0, 1, TCP, piece(0, 16, tcp(dport=22)), number=23), IPV6_HOST)
+    yield closed("later", "A later TCP fragment.", fragment(24, 0, TCP, b"x" * 16, number=24),
+                 IPV6_HOST)
     yield closed("later-options", "A later fragment of a chain: what it is part of only the first "
-                 "one shows.", fragment(24, 0, OPTIONS, b"x" * 16), IPV6_HOST)
+                 "one shows.", fragment(24, 0, OPTIONS, b"x" * 16, number=25), IPV6_HOST)
     yield closed("later-fragment", "A later fragment that holds a fragment.",
-                 fragment(8, 0, FRAGMENT, b"x" * 16), IPV6_HOST)
+                 fragment(8, 0, FRAGMENT, b"x" * 16, number=26), IPV6_HOST)
     yield closed("first-options", "A first fragment with options before TCP.",
-                 fragment(0, 1, OPTIONS, extension(TCP) + syn), IPV6_HOST)
+                 fragment(0, 1, OPTIONS, extension(TCP), piece(0, 24), number=27), IPV6_HOST)
     yield closed("first-options-only", "A first fragment that ends before TCP begins.",
-                 fragment(0, 1, OPTIONS, extension(TCP)), IPV6_HOST)
+                 fragment(0, 1, OPTIONS, extension(TCP), number=28), IPV6_HOST)
     yield closed("first-options-cut", "A first fragment that ends within its options.",
-                 fragment(0, 1, OPTIONS, extension(TCP)[:4]), IPV6_HOST)
+                 fragment(0, 1, OPTIONS, extension(TCP)[:4], number=29), IPV6_HOST)
     yield closed("nested", "An atomic fragment within a first fragment.",
-                 fragment(0, 1, FRAGMENT, bytes([TCP, 0, 0, 0, 0, 0, 0, 1]) + syn), IPV6_HOST)
+                 fragment(0, 1, FRAGMENT, again, piece(0, 24), number=30), IPV6_HOST)
     yield closed("nested-atomic", "Two atomic fragment headers.",
-                 fragment(0, 0, FRAGMENT, bytes([TCP, 0, 0, 0, 0, 0, 0, 1]) + syn))
+                 fragment(0, 0, FRAGMENT, again, syn))
     yield closed("behind-hop-by-hop", "A TCP fragment behind a hop-by-hop header.",
-                 packet(data(extension(FRAGMENT) + bytes([TCP, 0, 0, 1, 0, 0, 0, 9]) + syn),
-                        nh=HOP), IPV6_HOST)
+                 behind(HOP, extension(FRAGMENT), bytes([TCP, 0, 0, 1, 0, 0, 0, 31]),
+                        piece(0, 24)), IPV6_HOST)
     yield closed("fragment-cut", "The packet ends within the fragment header.",
-                 cut(fragment(0, 1, TCP, syn), 44), IPV6_HOST)
+                 cut(fragment(0, 1, TCP, syn, number=32), 44), IPV6_HOST)
     yield passes("chain-7-later", "Seven headers, the eighth a later UDP fragment.",
                  chain_to_fragment(7))
     yield closed("chain-8-later", "The later UDP fragment as a ninth header: one too many.",
                  chain_to_fragment(8), IPV6_HOST)
     yield passes("udp-first", "UDP fragments pass: first.",
-                 fragment(0, 1, UDP_NUMBER, raw(UDP(dport=PORT)) + b"x" * 8))
+                 fragment(0, 1, UDP_NUMBER, raw(UDP(dport=PORT)) + b"x" * 8, number=33))
     yield passes("udp-later", "UDP fragments pass: later, looking like a SYN.",
-                 fragment(8, 0, UDP_NUMBER, syn))
-    yield passes("icmp-later", "ICMPv6 fragments pass.", fragment(8, 0, ICMP6, b"x" * 8))
+                 fragment(8, 0, UDP_NUMBER, syn, number=34))
+    yield passes("icmp-later", "ICMPv6 fragments pass.",
+                 fragment(8, 0, ICMP6, b"x" * 8, number=35))
+
+
+def sequence_cases():
+    """Fragments that a kernel puts together, each case with an identification of its own."""
+    def two(number, protocol=TCP, layer=None):
+        return (fragment(0, 1, protocol, piece(0, 24, layer), number=number),
+                fragment(24, 0, protocol, piece(24, None, layer), number=number))
+
+    def in_order(name, why, frames, verdict=IPV6_HOST):
+        return closed(name, why, frames[-1], verdict, earlier=frames[:-1])
+
+    yield in_order("two", "A SYN in two pieces.", two(41))
+    yield in_order("two-reversed", "The last piece first.", two(42)[::-1])
+    yield in_order("two-overlap", "To port 22, and written over by a second first piece.",
+                   (fragment(0, 1, TCP, piece(0, 24, tcp(dport=22) / data(b"x" * 12)), number=43),
+                    *two(43)))
+    yield in_order("two-udp", "UDP in two pieces is put together and answered.",
+                   two(45, UDP_NUMBER, UDP(sport=40000, dport=PORT) / data(b"x" * 24)), NOT_GUARDED)
+    yield in_order("two-options", "Options in the first piece, TCP in the second.",
+                   (fragment(0, 1, OPTIONS, extension(TCP, 24), number=46),
+                    fragment(24, 0, OPTIONS, of(tcp()), number=46)))
+
+
+def decapsulated_cases():
+    """What a host with segment routing on unpacks at once, and hands to itself as a new packet."""
+    def inside(number, layer):
+        header = bytes([number, 2, 4, 0, 0, 0, 0, 0]) + inet6(HOST6)
+        return lambda source: (ether() / IPv6(src=B6, dst=HOST6, nh=ROUTING) /
+                               data(header + raw(layer(source))))
+
+    yield Case("segments-ipv4", "The end of a segment list, and in it an IPv4 packet to the guarded "
+               "port: what guards the NIC passes it, as it passes all tunnels.",
+               inside(IPV4, lambda source: ip(source) / tcp()), backstop="B", **same(NOT_GUARDED))
+    yield Case("segments-ipv6", "The same with an IPv6 packet inside.",
+               inside(IPV6_NUMBER, lambda source: ip6(source) / tcp()), backstop="AB",
+               **same(NOT_GUARDED), **SIX)
+    yield Case("segments-other", "The same to another port.",
+               inside(IPV4, lambda source: ip(source) / tcp(dport=22)), **same(NOT_GUARDED))
 
 
 def length_cases():
@@ -216,7 +330,11 @@ def length_cases():
     yield passes("padding", "UDP, behind it padding like a SYN.",
                  packet(UDP(dport=53, len=8), data(raw(tcp())), plen=8))
     yield closed("jumbogram", "A jumbo payload option, though the packet is small.",
-                 packet(data(bytes([TCP, 0, 0xC2, 4, 0, 1, 0, 0]) + raw(tcp())), nh=HOP, plen=0))
+                 behind(HOP, bytes([TCP, 0, 0xC2, 4, 0, 1, 0, 0]), of(tcp()), plen=0))
+    yield closed("jumbogram-true", "A jumbo payload option that says what is there.",
+                 behind(HOP, bytes([TCP, 0, 0xC2, 4, 0, 0, 0, 28]), of(tcp()), plen=0))
+    yield closed("jumbogram-and-length", "A jumbo payload option beside a payload length.",
+                 behind(HOP, bytes([TCP, 0, 0xC2, 4, 0, 1, 0, 0]), of(tcp())))
 
 
 def policy_cases():
@@ -244,5 +362,7 @@ def cases():
     yield from neighbour_cases()
     yield from header_cases()
     yield from fragment_cases()
+    yield from sequence_cases()
+    yield from decapsulated_cases()
     yield from length_cases()
     yield from policy_cases()

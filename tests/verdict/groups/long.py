@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Long frames: jumbo frames, BIG TCP, and headers beyond a frame's first buffer."""
 
-from scapy.all import UDP, Dot1Q
+from scapy.all import UDP, Dot1Q, IPOption
 
 from builder import (A6, B6, IPV6, IPV6_HOST, MALFORMED, NOT_GUARDED, Case, data, ether, ip, ip6,
                      raw, same, tcp)
@@ -28,6 +28,15 @@ def frame_of(length, total):
 def cases():
     yield Case("jumbo-4k", "Just beyond one page.", segment(4096))
     yield Case("jumbo-9000", "A jumbo frame.", segment(8960))
+    yield Case("jumbo-syn", "A jumbo frame that opens a connection.",
+               lambda source: ether() / ip(source) / tcp() / data(bytes(8960)))
+    yield Case("jumbo-syn-priority", "The same behind a priority tag.",
+               lambda source: ether() / Dot1Q(vlan=0) / ip(source) / tcp() / data(bytes(8900)))
+    yield Case("jumbo-syn-options", "The same with 40 bytes of IP options.",
+               lambda source: ether() / ip(source, options=IPOption(b"\x01" * 40)) / tcp() /
+               data(bytes(8900)))
+    yield Case("jumbo-syn-64k", "The longest packet that opens a connection.",
+               lambda source: ether() / ip(source) / tcp() / data(bytes(65535 - 40)))
     yield Case("jumbo-9000-vlan", "A jumbo frame with a tag.", lambda source: ether() /
                Dot1Q(vlan=9) / ip(source) / tcp() / data(bytes(8960)))
     yield Case("jumbo-udp", "UDP in a jumbo frame.", lambda source: ether() / ip(source) /
@@ -50,6 +59,8 @@ def cases():
                **same(MALFORMED))
     yield Case("big-tcp-ipv6", "BIG TCP over IPv6: payload length 0.", six(66000, plen=0),
                **same(IPV6), **SIX)
+    yield Case("jumbo-syn-ipv6", "A jumbo frame over IPv6 that opens a connection.",
+               lambda source: ether() / ip6(source) / tcp() / data(bytes(8900)), **same(IPV6), **SIX)
     yield Case("jumbo-ipv6", "A jumbo frame over IPv6.", six(8900), **same(IPV6), **SIX)
     yield Case("ipv6-tcp-beyond-4k", "Two headers of 2 KiB: TCP begins beyond the first buffer.",
                chain(*[OPTIONS] * 2, length=2048), **same(IPV6), **SIX)

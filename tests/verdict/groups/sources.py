@@ -105,6 +105,16 @@ def cases():
                b="pass allowed orders 0.0.0.0/0", sources=(HOST, HOST), policy="everyone")
     yield Case("land-unlisted", "The same where the host is not in its own list.", plain,
                a=NO_RULE, sources=(HOST, HOST))
+    for name, source, why in (
+            ("own-address", "10.0.0.20", "another of the host's own addresses"),
+            ("own-broadcast", "10.0.0.255", "its subnet's broadcast address"),
+            ("own-network", "10.0.0.0", "its subnet's own address"),
+            ("gateway", "10.0.0.1", "its gateway"),
+            ("shared", "100.64.0.1", "shared address space (RFC 6598)"),
+            ("benchmark", "198.18.0.1", "benchmarking addresses (RFC 2544)"),
+            ("link-local", "169.254.1.1", "link-local addresses")):
+        yield Case(f"unlisted-{name}", f"From {why}, and beside it: judged like any other.", plain,
+                   a=NO_RULE, sources=(source, str(ipaddress.ip_address(source) + 1)))
     yield Case("swapped", "The listed address in the wrong byte order is another address.", plain,
                sources=("198.51.100.25", "25.100.51.198"))
     yield from neighbours()

@@ -52,6 +52,18 @@ def cases():
     yield Case("syn-data", "A SYN with data.", segment(b"x" * 40))
     yield Case("syn-fastopen", "A SYN with a TCP Fast Open cookie and data.",
                segment(b"x" * 8, options=[("NOP", None), ("NOP", None), (34, bytes(8))]))
+    yield Case("syn-fastopen-request", "A SYN that asks for a Fast Open cookie.",
+               segment(options=[(34, b""), ("NOP", None), ("NOP", None)]))
+    yield Case("syn-multipath", "A SYN that offers multipath TCP.",
+               segment(options=[(30, bytes([1, 0x81])), ("MSS", 1460)]))
+    yield Case("syn-join", "A SYN that would join a multipath connection.",
+               segment(options=[(30, bytes([0x10, 1]) + bytes(8))]))
+    yield Case("syn-signed", "A SYN with an MD5 signature (RFC 2385).",
+               segment(options=[(19, bytes(16)), ("NOP", None), ("NOP", None)]))
+    yield Case("syn-authenticated", "A SYN with a TCP-AO option (RFC 5925).",
+               segment(options=[(29, bytes([1, 1]) + bytes(12))]))
+    yield Case("syn-push", "SYN and PSH.", segment(flags="SP"))
+    yield Case("syn-urgent", "SYN and URG.", segment(flags="SU", urgptr=1))
     yield Case("ack-data", "Data in a segment without SYN.", segment(b"x" * 100, flags="PA"))
     yield Case("urgent-pointer", "An urgent pointer beyond the data.", segment(flags="UA",
                                                                               urgptr=65535))
@@ -74,6 +86,8 @@ def cases():
     yield Case("offset-reserved", "The reserved bits beside the offset.", segment(reserved=7))
     yield Case("options-broken", "Broken TCP options are for the kernel.",
                segment(b"\x02\x00\x00\x00", dataofs=6))
+    yield Case("options-beyond", "A TCP option that claims to end beyond the header.",
+               segment(b"\x02\xff\x05\xb4", dataofs=6))
     yield Case("options-usual", "What a Linux client sends.",
                segment(options=[("MSS", 1460), ("SAckOK", b""), ("Timestamp", (1, 0)),
                                 ("NOP", None), ("WScale", 7)]))
