@@ -10,7 +10,8 @@
 //
 // What must hold, whatever the kernel: a frame to be dropped is not even seen by TCP, and nothing
 // answers it; one to be passed is answered as it was without moatd, unless the backstop is to stop
-// it; and nobody who is not listed ever gets a TCP segment from a guarded port. RECORD keeps what
+// it; nobody who is not listed ever gets a TCP segment from a guarded port; and no EtherType and no
+// protocol number leads B to it. RECORD keeps what
 // became of each frame, for the report; --write makes it anew.
 #include <fmt/format.h>
 
@@ -26,6 +27,8 @@
 #include <utility>
 #include <vector>
 
+#include "tests/e2e/sweep.h"
+#include "tests/e2e/unpack.h"
 #include "tests/e2e/wire.h"
 #include "tests/verdict/case_table.h"
 #include "tests/verdict/model.h"
@@ -74,6 +77,14 @@ class Bench {
     return outcome;
   }
 
+  Result<Swept> sweep_numbers(const Side& syn4, const Side& syn6) {
+    auto swept = sweep(wire_, syn4.frame(), syn6.frame());
+    if (!swept) return swept;
+    if (auto done = listeners_.renew(); !done) return std::unexpected(done.error());
+    if (auto done = wire_.settle(); !done) return std::unexpected(done.error());
+    return swept;
+  }
+
  private:
   // Ends the handshake as a client would, and leaves no connection behind.
   Result<> complete(const Side& side, Outcome& outcome) {
@@ -116,7 +127,7 @@ class Frames {
         note(cases_[i], letter, outcome->answers);
         open_[{i, letter}] = std::move(outcome->what);
       }
-    return {};
+    return sweep_numbers(swept_open_);
   }
 
   // Policies, each with the time at which it is to be looked at.
@@ -141,7 +152,11 @@ class Frames {
         guarded_[{i, letter}] = side->backstop ? kHeard : std::move(outcome->what);
       }
     }
-    return {};
+    if (scene.first != plain().policy) return {};
+    auto done = sweep_numbers(swept_guarded_);
+    if (done && (swept_guarded_.segments > 0 || swept_guarded_.answers > 0))
+      fault(plain(), 'B', "reaches TCP with another EtherType or protocol");
+    return done;
   }
 
   [[nodiscard]] nlohmann::json record() const {
@@ -160,14 +175,29 @@ class Frames {
         ++(side->wanted.drop ? dropped : passed)[open_.at({i, letter})];
     return fmt::format(
         "{} frames; without moatd the kernel took {} connections from those to be dropped, and "
-        "answered {} more; of those to be passed it took {}",
+        "answered {} more; of those to be passed it took {}\n"
+        "{} frames with every EtherType and protocol from B: TCP was handed {} without moatd, {} "
+        "behind it",
         cases_.size(), dropped["accepted"], dropped["syn-ack"] + dropped["rst"] + dropped["icmp"],
-        passed["accepted"]);
+        passed["accepted"], swept_open_.frames, swept_open_.segments, swept_guarded_.segments);
   }
 
   [[nodiscard]] int faults() const { return faults_; }
 
  private:
+  [[nodiscard]] const Case& named(const std::string& group, const std::string& name) const {
+    return *std::ranges::find_if(
+        cases_, [&](const Case& each) { return each.group == group && each.name == name; });
+  }
+  [[nodiscard]] const Case& plain() const { return named("tags", "plain"); }
+
+  Result<> sweep_numbers(Swept& into) {
+    auto swept = bench_.sweep_numbers(plain().b, named("ipv6", "plain").b);
+    if (!swept) return std::unexpected(swept.error());
+    into = *swept;
+    return {};
+  }
+
   void fault(const Case& each, char letter, const std::string& what) {
     faults_++;
     std::cerr << fmt::format("{}/{} {}: {}\n", each.group, each.name, letter, what);
@@ -208,6 +238,7 @@ class Frames {
   std::vector<Case> cases_;
   Bench bench_;
   std::map<Key, std::string> open_, guarded_;
+  Swept swept_open_, swept_guarded_;
   int faults_ = 0;
 };
 
@@ -255,6 +286,8 @@ int run(const Options& options) {
   if (!cases) return fail(cases.error().message);
   auto wire = Wire::open(options.far, options.interface, options.host);
   if (!wire) return fail(wire.error().message);
+  auto unpacker = Unpacker::attach("eth0");
+  if (!unpacker) return fail(unpacker.error().message);
   auto listeners = Listeners::open({std::begin(kPorts), std::end(kPorts)});
   if (!listeners) return fail(listeners.error().message);
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Every frame of tests/verdict on a real wire: a database host with listeners, without moatd and then
 # behind it under each of the policies, and the far end, which sends the frames raw and watches what
-# comes back. The host's kernel is as forgiving as settings make it, so that it answers what it can.
+# comes back. The host's kernel is as forgiving as settings make it, takes off all tags and unpacks
+# tunnels (unpack.bpf.c), so that it answers what it can.
 #
 #   tests/e2e/frames.sh [--write] FRAMES BUILD native|generic
 #
@@ -37,7 +38,9 @@ be_forgiving() {
   done
   for setting in accept_source_route seg6_enabled; do allow ipv6 "$setting" 1; done
   for setting in rp_filter log_martians; do allow ipv4 "$setting" 0; done
-  for setting in accept_dad accept_ra router_solicitations autoconf; do allow ipv6 "$setting" 0; done
+  for setting in accept_dad accept_ra router_solicitations autoconf; do
+    allow ipv6 "$setting" 0
+  done
   allow ipv6 addr_gen_mode 1
   # Nothing is left out because there was much of it, and no fragment is given up while this runs.
   on db-host sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0 \
@@ -71,27 +74,6 @@ build_wire() {
   in_host -6 route add default via fe80::1 dev eth0
 }
 
-# Devices for the tags that the frames have, outermost first. Prints how many there are.
-build_vlans() {
-  local chain parent name tag count=0
-  for chain in q100 q10.ad20 q1.q2.q3.q4.q5.q6 q1.q1.q1.q1 q4 q5 q7 q9 ad10.q20 ad10.ad20; do
-    parent=eth0 name=
-    for tag in ${chain//./ }; do
-      name+=$tag
-      if ! in_host link show "$name" >/dev/null 2>&1; then
-        in_host link add link "$parent" name "$name" type vlan \
-          protocol "$([[ $tag == ad* ]] && echo 802.1ad || echo 802.1Q)" id "${tag//[a-z]/}" \
-          2>/dev/null || break
-        in_host link set "$name" up
-        count=$((count + 1))
-      fi
-      parent=$name
-    done
-  done
-  be_forgiving
-  echo "$count"
-}
-
 # TIME, were it now when it was AT.
 as_if() { date -u -d "@$(($(date -d "$1" +%s) - $2 + $3))" +%Y-%m-%dT%H:%M:%Sz; }
 
@@ -123,12 +105,10 @@ unguard() {
 
 begin_scene "$2"
 build_wire
-made_on="Linux $(uname -r | cut -d. -f1,2)"
-(($(build_vlans) > 0)) || made_on+=", no VLAN devices"
 
 coproc frames {
   exec "$program" --far "/run/netns/$prefix-router" --interface wire \
-    --host "/run/netns/$prefix-db-host" --made-on "$made_on" "${write[@]}" \
+    --host "/run/netns/$prefix-db-host" --made-on "Linux $(uname -r | cut -d. -f1,2)" "${write[@]}" \
     "$root/tests/verdict/wire.json"
 }
 # shellcheck disable=SC2034,SC2154  # pids is the scene's; coproc sets frames_PID

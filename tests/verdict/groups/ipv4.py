@@ -3,7 +3,7 @@
 
 from scapy.all import GRE, ICMP, UDP, VXLAN, IPOption, IPv6, Padding
 
-from builder import HOST, MALFORMED, NOT_GUARDED, PORT, Case, data, ether, ip, raw, same, tcp
+from builder import A, HOST, MALFORMED, NOT_GUARDED, PORT, Case, data, ether, ip, raw, same, tcp
 
 BROKEN = "drop malformed orders"  # found once the database is known
 SOURCE_ROUTE = "drop source-route orders"
@@ -160,9 +160,10 @@ def protocol_cases():
                ("udp-vxlan", 17, lambda inner: UDP(sport=40000, dport=4789) / VXLAN(vni=7) /
                 ether() / inner))
     for name, number, wrap in tunnels:
-        yield Case(f"tunnel-{name}", "A SYN within a tunnel: what unpacks it hands it to the "
-                   "backstop.", lambda source, number=number, wrap=wrap: ether() /
-                   ip(source, proto=number) / wrap(ip(source) / tcp()), **same(NOT_GUARDED))
+        yield Case(f"tunnel-{name}", "A SYN within a tunnel from a listed host: what unpacks it "
+                   "hands it to the backstop.", lambda source, number=number, wrap=wrap: ether() /
+                   ip(A, proto=number) / wrap(ip(source) / tcp()), backstop="B",
+                   **same(NOT_GUARDED))
     yield Case("tunnel-6in4", "An IPv6 SYN within IPv4.",
                lambda source: ether() / ip(source, proto=41) /
                IPv6(src="2001:db8::25", dst="2001:db8:1::10") / tcp(), **same(NOT_GUARDED))
