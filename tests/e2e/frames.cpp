@@ -148,7 +148,7 @@ class Frames {
         if (!outcome) return std::unexpected(outcome.error());
         note(cases_[i], letter, outcome->answers);
         check_answers(**policy, cases_[i], letter, outcome->answers);
-        check_outcome(i, letter, *side, outcome->what);
+        check_outcome(i, letter, *side, *outcome);
         guarded_[{i, letter}] = side->backstop ? kHeard : std::move(outcome->what);
       }
     }
@@ -223,16 +223,18 @@ class Frames {
     }
   }
 
-  void check_outcome(std::size_t i, char letter, const Side& side, const std::string& what) {
+  void check_outcome(std::size_t i, char letter, const Side& side, const Outcome& outcome) {
+    const std::string& what = outcome.what;
     const std::string& open = open_.at({i, letter});
     std::string wanted = open;
     if (side.wanted.drop && open != kNotSent) wanted = kSilent;
     if (side.backstop) wanted = kHeard;  // or silent, where the NIC's program sees it once more
     if (side.backstop && what == kSilent) return;
-    if (what != wanted)
-      fault(cases_[i], letter,
-            fmt::format("{}, {} without moatd, {} behind it; wanted: {}", side.wanted.text, open,
-                        what, wanted));
+    if (what == wanted) return;
+    fault(cases_[i], letter,
+          fmt::format("{}, {} without moatd, {} behind it; wanted: {}", side.wanted.text, open,
+                      what, wanted));
+    for (const Answer& answer : outcome.answers) std::cerr << "    " << describe(answer) << "\n";
   }
 
   std::vector<Case> cases_;
