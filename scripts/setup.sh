@@ -13,7 +13,8 @@ declare -A packages=(
     prometheus-cpp-dev libbenchmark-dev scdoc"
   [test]="libgtest-dev librapidcheck-dev python3 python3-scapy postgresql-15 tor-geoipdb iproute2
     iptables nftables mount procps util-linux"
-  [bench]="ipset gnuplot-nox"
+  [bench]="postgresql-15 iproute2 iptables nftables ipset ethtool xdp-tools jq gnuplot-nox mount
+    procps util-linux"
   [check]="clang-format-19 clang-tidy-19 libclang-rt-19-dev shellcheck python3"
 )
 
