@@ -23,8 +23,11 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -203,12 +206,12 @@ class Feed {
     while (Clock::now() < end && is_told_to_end == 0);
   }
 
-  // What could not be sent in its time is left out, as a wire would.
+  // Each call ends with a wait for RCU, 16 ms and more unless that is told to make haste (see
+  // flood.sh). What could not be sent in its time is left out, as on a wire.
   void send_at_rate() {
-    const auto begin = Clock::now();
     const auto frames = options_.rate * slice.count() / 1000;
-    for (auto at = begin; at - begin < std::chrono::duration<double>(options_.seconds);) {
-      if (is_told_to_end != 0) return;
+    const auto end = Clock::now() + std::chrono::duration<double>(options_.seconds);
+    for (auto at = Clock::now(); at < end && is_told_to_end == 0;) {
       send(frames);
       at = std::max(at + slice, Clock::now() - slice);
       std::this_thread::sleep_until(at);
