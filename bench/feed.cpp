@@ -53,6 +53,7 @@ struct Options {
 };
 
 // Frames are prepared 256 at a time, as many as the receiving queue of a veth holds.
+constexpr std::uint32_t batch_at_a_rate = 64;  // leaves room for those of others
 constexpr std::uint32_t batch = 256, frames_a_call = batch * 1024;
 constexpr std::chrono::milliseconds slice{2};  // at a rate, frames go out this often
 
@@ -196,7 +197,7 @@ class Feed {
     call.data_size_in = kFrameBytes;
     call.repeat = static_cast<int>(frames);
     call.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
-    call.batch_size = batch;
+    call.batch_size = options_.rate == 0 ? batch : batch_at_a_rate;
     if (bpf_prog_test_run_opts(program_, &call) != 0 && errno != EINTR) give_up("live frames");
   }
 

@@ -4,23 +4,27 @@
 # unlisted sources come in at a fixed rate, with one firewall after the other. One line of JSON a
 # sample, on stdout.
 #
-#   bench/flood.sh [--rounds N] [--seconds S] [--rates N,N] [--only NAME,NAME] BUILD
+#   bench/flood.sh [--rounds N] [--seconds S] [--rates N,N] [--cpus N,N] [--only NAME,NAME] BUILD
 #
-#   client -+                           The flood is sent before all other tasks of the last CPU, and
-#           +- router - eth0: firewall - PostgreSQL     received there too, as by a NIC whose queue
-#   flood --+                           is bound to one CPU. All else may run on every CPU.
+#   client -+
+#           +- router - eth0: firewall - PostgreSQL
+#   flood --+
 #
-# A flood that cannot be received at its rate is sent as fast as it can: "rate" is what was aimed at.
+# The flood is sent before all other tasks of a CPU, and received there too, as a NIC would have it:
+# on one CPU, the last, as by a NIC with one queue, or on several, each with its share of the rate.
+# pgbench and PostgreSQL may run on all. A flood that cannot be received at its rate is sent as fast
+# as it can be: "rate" is what was aimed at, "flooded" what came.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-rounds=5 seconds=5 rates=0,100000,500000,1000000,2000000 only=
+rounds=5 seconds=4 rates=0,100000,500000,1000000,2000000 cpus=1,$(nproc) only=
 while (($# > 1)); do
   case $1 in
     --rounds) rounds=$2 ;;
     --seconds) seconds=$2 ;;
     --rates) rates=$2 ;;
+    --cpus) cpus=$2 ;;
     --only) only=,$2, ;;
     *) usage "$0" ;;
   esac
@@ -82,24 +86,66 @@ transact() {
     END {printf "%.0f %d %d\n", NR / seconds, took[int(NR * 0.5) + 1], took[int(NR * 0.99) + 1]}'
 }
 
+# begin_flood RATE CPUS / end_flood, which prints what came, a second.
+begin_flood() {
+  local queue
+  for ((queue = 0; queue < $2; queue++)); do
+    start "flood$queue" router "$build/bench/feed" --netns "/run/netns/$prefix-router" \
+      --interface db-host --mac "$mac" --address "$database_host" --prefixes "$scene/prefixes" \
+      --hits 0 --seconds 1000 --rate $(($1 / $2)) --cpu $(($(nproc) - 1 - queue)) --first
+  done
+  await 20 "the flood" is_flooded
+}
+
+end_flood() {
+  local queue
+  for ((queue = 0; queue < $1; queue++)); do stop "flood$queue" >&2; done
+  cat "$scene"/flood*.log | jq -s 'map(.sent / .seconds) | add | floor'
+  rm "$scene"/flood*.log
+}
+
+# TCP segments that the two ends have sent again, as they were lost.
+resent_so_far() {
+  { on client cat /proc/net/snmp; on db-host cat /proc/net/snmp; } |
+    awk '/^Tcp: [0-9]/ {sum += $13} END {print sum}'
+}
+
 sample() {
-  local name=$1 rate=$2 round=$3 tps p50 p99 flood='{}'
-  if ((rate > 0)); then
-    start flood router "$build/bench/feed" --netns "/run/netns/$prefix-router" --interface db-host \
-      --mac "$mac" --address "$database_host" --prefixes "$scene/prefixes" --hits 0 \
-      --seconds 1000 --rate "$rate" --cpu "$cpu" --first
-    await 20 "the flood" is_flooded
-  fi
+  local name=$1 rate=$2 queues=$3 round=$4 tps p50 p99 resent flooded=0
+  if ((rate > 0)); then begin_flood "$rate" "$queues"; fi
+  resent=$(resent_so_far)
   read -r tps p50 p99 < <(transact)
-  if ((rate > 0)); then
-    stop flood
-    flood=$(<"$scene/flood.log")
-    rm "$scene/flood.log"
-  fi
-  jq -c --arg name "$name" --argjson rate "$rate" --argjson round "$round" \
-    --argjson tps "$tps" --argjson p50 "$p50" --argjson p99 "$p99" \
-    '{suite: "flood", contender: $name, rate: $rate, round: $round, tps: $tps, p50_us: $p50,
-      p99_us: $p99, flood: .}' <<<"$flood"
+  resent=$(($(resent_so_far) - resent))
+  if ((rate > 0)); then flooded=$(end_flood "$queues"); fi
+  jq -nc --arg name "$name" --argjson rate "$rate" --argjson cpus "$queues" \
+    --argjson round "$round" --argjson tps "$tps" --argjson p50 "$p50" --argjson p99 "$p99" \
+    --argjson flooded "$flooded" --argjson resent "$resent" \
+    '{suite: "flood", contender: $name, rate: $rate, cpus: $cpus, round: $round, tps: $tps,
+      p50_us: $p50, p99_us: $p99, resent: $resent, flooded: $flooded}'
+}
+
+# As add_host does, with queues to receive by: frames that are redirected take the one of their CPU's
+# number, so half of them are the flood's, and the others are left to pgbench. One queue of a veth
+# for both would hold 256 frames, be emptied on whichever CPU asked first, and lose pgbench's frames
+# where a NIC would not.
+add_database_host() {
+  local cpus queue queues
+  cpus=$(nproc) queues=$((cpus * 2))
+  add_namespace db-host
+  ip -n "$prefix-router" link add db-host numtxqueues "$queues" numrxqueues "$queues" type veth \
+    peer name eth0 numtxqueues "$queues" numrxqueues "$queues" netns "$prefix-db-host"
+  ip -n "$prefix-router" address add 198.18.0.1/24 dev db-host
+  ip -n "$prefix-db-host" address add "$database_host/24" dev eth0
+  # Without XDP a veth takes redirected frames only with this.
+  on db-host ethtool -K eth0 gro on
+  ip -n "$prefix-router" link set db-host up
+  ip -n "$prefix-db-host" link set eth0 up
+  ip -n "$prefix-db-host" route add default via 198.18.0.1
+  for ((queue = 0; queue < queues; queue++)); do
+    # /sys there is the namespace's own.
+    printf '%x' $((queue < cpus ? 0 : 1 << (queue - cpus))) | ip netns exec "$prefix-router" \
+      tee "/sys/class/net/db-host/queues/tx-$queue/xps_cpus" >"$scene/xps"
+  done
 }
 
 # The flood goes out 500 times a second, and the kernel waits for RCU after each time.
@@ -120,10 +166,8 @@ fail() {
 
 begin_scene "$build"
 hurry_rcu
-add_host db-host "$database_host" 198.18.0.1
+add_database_host
 add_host client "$client" 198.51.100.1
-# Without XDP a veth takes redirected frames only with this.
-on db-host ethtool -K eth0 gro on
 mac=$(ip -n "$prefix-db-host" -j link show dev eth0 | jq -r '.[0].address')
 # Answers to sources that nobody has go out as to any other, and end there.
 ip -n "$prefix-router" route add blackhole default
@@ -136,7 +180,14 @@ for ((round = 0; round < rounds; round++)); do
   for name in "${all[@]}"; do
     [[ -z $only || $only == *",$name,"* ]] || continue
     "set_$name"
-    for rate in ${rates//,/ }; do sample "$name" "$rate" "$round"; done
+    for rate in ${rates//,/ }; do
+      for queues in ${cpus//,/ }; do
+        # Without a flood there is nothing to spread.
+        ((rate > 0)) || queues=0
+        sample "$name" "$rate" "$queues" "$round"
+        ((rate > 0)) || break
+      done
+    done
     "end_$name"
   done
 done
