@@ -196,10 +196,8 @@ struct moat_image {
 #define MOAT_TIER_LARGE (64u << 20)
 
 /* INTERFACES: flags by ifindex, for the backstop. */
-#define MOAT_INTERFACE_TRUSTED                                                               \
-  1u                          /* nothing from it is judged: lo, a bridge to local containers \
-                               */
-#define MOAT_INTERFACE_XDP 2u /* the XDP program saw and counted what comes from it */
+#define MOAT_INTERFACE_TRUSTED 1u /* nothing from it is judged: lo, a bridge to containers */
+#define MOAT_INTERFACE_XDP 2u     /* the XDP program saw and counted what comes from it */
 #define MOAT_MAX_INTERFACES 1024
 
 /*
