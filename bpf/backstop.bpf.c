@@ -39,15 +39,6 @@ static __always_inline long moat_fetch(void* context, __u32 offset, void* to, __
 
 static __always_inline void moat_measure(struct moat_frame* frame) { (void)frame; }
 
-static __always_inline struct moat_frame moat_frame_of(struct __sk_buff* skb) {
-  return (struct moat_frame){
-      .data = (const __u8*)(long)skb->data,
-      .end = (const __u8*)(long)skb->data_end,
-      .length = skb->len,
-      .context = skb,
-  };
-}
-
 static __always_inline __u32 moat_ifindex(struct __sk_buff* skb) { return skb->ifindex; }
 
 // What is read of the kernel's structures; the loader fills in the offsets of the running kernel.
@@ -109,7 +100,12 @@ int moat_backstop(struct __sk_buff* skb) {
   if (!is_own_namespace(skb)) return PASS;
 
   struct moat_verdict v = {};
-  struct moat_frame packet = moat_frame_of(skb);
+  struct moat_frame packet = {
+      .data = (const __u8*)(long)skb->data,
+      .end = (const __u8*)(long)skb->data_end,
+      .length = skb->len,
+      .context = skb,
+  };
   moat_judge_packet(image, limit, &packet, bpf_ntohs(skb->protocol), &v);
   settle(skb, &v, flags && *flags & MOAT_INTERFACE_XDP);
   return v.drop ? DROP : PASS;

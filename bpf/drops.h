@@ -60,8 +60,7 @@ struct moat_source {
   __u32 word[4]; /* in the bytes' own order; IPv4 has the first */
 };
 
-/* Each including program defines how its context shows the packet, and where it came in. */
-static __always_inline struct moat_frame moat_frame_of(moat_context* context);
+/* Each including program defines moat_context, and how that shows where a packet came in. */
 static __always_inline __u32 moat_ifindex(moat_context* context);
 
 static __always_inline __u64 moat_hash_source(const struct moat_source* source, __u32 slot) {
@@ -135,8 +134,12 @@ MOAT_FUNCTION int moat_tell_news(moat_context* context, const struct moat_news* 
   moat_hide(kind);
   if (kind >= MOAT_KINDS) return 0;
 
-  struct moat_frame frame = moat_frame_of(context);
-  moat_measure(&frame);
+  struct moat_frame frame = {
+      .data = (const __u8*)(long)context->data,
+      .end = (const __u8*)(long)context->data_end,
+      .length = news->bytes,
+      .context = context,
+  };
   moat_read_source(&frame, news, &source);
   __u64 hash = moat_hash_source(&source, news->slot);
   __u32 at = hash >> (64 - MOAT_SOURCE_BITS);

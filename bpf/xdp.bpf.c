@@ -17,14 +17,6 @@ static __always_inline void moat_measure(struct moat_frame* frame) {
   frame->length = (__u32)bpf_xdp_get_buff_len(frame->context);
 }
 
-static __always_inline struct moat_frame moat_frame_of(struct xdp_md* ctx) {
-  return (struct moat_frame){
-      .data = (const __u8*)(long)ctx->data,
-      .end = (const __u8*)(long)ctx->data_end,
-      .context = ctx,
-  };
-}
-
 static __always_inline __u32 moat_ifindex(struct xdp_md* ctx) { return ctx->ingress_ifindex; }
 
 SEC("xdp.frags")
@@ -34,7 +26,11 @@ int moat_xdp(struct xdp_md* ctx) {
   if (!image) return XDP_PASS; /* attached before the first commit: nothing is guarded yet */
 
   struct moat_verdict v;
-  struct moat_frame frame = moat_frame_of(ctx);
+  struct moat_frame frame = {
+      .data = (const __u8*)(long)ctx->data,
+      .end = (const __u8*)(long)ctx->data_end,
+      .context = ctx,
+  };
   moat_judge_frame(image, limit, &frame, &v);
   moat_count(v.slot, v.bytes);
   if (!moat_is_drop(v.reason)) return XDP_PASS;
