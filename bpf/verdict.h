@@ -42,7 +42,7 @@ static __always_inline __u32 moat_is_drop(__u32 reason) { return moat_drop_reaso
 /* Sources that can be no client's: 0/8, 127/8, 224/4 and 240/4. Host byte order. */
 static __always_inline int moat_is_martian(__u32 source) {
   __u32 octet = source >> 24;
-  return octet == 0 || octet == 127 || octet >= 224;
+  return octet - 1 >= 223 || octet == 127; /* 0 - 1 is large */
 }
 
 #define MOAT_IP_FRAGMENT 0x3fff /* more fragments, or an offset */
@@ -161,7 +161,7 @@ static __always_inline __u32 moat_judge_source(const struct moat_image* image, _
                                                const struct moat_frame* frame, __u32 source,
                                                struct moat_verdict* v) {
   __u32 source_class = moat_source_class(image, limit, source);
-  v->slot = moat_entry_slot(image, limit, source_class, v->database, frame);
+  v->slot = source_class ? moat_entry_slot(image, limit, source_class, v->database, frame) : 0;
   return v->slot ? MOAT_ALLOWED : MOAT_NO_RULE;
 }
 

@@ -19,6 +19,8 @@ static __always_inline void moat_measure(struct moat_frame* frame) {
 
 static __always_inline __u32 moat_ifindex(struct xdp_md* ctx) { return ctx->ingress_ifindex; }
 
+_Static_assert(XDP_PASS - 1 == XDP_DROP, "what is returned below");
+
 SEC("xdp.frags")
 int moat_xdp(struct xdp_md* ctx) {
   __u32 limit;
@@ -33,9 +35,8 @@ int moat_xdp(struct xdp_md* ctx) {
   };
   moat_judge_frame(image, limit, &frame, &v);
   moat_count(v.slot, v.bytes);
-  if (!moat_is_drop(v.reason)) return XDP_PASS;
-  moat_tell(ctx, &v);
-  return v.drop ? XDP_DROP : XDP_PASS;
+  if (v.drop | v.monitored) moat_tell(ctx, &v);
+  return XDP_PASS - v.drop;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
