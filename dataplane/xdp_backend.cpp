@@ -197,6 +197,8 @@ Result<> XdpBackend::clear_counters(const std::vector<std::uint32_t>& slots) {
   return moat::clear_counters(kernel_->counters(), slots);
 }
 
+Result<DropRing> XdpBackend::drops() { return DropRing::open(find_map(kernel_->maps, "drops")); }
+
 // ---- Pins ----
 
 Result<bool> XdpBackend::Kernel::pin_all() {

@@ -20,6 +20,7 @@
 
 #include "dataplane/backend.h"
 #include "dataplane/backstop_link.h"
+#include "dataplane/drop_ring.h"
 
 namespace moat {
 
@@ -42,6 +43,9 @@ class XdpBackend final : public Backend {
   Result<Live> live() override;
   Result<std::vector<moat_counter>> counters() override;
   Result<> clear_counters(const std::vector<std::uint32_t>& slots) override;
+
+  // What the programs tell of drops. For one reader.
+  [[nodiscard]] Result<DropRing> drops();
 
   // How open() began, for the log: "adopted", or why what is pinned could not be.
   [[nodiscard]] const std::string& adoption() const;
