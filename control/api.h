@@ -2,7 +2,8 @@
 // The service as HTTP and JSON on a unix socket, for one thread's event loop.
 //
 //   GET    /v1/status  /v1/databases  /v1/rules?database=  /v1/managed-ranges[/ID]
-//          /v1/why?source=&database=  /v1/counters?database=  /metrics (Prometheus text)
+//          /v1/why?source=&database=  /v1/counters?database=  /v1/drops?database=&since=
+//          /metrics (Prometheus text)
 //   POST   /v1/rules (a NewRule as JSON)  /v1/reload  /v1/detach
 //   DELETE /v1/rules?database=&id=  /v1/databases/ID
 //

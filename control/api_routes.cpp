@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -99,6 +100,18 @@ ApiResponse get_counters(const Call& call) {
   return object(call.service.counters(call.argument("database")));
 }
 
+ApiResponse get_drops(const Call& call) {
+  const auto text = call.argument("since");
+  std::uint64_t since = 0;
+  const auto* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, since);
+  if (!text.empty() && (error != std::errc() || stop != end)) {
+    return invalid(fmt::format("since is no number: \"{}\"", text),
+                   "give the \"next\" of an earlier answer");
+  }
+  return object(call.service.drops(call.argument("database"), since));
+}
+
 ApiResponse get_metrics(const Call& call) {
   return {200, metrics_text(call.service), "text/plain; version=0.0.4; charset=utf-8"};
 }
@@ -153,6 +166,7 @@ const auto& routes() {
       Route{"GET", "/v1/managed-ranges/", get_managed_range},
       Route{"GET", "/v1/why", get_why, {"source", "database"}},
       Route{"GET", "/v1/counters", get_counters, {"database"}},
+      Route{"GET", "/v1/drops", get_drops, {"database", "since"}},
       Route{"GET", "/metrics", get_metrics},
       Route{"POST", "/v1/rules", post_rule, {}, true},
       Route{"POST", "/v1/reload", post_reload},

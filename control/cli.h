@@ -37,6 +37,7 @@ void add_rules(CLI::App& app, Cli& cli);
 void add_managed_ranges(CLI::App& app, Cli& cli);
 void add_why(CLI::App& app, Cli& cli);
 void add_counters(CLI::App& app, Cli& cli);
+void add_drops(CLI::App& app, Cli& cli);
 void add_diff(CLI::App& app, Cli& cli);
 void add_daemon_commands(CLI::App& app, Cli& cli);  // reload, detach
 

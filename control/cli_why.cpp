@@ -27,6 +27,14 @@ void fact(std::string_view name, std::string_view value) {
   if (!value.empty()) print_line(fmt::format("  {:<12} {}", name, printable(value)));
 }
 
+std::string describe(const DropView& drop) {
+  return fmt::format("{} ({}), {} on {}, {} packet{}{}",
+                     format_time(std::chrono::floor<std::chrono::seconds>(drop.last)),
+                     ago(drop.last), drop.reason, drop.interface, format_number(drop.packets),
+                     drop.packets == 1 ? "" : "s",
+                     drop.monitored ? ", passed in monitor mode" : "");
+}
+
 void print_answer(const WhyView& why) {
   auto verdict = why.allowed ? std::string("allowed") : fmt::format("dropped ({})", why.reason);
   auto colour = why.allowed ? Colour::good : Colour::bad;
@@ -47,7 +55,8 @@ void print_answer(const WhyView& why) {
   fact("generation",
        fmt::format("{}{}", why.generation,
                    why.table_agrees.value_or(false) ? ", whose table says the same" : ""));
-  if (why.last_hit) fact("last hit", ago(why.last_hit));
+  if (!why.rule.empty()) fact("last hit", why.last_hit ? ago(why.last_hit) : "never");
+  fact("last drop", why.last_drop ? describe(*why.last_drop) : "none of late");
   if (!why.table_agrees.value_or(true)) {
     print_line(paint("  ! the live table says otherwise: report this as a bug", Colour::bad));
   }

@@ -35,8 +35,9 @@ Daemon::Daemon(Log& log, Settings settings, StateStore store, std::unique_ptr<Xd
       publisher_(*backend_, store_, std::move(loaded.state)),
       enforcer_(settings_, watch_, publisher_, log),
       interfaces_(*backend_, log),
-      views_(settings_, enforcer_, publisher_, interfaces_),
-      loop_(std::move(loop)) {}
+      loop_(std::move(loop)),
+      drops_(loop_, publisher_),
+      views_(settings_, enforcer_, publisher_, interfaces_, drops_.table()) {}
 
 Daemon::~Daemon() = default;
 
@@ -81,6 +82,8 @@ Result<> Daemon::arm(FileDescriptor listener) {
   if (!clock) return std::unexpected(clock.error());
   clock_.emplace(std::move(*clock));
   if (auto armed = arm_timers(); !armed) return armed;
+  // A guard that tells of no drops is a guard all the same.
+  set_problem(drop_problem_, drops_.start(backend_->drops()), "drops cannot be shown");
   return arm_sources();
 }
 

@@ -6,6 +6,7 @@
 //   reconcile -----------+
 //   clock, expiry -----------> renew
 //   rtnetlink ---------------> interfaces
+//   ring buffer -------------> drops
 //
 // The start is a turn like any other; so a restart changes nothing that need not change.
 #pragma once
@@ -20,6 +21,7 @@
 
 #include "control/api.h"
 #include "control/clock.h"
+#include "control/drop_watch.h"
 #include "control/edits.h"
 #include "control/enforcer.h"
 #include "control/event_loop.h"
@@ -59,6 +61,7 @@ class Daemon final : public Service {
   Answer<ManagedRangeView> managed_range(const std::string& id) override;
   Answer<std::vector<WhyView>> why(const std::string& source, const std::string& database) override;
   Answer<CountersView> counters(const std::string& database) override;
+  Answer<DropsView> drops(const std::string& database, std::uint64_t since) override;
   Answer<ChangeView> add_rule(const NewRule& rule, const Peer& peer) override;
   Answer<ChangeView> remove_rule(const std::string& database, const std::string& id,
                                  const Peer& peer) override;
@@ -117,9 +120,10 @@ class Daemon final : public Service {
   Watch watch_;
   Enforcer enforcer_;
   Interfaces interfaces_;
-  Views views_;
 
   EventLoop loop_;
+  DropWatch drops_;
+  Views views_;
   std::optional<LinkMonitor> links_;
   std::optional<ClockWatch> clock_;
   std::unique_ptr<Api> api_;
@@ -148,6 +152,7 @@ class Daemon final : public Service {
   std::string save_problem_;
   std::string cut_problem_;
   std::string sample_problem_;
+  std::string drop_problem_;
   Steady::time_point last_save_;
   bool has_guards_ = false;  // interfaces and backstop were seen to, once at least
   bool is_ready_ = false;

@@ -27,7 +27,8 @@ std::unexpected<Refusal> refuse(Kind kind, std::string message, std::string reme
 
 DaemonFacts Daemon::facts() const {
   DaemonFacts facts{is_ready_, since_, backstop_status_, {}, {}};
-  for (const auto* problem : {&pin_problem_, &save_problem_, &cut_problem_, &sample_problem_}) {
+  for (const auto* problem :
+       {&pin_problem_, &save_problem_, &cut_problem_, &sample_problem_, &drop_problem_}) {
     if (!problem->empty()) facts.problems.push_back(*problem);
   }
   if (!watch_.problem().empty()) facts.problems.push_back(watch_.problem());
@@ -73,6 +74,7 @@ Answer<ManagedRangeView> Daemon::managed_range(const std::string& id) {
 }
 
 Answer<std::vector<WhyView>> Daemon::why(const std::string& source, const std::string& database) {
+  drops_.read();
   return views_.why(source, database);
 }
 
@@ -84,6 +86,17 @@ Answer<CountersView> Daemon::counters(const std::string& database) {
   }
   sample();
   return views_.counters(database);
+}
+
+Answer<DropsView> Daemon::drops(const std::string& database, std::uint64_t since) {
+  if (!database.empty()) {
+    if (auto known = views_.check_database(database); !known) {
+      return std::unexpected(known.error());
+    }
+  }
+  sample();
+  drops_.read();
+  return drops_.table().view(database, since);
 }
 
 EditBasis Daemon::edit_basis() const {

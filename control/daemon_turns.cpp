@@ -180,6 +180,7 @@ void Daemon::sample() {
   sample_timer_.set_after(sample_interval);
   if (is_detached_) return;
   set_problem(sample_problem_, publisher_.sample(), "the counters cannot be read");
+  drops_.note_counters();
   if (Steady::now() - last_save_ >= save_interval) save();
 }
 

@@ -139,6 +139,10 @@ void add_counters(Families& families, const CountersView& counters) {
     families.push_back(family->packets.take());
     families.push_back(family->bytes.take());
   }
+  families.push_back(counter("moat_drop_events_lost_total",
+                             "Drops, counted, that were not told of for want of room.")
+                         .add(static_cast<double>(counters.lost_events))
+                         .take());
 }
 
 }  // namespace

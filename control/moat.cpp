@@ -49,6 +49,7 @@ void add_commands(CLI::App& app, Cli& cli) {
   add_managed_ranges(app, cli);
   add_why(app, cli);
   add_counters(app, cli);
+  add_drops(app, cli);
   add_diff(app, cli);
   add_daemon_commands(app, cli);
   auto* version = app.add_subcommand("version", "Say the versions of moat and of moatd");

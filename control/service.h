@@ -109,6 +109,29 @@ struct ManagedRangeView {
   std::vector<std::string> cidrs;    // only when one range is asked for
 };
 
+// Drops that are alike, recent ones: see drops.h.
+struct DropView {
+  std::uint64_t number = 0;  // grows with each change of any
+  std::string source;        // IPv4 or IPv6; empty where the frame ends before it
+  std::string database;      // empty where it was not known yet
+  std::uint16_t port = 0;    // TCP destination, of the last; 0: none was read
+  std::string reason;        // of bpf/abi.h
+  std::string interface;
+  std::uint16_t vlan = 0;  // VID of the outermost tag; 0: none
+  bool monitored = false;  // passed all the same
+  std::uint64_t packets = 0;
+  std::chrono::system_clock::time_point first;
+  std::chrono::system_clock::time_point last;
+};
+
+struct DropsView {
+  std::vector<DropView> drops;    // the newest first
+  std::uint64_t next = 0;         // ask since this for what is new then
+  std::uint64_t dropped = 0;      // packets on the whole host since the daemon's start
+  std::uint64_t unlisted = 0;     // of these, not among the recent drops: too many, or too long ago
+  std::uint64_t lost_events = 0;  // that found no room on their way here
+};
+
 // Why a source would get what it gets, for one database.
 struct WhyView {
   std::string source;
@@ -125,6 +148,7 @@ struct WhyView {
   std::uint64_t generation = 0;  // 0: offline
   bool monitored = false;        // a drop would be counted and passed
   std::optional<std::chrono::system_clock::time_point> last_hit;
+  std::optional<DropView> last_drop;
   std::optional<bool> table_agrees;  // the live table says the same as the oracle
 };
 
@@ -143,6 +167,7 @@ struct CountersView {
     Counts dropped;
   };
   std::vector<Total> totals;
+  std::uint64_t lost_events = 0;  // drops that were not told of, as their events found no room
 };
 
 // What became of a request for change.
@@ -188,6 +213,8 @@ class Service {
   virtual Answer<std::vector<WhyView>> why(const std::string& source,
                                            const std::string& database) = 0;
   virtual Answer<CountersView> counters(const std::string& database) = 0;
+  // Those that have changed since `since` was DropsView::next; 0: all there are.
+  virtual Answer<DropsView> drops(const std::string& database, std::uint64_t since) = 0;
 
   // Each edits or reads files, enforces, and answers when the kernel has; or when it is clear that
   // it has not (ChangeView::why_not; the daemon goes on trying).

@@ -238,6 +238,8 @@ MOAT_VIEW(RuleView);
 MOAT_VIEW(ManagedRangeView);
 MOAT_VIEW(WhyView);
 MOAT_VIEW(CountersView);
+MOAT_VIEW(DropView);
+MOAT_VIEW(DropsView);
 MOAT_VIEW(ChangeView);
 MOAT_VIEW(Refusal);
 MOAT_VIEW(FileStatus);

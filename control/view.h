@@ -20,8 +20,8 @@ using Json = nlohmann::ordered_json;
 
 inline constexpr std::string_view schema = "moat/1";
 
-// For StatusView, DatabaseView, RuleView, ManagedRangeView, WhyView, CountersView, ChangeView,
-// Refusal, FileStatus, Fault and NewRule, and nothing else.
+// For StatusView, DatabaseView, RuleView, ManagedRangeView, WhyView, CountersView, DropView,
+// DropsView, ChangeView, Refusal, FileStatus, Fault and NewRule, and nothing else.
 template <typename T>
 [[nodiscard]] Json encode(const T& view);
 

@@ -187,6 +187,30 @@ void members(V& v, F& f) {
   f("cidrs", v.cidrs);
 }
 
+template <typename F, Is<DropView> V>
+void members(V& v, F& f) {
+  f("number", v.number);
+  f("source", v.source);
+  f("database", v.database);
+  f("port", v.port);
+  f("reason", v.reason);
+  f("interface", v.interface);
+  f("vlan", v.vlan);
+  f("monitored", v.monitored);
+  f("packets", v.packets);
+  f("first", v.first);
+  f("last", v.last);
+}
+
+template <typename F, Is<DropsView> V>
+void members(V& v, F& f) {
+  f("drops", v.drops);
+  f("next", v.next);
+  f("dropped", v.dropped);
+  f("unlisted", v.unlisted);
+  f("lost_events", v.lost_events);
+}
+
 template <typename F, Is<WhyView> V>
 void members(V& v, F& f) {
   f("source", v.source);
@@ -202,6 +226,7 @@ void members(V& v, F& f) {
   f("generation", v.generation);
   f("monitored", v.monitored);
   f("last_hit", v.last_hit);
+  f("last_drop", v.last_drop);
   f("table_agrees", v.table_agrees);
 }
 
@@ -225,6 +250,7 @@ void members(V& v, F& f) {
   f("rules", v.rules);
   f("reasons", v.reasons);
   f("totals", v.totals);
+  f("lost_events", v.lost_events);
 }
 
 template <typename F, Is<ChangeView> V>

@@ -43,8 +43,12 @@ WallTime wall_now() {
 }  // namespace
 
 Views::Views(const Settings& settings, const Enforcer& enforcer, const Publisher& publisher,
-             const Interfaces& interfaces)
-    : settings_(settings), enforcer_(enforcer), publisher_(publisher), interfaces_(interfaces) {}
+             const Interfaces& interfaces, const DropTable& drops)
+    : settings_(settings),
+      enforcer_(enforcer),
+      publisher_(publisher),
+      interfaces_(interfaces),
+      drops_(drops) {}
 
 const Policy& Views::policy() const {
   return publisher_.enforced() ? publisher_.enforced()->policy : nothing_;
@@ -310,6 +314,7 @@ void Views::complete(WhyView& view, Address source) const {
       hit != state.last_hits.end()) {
     view.last_hit = hit->second;
   }
+  view.last_drop = drops_.last_of(source, view.database);
   if (!publisher_.image()) return;
   const auto& databases = policy().databases;
   const auto entry = std::ranges::find(databases, view.database, &Database::id);
@@ -340,6 +345,8 @@ CountersView Views::counters(const std::string& wanted) const {
     if (owner != 0) add_reasons(view, database.id, owner);
     view.totals.push_back({database.id, allowed(database), dropped(database)});
   }
+  const auto& all = publisher_.counters();
+  if (!all.empty()) view.lost_events = all[MOAT_LOST_DROPS_SLOT].packets;
   return view;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "control/drops.h"
 #include "control/enforcer.h"
 #include "control/interfaces.h"
 #include "control/publish.h"
@@ -30,7 +31,7 @@ class Views {
  public:
   // All must outlive this.
   Views(const Settings& settings, const Enforcer& enforcer, const Publisher& publisher,
-        const Interfaces& interfaces);
+        const Interfaces& interfaces, const DropTable& drops);
 
   [[nodiscard]] StatusView status(const DaemonFacts& facts) const;
   [[nodiscard]] std::vector<DatabaseView> databases() const;
@@ -64,6 +65,7 @@ class Views {
   const Enforcer& enforcer_;
   const Publisher& publisher_;
   const Interfaces& interfaces_;
+  const DropTable& drops_;
   Policy nothing_;  // stands for the policy before the first commit
 
   // A digest takes a sort: it is kept for as long as the list is the same.

@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -482,6 +483,62 @@ class DaemonTest(unittest.TestCase):
         self.request("DELETE", f"/v1/rules?database=orders&id={rule['id']}")
         totals = self.get("/v1/counters")["totals"]
         self.assertGreaterEqual(totals[0]["allowed"]["packets"], hits, "totals never fall")
+
+    # Seeing drops.
+
+    def drops(self, arguments=""):
+        return self.get("/v1/drops" + arguments)
+
+    def test_drop_is_seen_and_explained(self):
+        self.start()
+        self.assertEqual(self.drops()["drops"], [])
+        before = datetime.datetime.now(datetime.timezone.utc)
+        self.assertFalse(reaches(STRANGER))
+        drop = wait_until(lambda: self.drops("?database=orders")["drops"], "the drop")[0]
+        self.assertEqual({key: drop[key] for key in ("source", "database", "port", "reason",
+                                                     "interface", "vlan", "monitored")},
+                         {"source": STRANGER, "database": "orders", "port": 5432,
+                          "reason": "no-rule", "interface": "eth0", "vlan": 0,
+                          "monitored": False})
+        seen = datetime.datetime.fromisoformat(drop["first"].replace("Z", "+00:00"))
+        self.assertLess(abs((seen - before).total_seconds()), 5, drop)
+        answer = self.get(f"/v1/why?source={STRANGER}")["answers"][0]
+        self.assertEqual(answer["last_drop"]["reason"], "no-rule")
+        self.assertIsNone(self.get(f"/v1/why?source={LISTED}")["answers"][0]["last_drop"])
+
+        latest = self.drops()["next"]
+        self.assertEqual(self.drops(f"?since={latest}")["drops"], [])
+        self.assertFalse(reaches(STRANGER))
+        again = wait_until(lambda: self.drops(f"?since={latest}")["drops"], "it comes again")[0]
+        self.assertGreater(again["packets"], drop["packets"])
+        self.assertEqual(again["first"], drop["first"])
+
+    def test_drop_while_no_daemon_runs_is_seen_by_the_next(self):
+        self.start()
+        latest = self.drops()["next"]
+        self.stop(signal.SIGKILL)
+        self.assertFalse(reaches(STRANGER))
+        self.start()
+        drop = wait_until(lambda: self.drops(f"?since={latest}")["drops"], "the drop")[0]
+        self.assertEqual((drop["source"], drop["database"]), (STRANGER, "orders"))
+
+    def test_drop_of_a_tagged_frame_in_monitor_mode_is_seen_as_such(self):
+        self.write("etc/moat.yaml", CONFIG % "30s" + "mode: monitor\n")
+        self.start()
+        ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 0, 0, 64, 6, 0,
+                         socket.inet_aton("203.0.113.7"), socket.inet_aton(HOST))
+        tcp = struct.pack("!HHIIBBHHH", 40000, 5432, 1, 0, 0x50, 2, 1024, 0, 0)
+        frame = bytes(6 * [255]) + bytes(6 * [2]) + bytes([0x81, 0, 0x20, 42, 8, 0]) + ip + tcp
+
+        def send():
+            with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+                wire.bind(("eth0", 0))
+                return wire.send(frame)
+
+        self.assertEqual(within("peer", send), len(frame))
+        drop = wait_until(lambda: self.drops()["drops"], "the drop")[0]
+        self.assertEqual((drop["source"], drop["interface"], drop["vlan"], drop["monitored"]),
+                         ("203.0.113.7", "eth0", 42, True))
 
     # What others do to it.
 

@@ -120,7 +120,10 @@ TEST_F(ApiTest, AnswersEachPathFromTheService) {
       {"/v1/managed-ranges", "managed_ranges", "managed_ranges"},
       {"/v1/managed-ranges/mr-a", "managed_range(mr-a)", "digest"},
       {"/v1/why?source=192.0.2.1&database=orders", "why(192.0.2.1,orders)", "answers"},
-      {"/v1/counters?database=orders", "counters(orders)", "totals"}};
+      {"/v1/counters?database=orders", "counters(orders)", "totals"},
+      {"/v1/drops", "drops(,0)", "drops"},
+      {"/v1/drops?database=orders&since=18446744073709551615", "drops(orders,18446744073709551615)",
+       "next"}};
   for (const auto& [path, call, key] : cases) {
     service_.calls.clear();
     const auto response = get(path);
@@ -128,6 +131,14 @@ TEST_F(ApiTest, AnswersEachPathFromTheService) {
     EXPECT_EQ(service_.calls, std::vector{call});
     EXPECT_EQ(response.json()["schema"], "moat/1") << path;
     EXPECT_TRUE(response.json().contains(key)) << path;
+  }
+}
+
+TEST_F(ApiTest, RefusesASinceThatIsNoNumber) {
+  for (const auto* since : {"-1", "1x", "18446744073709551616", "0x1", "1.5"}) {
+    const auto response = get(std::string("/v1/drops?since=") + since);
+    EXPECT_EQ(response.code, 400) << since;
+    EXPECT_TRUE(service_.calls.empty());
   }
 }
 
@@ -279,12 +290,14 @@ TEST_F(ApiTest, HasMetrics) {
   rule.hits = {12, 3400};
   service_.counters_view.rules = {rule};
   service_.counters_view.reasons = {{"orders", "no-rule", false, {5, 300}}};
+  service_.counters_view.lost_events = 9;
   const auto response = get("/metrics");
   EXPECT_EQ(response.code, 200);
   for (const auto* line :
        {"moat_generation 18\n", "moat_interface_attached{interface=\"eth0\",mode=\"native\"} 1\n",
         "moat_rule_packets_total{database=\"orders\",rule=\"r-1\",type=\"cidr\"} 12\n",
         "moat_rule_bytes_total{database=\"orders\",rule=\"r-1\",type=\"cidr\"} 3400\n",
+        "moat_drop_events_lost_total 9\n",
         "moat_verdict_packets_total{owner=\"orders\",reason=\"no-rule\",monitored="}) {
     EXPECT_NE(response.body.find(line), std::string::npos) << line << response.body;
   }

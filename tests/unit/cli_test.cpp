@@ -230,6 +230,96 @@ TEST_F(CliTest, WhyAnswersFromFilesWithoutADaemon) {
   EXPECT_EQ(moat({"why", "192.0.2.720", "--config", files()}).exit, 2);
 }
 
+DropView drop_view() {
+  const auto noon = parse_time("2026-06-01T12:00:00Z").value();
+  return {7, "192.0.2.72", "orders", 5432, "no-rule", "eth0", 0, false, 1234, noon, noon};
+}
+
+TEST_F(CliTest, WhyTellsTheLastDrop) {
+  play_config();
+  WhyView why{"192.0.2.72", "orders", false, "no-rule"};
+  why.generation = 18;
+  service_.why_views = {why};
+  auto outcome = ask({"why", "192.0.2.72"});
+  EXPECT_NE(outcome.out.find("last drop    none of late"), std::string::npos) << outcome.out;
+  service_.why_views[0].last_drop = drop_view();
+  outcome = ask({"why", "192.0.2.72"});
+  EXPECT_NE(outcome.out.find("last drop    2026-06-01T12:00:00Z ("), std::string::npos)
+      << outcome.out;
+  EXPECT_NE(outcome.out.find("), no-rule on eth0, 1,234 packets"), std::string::npos)
+      << outcome.out;
+}
+
+TEST_F(CliTest, WhyTellsTheLastHitOfARule) {
+  play_config();
+  WhyView why{"192.0.2.65", "orders", true, "allowed", "r-office", "192.0.2.64/29", "Office"};
+  why.generation = 18;
+  service_.why_views = {why};
+  EXPECT_NE(ask({"why", "192.0.2.65"}).out.find("last hit     never"), std::string::npos);
+  service_.why_views[0].last_hit = std::chrono::system_clock::now() - std::chrono::hours(2);
+  EXPECT_NE(ask({"why", "192.0.2.65"}).out.find("last hit     2 h ago"), std::string::npos);
+}
+
+TEST_F(CliTest, DropsAreATableForAPerson) {
+  service_.drops_view.drops = {drop_view(), drop_view()};
+  auto& other = service_.drops_view.drops[1];
+  other.source.clear();
+  other.database.clear();
+  other.port = 0;
+  other.reason = "vlan-depth";
+  other.vlan = 42;
+  other.monitored = true;
+  service_.drops_view.unlisted = 5'000'000;
+  const auto outcome = ask({"drops", "--database", "orders"});
+  EXPECT_EQ(outcome.exit, 0) << outcome.err;
+  EXPECT_EQ(service_.calls, std::vector<std::string>{"drops(orders,0)"});
+  const auto rows = lines(outcome.out);
+  ASSERT_EQ(rows.size(), 3) << outcome.out;
+  EXPECT_EQ(rows[0].find("LAST"), 0);
+  for (const auto* word :
+       {"2026-06-01T12:00:00Z", "192.0.2.72", "orders", "5432", "no-rule", "eth0", "1,234"}) {
+    EXPECT_NE(rows[1].find(word), std::string::npos) << rows[1];
+  }
+  for (const auto* word : {"vlan-depth", "42", "passed: monitor mode"}) {
+    EXPECT_NE(rows[2].find(word), std::string::npos) << rows[2];
+  }
+  EXPECT_NE(outcome.err.find("5,000,000 more packets"), std::string::npos) << outcome.err;
+}
+
+TEST_F(CliTest, DropsAreOneDocumentForAProgram) {
+  service_.drops_view.drops = {drop_view()};
+  service_.drops_view.next = 8;
+  const auto json = ask({"drops", "--json"}).json();
+  EXPECT_EQ(json["schema"], "moat/1");
+  EXPECT_EQ(json["next"], 8);
+  EXPECT_EQ(json["drops"][0]["source"], "192.0.2.72");
+  service_.refusal = Refusal{Refusal::Kind::not_found, "there is no database \"x\"", "", {}};
+  EXPECT_EQ(ask({"drops", "--database", "x"}).exit, 1);
+}
+
+TEST_F(CliTest, DropsFollowedAreALineEachAndAskForWhatIsNew) {
+  service_.drops_view.drops = {drop_view(), drop_view()};
+  service_.drops_view.drops[0].source = "192.0.2.73";
+  service_.drops_view.next = 8;
+  service_.refuse_since = 8;  // ends it
+  const auto text = ask({"drops", "--follow"});
+  EXPECT_EQ(text.exit, 1);
+  const auto rows = lines(text.out);
+  ASSERT_EQ(rows.size(), 2) << text.out;
+  EXPECT_NE(rows[0].find("192.0.2.72"), std::string::npos) << "the latest comes last";
+  EXPECT_NE(rows[1].find("192.0.2.73"), std::string::npos);
+  EXPECT_NE(rows[1].find("orders:5432"), std::string::npos);
+
+  const auto json = lines(ask({"drops", "--follow", "--json"}).out);
+  ASSERT_GE(json.size(), 2);
+  for (const auto& line : {json[0], json[1]}) {
+    const auto object = parse_json(line);
+    ASSERT_TRUE(object) << line;
+    EXPECT_EQ((*object)["schema"], "moat/1");
+    EXPECT_EQ((*object)["reason"], "no-rule");
+  }
+}
+
 TEST_F(CliTest, WrongUseExitsWithTwo) {
   const std::vector<std::vector<std::string>> cases{
       {},
@@ -265,6 +355,7 @@ TEST_F(CliTest, HelpsOnEachCommand) {
                                                        {"managed-ranges", "show"},
                                                        {"why"},
                                                        {"counters"},
+                                                       {"drops"},
                                                        {"diff"},
                                                        {"reload"},
                                                        {"detach"},
@@ -286,6 +377,7 @@ TEST_F(CliTest, SaysHowToStartADaemonThatIsNotThere) {
                                                        {"managed-ranges", "list"},
                                                        {"why", "192.0.2.1"},
                                                        {"counters"},
+                                                       {"drops"},
                                                        {"reload"},
                                                        {"detach", "--yes"}};
   for (auto arguments : commands) {

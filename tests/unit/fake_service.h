@@ -28,8 +28,10 @@ class FakeService : public Service {
   std::vector<ManagedRangeView> range_views;
   std::vector<WhyView> why_views;
   CountersView counters_view;
+  DropsView drops_view;
   ChangeView change;
-  std::optional<Refusal> refusal;  // the answer to whatever can be refused
+  std::optional<Refusal> refusal;             // the answer to whatever can be refused
+  std::optional<std::uint64_t> refuse_since;  // the question for drops that is refused
   bool throws = false;
 
   // "status", "rules(orders)", ...; only to be read when no request is under way.
@@ -63,6 +65,10 @@ class FakeService : public Service {
   }
   Answer<CountersView> counters(const std::string& database) override {
     return answer("counters(" + database + ")", counters_view);
+  }
+  Answer<DropsView> drops(const std::string& database, std::uint64_t since) override {
+    if (since == refuse_since) return std::unexpected(Refusal{});
+    return answer("drops(" + database + "," + std::to_string(since) + ")", drops_view);
   }
   Answer<ChangeView> add_rule(const NewRule& rule, const Peer& who) override {
     new_rule = rule;

@@ -17,6 +17,11 @@ RuleView rule_view() {
           12,       {3, 4}, noon + milliseconds(123), place};
 }
 
+DropView drop_view() {
+  return {7,    "192.0.2.1",           "orders", 5432, "no-rule", "eth0", 42, true, 12,
+          noon, noon + milliseconds(5)};
+}
+
 // Writes a view whose members all differ from their defaults, reads it back, and writes it again.
 template <typename T>
 void expect_same_after_the_way_there_and_back(const T& view) {
@@ -79,12 +84,17 @@ TEST(View, KeepsAManagedRange) {
 TEST(View, KeepsAReasonWhy) {
   expect_same_after_the_way_there_and_back(WhyView{"192.0.2.1", "orders", true, "allowed", "r-1",
                                                    "mr-a", "Büro", "192.0.2.0/24", place, "detail",
-                                                   18, true, noon, false});
+                                                   18, true, noon, drop_view(), false});
 }
 
 TEST(View, KeepsCounters) {
-  expect_same_after_the_way_there_and_back(
-      CountersView{{rule_view()}, {{"host", "ipv6", true, {5, 6}}}, {{"orders", {7, 8}, {9, 10}}}});
+  expect_same_after_the_way_there_and_back(CountersView{
+      {rule_view()}, {{"host", "ipv6", true, {5, 6}}}, {{"orders", {7, 8}, {9, 10}}}, 11});
+}
+
+TEST(View, KeepsDrops) {
+  expect_same_after_the_way_there_and_back(drop_view());
+  expect_same_after_the_way_there_and_back(DropsView{{drop_view()}, 8, 100, 90, 2});
 }
 
 TEST(View, KeepsAChange) {
