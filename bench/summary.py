@@ -66,7 +66,7 @@ def read(folder, name):
 
 def collect(folder):
     results = []
-    for name in ("verdict", "publish", "designs"):
+    for name in ("verdict", "publish", "drops", "designs"):
         results += read(folder, name)
     for name in ("lookup", "compile"):
         for run in (read(folder, name) or {"benchmarks": []})["benchmarks"]:
@@ -119,6 +119,13 @@ def print_others(results):
         for row in rows:
             size = f"{row['bytes'] / 1024:>10.0f} KiB" if row["bytes"] else ""
             print(f"  {row['case']:<64}{row['time']:>9.2f} {row['unit']}{size}")
+    rows = [row for row in results if row["suite"] == "drops"]
+    if rows:
+        print("\nTelling of drops under a flood: ns a verdict without and with, difference, quartiles")
+    for row in rows:
+        print(f"  {row['flood']:<12}{row['silent']:>8.1f}{row['telling']:>8.1f}"
+              f"{row['difference']:>8.1f}{row['low']:>8.1f}{row['high']:>8.1f}"
+              f"   {row['events']} events")
     rows = [row for row in results if row["suite"] == "publish"]
     if rows:
         print("\nFrom image to enforced: ms")

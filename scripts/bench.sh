@@ -61,6 +61,8 @@ else
   google compile --benchmark_min_time=1
   "$bin/publish_bench" --rounds 200 --json "$parts/publish.json" >/dev/null
 fi
+echo "Telling of drops ..."
+"$bin/drops_bench" --cpu "$cpu" --json "$parts/drops.json" >"$parts/drops.log"
 if $designs; then
   echo "Designs of the source table ..."
   "$bin/designs_bench" "${quick[@]}" --cpu "$cpu" --json "$parts/designs.json" >"$parts/designs.log"
