@@ -47,6 +47,12 @@ class Echo final : public Service {
     view.totals.push_back({database, {}, {}});
     return view;
   }
+  Answer<DropsView> drops(const std::string& database, std::uint64_t since) override {
+    DropsView view;
+    view.drops.push_back({.source = database, .interface = database});
+    view.next = since;
+    return view;
+  }
   Answer<ChangeView> add_rule(const NewRule& rule, const Peer& peer) override {
     return change(rule.label + rule.cidr + peer.user);
   }
