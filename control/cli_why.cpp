@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <fstream>
 
 #include "control/cli_output.h"
 #include "control/rule_load.h"
@@ -21,6 +22,17 @@ struct WhyOptions {
 std::string format_place(const Place& place) {
   if (place.line == 0) return place.file;
   return fmt::format("{}:{}:{}", place.file, place.line, place.column);
+}
+
+// The line of the file at that place as it is now, if we may read it.
+std::string read_line(const Place& place) {
+  std::ifstream file(place.line == 0 ? "" : place.file);
+  std::string line;
+  for (unsigned i = 0; i < place.line; i++) {
+    if (!std::getline(file, line)) return {};
+  }
+  const auto first = line.find_first_not_of(" \t\r");
+  return first == std::string::npos ? "" : line.substr(first);
 }
 
 void fact(std::string_view name, std::string_view value) {
@@ -48,6 +60,7 @@ void print_answer(const WhyView& why) {
   if (!why.rule.empty()) fact("rule", fmt::format("{}  {}", why.rule, why.rule_source));
   fact("label", why.label);
   fact("see", format_place(why.place));
+  fact("file says", read_line(why.place));
   if (why.generation == 0) {
     fact("generation", "none: answered from files, not from what is enforced");
     return;

@@ -14,7 +14,7 @@ namespace moat {
 
 class DropRing {
  public:
-  // `map` is the ring buffer; whoever has it open may close it afterwards.
+  // `map` is the ring buffer. It must stay open for as long as somebody waits on fd().
   [[nodiscard]] static Result<DropRing> open(int map);
 
   DropRing(DropRing&&) noexcept;

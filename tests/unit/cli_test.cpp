@@ -226,6 +226,9 @@ TEST_F(CliTest, WhyAnswersFromFilesWithoutADaemon) {
   EXPECT_NE(dropped.out.find("192.0.2.72 is just outside 192.0.2.64/29 of rule r-office"),
             std::string::npos)
       << dropped.out;
+  EXPECT_NE(dropped.out.find("file says    - {id: r-office, cidr: 192.0.2.64/29, label: Office}"),
+            std::string::npos)
+      << dropped.out;
   EXPECT_EQ(moat({"why", "192.0.2.72", "--config", files(), "--database", "none"}).exit, 1);
   EXPECT_EQ(moat({"why", "192.0.2.720", "--config", files()}).exit, 2);
 }
