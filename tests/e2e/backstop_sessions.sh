@@ -32,7 +32,7 @@ all_say() {
   while read -r -t 60 line <&"${holder[0]}" && [[ $line != "done" ]]; do
     [[ $line == *" $3" ]] || answers+="$line, "
   done
-  [[ $line == "done" && -z $answers ]] || fail "$1: not '$3' but $answers"
+  [[ $line == "done" && -z $answers ]] || fail "$1: not '$3' but $answers$(tail -n 1 "$scene/hold.log")"
   holds "$1: $3"
 }
 

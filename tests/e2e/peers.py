@@ -106,9 +106,10 @@ class Wire:
             echo = echo[:2] + struct.pack("!H", checksum(echo)) + echo[4:]
             self.send(target, socket.IPPROTO_ICMP, echo)
         packets = []
+        wanted = 0x86DD if family_of(target) == socket.AF_INET6 else 0x0800
         while True:
-            packet, (_, _, direction, *_) = self.capture.recvfrom(65536)
-            if direction == socket.PACKET_OUTGOING or len(packet) < 20:
+            packet, (_, ethertype, direction, *_) = self.capture.recvfrom(65536)
+            if direction == socket.PACKET_OUTGOING or ethertype != wanted:
                 continue
             if packet[0] >> 4 == 6:
                 source, protocol, payload = packet[8:24], packet[6], packet[40:]
@@ -136,6 +137,7 @@ def knock(options):
     wire = Wire()
     target, port = options.address, options.port
     own, own_port = wire.own_address(target), 20000 + os.getpid() % 10000
+    wire.heard(target)  # packets that wait for a neighbour to be found may overtake each other
     for turn in range(options.count):
         if options.udp:
             packet = struct.pack("!HHHH", own_port, port, 9, 0) + b"?"
