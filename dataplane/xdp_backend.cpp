@@ -17,12 +17,14 @@
 #include <sys/un.h>
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 
 #include "dataplane/bpf_error.h"
 #include "dataplane/bpf_map.h"
 #include "dataplane/bpf_pins.h"
 #include "dataplane/counter_map.h"
+#include "dataplane/stacked_links.h"
 #include "dataplane/tiers.h"
 #include "dataplane/xdp_adopt.h"
 #include "dataplane/xdp_link.h"
@@ -253,10 +255,13 @@ Result<> XdpBackend::detach(const std::string& interface) {
 BackstopStatus XdpBackend::ensure_backstop(const std::string& cgroup,
                                            const std::vector<std::string>& trusted) {
   if (!kernel_->pinned) return {false, {}, "nothing is enforced yet", {}};
-  InterfaceFlags flags;
+  std::set<std::uint32_t> counted;
   for (const auto& name : kernel_->links.interfaces())
-    if (const auto ifindex = ::if_nametoindex(name.c_str()); ifindex != 0)
-      flags[ifindex] |= MOAT_INTERFACE_XDP;
+    if (const auto ifindex = ::if_nametoindex(name.c_str()); ifindex != 0) counted.insert(ifindex);
+  // Without the list a packet that came by a VLAN is counted twice, and judged all the same.
+  if (const auto links = list_links()) counted = with_stacked(*links, std::move(counted));
+  InterfaceFlags flags;
+  for (const auto ifindex : counted) flags[ifindex] |= MOAT_INTERFACE_XDP;
   // Connections of the host to itself come by lo, whatever else is trusted.
   flags[::if_nametoindex("lo")] |= MOAT_INTERFACE_TRUSTED;
   for (const auto& name : trusted)

@@ -75,6 +75,12 @@ counted "of an unlisted source by the guarded NIC" "0 7 0 0 0" stranger "$databa
 counted "of an unlisted source by a second NIC" "0 0 7 0 0" stranger "$second_nic" 5432
 counted "of an unlisted source by VXLAN" "0 0 7 0 0" stranger 198.18.27.5 5432
 counted "over IPv6 by a second NIC" "0 0 7 0 0" stranger fd00:21::5 5432
+configure 's/^interfaces: .*/interfaces: [eth0, eth2]/'
+counted "of a listed source by a bridge over a guarded NIC" "7 0 0 0 0" office 198.18.22.5 5432
+counted "of an unlisted source by a bridge over a guarded NIC" "0 7 0 0 0" \
+  stranger 198.18.22.5 5432
+configure 's/^interfaces: .*/interfaces: [eth0]/'
+counted "of a listed source by a bridge" "7 0 0 0 0" office 198.18.22.5 5432
 configure 's/^mode: .*/mode: monitor/'
 counted "of an unlisted source in monitor mode" "0 0 0 7 0" stranger "$database_host" 5432
 counted "of an unlisted source in monitor mode by a second NIC" "0 0 0 0 7" \

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Interfaces that others stand on: a VLAN on a NIC, a bridge or a bond over its ports. What a
+// program on the lower one has seen comes in by the upper one.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <vector>
+
+#include "dataplane/error.h"
+
+namespace moat {
+
+struct LinkPlace {
+  std::uint32_t ifindex = 0;
+  std::uint32_t vlan_on = 0;  // the interface that this is a VLAN of; 0: it is none
+  std::uint32_t master = 0;   // the bridge, bond, ... that this is a port of; 0: of none
+};
+
+[[nodiscard]] Result<std::vector<LinkPlace>> list_links();
+
+// `seen`, and all that gets its packets from those alone: their VLANs, and the masters that have no
+// other port. Not macvlans, which bring packets of each other's as well.
+[[nodiscard]] std::set<std::uint32_t> with_stacked(const std::vector<LinkPlace>& links,
+                                                   std::set<std::uint32_t> seen);
+
+}  // namespace moat
