@@ -6,7 +6,9 @@
 #
 #   bench/backstop_bench.sh BUILD [--rounds N] [--seconds S] [--json FILE]
 #
-# Figures are medians over the rounds; `ratio` is that of on to off within a round.
+# Figures are medians over the rounds; `ratio` is that of on to off within a round. CPU time is that
+# of pgbench and its backend for each transaction: it moves less than the rest when others use the
+# machine.
 set -euo pipefail
 # shellcheck source=../scripts/lib/build.sh
 . "$(dirname "$0")/../scripts/lib/build.sh"
@@ -25,19 +27,29 @@ while (($#)); do
   shift 2
 done
 
-# turn HOST true|false: one line "HOST STATE TPS"
+# CPU time of the backends that have ended, in ms.
+backends_ms() {
+  awk -v hz="$(getconf CLK_TCK)" '{print ($16 + $17) * 1000 / hz}' "/proc/${pids[postgres]}/stat"
+}
+
+# turn HOST true|false: one line "HOST STATE TPS CPU-US"
 turn() {
-  local said
+  local said before TIMEFORMAT="cpu %U %S"
   if [[ $2 != "$backstop" ]]; then
     sed -i "s/^backstop: .*/backstop: $2/" "$scene/moat/moat.yaml"
     on db-host moat reload >"$scene/moat.log" 2>&1
     says "^Backstop +$([[ $2 == true ]] && echo on || echo off)" on db-host moat status
     backstop=$2
   fi
-  said=$(on "$1" pgbench -n -S -M prepared -c 1 -j 1 -T "$seconds" -h "$database_host" -U postgres \
-    orders 2>&1)
-  awk -v host="$1" -v state="$2" '/^tps/ {tps = $3}
-    END {if (!tps) exit 1; print host, state, tps}' <<<"$said"
+  before=$(backends_ms)
+  said=$({ time on "$1" pgbench -n -S -M prepared -c 1 -j 1 -T "$seconds" -h "$database_host" \
+    -U postgres orders; } 2>&1)
+  awk -v host="$1" -v state="$2" -v before="$before" -v after="$(backends_ms)" '
+    /^tps/ {tps = $3}
+    /^cpu/ {cpu = ($2 + $3) * 1e6}
+    /^number of transactions actually/ {count = $6}
+    END {if (!tps) exit 1; print host, state, tps, (cpu + (after - before) * 1e3) / count}' \
+    <<<"$said"
 }
 
 begin_scene "$build"
@@ -62,22 +74,32 @@ import json, statistics, sys
 
 turns = {}
 for line in open(sys.argv[1]):
-    host, state, tps = line.split()
-    turns.setdefault((host, state == "true"), []).append(float(tps))
+    host, state, tps, cpu = line.split()
+    turns.setdefault((host, state == "true"), []).append((float(tps), float(cpu)))
+
+def quartiles(on, off, column):
+    return statistics.quantiles((a[column] / b[column] for a, b in zip(on, off)), n=4)
+
+def median(runs, column):
+    return statistics.median(run[column] for run in runs)
 
 results = []
-print("           tps on    off   ratio (quartiles)     us on   off")
+print("           tps on    off  ratio (quartiles)     CPU us on   off  ratio (quartiles)")
 for host, place in ("db-host", "loopback"), ("office", "veth"):
     on, off = turns[host, True], turns[host, False]
-    low, middle, high = statistics.quantiles((a / b for a, b in zip(on, off)), n=4)
-    tps_on, tps_off = statistics.median(on), statistics.median(off)
-    found = {"place": place, "rounds": len(on), "tps_on": tps_on, "tps_off": tps_off,
-             "ratio": middle, "ratio_quartiles": [low, high],
-             "latency_us_on": 1e6 / tps_on, "latency_us_off": 1e6 / tps_off}  # one client
+    found = {"place": place, "rounds": len(on)}
+    for column, name in enumerate(["tps", "cpu_us"]):
+        low, middle, high = quartiles(on, off, column)
+        found |= {f"{name}_on": median(on, column), f"{name}_off": median(off, column),
+                  f"{name}_ratio": middle, f"{name}_ratio_quartiles": [low, high]}
+    found["latency_us_on"] = 1e6 / found["tps_on"]  # there is one client
+    found["latency_us_off"] = 1e6 / found["tps_off"]
     results.append(found)
-    print("{place:10}{tps_on:7.0f}{tps_off:7.0f}{ratio:8.3f}".format(**found),
-          f"({low:.3f} to {high:.3f})",
-          "{latency_us_on:7.1f}{latency_us_off:6.1f}".format(**found))
+    spread = "({:.3f} to {:.3f})".format
+    print("{place:10}{tps_on:7.0f}{tps_off:7.0f}{tps_ratio:7.3f}".format(**found),
+          spread(*found["tps_ratio_quartiles"]),
+          "{cpu_us_on:9.2f}{cpu_us_off:7.2f}{cpu_us_ratio:7.3f}".format(**found),
+          spread(*found["cpu_us_ratio_quartiles"]))
 with open(sys.argv[2], "w") as file:
     json.dump({"backstop": results}, file, indent=1)
 PYTHON

@@ -9,12 +9,14 @@ set -euo pipefail
 # shellcheck source=ways.sh
 . "$(dirname "$0")/ways.sh"
 
+hold_options=
 # hold WAY...: the stranger opens a session by each of them.
 hold() {
   local -a targets=()
   for_each target "$@"
+  # shellcheck disable=SC2086  # none or one
   coproc holder {
-    on stranger /usr/bin/python3 "$peers" hold "${targets[@]}" 2>>"$scene/hold.log"
+    on stranger /usr/bin/python3 "$peers" hold $hold_options "${targets[@]}" 2>>"$scene/hold.log"
   }
   # shellcheck disable=SC2034,SC2154  # pids is the scene's; coproc sets holder_PID
   pids[holder]=$holder_PID
@@ -104,5 +106,18 @@ all_say "sessions that the listener closes" quit closed
 all_say "what their peers send while the rule is there" knock A
 keep_out
 all_say "and when it is gone" knock silence
+let_go
+
+# --- MPTCP -----------------------------------------------------------------------------------------------
+# Its subflows end at once, which the listener sees when net.mptcp.close_timeout has passed.
+stop listener
+start listener db-host /usr/bin/python3 "$peers" serve 5432 --mptcp
+await 5 "the listener" answers db-host 127.0.0.1
+hold_options=--mptcp
+let_in
+hold "${ways[@]}"
+all_say "MPTCP sessions while a rule lets them" echo answered
+keep_out
+all_say "what their peers send when it is gone" knock silence
 let_go
 echo "$passed passed, 0 failed"

@@ -24,6 +24,7 @@ an answer to the first would have come before the answer to the second.
 """
 
 import argparse
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -204,7 +205,8 @@ class Session:
     def echo(self):
         self.socket.sendall(b"?")
         # Or what the other side sends again for want of an ACK would be taken for an answer.
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        with contextlib.suppress(OSError):  # MPTCP knows it not
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         return "answered" if self.socket.recv(1) == b"?" else "closed"
 
     def send(self):
