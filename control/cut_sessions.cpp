@@ -4,7 +4,10 @@
 #include <net/if.h>
 
 #include <algorithm>
+#include <array>
+#include <map>
 #include <optional>
+#include <tuple>
 
 #include "dataplane/netlink.h"
 
@@ -61,10 +64,19 @@ bool may_stay(const Generation& live, const Session& session) {
 
 Result<unsigned> cut_sessions(const Generation& live, const std::vector<std::string>& trusted) {
   const auto exempt = indices(trusted);
-  const auto is_exempt = [&exempt](const Session& session) {
+  // A client behind a trusted interface may have left thousands in TIME_WAIT: one look-up each
+  // peer.
+  using Peer = std::tuple<std::uint32_t, std::array<std::uint8_t, 16>, std::uint32_t>;
+  std::map<Peer, bool> known;
+  const auto is_exempt = [&](const Session& session) {
     if (exempt.empty()) return false;
-    const auto interface = route_interface(session);
-    return interface && std::ranges::find(exempt, *interface) != exempt.end();
+    const auto [at, is_new] =
+        known.try_emplace(Peer(session.peer, session.peer_ipv6, session.ifindex));
+    if (is_new) {
+      const auto interface = route_interface(session);
+      at->second = interface && std::ranges::find(exempt, *interface) != exempt.end();
+    }
+    return at->second;
   };
   return destroy_sessions(guarded_ports(live.policy), [&](const Session& session) {
     return may_stay(live, session) || is_exempt(session);

@@ -191,6 +191,30 @@ TEST_F(Sessions, EndsThoseThatAreNotAllowedAndNoOthers) {
   EXPECT_EQ(read_result(keep.server), 1);
 }
 
+// What is in TIME_WAIT keeps its port from being bound.
+TEST_F(Sessions, EndsWhatIsInTimeWaitUncounted) {
+  const auto at = address4("127.0.0.1", 5432);
+  {
+    const auto server = listener(at);
+    auto ended = connect_to(server, address4("127.0.0.2", 40001), at);
+    {
+      const Socket first_to_close(std::move(ended.server));
+    }
+  }
+  const auto can_bind = [&at] {
+    const Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    return bind(socket.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0;
+  };
+  ASSERT_FALSE(can_bind());
+
+  const auto ended =
+      destroy_sessions(std::vector<std::uint16_t>{5432}, [](const Session&) { return false; });
+
+  ASSERT_TRUE(ended) << ended.error().message;
+  EXPECT_EQ(*ended, 0U);
+  EXPECT_TRUE(can_bind());
+}
+
 TEST_F(Sessions, EndsMappedAndIpv6Sessions) {
   const auto server = listener(address6("::", 5432));
   const auto mapped = connect_to(server, address4("127.0.0.2", 40001), address4("127.0.0.1", 5432));
