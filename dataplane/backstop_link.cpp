@@ -82,7 +82,7 @@ Result<std::string> find_cgroup2() {
     std::istringstream fields(line);
     std::string number, parent, device, root, folder;
     fields >> number >> parent >> device >> root >> folder;
-    return unescape(folder);
+    if (root == "/") return unescape(folder);  // else a part of it is mounted there
   }
   return std::unexpected(Error{"no cgroup2 filesystem is mounted",
                                "mount it: mount -t cgroup2 none /sys/fs/cgroup/unified"});

@@ -63,6 +63,10 @@ for option in mptcp fastopen; do
   same "a SYN that offers $option by a second NIC, a listed source" AS \
     "$(knock office --option "$option" "$second_nic" 5432)"
 done
+same "a SYN in two fragments by a second NIC, an unlisted source" silence \
+  "$(knock stranger --fragments "$second_nic" 5432)"
+same "a SYN in two fragments by a second NIC, a listed source" AS \
+  "$(knock office --fragments "$second_nic" 5432)"
 set_sysctl db-host net/ipv4/tcp_syncookies 2
 keeps_out "a second NIC, where every SYN is answered with a cookie" "$second_nic" 5432
 lets_in "a second NIC, where every SYN is answered with a cookie" "$second_nic" 5432

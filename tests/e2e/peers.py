@@ -5,8 +5,9 @@
   peers.py serve PORT [--mptcp]
       echoes, and prints a line when a peer is accepted, is read from, and how it ends; a "q" has
       this side end it. Datagrams to the port are noted, too
-  peers.py knock [--count N] [--flags SA] [--option mptcp|fastopen] [--udp] ADDRESS PORT
-      raw TCP segments (or UDP datagrams); prints the flags of what came back, or "silence"
+  peers.py knock [--count N] [--flags SA] [--option mptcp|fastopen] [--udp | --fragments]
+                 ADDRESS PORT
+      raw TCP segments (whole, or in two fragments) or UDP datagrams; prints the flags of what came back, or "silence"
   peers.py hold [--mptcp] NAME=ADDRESS,PORT...
       opens a session by each way, prints "open", then does what standard input says, and prints
       "NAME ANSWER" for each session and "done":
@@ -91,6 +92,14 @@ class Wire:
         with socket.socket(family_of(target), socket.SOCK_RAW, protocol) as raw:
             raw.sendto(packet, (target, 0))
 
+    @classmethod
+    def send_in_two(cls, source, target, protocol, packet):
+        """IPv4 fragments: eight bytes, and the rest."""
+        ends = socket.inet_aton(source) + socket.inet_aton(target)
+        for place, part in ((0x2000, packet[:8]), (1, packet[8:])):
+            header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(part), 0x6D6F, place, 64, protocol, 0)
+            cls.send(target, socket.IPPROTO_RAW, header + ends + part)
+
     def forget(self):
         """What has come in so far is no answer to anything later."""
         while select.select([self.capture], [], [], 0)[0]:
@@ -146,7 +155,10 @@ def knock(options):
             continue
         packet = segment(own, own_port, target, port, options.flags, 1 + turn,
                          OPTIONS[options.option])
-        wire.send(target, socket.IPPROTO_TCP, packet)
+        if options.fragments:
+            wire.send_in_two(own, target, socket.IPPROTO_TCP, packet)
+        else:
+            wire.send(target, socket.IPPROTO_TCP, packet)
     print(wire.answers(target, own_port))
 
 
@@ -303,6 +315,7 @@ def main():
     command.add_argument("--flags", default="S")
     command.add_argument("--option", choices=["mptcp", "fastopen"])
     command.add_argument("--udp", action="store_true")
+    command.add_argument("--fragments", action="store_true")
     command.add_argument("address")
     command.add_argument("port", type=int)
     command = commands.add_parser("serve")
