@@ -18,6 +18,8 @@ typedef struct __sk_buff moat_context;
 
 #define PASS 1
 #define DROP 0
+/* The number of `lo` in every network namespace: a constant of the kernel's. */
+#define LOOPBACK_IFINDEX 1
 
 // What is known of an interface of the daemon's network namespace: MOAT_INTERFACE_* by ifindex.
 struct {
@@ -92,6 +94,8 @@ static __always_inline void settle(struct __sk_buff* skb, struct moat_verdict* v
 SEC("cgroup_skb/ingress")
 int moat_backstop(struct __sk_buff* skb) {
   __u32 limit, ifindex = skb->ifindex;
+  // The host's connections to itself are not judged, and are not to pay for those that are.
+  if (ifindex == LOOPBACK_IFINDEX) return PASS;
   const struct moat_image* image = moat_live_image(&limit);
   if (!image) return PASS;
 

@@ -262,8 +262,6 @@ BackstopStatus XdpBackend::ensure_backstop(const std::string& cgroup,
   if (const auto links = list_links()) counted = with_stacked(*links, std::move(counted));
   InterfaceFlags flags;
   for (const auto ifindex : counted) flags[ifindex] |= MOAT_INTERFACE_XDP;
-  // Connections of the host to itself come by lo, whatever else is trusted.
-  flags[::if_nametoindex("lo")] |= MOAT_INTERFACE_TRUSTED;
   for (const auto& name : trusted)
     if (const auto ifindex = ::if_nametoindex(name.c_str()); ifindex != 0)
       flags[ifindex] |= MOAT_INTERFACE_TRUSTED;

@@ -3,7 +3,7 @@
 """What others with capabilities may do to Moat's programs, and `ip` and `bpftool` have no command for.
 
   by_hand.py replace LINK xdp|cgroup            the pinned link runs a program that passes everything
-  by_hand.py pin PATH                           an XDP program that passes everything
+  by_hand.py pin PATH xdp|cgroup                a program that passes everything
   by_hand.py attach CGROUP none|override|multi  a program that passes everything, on ingress
 """
 
@@ -17,6 +17,7 @@ BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
 PROG_LOAD, OBJ_PIN, OBJ_GET, PROG_ATTACH, LINK_UPDATE = 5, 6, 7, 8, 29
 CGROUP_SKB, XDP = 8, 6
 INET_INGRESS, XDP_ATTACH = 0, 37
+KINDS = {"xdp": XDP, "cgroup": CGROUP_SKB}
 PASS = {CGROUP_SKB: 1, XDP: 2}
 HAS_FRAGS = 1 << 5
 
@@ -44,12 +45,12 @@ def load(kind):
 def replace(path, kind):
     name = ctypes.create_string_buffer(path.encode())
     link = bpf(OBJ_GET, struct.pack("<QII", ctypes.addressof(name), 0, 0))
-    bpf(LINK_UPDATE, struct.pack("<III", link, load(XDP if kind == "xdp" else CGROUP_SKB), 0))
+    bpf(LINK_UPDATE, struct.pack("<III", link, load(KINDS[kind]), 0))
 
 
-def pin(path):
+def pin(path, kind):
     name = ctypes.create_string_buffer(path.encode())
-    bpf(OBJ_PIN, struct.pack("<QII", ctypes.addressof(name), load(XDP), 0))
+    bpf(OBJ_PIN, struct.pack("<QII", ctypes.addressof(name), load(KINDS[kind]), 0))
 
 
 def attach(cgroup, kind):

@@ -94,7 +94,7 @@ status_says "interface eth1 ran another program than Moat's; mended" ||
 keeps_out "a program replaced by hand, once status was asked" "$second_nic"
 
 # --- Somebody else's program --------------------------------------------------------------------------------
-by_hand pin "$scene/bpf/foreign"
+by_hand pin "$scene/bpf/foreign" xdp
 put_on() { db_link set dev eth1 xdpgeneric pinned "$scene/bpf/foreign"; }
 ! put_on 2>/dev/null || fail "another program was attached over Moat's"
 ! db_link set dev eth1 xdp off 2>/dev/null || fail "Moat's program was taken off"
