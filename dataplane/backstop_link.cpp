@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <sstream>
+#include <tuple>
 
 #include "backstop.skel.h"
 #include "dataplane/bpf_error.h"
@@ -181,7 +182,7 @@ BackstopStatus BackstopLink::ensure(const std::vector<NamedMap>& maps, const std
   auto attached = attach(folder);
   if (!attached) return off(attached.error());
   was_on_ = true;
-  (void)ensure_pins();  // without a filesystem to pin on it is on all the same
+  std::ignore = ensure_pins();  // without a filesystem to pin on it is on all the same
   return {true, folder, {}, std::move(*attached)};
 }
 

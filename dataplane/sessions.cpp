@@ -214,7 +214,8 @@ Result<unsigned> destroy_sessions(const LocalPorts& ports,
     const int cause = destroy(socket->get(), handle, sequence++);
     if (cause == 0 && !is_remains) ended++;
     // ENOENT: it went by itself meanwhile. Remains can be ended since kernel 6.5.
-    if (cause != 0 && cause != ENOENT && !(is_remains && cause == EOPNOTSUPP)) failure = cause;
+    const bool can_wait = cause == ENOENT || (is_remains && cause == EOPNOTSUPP);
+    if (cause != 0 && !can_wait) failure = cause;
   }
   if (failure != 0) {
     return netlink_error("end sessions that are no longer allowed", failure,
