@@ -83,7 +83,11 @@ class Temporary {
   // Owner before mode: a change of owner takes mode bits away.
   Outcome fill(std::string_view bytes, uid_t owner, gid_t group, mode_t mode) {
     if (!fd_) return failure("create a file beside", target_, error_);
-    if (::fchown(fd_.get(), owner, group) != 0) return failure("keep the owner of", target_, errno);
+    if (::fchown(fd_.get(), owner, group) != 0) {
+      auto failed = failure("keep the owner of", target_, errno);
+      failed.error().remedy = "edit it by hand, or give it to moatd's user and group";
+      return failed;
+    }
     if (::fchmod(fd_.get(), mode & 07777) != 0) return failure("keep the mode of", target_, errno);
     if (const int error = write_all(fd_.get(), bytes)) return failure("write", target_, error);
     if (::fsync(fd_.get()) != 0) return failure("write", target_, errno);

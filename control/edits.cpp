@@ -32,12 +32,20 @@ std::unexpected<Refusal> refuse(const TextError& error, const std::string& value
   return refuse(Kind::invalid, fmt::format("{}: \"{}\"", error.message, value), error.remedy);
 }
 
+// Which database a file speaks for; of one too broken to tell, which it last spoke for.
+std::string id_of(const EditBasis& basis, const DatabaseFile& file) {
+  if (file.reading.id) return *file.reading.id;
+  if (basis.enforced == nullptr) return {};
+  const auto last = basis.enforced->database_of_file.find(file.path);
+  return last == basis.enforced->database_of_file.end() ? std::string() : last->second;
+}
+
 // The file that speaks for the database: of several the one that is enforced.
 Answer<const DatabaseFile*> find_file(const EditBasis& basis, const std::string& id) {
   const DatabaseFile* found = nullptr;
   const auto* enforced = basis.enforced ? basis.enforced->policy.find(id) : nullptr;
   for (const auto& file : basis.files.databases) {
-    if (file.reading.id != id) continue;
+    if (id_of(basis, file) != id) continue;
     if (found == nullptr || (enforced && enforced->place.file == file.path)) found = &file;
   }
   if (found != nullptr) return found;
@@ -53,9 +61,13 @@ Answer<const DatabaseFile*> find_file(const EditBasis& basis, const std::string&
 Answer<std::string> choose_database(const EditBasis& basis, const std::string& wanted) {
   if (!wanted.empty()) return wanted;
   std::set<std::string> ids;
-  for (const auto& file : basis.files.databases) {
-    if (file.reading.id) ids.insert(*file.reading.id);
+  for (const auto& file : basis.files.databases) ids.insert(id_of(basis, file));
+  if (basis.enforced != nullptr) {
+    for (const auto& database : basis.enforced->policy.databases) {
+      if (!basis.enforced->sealed.contains(database.id)) ids.insert(database.id);
+    }
   }
+  ids.erase("");
   if (ids.empty()) return refuse(Kind::not_found, "there is no database");
   if (ids.size() > 1) {
     return refuse(Kind::invalid, "there are several databases", "say which with --database");

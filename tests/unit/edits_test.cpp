@@ -131,30 +131,55 @@ TEST_F(EditsTest, RefusesWhatAFileMayNotSay) {
   expect_refused(add({"orders", "10.0.0.0/8", "", std::string(300, 'x'), ""}), Kind::invalid, "");
 }
 
-TEST_F(EditsTest, SpeaksOfAFaultAsTheReaderDoes) {
-  const auto refused = add({"orders", "", "mr-app-tow", "", ""});
+// What a file is told that says the same.
+struct Told {
+  const char* name;
+  NewRule rule;
+  const char* line;
+  const char* words;
+};
+
+class SameWords : public EditsTest, public testing::WithParamInterface<Told> {};
+
+TEST_P(SameWords, ByCommandAndByFile) {
+  std::string full = orders_yaml;
+  for (int i = 2; i < 30; i++) full += "  - cidr: 10.0." + std::to_string(i) + ".0/24\n";
+  if (GetParam().words == std::string("more than 30 rules")) full += "  - cidr: 10.1.0.0/24\n";
+  put("orders", full);
+  const auto refused = add(GetParam().rule);
   ASSERT_FALSE(refused);
-  put("shop", "database: shop\nendpoint: {port: 3306}\nrules:\n  - managed-range: mr-app-tow\n");
+  EXPECT_EQ(get("orders"), full);
+
+  put("orders", full + GetParam().line);
   const auto checked = resolve(basis().files, Mode::enforce, nullptr);
-  const auto shop = std::ranges::find(checked.files, "shop", &FileStatus::id);
-  ASSERT_NE(shop, checked.files.end());
-  ASSERT_FALSE(shop->faults.empty());
-  ASSERT_FALSE(refused.error().faults.empty());
-  EXPECT_EQ(refused.error().faults[0].message, shop->faults[0].message);
-  EXPECT_EQ(refused.error().faults[0].value, shop->faults[0].value);
-  EXPECT_EQ(refused.error().faults[0].remedy, shop->faults[0].remedy);
+  ASSERT_EQ(checked.files[0].id, "orders");
+  ASSERT_EQ(checked.files[0].faults.size(), 1U);
+  const auto& fault = checked.files[0].faults[0];
+  EXPECT_EQ(fault.message, GetParam().words);
+  const auto words = all_words(refused.error()) + refused.error().remedy;
+  for (const auto& part : {fault.message, fault.value, fault.remedy}) {
+    EXPECT_NE(words.find(part), std::string::npos) << part << " is not in " << words;
+  }
 }
 
-TEST_F(EditsTest, RefusesTheThirtyFirstRule) {
-  std::string full = orders_yaml;
-  for (int i = 1; i < 30; i++) full += "  - cidr: 10.0." + std::to_string(i) + ".0/24\n";
-  put("orders", full);
-  const auto refused = add({"orders", "203.0.113.0/24", "", "", ""});
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().kind, Kind::invalid);
-  EXPECT_NE(all_words(refused.error()).find("30"), std::string::npos);
-  EXPECT_EQ(get("orders"), full);
-}
+INSTANTIATE_TEST_SUITE_P(Refusals, SameWords,
+                         testing::Values(Told{"TheThirtyFirstRule",
+                                              {"orders", "203.0.113.0/24", "", "", ""},
+                                              "  - cidr: 203.0.113.0/24\n",
+                                              "more than 30 rules"},
+                                         Told{"AnUnknownManagedRange",
+                                              {"orders", "", "mr-app-tow", "", ""},
+                                              "  - managed-range: mr-app-tow\n",
+                                              "unknown managed range"},
+                                         Told{"HostBits",
+                                              {"orders", "203.0.113.5/24", "", "", ""},
+                                              "  - cidr: 203.0.113.5/24\n",
+                                              "host bits are set"},
+                                         Told{"ADuplicate",
+                                              {"orders", "198.51.100.25/32", "", "", ""},
+                                              "  - cidr: 198.51.100.25/32\n",
+                                              "the same source twice"}),
+                         [](const auto& test) { return test.param.name; });
 
 TEST_F(EditsTest, RefusesToTouchAFileThatIsInvalid) {
   basis();
@@ -188,9 +213,24 @@ TEST_F(EditsTest, RefusesAReadOnlyFile) {
 TEST_F(EditsTest, RefusesForADatabaseWhoseFileIsGone) {
   basis();
   std::filesystem::remove(folder_ / "databases.d/orders.yaml");
-  const auto refused = add({"orders", "203.0.113.0/24", "", "", ""});
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().kind, Kind::conflict);
+  for (const auto* database : {"orders", ""}) {
+    const auto refused = add({database, "203.0.113.0/24", "", "", ""});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, Kind::conflict);
+    EXPECT_NE(refused.error().remedy.find("bring back"), std::string::npos);
+  }
+}
+
+TEST_F(EditsTest, SaysWhatIsWrongWithAFileTooBrokenToTellItsDatabase) {
+  basis();
+  put("orders", "rules: [\n");
+  for (const auto* database : {"orders", ""}) {
+    const auto refused = add({database, "203.0.113.0/24", "", "", ""});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, Kind::conflict);
+    EXPECT_NE(all_words(refused.error()).find("not YAML"), std::string::npos)
+        << all_words(refused.error());
+  }
 }
 
 TEST(ParseExpiry, TakesTimesAndLengths) {
