@@ -44,6 +44,15 @@ bool has_several_databases(const std::vector<RuleView>& rules) {
       rules, [&](const RuleView& rule) { return rule.database != rules.front().database; });
 }
 
+// A database without rules lets nobody in, and no database lets everybody in.
+Exit tell_of_no_rules(const Cli& cli) {
+  const auto databases = as_list<DatabaseView>(Client(cli).get("/v1/databases"), "databases");
+  if (!databases) return fail(cli, databases.error());
+  tell(databases->empty() ? "no database is guarded: every source reaches everything"
+                          : "no rules: nobody is allowed");
+  return Exit::done;
+}
+
 Exit list_rules(const Cli& cli, const ListOptions& options) {
   const auto answer = Client(cli).get("/v1/rules", {{"database", options.database}});
   const auto rules = as_list<RuleView>(answer, "rules");
@@ -65,7 +74,7 @@ Exit list_rules(const Cli& cli, const ListOptions& options) {
     if (several) row.push_back({rule.database});
     table.add(std::move(row));
   }
-  if (table.empty()) tell("no rules: nobody is allowed");
+  if (table.empty()) return tell_of_no_rules(cli);
   table.print();
   return Exit::done;
 }

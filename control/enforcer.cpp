@@ -119,7 +119,10 @@ Applied Enforcer::apply(const Cause& cause, WallClock::time_point noticed) {
   if (publisher_.enforced() != nullptr) before = publisher_.enforced()->policy;
   const auto outcome = publisher_.publish(resolution);
   if (!outcome) return fail(outcome.error());
-  if (before) tell_uncovered(uncovered_.replace(*before, resolution.policy));
+  if (before) {
+    tell_uncovered(uncovered_.replace(*before, resolution.policy));
+    tell_relaxed(*before, resolution.policy);
+  }
 
   if (outcome->committed) {
     const auto change = describe_change(before.value_or(Policy{}), resolution.policy);
@@ -210,6 +213,16 @@ void Enforcer::tell_held_back(const Resolution& resolution) {
     now.insert(std::move(state));
   }
   told_ = std::move(now);
+}
+
+void Enforcer::tell_relaxed(const Policy& before, const Policy& after) {
+  for (const auto& database : after.databases) {
+    const auto* old = before.find(database.id);
+    if (old == nullptr || before.mode_of(*old) == Mode::monitor) continue;
+    if (after.mode_of(database) == Mode::enforce) continue;
+    log_.warn("database {} is in monitor mode from now on: what would be dropped passes",
+              database.id);
+  }
 }
 
 void Enforcer::tell_uncovered(const std::vector<UncoveredPort>& ports) {

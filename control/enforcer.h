@@ -79,6 +79,7 @@ class Enforcer {
   Applied fail(const Error& error);
   void tell_held_back(const Resolution& resolution);
   void tell_uncovered(const std::vector<UncoveredPort>& ports);
+  void tell_relaxed(const Policy& before, const Policy& after);
   [[nodiscard]] std::string who(const Cause& cause) const;
 
   Settings& settings_;

@@ -64,9 +64,13 @@ struct StatusView {
   std::vector<Propagation> pending;  // noticed, not enforced
   Milliseconds bound{120'000};
   std::vector<std::string> sealed;     // databases guarded with nobody allowed for want of a policy
+  std::vector<std::string> shadowed;   // held back, and others guard all their ports
+  std::vector<std::string> monitored;  // databases in monitor mode, by their own or the host's
   std::vector<std::string> withdrawn;  // managed ranges kept though withdrawn
+  std::vector<std::string>
+      uncovered;  // ports once guarded that something listens on, a sentence each
   std::vector<std::string> problems;  // anything else that is wrong, worst first, one sentence each
-  std::vector<std::string> notices;   // uncovered ports, unguarded listeners, monitor mode, ...
+  std::vector<std::string> notices;   // unguarded listeners, interfaces taken out, ...
 };
 
 enum class RuleState { active, expired, held_back, vanished };

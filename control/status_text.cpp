@@ -34,8 +34,9 @@ std::string count(std::size_t number, std::string_view one, std::string_view sev
 std::string subject(const StatusView& status) {
   const auto what = count(status.databases, "database", "databases");
   const auto attached = interface_names(status, true);
-  const bool only_watches = status.mode == Mode::monitor;
+  const bool only_watches = status.monitored.size() == status.databases;
   const std::string_view verb = only_watches ? "Only watching" : "Guarding";
+  if (status.databases == 0) return "NOT GUARDING anything: no rule file names a database";
   if (attached.empty() && !status.backstop.on) {
     return fmt::format("NOT GUARDING {}: Moat's program is on no interface", what);
   }
@@ -68,6 +69,10 @@ std::string subject_of(const FileStatus& file) {
   return file.id.empty() ? file.path : fmt::format("{} ({})", file.id, file.path);
 }
 
+bool has(const std::vector<std::string>& ids, const std::string& id) {
+  return std::ranges::find(ids, id) != ids.end();
+}
+
 void add_file_troubles(const StatusView& status, std::vector<Trouble>& into) {
   for (const auto& file : status.files) {
     if (file.state == FileState::not_guarded) {
@@ -76,12 +81,13 @@ void add_file_troubles(const StatusView& status, std::vector<Trouble>& into) {
     }
   }
   for (const auto& file : status.files) {
-    const bool is_sealed = std::ranges::find(status.sealed, file.id) != status.sealed.end();
     if (file.state == FileState::held_back) {
-      into.push_back({fmt::format("held back: {}: {}", subject_of(file),
-                                  is_sealed ? "guarded, and nobody is allowed"
-                                            : "what was last enforced stays"),
-                      file.faults});
+      into.push_back(
+          {fmt::format("held back: {}: {}", subject_of(file),
+                       has(status.sealed, file.id)     ? "guarded, and nobody is allowed"
+                       : has(status.shadowed, file.id) ? "its ports are guarded for others"
+                                                       : "what was last enforced stays"),
+           file.faults});
     } else if (file.state == FileState::vanished) {
       into.push_back({fmt::format("vanished: {}: what was last enforced stays", subject_of(file)),
                       file.faults});
@@ -115,14 +121,23 @@ std::string headline(const StatusView& status) {
       "rule files have vanished");
   if (status.backstop.wanted && !status.backstop.on) wrong.emplace_back("the backstop is off");
   add(status.problems.size(), "other problem", "other problems");
-  if (status.mode == Mode::monitor) wrong.emplace_back("monitor mode lets every drop pass");
+  if (status.monitored.size() == status.databases && status.databases != 0) {
+    wrong.emplace_back("monitor mode lets every drop pass");
+  } else if (!status.monitored.empty()) {
+    wrong.push_back(
+        fmt::format("monitor mode lets every drop of {} pass", fmt::join(status.monitored, ", ")));
+  } else if (status.mode == Mode::monitor) {
+    wrong.emplace_back("monitor mode lets drops pass that concern no database");
+  }
+  add(status.uncovered.size(), "port, once guarded, is open", "ports, once guarded, are open");
   if (!wrong.empty()) return fmt::format("{}; {}.", subject(status), fmt::join(wrong, "; "));
   if (!is_well(status)) return fmt::format("{}.", subject(status));
   return fmt::format("{}; all rules enforced.", subject(status));
 }
 
 bool is_well(const StatusView& status) {
-  return status.generation != 0 && status.mode == Mode::enforce && troubles(status).empty();
+  return status.generation != 0 && status.databases != 0 && status.mode == Mode::enforce &&
+         status.monitored.empty() && status.uncovered.empty() && troubles(status).empty();
 }
 
 std::vector<Trouble> troubles(const StatusView& status) {
@@ -154,6 +169,13 @@ std::vector<Trouble> remarks(const StatusView& status) {
   std::vector<Trouble> all;
   if (status.mode == Mode::monitor) {
     all.push_back({"monitor mode: what would be dropped is counted and passes", {}});
+  } else {
+    for (const auto& id : status.monitored) {
+      all.push_back({fmt::format("database {} is in monitor mode: what would be dropped is counted "
+                                 "and passes",
+                                 id),
+                     {}});
+    }
   }
   for (const auto& interface : status.interfaces) {
     if (!is_attached(interface) || interface.mode != AttachMode::generic) continue;
@@ -161,6 +183,7 @@ std::vector<Trouble> remarks(const StatusView& status) {
                                   interface.reason.empty() ? "as configured" : interface.reason);
     all.push_back({with_remedy(text, interface.remedy), {}});
   }
+  for (const auto& port : status.uncovered) all.push_back({port, {}});
   for (const auto& notice : status.notices) all.push_back({notice, {}});
   for (const auto& id : status.withdrawn) {
     all.push_back({fmt::format("managed range {} is withdrawn: rules name it, so its last CIDRs "

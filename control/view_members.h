@@ -141,7 +141,10 @@ void members(V& v, F& f) {
   f("pending", v.pending);
   f("bound_ms", v.bound);
   f("sealed", v.sealed);
+  f("shadowed", v.shadowed);
+  f("monitored", v.monitored);
   f("withdrawn", v.withdrawn);
+  f("uncovered", v.uncovered);
   f("problems", v.problems);
   f("notices", v.notices);
 }

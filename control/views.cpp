@@ -78,6 +78,9 @@ StatusView Views::status(const DaemonFacts& facts) const {
   }
   if (const auto* enforced = publisher_.enforced()) {
     view.sealed.assign(enforced->sealed.begin(), enforced->sealed.end());
+    for (const auto& seal : enforced->seals) {
+      if (!enforced->sealed.contains(seal.base)) view.shadowed.push_back(seal.base);
+    }
   }
   view.last = enforcer_.propagation().last();
   view.pending = enforcer_.propagation().pending();
@@ -102,19 +105,14 @@ void Views::add_notices(StatusView& view, const DaemonFacts& facts) const {
         fmt::format("interface {} is no longer guarded: it was taken out of moat.yaml", interface));
   }
   for (const auto& database : policy().databases) {
-    if (database.mode != Mode::monitor || policy().mode == Mode::monitor) continue;
-    view.notices.push_back(
-        fmt::format("database {} is in monitor mode: what would be dropped is counted and passes",
-                    database.id));
+    if (policy().mode_of(database) == Mode::monitor) view.monitored.push_back(database.id);
   }
   const auto open = listeners();
   if (!open) {
     view.notices.push_back(open.error().message);
     return;
   }
-  for (auto& sentence : enforcer_.uncovered().sentences(*open)) {
-    view.notices.push_back(std::move(sentence));
-  }
+  view.uncovered = enforcer_.uncovered().sentences(*open);
   if (const auto ports = unguarded_listeners(policy(), *open); !ports.empty()) {
     view.notices.push_back(fmt::format("something listens on TCP ports that no database guards: {}",
                                        list_ports(ports)));

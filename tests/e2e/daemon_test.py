@@ -437,7 +437,7 @@ class DaemonTest(unittest.TestCase):
         status, change = self.request("DELETE", "/v1/databases/orders")
         self.assertEqual((status, change["enforced"]), (200, True), change)
         self.assertTrue(reaches(STRANGER))
-        self.assertTrue(any("5432" in notice for notice in self.status()["notices"]))
+        self.assertTrue(any("5432" in sentence for sentence in self.status()["uncovered"]))
 
     def test_configuration_takes_effect_live(self):
         self.start()
@@ -446,6 +446,8 @@ class DaemonTest(unittest.TestCase):
         self.assertFalse(reaches(STRANGER), "the last good one stays")
         self.write("etc/moat.yaml", CONFIG % "30s" + "mode: monitor\n")
         wait_until(lambda: self.status()["mode"] == "monitor", "monitor mode")
+        self.assertEqual(self.status()["monitored"], ["orders"])
+        self.assertIn("orders is in monitor mode from now on", self.log())
         self.assertTrue(reaches(STRANGER))
         self.write("etc/moat.yaml", (CONFIG % "30s").replace("[eth0]", "[]"))
         wait_until(lambda: self.status()["interfaces"] == [], "interface taken out")

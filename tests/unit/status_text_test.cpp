@@ -75,8 +75,21 @@ INSTANTIATE_TEST_SUITE_P(
              "Guarding 2 databases on eth0; the backstop is off."},
         Case{"Problems", [](StatusView& s) { s.problems = {"a", "b"}; },
              "Guarding 2 databases on eth0; 2 other problems."},
-        Case{"Monitor", [](StatusView& s) { s.mode = Mode::monitor; },
-             "Only watching 2 databases on eth0; monitor mode lets every drop pass."}),
+        Case{"NoDatabase", [](StatusView& s) { s.databases = 0; },
+             "NOT GUARDING anything: no rule file names a database."},
+        Case{"Uncovered", [](StatusView& s) { s.uncovered = {"port 5432 is open"}; },
+             "Guarding 2 databases on eth0; 1 port, once guarded, is open."},
+        Case{"Monitor",
+             [](StatusView& s) {
+               s.mode = Mode::monitor;
+               s.monitored = {"bills", "orders"};
+             },
+             "Only watching 2 databases on eth0; monitor mode lets every drop pass."},
+        Case{"MonitorOfOneDatabase", [](StatusView& s) { s.monitored = {"orders"}; },
+             "Guarding 2 databases on eth0; monitor mode lets every drop of orders pass."},
+        Case{"MonitorOfTheHostAlone", [](StatusView& s) { s.mode = Mode::monitor; },
+             "Guarding 2 databases on eth0; monitor mode lets drops pass that concern no "
+             "database."}),
     [](const auto& test) { return test.param.name; });
 
 TEST(Troubles, PutWhatIsNotGuardedFirst) {
@@ -108,6 +121,20 @@ TEST(Remarks, NameGenericModeAndWithdrawnRangesAndWarnings) {
   EXPECT_TRUE(all[1].text.starts_with("managed range mr-a is withdrawn"));
   EXPECT_EQ(all[2].faults.size(), 1);
   EXPECT_TRUE(is_well(status));
+}
+
+TEST(Troubles, SayWhatBecomesOfAFileThatIsHeldBack) {
+  auto status = well();
+  status.files = {{"a.yaml", "a", FileState::held_back, {}},
+                  {"b.yaml", "b", FileState::held_back, {}},
+                  {"c.yaml", "c", FileState::held_back, {}}};
+  status.sealed = {"b"};
+  status.shadowed = {"c"};
+  const auto all = troubles(status);
+  ASSERT_EQ(all.size(), 3);
+  EXPECT_EQ(all[0].text, "held back: a (a.yaml): what was last enforced stays");
+  EXPECT_EQ(all[1].text, "held back: b (b.yaml): guarded, and nobody is allowed");
+  EXPECT_EQ(all[2].text, "held back: c (c.yaml): its ports are guarded for others");
 }
 
 }  // namespace

@@ -54,7 +54,10 @@ TEST(View, KeepsAStatus) {
   view.pending = {{"/b.yaml", noon, noon, std::nullopt, 19, false}};
   view.bound = Milliseconds(1.5);
   view.sealed = {"bills"};
+  view.shadowed = {"more-bills"};
+  view.monitored = {"orders"};
   view.withdrawn = {"mr-b"};
+  view.uncovered = {"port 5432 is open"};
   view.problems = {"problem"};
   view.notices = {"notice"};
   expect_same_after_the_way_there_and_back(view);
