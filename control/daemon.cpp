@@ -14,9 +14,11 @@ namespace {
 
 constexpr auto socket_group = "moat";
 
-Result<Settings> read_settings(const std::string& path, Log& log) {
+// `last`: what was in force before, for a file that has faults by now.
+Result<Settings> read_settings(const std::string& path, const std::string& last, Log& log) {
   Settings settings(path);
   settings.read();
+  if (!settings.is_known()) settings.fall_back(last);
   if (settings.is_known()) return settings;
   for (const auto& fault : settings.faults()) log.error("{}", format_fault(fault));
   return std::unexpected(Error{fmt::format("{} cannot be used", settings.path()),
@@ -45,11 +47,11 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonPaths& paths, Log& log
   // The lock comes first: whoever holds it may use the socket and the pins.
   auto store = StateStore::open(paths.state);
   if (!store) return std::unexpected(store.error());
-  auto settings = read_settings(paths.config, log);
-  if (!settings) return std::unexpected(settings.error());
   auto loaded = store->load();
   if (!loaded) return std::unexpected(loaded.error());
   for (const auto& trouble : loaded->troubles) log.error("{}", trouble);
+  auto settings = read_settings(paths.config, loaded->state.settings, log);
+  if (!settings) return std::unexpected(settings.error());
   auto loop = EventLoop::open();
   if (!loop) return std::unexpected(loop.error());
   auto listener = listen_on(paths.socket, socket_group);
@@ -95,7 +97,7 @@ Result<> Daemon::arm_timers() {
   const auto turn_now = [this] { turn({}, noticed_.value_or(WallClock::now())); };
   const auto on_expiry = [this] { on_time_passed("rules have expired"); };
   std::array wanted = {
-      Wanted{settle_timer_, loop_.timer(turn_now)},
+      Wanted{settle_timer_, loop_.timer([this] { on_settled(); })},
       Wanted{retry_timer_, loop_.timer(turn_now)},
       Wanted{reconcile_timer_, loop_.timer([this] { reconcile(); })},
       Wanted{sample_timer_, loop_.timer([this] { sample(); })},

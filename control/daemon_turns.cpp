@@ -38,6 +38,7 @@ Applied Daemon::turn(const Cause& cause, WallClock::time_point noticed) {
   }
   // Only once there is something to enforce: a program without a table judges nothing.
   const bool is_first = !has_guards_ && publisher_.generation() != 0;
+  if (applied.enforced) publisher_.keep_settings(settings_.bytes_in_force());
   if (is_first || applied.settings_changed) ensure_guards();
   // Or a shorter interval would begin when the longer one has passed.
   if (applied.settings_changed) reconcile_timer_.set_after(settings_.config().reconcile);

@@ -83,7 +83,12 @@ class Publisher {
 
   // Ends the guard of a database, from the next resolution on.
   void forget(const std::string& database) { state_.forgotten.insert(database); }
-  void unforget(const std::string& database) { state_.forgotten.erase(database); }
+
+  // What moat.yaml says, for a daemon that finds it broken.
+  void keep_settings(const std::string& bytes) {
+    is_unsaved_ |= state_.settings != bytes;
+    state_.settings = bytes;
+  }
 
   [[nodiscard]] const State& state() const { return state_; }
   [[nodiscard]] const Enforced* enforced() const {

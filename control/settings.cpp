@@ -38,7 +38,16 @@ bool Settings::read() {
   if (!reading.value) return false;
   config_ = std::move(*reading.value);
   known_ = true;
+  bytes_in_force_ = bytes_;
   return true;
+}
+
+void Settings::fall_back(const std::string& bytes) {
+  auto reading = read_config(path_, bytes);
+  if (known_ || !reading.value) return;
+  config_ = std::move(*reading.value);
+  known_ = true;
+  bytes_in_force_ = bytes;
 }
 
 RuleFolders Settings::folders() const {

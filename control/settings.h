@@ -18,7 +18,11 @@ class Settings {
   // Reads the file if it is another than before. True if other settings are in force now.
   bool read();
 
-  // False until a file without errors was read.
+  // Takes what was in force in an earlier life, where no file without errors was read in this one.
+  void fall_back(const std::string& bytes);
+  [[nodiscard]] const std::string& bytes_in_force() const { return bytes_in_force_; }
+
+  // False until there is something in force.
   [[nodiscard]] bool is_known() const { return known_; }
   [[nodiscard]] const Config& config() const { return config_; }
   [[nodiscard]] RuleFolders folders() const;
@@ -35,6 +39,7 @@ class Settings {
   Faults faults_;
   FileStamp stamp_;
   std::string bytes_;
+  std::string bytes_in_force_;
 };
 
 }  // namespace moat

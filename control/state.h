@@ -36,6 +36,7 @@ struct State {
   std::map<SlotKey, WallTime> last_hits;
   WallTime latest_time{};           // the wall clock never was later; see expiry
   std::set<std::string> forgotten;  // databases whose guard was ended, until that is enforced
+  std::string settings;             // the bytes of moat.yaml that were last in force
 };
 
 struct LoadedState {

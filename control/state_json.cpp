@@ -254,6 +254,7 @@ json write(const State& state, const ListDigests& digests) {
                 {"rule-slots", write(state.slots.rules())},
                 {"owner-slots", write(state.slots.owners())},
                 {"forgotten", state.forgotten},
+                {"settings", state.settings},
                 {"retired", json::array()},
                 {"last-hits", json::array()}};
   if (state.enforced) value["enforced"] = write(*state.enforced, digests);
@@ -276,6 +277,7 @@ ParsedState read_state(const json& value) {
   read_numbers(value.at("owner-slots"), MOAT_MAX_DATABASES, owners);
   state.slots = Slots(std::move(rules), std::move(owners));
   state.forgotten = value.at("forgotten").get<std::set<std::string>>();
+  state.settings = value.value("settings", "");
   for (const auto& entry : value.at("retired")) {
     state.retired[entry.at(0).get<std::string>()] = {entry.at(1).get<std::uint64_t>(),
                                                      entry.at(2).get<std::uint64_t>()};

@@ -301,6 +301,18 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(self.launch().wait(10), 1)
         self.assertIn("moat.yaml:2:1", self.log())
 
+    def test_bad_configuration_after_a_reboot_is_held_back(self):
+        self.start()
+        self.stop()
+        run("umount", self.path("bpf"))  # and with it all that is pinned
+        run("mount", "-t", "bpf", "bpf", self.path("bpf"))
+        self.assertTrue(reaches(STRANGER), "nothing is left of before")
+        self.write("etc/moat.yaml", "interfaces: [eth0]\nmodus: enforce\n")
+        status = self.start()
+        self.assertEqual(status["files"][0]["state"], "held-back")
+        self.assertTrue(reaches(LISTED))
+        self.assertFalse(reaches(STRANGER), "what it said last stays in force")
+
     def test_second_daemon_is_refused(self):
         self.start()
         self.assertEqual(self.launch().wait(10), 1)

@@ -36,6 +36,7 @@ State full_state() {
   state.retired["orders"] = {7, 900};
   state.last_hits[{"orders", "r-1"}] = parse_time("2027-01-30T08:00:00Z").value();
   state.forgotten = {"old"};
+  state.settings = "interfaces: [eth0]   # caf\u00e9\n";
   auto& enforced = state.enforced.emplace();
   enforced.policy.mode = Mode::monitor;
   Database orders{"orders",      {0x0a000005, {5432, 6432}, false}, {}, {},
