@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // moatd: waits for what can happen, and has the parts do what is due.
 //
-//   inotify --> settle --+
+//   inotify --> settle --+    (and for files in pieces, until they are closed)
 //   API, SIGHUP, retry --+--> turn: enforcer.apply -> interfaces, backstop -> cut sessions -> save
 //   reconcile -----------+
 //   clock, expiry -----------> renew
@@ -99,12 +99,16 @@ class Daemon final : public Service {
   void tell_ready();
 
   void on_files_changed();
+  void on_settled();
+  [[nodiscard]] bool waits_for_writer() const;
   void on_links_changed();
   void on_time_passed(const char* why);
   void run_api();
   void reload_on_signal();
 
   // daemon_service.cpp: what others ask for
+  [[nodiscard]] Answer<void> begin_change();
+  [[nodiscard]] Answer<void> begin_edit();
   [[nodiscard]] EditBasis edit_basis() const;
   [[nodiscard]] Answer<ChangeView> carry_out(const Answer<Edit>& edit, const char* what,
                                              const Peer& peer, Steady::time_point begun);
@@ -139,7 +143,8 @@ class Daemon final : public Service {
 
   WallClock::time_point since_ = WallClock::now();
   std::optional<WallClock::time_point> noticed_;  // the first change that waits for settling
-  Steady::time_point patience_ends_;              // and by when it is dealt with
+  Steady::time_point patience_ends_;              // and by when it is dealt with,
+  Steady::time_point writers_end_;                // or by when a file in pieces is
   std::chrono::milliseconds retry_delay_{0};
   StatusView::Backstop backstop_status_;
   std::set<std::string> removed_interfaces_;

@@ -99,6 +99,21 @@ Answer<DropsView> Daemon::drops(const std::string& database, std::uint64_t since
   return drops_.table().view(database, since);
 }
 
+Answer<void> Daemon::begin_change() {
+  if (is_detached_) return refuse(Kind::unavailable, "the guard has ended");
+  return {};
+}
+
+Answer<void> Daemon::begin_edit() {
+  if (auto may = begin_change(); !may) return may;
+  on_files_changed();
+  if (waits_for_writer()) {
+    return refuse(Kind::conflict, "somebody is writing a rule file", "try again");
+  }
+  enforcer_.scan(WallClock::now());
+  return {};
+}
+
 EditBasis Daemon::edit_basis() const {
   return {enforcer_.files(), settings_.config().mode, publisher_.enforced(),
           publisher_.state().forgotten, publisher_.expiry_time()};
@@ -129,23 +144,20 @@ Answer<ChangeView> Daemon::carry_out(const Answer<Edit>& edit, const char* what,
 
 Answer<ChangeView> Daemon::add_rule(const NewRule& rule, const Peer& peer) {
   const auto begun = Steady::now();
-  if (is_detached_) return refuse(Kind::unavailable, "the guard has ended");
-  enforcer_.scan(WallClock::now());
+  if (auto may = begin_edit(); !may) return std::unexpected(std::move(may.error()));
   return carry_out(plan_add_rule(edit_basis(), rule), "rule added", peer, begun);
 }
 
 Answer<ChangeView> Daemon::remove_rule(const std::string& database, const std::string& id,
                                        const Peer& peer) {
   const auto begun = Steady::now();
-  if (is_detached_) return refuse(Kind::unavailable, "the guard has ended");
-  enforcer_.scan(WallClock::now());
+  if (auto may = begin_edit(); !may) return std::unexpected(std::move(may.error()));
   return carry_out(plan_remove_rule(edit_basis(), database, id), "rule removed", peer, begun);
 }
 
 Answer<ChangeView> Daemon::forget(const std::string& database, const Peer& peer) {
   const auto begun = Steady::now();
-  if (is_detached_) return refuse(Kind::unavailable, "the guard has ended");
-  enforcer_.scan(WallClock::now());
+  if (auto may = begin_edit(); !may) return std::unexpected(std::move(may.error()));
   const auto* enforced = publisher_.enforced();
   const bool is_known =
       enforced != nullptr &&
@@ -175,7 +187,7 @@ Answer<ChangeView> Daemon::forget(const std::string& database, const Peer& peer)
 
 Answer<ChangeView> Daemon::reload(const Peer& peer) {
   const auto begun = Steady::now();
-  if (is_detached_) return refuse(Kind::unavailable, "the guard has ended");
+  if (auto may = begin_change(); !may) return std::unexpected(std::move(may.error()));
   auto view = change_view(turn({"reload", describe(peer)}, WallClock::now()), begun);
   ensure_guards();
   tell_ready();
@@ -190,7 +202,7 @@ Answer<ChangeView> Daemon::reload(const Peer& peer) {
 
 Answer<ChangeView> Daemon::detach(const Peer& peer) {
   const auto begun = Steady::now();
-  if (is_detached_) return refuse(Kind::unavailable, "the guard has ended");
+  if (auto may = begin_change(); !may) return std::unexpected(std::move(may.error()));
   log_.warn("the guard ends: detach, by {}", describe(peer));
   save();
   if (const auto done = backend_->detach_all(); !done) {

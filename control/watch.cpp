@@ -12,6 +12,7 @@
 #include <deque>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 namespace moat {
 namespace {
@@ -110,6 +111,9 @@ bool Watch::follow(const std::vector<std::string>& paths) {
   for (const auto& [descriptor, interest] : watched_) {
     if (!wanted.contains(descriptor)) inotify_rm_watch(fd_, descriptor);
   }
+  const auto is_unwatched = [&wanted](const Written& file) { return !wanted.contains(file.first); };
+  std::erase_if(unfinished_, is_unwatched);
+  std::erase_if(given_up_, is_unwatched);
   watched_ = std::move(wanted);
   return is_new;
 }
@@ -126,6 +130,18 @@ bool Watch::matters(int descriptor, std::uint32_t mask, const char* name) {
   return interest.names.contains(std::string_view(name)) || (interest.every_name && name[0] != '.');
 }
 
+void Watch::note_writing(int descriptor, std::uint32_t mask, const char* name) {
+  Written file{descriptor, name != nullptr ? name : ""};
+  if ((mask & IN_MODIFY) != 0) {
+    if (!given_up_.contains(file)) unfinished_.insert(std::move(file));
+  } else if ((mask & (IN_CLOSE_WRITE | IN_DELETE | IN_MOVE | IN_DELETE_SELF | IN_IGNORED)) != 0) {
+    unfinished_.erase(file);
+    given_up_.erase(file);
+  }
+}
+
+void Watch::stop_waiting_for_writers() { given_up_.merge(std::exchange(unfinished_, {})); }
+
 Watch::News Watch::drain() {
   News news;
   alignas(inotify_event) std::array<char, 16384> buffer;
@@ -136,8 +152,14 @@ Watch::News Watch::drain() {
     for (const char* at = buffer.data(); at < buffer.data() + got;) {
       const auto& event = *reinterpret_cast<const inotify_event*>(at);
       at += sizeof(inotify_event) + event.len;
-      if (event.mask & IN_Q_OVERFLOW) news.overflow = news.changed = true;
-      news.changed |= matters(event.wd, event.mask, event.len != 0 ? event.name : nullptr);
+      const char* name = event.len != 0 ? event.name : nullptr;
+      if (event.mask & IN_Q_OVERFLOW) {
+        news.overflow = news.changed = true;
+        stop_waiting_for_writers();  // the end of their writing may be among what was lost
+      }
+      if (!matters(event.wd, event.mask, name)) continue;
+      news.changed = true;
+      note_writing(event.wd, event.mask, name);
     }
   }
 }

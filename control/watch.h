@@ -16,6 +16,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace moat {
@@ -40,6 +41,12 @@ class Watch {
   };
   [[nodiscard]] News drain();
 
+  // Whether something that matters was written to and not closed since, as far as drain() has
+  // heard: a file in pieces, of which more is to come.
+  [[nodiscard]] bool is_being_written() const { return !unfinished_.empty(); }
+  // Some writers never close: those of now are not waited for any more.
+  void stop_waiting_for_writers();
+
   // Why it does not see everything; empty if it does.
   [[nodiscard]] const std::string& problem() const { return problem_; }
 
@@ -55,11 +62,17 @@ class Watch {
   };
   using Wishes = std::map<std::string, Wish>;
 
+  // A name in a watched folder; without one, what is watched itself.
+  using Written = std::pair<int, std::string>;
+
+  void note_writing(int descriptor, std::uint32_t mask, const char* name);
   static void trace(const std::string& path, Wishes& wishes);
   [[nodiscard]] bool matters(int descriptor, std::uint32_t mask, const char* name);
 
   int fd_ = -1;
   std::map<int, Interest> watched_;  // by watch descriptor
+  std::set<Written> unfinished_;
+  std::set<Written> given_up_;
   std::string problem_;
 };
 

@@ -401,6 +401,34 @@ class DaemonTest(unittest.TestCase):
         self.assertFalse(status["last"]["overdue"])
         self.assertEqual(status["pending"], [])
 
+    def test_file_in_pieces_is_waited_for(self):
+        self.start()
+        first, last = ORDERS.split("  - cidr")
+        with open(self.path("etc/databases.d/orders.yaml"), "w", encoding="utf-8") as file:
+            file.write(first.replace("rules:", "rules: []"))
+            file.flush()
+            # Far longer than the settling time of 20 ms: an edit by then would be enforced.
+            self.write("etc/databases.d/shop.yaml",
+                       "database: shop\nendpoint: {port: 3306}\nrules: []\n")
+            status, answer = self.request("POST", "/v1/rules", {"database": "shop",
+                                                                "cidr": "10.0.0.0/8"})
+            self.assertEqual(status, 409, answer)
+            self.assertTrue(reaches(LISTED))
+            file.seek(0)
+            file.write(first + "  - cidr" + last)
+        self.wait_for_generation(2)
+        self.assertEqual(self.rules()[0]["state"], "active")
+        self.assertNotIn("removed 198.18.0.0/24", self.log())
+
+    def test_file_that_is_never_closed_is_read_at_last(self):
+        self.write("etc/moat.yaml", (CONFIG % "30s").replace("bound: 10s", "bound: 1s"))
+        self.start()
+        with open(self.path("etc/databases.d/orders.yaml"), "r+", encoding="utf-8") as file:
+            file.write(ORDERS.replace("198.18.0.0/24", "198.18.7.0/24"))
+            file.flush()
+            self.wait_for_generation(2)
+        self.assertTrue(reaches(STRANGER))
+
     def test_rule_added_and_removed(self):
         self.start()
         status, change = self.request("POST", "/v1/rules",

@@ -167,15 +167,58 @@ TEST_F(WatchTest, SurvivesLinksThatLeadNowhereOrInACircle) {
   EXPECT_TRUE(heard());
 }
 
+TEST_F(WatchTest, KnowsAFileThatIsStillBeingWritten) {
+  follow({"etc/databases.d", "etc/databases.d/orders.yaml"});
+  std::ofstream file(home_ / "etc/databases.d/orders.yaml");
+  file << "1" << std::flush;
+  EXPECT_TRUE(heard());
+  EXPECT_TRUE(watch_.is_being_written());
+  write("etc/databases.d/new.yaml", "1");
+  EXPECT_TRUE(heard());
+  EXPECT_TRUE(watch_.is_being_written()) << "another file is none of its business";
+  file.close();
+  EXPECT_TRUE(heard());
+  EXPECT_FALSE(watch_.is_being_written());
+}
+
+TEST_F(WatchTest, WaitsForNoWriterOfAFileThatIsReplaced) {
+  follow_all();
+  std::ofstream file(home_ / "etc/databases.d/orders.yaml");
+  file << "1" << std::flush;
+  write("etc/databases.d/.new", "2");
+  fs::rename(home_ / "etc/databases.d/.new", home_ / "etc/databases.d/orders.yaml");
+  EXPECT_TRUE(heard());
+  EXPECT_FALSE(watch_.is_being_written());
+}
+
+TEST_F(WatchTest, WaitsOnlyOnceForAWriterThatNeverCloses) {
+  follow_all();
+  std::ofstream file(home_ / "etc/databases.d/orders.yaml");
+  file << "1" << std::flush;
+  EXPECT_TRUE(heard());
+  watch_.stop_waiting_for_writers();
+  EXPECT_FALSE(watch_.is_being_written());
+  file << "2" << std::flush;
+  EXPECT_TRUE(heard());
+  EXPECT_FALSE(watch_.is_being_written());
+  file.close();
+  EXPECT_TRUE(heard());
+  file.open(home_ / "etc/databases.d/orders.yaml");
+  file << "3" << std::flush;
+  EXPECT_TRUE(heard());
+  EXPECT_TRUE(watch_.is_being_written()) << "this is another one";
+}
+
 TEST_F(WatchTest, AdmitsAnOverrunQueue) {
   follow_all();
   std::ifstream limit("/proc/sys/fs/inotify/max_queued_events");
   unsigned most = 0;
   limit >> most;
   if (most > 100'000) GTEST_SKIP() << "the queue here is too long to overrun";
-  for (unsigned i = 0; i <= most; i++) {
-    // Two files in turn: equal events in a row are merged.
-    write(i % 2 ? "etc/databases.d/a.yaml" : "etc/databases.d/b.yaml", "1");
+  write("etc/databases.d/a.yaml", "1");
+  for (unsigned i = 0; i <= most / 2; i++) {  // each tells of the old name and of the new one
+    fs::rename(home_ / (i % 2 ? "etc/databases.d/b.yaml" : "etc/databases.d/a.yaml"),
+               home_ / (i % 2 ? "etc/databases.d/a.yaml" : "etc/databases.d/b.yaml"));
   }
   const auto news = watch_.drain();
   EXPECT_TRUE(news.overflow);
