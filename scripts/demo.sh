@@ -222,10 +222,14 @@ shift
 [ \$# -gt 0 ] || set -- bash --norc
 PS1="\$host# " exec nsenter --net="/run/netns/$prefix-\$host" "\$@"
 END
+  # By namespace: moatd may have been started anew since, or ended.
   cat >"$scene/end" <<END
 #!/bin/bash
-kill ${pids[moatd]} && kill -QUIT ${pids[postgres]}
-while kill -0 ${pids[moatd]} || kill -0 ${pids[postgres]}; do sleep 0.1; done 2>/dev/null
+cd /
+pids() { for host in ${hosts[*]}; do ip netns pids "$prefix-\$host"; done | grep -vx \$\$; }
+pids | xargs --no-run-if-empty kill -INT
+for ((n = 0; n < 50; n++)); do [[ -n \$(pids) ]] && sleep 0.1; done
+pids | xargs --no-run-if-empty kill -KILL
 for host in ${hosts[*]}; do ip netns delete "$prefix-\$host"; done
 umount "$scene/bpf" && rm -rf "$scene"
 END
