@@ -22,7 +22,8 @@ check_sanitize() {
   configure build-sanitize -Db_sanitize=address,undefined -Db_lundef=false -Dbench=false \
     -Dcpp_args=-fno-sanitize-recover=all
   build build-sanitize
-  meson test -C build-sanitize --no-rebuild --print-errorlogs --suite unit --suite verdict
+  meson test -C build-sanitize --no-rebuild --print-errorlogs --suite unit --suite verdict \
+    --suite fuzz
 }
 
 # Clang reads what the build knows; the warnings are g++'s business.

@@ -76,7 +76,7 @@ fuzz() {
 }
 
 differential() {
-  (cd "$root" && "$root/build/tests/fuzz/differential" --seconds "$1" --seed "$(date +%s)")
+  (cd "$root" && "$root/build/tests/fuzz/differential" --seconds "$1")
 }
 
 keep() {

@@ -3,7 +3,7 @@
 # Builds Moat in build/ and runs its tests, as root on Debian 12: installs what is missing, and makes
 # network namespaces and bpf objects of its own, which it removes.
 #
-#   scripts/test.sh [SUITE...]      unit, verdict, e2e, scripts; without arguments all of them
+#   scripts/test.sh [SUITE...]      unit, verdict, fuzz, e2e, scripts; without arguments all of them
 set -euo pipefail
 # shellcheck source=lib/build.sh
 . "$(dirname "$0")/lib/build.sh"

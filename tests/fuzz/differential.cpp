@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstdio>
 #include <iterator>
+#include <random>
 
 #include "bpf/verdict.h"
 #include "tests/fuzz/mutator.h"
@@ -30,9 +31,9 @@ constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::uint32_t kFramesARound = 16'384;
 
 struct Plan {
-  std::uint64_t frames = 0;  // 0: no such limit
-  unsigned seconds = 0;      // 0: no such limit
-  std::uint64_t seed = 1;    // of the first round; the next has the next number
+  std::uint64_t frames = 0;                     // 0: no such limit
+  unsigned seconds = 0;                         // 0: no such limit
+  std::uint64_t seed = std::random_device{}();  // of the first round; the next has the next number
 };
 
 std::uint64_t coarse_now() {
@@ -258,7 +259,7 @@ int main(int count, char** arguments) {
   CLI::App app{"Mutated frames through native function and XDP program: both must agree."};
   app.add_option("--frames", plan.frames, "stop after so many frames");
   app.add_option("--seconds", plan.seconds, "stop after so many seconds");
-  app.add_option("--seed", plan.seed, "number of the first round");
+  app.add_option("--seed", plan.seed, "number of the first round; without, another each time");
   app.add_option("--cases", cases, "folder of the case table, whose frames are mutated");
   CLI11_PARSE(app, count, arguments);
   if (plan.frames == 0 && plan.seconds == 0) plan.frames = 1'000'000;
