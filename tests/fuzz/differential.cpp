@@ -233,6 +233,7 @@ Result<> run(const Plan& plan, const std::string& cases) {
     if (!kernel) return std::unexpected(kernel.error());
     runners.emplace_back(std::move(*kernel), tier, *seeds);
   }
+  fmt::print("seed {}\n", plan.seed);
   const auto start = std::chrono::steady_clock::now();
   const auto elapsed = [&] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
