@@ -27,7 +27,7 @@ while (($#)); do
 done
 [[ $EUID -eq 0 ]] || { echo "bench: BPF programs are loaded as root" >&2 && exit 1; }
 
-"$root/scripts/setup.sh" build bench
+"$root/scripts/setup.sh" build test bench
 echo "Building ..."
 configure "$root/build"
 build "$root/build"
@@ -53,6 +53,7 @@ if [[ ${#quick[@]} -gt 0 ]]; then
   google lookup --benchmark_min_time=0.05 --benchmark_filter='prefixes:(30|100000)/'
   google compile --benchmark_min_time=0.1
   "$bin/publish_bench" --rounds 20 --json "$parts/publish.json" >/dev/null
+  "$root/bench/propagation.sh" "$root/build" 20 "$parts/propagation.json" >/dev/null
 else
   "$bin/verdict_bench" --cpu "$cpu" --rounds 31 --repeat 100000 --json "$parts/verdict.json" \
     >"$parts/verdict.log"
@@ -60,6 +61,7 @@ else
   google lookup --benchmark_min_time=0.3
   google compile --benchmark_min_time=1
   "$bin/publish_bench" --rounds 200 --json "$parts/publish.json" >/dev/null
+  "$root/bench/propagation.sh" "$root/build" 200 "$parts/propagation.json" >/dev/null
 fi
 echo "Telling of drops ..."
 "$bin/drops_bench" --cpu "$cpu" --json "$parts/drops.json" >"$parts/drops.log"
