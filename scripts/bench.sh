@@ -27,7 +27,7 @@ while (($#)); do
 done
 [[ $EUID -eq 0 ]] || { echo "bench: BPF programs are loaded as root" >&2 && exit 1; }
 
-"$root/scripts/setup.sh" build test bench
+"$root/scripts/setup.sh" build bench
 echo "Building ..."
 configure "$root/build"
 build "$root/build"
