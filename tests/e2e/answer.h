@@ -21,7 +21,7 @@ struct Answer {
   std::array<std::uint8_t, 16> from{}, to{};  // IPv4: the first four bytes
   std::uint16_t from_port = 0, to_port = 0;   // of TCP
   std::uint32_t sequence = 0, acknowledged = 0;
-  bool is_question = false;  // the host asks for a neighbour, which the scene should have told it
+  bool is_question = false;  // no answer: the host asks for a neighbour
 };
 
 // "syn-ack", as the record has it.

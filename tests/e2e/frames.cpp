@@ -2,7 +2,9 @@
 // Every frame of tests/verdict on a real wire to a host with real listeners: first without moatd,
 // which shows what the kernel would answer, then behind it, policy by policy.
 //
-//   frames --far NETNS --interface NAME --host NETNS --made-on TEXT [--write] RECORD
+//   frames --far NETNS --interface NAME --host NETNS --made-on TEXT [--write] [--random N] [--seed
+//   N]
+//          RECORD
 //
 // It speaks with the script that keeps the host: a line "POLICY TIME" on standard output asks for
 // moatd with that folder of tests/verdict/policies, at that time ("-", or seconds since 1970, where
@@ -11,7 +13,7 @@
 // What must hold, whatever the kernel: a frame to be dropped is not even seen by TCP, and nothing
 // answers it; one to be passed is answered as it was without moatd, unless the backstop is to stop
 // it; nobody who is not listed ever gets a TCP segment from a guarded port; and no EtherType and no
-// protocol number leads B to it. RECORD keeps what
+// protocol number leads B to it. The same is asked of random frames. RECORD keeps what
 // became of each frame, for the report; --write makes it anew.
 #include <fmt/format.h>
 
@@ -27,84 +29,24 @@
 #include <utility>
 #include <vector>
 
-#include "tests/e2e/sweep.h"
+#include "tests/e2e/bench.h"
+#include "tests/e2e/mend.h"
 #include "tests/e2e/unpack.h"
-#include "tests/e2e/wire.h"
+#include "tests/fuzz/mutator.h"
 #include "tests/verdict/case_table.h"
 #include "tests/verdict/model.h"
 
 namespace moat::testing {
 namespace {
 
-constexpr const char* kSilent = "silent";  // TCP was handed nothing
-constexpr const char* kHeard = "heard";    // TCP was, and said nothing
-constexpr const char* kNotSent = "not sent";
+constexpr const char* kPolicies = "tests/verdict/policies/";
 constexpr std::uint16_t kPorts[] = {22, 5432, 6432, 7000};
 
 struct Options {
   std::string far, interface, host, made_on, record;
   bool write = false;
-};
-
-// What became of a frame: one of the above, or what the host said first, or "accepted".
-struct Outcome {
-  std::string what;
-  std::vector<Answer> answers;
-};
-
-class Bench {
- public:
-  Bench(Wire wire, Listeners listeners)
-      : wire_(std::move(wire)), listeners_(std::move(listeners)) {}
-
-  Result<Outcome> show(const Side& side) {
-    const auto before = wire_.segments();
-    Result<bool> sent = true;
-    for (const auto& frame : side.frames)
-      if (sent) sent = wire_.send(frame);
-    auto said = wire_.settle();
-    const auto after = wire_.segments();
-    if (!before || !sent || !said || !after)
-      return std::unexpected(Error{"the wire does not hold", {}});
-
-    Outcome outcome{kSilent, std::move(*said)};
-    if (!*sent) outcome.what = kNotSent;
-    if (*after != *before) outcome.what = kHeard;
-    if (!outcome.answers.empty()) outcome.what = name_of(outcome.answers.front().kind);
-    if (auto done = complete(side, outcome); !done) return std::unexpected(done.error());
-    if (*after != *before)
-      if (auto done = listeners_.renew(); !done) return std::unexpected(done.error());
-    return outcome;
-  }
-
-  Result<Swept> sweep_numbers(const Side& syn4, const Side& syn6) {
-    auto swept = sweep(wire_, syn4.frame(), syn6.frame());
-    if (!swept) return swept;
-    if (auto done = listeners_.renew(); !done) return std::unexpected(done.error());
-    if (auto done = wire_.settle(); !done) return std::unexpected(done.error());
-    return swept;
-  }
-
- private:
-  // Ends the handshake as a client would, and leaves no connection behind.
-  Result<> complete(const Side& side, Outcome& outcome) {
-    const auto answers = outcome.answers;
-    for (const Answer& answer : answers)
-      if (answer.kind == Answer::Kind::syn_ack)
-        if (auto sent = wire_.send(reply_to(answer, Segment::ack, side.frame())); !sent)
-          return std::unexpected(sent.error());
-    if (answers.empty() && outcome.what != kHeard) return {};
-    for (int i = 0; i < 2; i++) {  // and once more for what the first look set off
-      auto more = wire_.settle();
-      if (!more) return std::unexpected(more.error());
-      std::ranges::copy(*more, std::back_inserter(outcome.answers));
-      if (listeners_.accept_all() > 0) outcome.what = "accepted";
-    }
-    return {};
-  }
-
-  Wire wire_;
-  Listeners listeners_;
+  unsigned random = 500;  // frames for each policy
+  std::uint64_t seed = 1;
 };
 
 using Key = std::pair<std::size_t, char>;  // number of the case, A or B
@@ -114,48 +56,67 @@ std::vector<std::pair<char, const Side*>> sides(const Case& each) {
   return {{'A', &each.a}, {'B', &each.b}};
 }
 
+// Policies, each with the time at which it is to be looked at.
+using Scene = std::pair<std::string, std::optional<WallTime>>;
+
+std::set<Scene> scenes_of(const std::vector<Case>& cases) {
+  std::set<Scene> all;
+  for (const Case& each : cases) all.emplace(each.policy, each.at);
+  return all;
+}
+
+// What random frames are made from. Long ones would only cost time.
+std::vector<std::vector<std::uint8_t>> seeds_of(const std::vector<Case>& cases) {
+  std::vector<std::vector<std::uint8_t>> seeds;
+  for (const Case& each : cases)
+    for (const auto& [letter, side] : sides(each))
+      std::ranges::copy_if(side->frames, std::back_inserter(seeds),
+                           [](const auto& frame) { return frame.size() < 4096; });
+  return seeds;
+}
+
 class Frames {
  public:
-  Frames(std::vector<Case> cases, Bench bench)
-      : cases_(std::move(cases)), bench_(std::move(bench)) {}
+  Frames(const Options& options, std::vector<Case> cases, Bench bench)
+      : options_(options),
+        cases_(std::move(cases)),
+        scenes_(scenes_of(cases_)),
+        mutator_(seeds_of(cases_)),
+        bench_(std::move(bench)) {}
 
   Result<> without_moatd() {
     for (std::size_t i = 0; i < cases_.size(); i++)
       for (const auto& [letter, side] : sides(cases_[i])) {
-        auto outcome = bench_.show(*side);
+        auto outcome = bench_.show(side->frames);
         if (!outcome) return std::unexpected(outcome.error());
         note(cases_[i], letter, outcome->answers);
         open_[{i, letter}] = std::move(outcome->what);
       }
+    for (const Scene& scene : scenes())
+      if (auto done = show_random(scene, false); !done) return done;
     return sweep_numbers(swept_open_);
   }
 
-  // Policies, each with the time at which it is to be looked at.
-  using Scene = std::pair<std::string, std::optional<WallTime>>;
-  [[nodiscard]] std::set<Scene> scenes() const {
-    std::set<Scene> all;
-    for (const Case& each : cases_) all.emplace(each.policy, each.at);
-    return all;
-  }
+  [[nodiscard]] const std::set<Scene>& scenes() const { return scenes_; }
 
   Result<> behind_moatd(const Scene& scene) {
-    auto policy = load_policy("tests/verdict/policies/" + scene.first);
+    const auto policy = load_policy(kPolicies + scene.first);
     if (!policy) return std::unexpected(policy.error());
     for (std::size_t i = 0; i < cases_.size(); i++) {
       if (Scene(cases_[i].policy, cases_[i].at) != scene) continue;
       for (const auto& [letter, side] : sides(cases_[i])) {
-        auto outcome = bench_.show(*side);
+        auto outcome = bench_.show(side->frames);
         if (!outcome) return std::unexpected(outcome.error());
-        note(cases_[i], letter, outcome->answers);
-        check_answers(**policy, cases_[i], letter, outcome->answers);
+        check_answers(**policy, time_of(scene), cases_[i].group + "/" + cases_[i].name,
+                      outcome->answers);
         check_outcome(i, letter, *side, *outcome);
         guarded_[{i, letter}] = side->backstop ? kHeard : std::move(outcome->what);
       }
     }
-    if (scene.first != plain().policy) return {};
+    if (auto done = show_random(scene, true); !done || scene.first != plain().policy) return done;
     auto done = sweep_numbers(swept_guarded_);
     if (done && (swept_guarded_.segments > 0 || swept_guarded_.answers > 0))
-      fault(plain(), 'B', "reaches TCP with another EtherType or protocol");
+      fault("an EtherType or a protocol", "leads B to TCP");
     return done;
   }
 
@@ -177,9 +138,12 @@ class Frames {
         "{} frames; without moatd the kernel took {} connections from those to be dropped, and "
         "answered {} more; of those to be passed it took {}\n"
         "{} frames with every EtherType and protocol from B: TCP was handed {} without moatd, {} "
-        "behind it",
+        "behind it\n"
+        "{} random frames, {} to be dropped: without moatd TCP was handed {} of these, and took {} "
+        "connections",
         cases_.size(), dropped["accepted"], dropped["syn-ack"] + dropped["rst"] + dropped["icmp"],
-        passed["accepted"], swept_open_.frames, swept_open_.segments, swept_guarded_.segments);
+        passed["accepted"], swept_open_.frames, swept_open_.segments, swept_guarded_.segments,
+        random_.frames, random_.to_drop, random_.reached, random_.taken);
   }
 
   [[nodiscard]] int faults() const { return faults_; }
@@ -192,15 +156,62 @@ class Frames {
   [[nodiscard]] const Case& plain() const { return named("tags", "plain"); }
 
   Result<> sweep_numbers(Swept& into) {
-    auto swept = bench_.sweep_numbers(plain().b, named("ipv6", "plain").b);
+    auto swept = bench_.sweep_numbers(plain().b.frame(), named("ipv6", "plain").b.frame());
     if (!swept) return std::unexpected(swept.error());
     into = *swept;
     return {};
   }
 
-  void fault(const Case& each, char letter, const std::string& what) {
+  void fault(const std::string& where, const std::string& what) {
     faults_++;
-    std::cerr << fmt::format("{}/{} {}: {}\n", each.group, each.name, letter, what);
+    std::cerr << fmt::format("{}: {}\n", where, what);
+  }
+  void fault(const Case& each, char letter, const std::string& what) {
+    fault(fmt::format("{}/{} {}", each.group, each.name, letter), what);
+  }
+
+  // Mutants of the table's frames, the same ones without and behind moatd.
+  Result<> show_random(const Scene& scene, bool guarded) {
+    const auto policy = load_policy(kPolicies + scene.first);
+    if (!policy) return std::unexpected(policy.error());
+    Random random(options_.seed * 1000 + static_cast<std::uint64_t>(std::ranges::distance(
+                                             scenes_.begin(), scenes_.find(scene))));
+    mutator_.aim(**policy, random);
+    for (unsigned i = 0; i < options_.random; i++) {
+      const auto mutant = mutator_.next(random);
+      std::vector<std::vector<std::uint8_t>> frames = {{mutant.begin(), mutant.end()}};
+      mend(frames[0]);
+      const auto verdict = expect(**policy, frames[0], time_of(scene));
+      const bool to_drop = is_drop(verdict.reason) && !is_monitored(**policy, verdict);
+      auto outcome = bench_.show(frames);
+      if (!outcome) return std::unexpected(outcome.error());
+      if (guarded) {
+        check_random(**policy, scene, frames[0], to_drop, *outcome);
+      } else {
+        random_.frames++;
+        random_.to_drop += to_drop;
+        random_.reached += to_drop && outcome->reached_tcp;
+        random_.taken += to_drop && outcome->what == "accepted";
+      }
+    }
+    return {};
+  }
+
+  void check_random(const Policy& policy, const Scene& scene, Bytes frame, bool to_drop,
+                    const Outcome& outcome) {
+    const int before = faults_;
+    const std::string name = "a random frame, policy " + scene.first;
+    check_answers(policy, time_of(scene), name, outcome.answers);
+    if (to_drop && outcome.reached_tcp) fault(name, "to be dropped, and TCP has it");
+    if (faults_ == before) return;
+    for (const std::uint8_t byte : frame.first(std::min<std::size_t>(frame.size(), 200)))
+      std::cerr << fmt::format("{:02x}", byte);
+    std::cerr << fmt::format(" ({} bytes): {}\n", frame.size(), outcome.what);
+  }
+
+  static WallTime time_of(const Scene& scene) {
+    return scene.second.value_or(
+        std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
   }
 
   // The scene has told the host all its neighbours: an answer that waits for one would be missed.
@@ -210,16 +221,14 @@ class Frames {
   }
 
   // Nobody gets TCP from a port from which a plain SYN of theirs would be kept.
-  void check_answers(const Policy& policy, const Case& each, char letter,
+  void check_answers(const Policy& policy, WallTime now, const std::string& name,
                      const std::vector<Answer>& answers) {
     constexpr std::array<std::uint8_t, 14> plain{};
     for (const Answer& answer : answers) {
       if (answer.kind == Answer::Kind::arp || answer.kind == Answer::Kind::icmp) continue;
-      const auto verdict = expect(policy, reply_to(answer, Segment::syn, plain),
-                                  each.at.value_or(std::chrono::floor<std::chrono::seconds>(
-                                      std::chrono::system_clock::now())));
+      const auto verdict = expect(policy, reply_to(answer, Segment::syn, plain), now);
       if (is_drop(verdict.reason) && !is_monitored(policy, verdict))
-        fault(each, letter, "BYPASS: " + describe(answer));
+        fault(name, "BYPASS: " + describe(answer));
     }
   }
 
@@ -237,8 +246,17 @@ class Frames {
     for (const Answer& answer : outcome.answers) std::cerr << "    " << describe(answer) << "\n";
   }
 
+  struct RandomSums {
+    unsigned frames = 0, to_drop = 0;
+    unsigned reached = 0, taken = 0;  // of those to be dropped, without moatd
+  };
+
+  const Options& options_;
   std::vector<Case> cases_;
+  std::set<Scene> scenes_;
+  Mutator mutator_;
   Bench bench_;
+  RandomSums random_;
   std::map<Key, std::string> open_, guarded_;
   Swept swept_open_, swept_guarded_;
   int faults_ = 0;
@@ -293,12 +311,13 @@ int run(const Options& options) {
   auto listeners = Listeners::open({std::begin(kPorts), std::end(kPorts)});
   if (!listeners) return fail(listeners.error().message);
 
-  Frames frames(std::move(*cases), Bench(std::move(*wire), std::move(*listeners)));
+  Frames frames(options, std::move(*cases), Bench(std::move(*wire), std::move(*listeners)));
   if (auto done = frames.without_moatd(); !done) return fail(done.error().message);
   for (const auto& scene : frames.scenes()) {
     std::cout << scene.first << " "
               << (scene.second ? std::to_string(scene.second->time_since_epoch().count()) : "-")
-              << std::endl;
+              << "\n"
+              << std::flush;
     std::string ready;
     if (!std::getline(std::cin, ready)) return fail("no moatd");
     if (auto done = frames.behind_moatd(scene); !done) return fail(done.error().message);
@@ -320,6 +339,8 @@ int main(int argc, char** argv) {
   app.add_option("--host", options.host)->required();
   app.add_option("--made-on", options.made_on)->required();
   app.add_flag("--write", options.write);
+  app.add_option("--random", options.random, "so many random frames for each policy");
+  app.add_option("--seed", options.seed);
   app.add_option("record", options.record)->required();
   CLI11_PARSE(app, argc, argv);
   return moat::testing::run(options);

@@ -5,9 +5,10 @@
 # comes back. The host's kernel is as forgiving as settings make it, takes off all tags and unpacks
 # tunnels (unpack.bpf.c), so that it answers what it can.
 #
-#   tests/e2e/frames.sh [--write] FRAMES BUILD native|generic
+#   tests/e2e/frames.sh [--write] [--random N] [--seed N] FRAMES BUILD native|generic
 #
-# FRAMES: the program of frames.cpp. --write makes tests/verdict/wire.json anew.
+# FRAMES: the program of frames.cpp. --write makes tests/verdict/wire.json anew. --random: so many
+# random frames for each policy.
 set -euo pipefail
 here=$(dirname "$0")
 # shellcheck source=../../scripts/lib/build.sh
@@ -15,12 +16,17 @@ here=$(dirname "$0")
 # shellcheck source=../../scripts/lib/scene.sh
 . "$root/scripts/lib/scene.sh"
 
-write=()
-[[ $1 != --write ]] || {
-  write=(--write)
+options=()
+while [[ $1 == --* ]]; do
+  options+=("$1")
+  if [[ $1 != --write ]]; then
+    options+=("$2")
+    shift
+  fi
   shift
-}
-program=$1 attach=$3
+done
+program=$(realpath "$1") build=$(realpath "$2") attach=$3
+cd "$root"
 far_mac=02:00:00:00:00:01 host_mac=02:00:00:00:00:02
 
 in_host() { ip -n "$prefix-db-host" "$@"; }
@@ -33,7 +39,7 @@ allow() {
 
 be_forgiving() {
   local setting
-  for setting in accept_local route_localnet accept_source_route forwarding; do
+  for setting in accept_local route_localnet accept_source_route; do
     allow ipv4 "$setting" 1
   done
   for setting in accept_source_route seg6_enabled; do allow ipv6 "$setting" 1; done
@@ -48,7 +54,8 @@ be_forgiving() {
     net.ipv4.icmp_msgs_burst=1000000 net.ipv6.max_dst_opts_number=1000 \
     net.ipv6.max_hbh_opts_number=1000 net.ipv4.tcp_invalid_ratelimit=0 \
     net.ipv4.tcp_syncookies=0 net.ipv4.tcp_fastopen=1027 \
-    net.ipv4.ipfrag_time=3600 net.ipv6.ip6frag_time=3600
+    net.ipv4.ipfrag_time=3600 net.ipv6.ip6frag_time=3600 \
+    net.ipv4.ipfrag_high_thresh=1000000000 net.ipv6.ip6frag_high_thresh=1000000000
 }
 
 # Addresses as the frames have them. The far end has none: its kernel keeps out of this.
@@ -65,11 +72,15 @@ build_wire() {
   for address in 10.0.0.10 10.0.0.20 10.0.0.21 10.0.0.30 10.0.0.99; do
     in_host address add "$address/24" dev eth0
   done
-  for address in 2001:db8:1::10 fe80::10; do in_host address add "$address/64" dev eth0; done
+  # No other IPv6 neighbours than the gateways: all else is theirs to find.
+  for address in 2001:db8:1::10 fe80::10; do in_host address add "$address/128" dev eth0; done
   in_host link set eth0 up
-  for address in 10.0.0.0 10.0.0.1 10.0.0.2 10.0.0.9 fe80::1 fe80::2 2001:db8::25 2001:db8::26; do
-    in_host neighbour add "$address" lladdr "$far_mac" dev eth0 nud permanent
-  done
+  in_host -6 route flush fe80::/64 dev eth0
+  for address in fe80::1 fe80::2; do in_host -6 route add "$address" dev eth0; done
+  for address in 10.0.0.{0..9} 10.0.0.{11..19} 10.0.0.{22..29} 10.0.0.{31..98} 10.0.0.{100..254} \
+    fe80::1 fe80::2 2001:db8::25 2001:db8::26; do
+    echo "neighbour add $address lladdr $far_mac dev eth0 nud permanent"
+  done | in_host -batch -
   in_host route add default via 10.0.0.1
   in_host -6 route add default via fe80::1 dev eth0
 }
@@ -79,7 +90,7 @@ as_if() { date -u -d "@$(($(date -d "$1" +%s) - $2 + $3))" +%Y-%m-%dT%H:%M:%Sz; 
 
 # moatd under the policy of that name. Where rules expire, they do so as if it were TIME now.
 guard() {
-  local policy=$root/tests/verdict/policies/$1 at=$2 now when
+  local policy=tests/verdict/policies/$1 at=$2 now when
   rm -rf "$scene"/{moat,state}
   mkdir -m 700 "$scene/state"
   cp -r "$policy" "$scene/moat"
@@ -103,13 +114,13 @@ unguard() {
   unset "pids[moatd]"
 }
 
-begin_scene "$2"
+begin_scene "$build"
 build_wire
 
 coproc frames {
   exec "$program" --far "/run/netns/$prefix-router" --interface wire \
-    --host "/run/netns/$prefix-db-host" --made-on "Linux $(uname -r | cut -d. -f1,2)" "${write[@]}" \
-    "$root/tests/verdict/wire.json"
+    --host "/run/netns/$prefix-db-host" --made-on "Linux $(uname -r | cut -d. -f1,2)" \
+    "${options[@]}" tests/verdict/wire.json
 }
 # shellcheck disable=SC2034,SC2154  # pids is the scene's; coproc sets frames_PID
 pids[frames]=$frames_PID program_pid=$frames_PID
