@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Notices what disturbs others: run beside a change, and again without one. Ends after --seconds or
-// on SIGTERM, and prints one line of JSON.
+// Notices what disturbs others: run beside a change, and again without one. Says "ready" when it
+// is, ends after --seconds or on SIGTERM, and prints one line of JSON.
 //
 //   prober spin                    reads the clock as often as it can, before all other tasks of
 //   its
@@ -91,6 +91,11 @@ class Term {
   double seconds_;
 };
 
+void say_ready() {
+  fmt::print("ready\n");
+  std::fflush(stdout);
+}
+
 void print(const Term& term, const Times& times, std::size_t late_us, unsigned resent) {
   fmt::print(
       R"({{"seconds":{:.3f},"count":{},"p50_us":{},"p99_us":{},"longest_us":{:.0f},"late":{},"resent":{}}})"
@@ -114,6 +119,7 @@ void spin(double seconds) {
   constexpr auto work = 18ms, rest = 2ms;
   Times times;
   go_first();
+  say_ready();
   const Term term(seconds);
   while (!term.is_over()) {
     auto last = Clock::now();
@@ -147,6 +153,7 @@ void answer(const sockaddr_in& address) {
   if (bind(listener, general(address), sizeof address) != 0 || listen(listener, 16) != 0) {
     give_up("listen");
   }
+  say_ready();
   for (;;) {
     const int session = accept(listener, nullptr, nullptr);
     if (session < 0) give_up("accept");
@@ -163,6 +170,7 @@ void ask(const sockaddr_in& address, double seconds) {
   const int session = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
   setsockopt(session, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (connect(session, general(address), sizeof address) != 0) give_up("connect");
+  say_ready();
   Times times;
   const Term term(seconds);
   while (!term.is_over()) {

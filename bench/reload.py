@@ -17,11 +17,11 @@ import http.client
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 
 LISTED = "198.51.100.25/32"
@@ -66,15 +66,15 @@ class Daemon:
             (self.scene / "moat" / folder).mkdir(exist_ok=True)
 
     def write_files(self, size, settle):
-        """A policy of `size` prefixes, the client's among them."""
+        """A policy of `size` prefixes, the client's and the one that comes and goes among them."""
         self.settle(settle)
-        lines = subprocess.run([self.prefixes, str(size - 1)], check=True, capture_output=True,
+        lines = subprocess.run([self.prefixes, str(size - 2)], check=True, capture_output=True,
                                text=True).stdout
         self.rules = [LISTED] + (lines.split() if size <= 30 else [])
         ranges = self.scene / "moat/managed-ranges.d"
         for file in ranges.iterdir():
             file.unlink()
-        self.is_many = size > 30
+        self.is_many, self.has_toggled = size > 30, False
         if self.is_many:
             (ranges / "many.txt").write_text(lines)
             (ranges / "many.yaml").write_text("- {id: mr-many, cidrs-file: many.txt}\n")
@@ -94,7 +94,7 @@ class Daemon:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             path = self.scene / f"notify-{time.monotonic_ns()}"
             notify.bind(str(path))
-            notify.settimeout(120)
+            notify.settimeout(30)
             log = open(self.scene / "moatd.log", "ab")
             before = time.monotonic()
             with log:
@@ -104,8 +104,12 @@ class Daemon:
                      "--config", self.scene / "moat/moat.yaml", "--bpffs", self.scene / "bpf/moat",
                      "--state", self.scene / "state", "--socket", self.scene / "moatd.sock"],
                     stdout=log, stderr=log, env={**os.environ, "NOTIFY_SOCKET": str(path)})
-            while "READY=1" not in notify.recv(4096).decode().splitlines():
-                pass
+            try:
+                while "READY=1" not in notify.recv(4096).decode().splitlines():
+                    pass
+            except TimeoutError:
+                raise TimeoutError("moatd is not ready: " + self.log()) from None
+            path.unlink()
             return time.monotonic() - before
 
     def stop(self, how=signal.SIGTERM):
@@ -119,8 +123,8 @@ class Daemon:
         self.request("POST", "/v1/detach")
         self.process.wait(30)
         self.process = None
-        for file in (self.scene / "state").iterdir():
-            file.unlink()
+        for path in (self.scene / "state").iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def request(self, method, path):
         with contextlib.closing(Connection(self.scene / "moatd.sock")) as connection:
@@ -130,15 +134,20 @@ class Daemon:
     def generation(self):
         return self.request("GET", "/v1/status")["generation"]
 
-    def change(self, number):
-        """A rule comes or goes; seconds until a later generation is enforced."""
+    def change(self):
+        """A rule comes, or goes again; seconds until a later generation is enforced."""
         before = self.generation()
-        cidrs = self.rules + [TOGGLED] if number % 2 == 0 else self.rules
         written = time.monotonic()
-        self.write_rules(cidrs if len(cidrs) <= 30 else cidrs[:29] + [TOGGLED])
+        self.has_toggled = not self.has_toggled
+        self.write_rules(self.rules + [TOGGLED] if self.has_toggled else self.rules)
         while self.generation() <= before:
+            if time.monotonic() > written + 30:
+                raise TimeoutError("the change is not enforced: " + self.log())
             time.sleep(0.001)
         return time.monotonic() - written
+
+    def log(self):
+        return "\n".join((self.scene / "moatd.log").read_text().splitlines()[-5:])
 
     def cpu_seconds(self):
         return int(pathlib.Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[0]) / 1e9
@@ -161,10 +170,12 @@ class Daemon:
 
 
 class Prober:
-    """prober.cpp beside what is going on; its line when it ends."""
+    """prober.cpp beside what is going on, once it is ready; its line when it ends."""
 
     def __init__(self, *command):
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        if self.process.stdout.readline() != "ready\n":
+            raise RuntimeError("the prober is not ready: " + " ".join(map(str, command)))
 
     def end(self):
         self.process.terminate()
@@ -188,7 +199,7 @@ class Bench:
         for size in self.options.sizes:
             self.daemon.write_files(size, "50ms")
             self.measure_starts(size)
-            for settle in ("50ms", "0ms"):
+            for settle in ("50ms", "1ms"):
                 self.set_settle(settle)
                 self.measure_reloads(size, settle)
             self.measure_memory(size)
@@ -218,7 +229,7 @@ class Bench:
 
     def measure_reloads(self, size, settle):
         count = self.options.reloads if size <= 1000 else max(self.options.reloads // 4, 5)
-        samples = [self.daemon.change(number) * 1e3 for number in range(count)]
+        samples = [self.daemon.change() * 1e3 for _ in range(count)]
         tell("reload", prefixes=size, settle=settle, count=count, p50_ms=quantile(samples, 0.5),
              p99_ms=quantile(samples, 0.99), max_ms=max(samples))
 
@@ -228,12 +239,13 @@ class Bench:
 
     def measure_traffic(self, size):
         address = self.options.address
-        with subprocess.Popen([self.prober, "answer", address, "5432"]) as server:
-            try:
-                self.beside(size, "traffic", "nsenter", f"--net={self.options.client}", self.prober,
-                            "ask", address, "5432")
-            finally:
-                server.terminate()
+        server = Prober(self.prober, "answer", address, "5432")
+        try:
+            self.beside(size, "traffic", "nsenter", f"--net={self.options.client}", self.prober,
+                        "ask", address, "5432")
+        finally:
+            server.process.terminate()
+            server.process.wait()
 
     def measure_stalls(self, size):
         self.beside(size, "stall", self.prober, "spin", "--cpu", self.cpu)
@@ -242,8 +254,8 @@ class Bench:
         """What the prober notices of changes one after the other, and of as long a time without."""
         with self.probing(suite, prefixes=size, changes=self.options.changes, prober=prober):
             before = time.monotonic()
-            for number in range(self.options.changes):
-                self.daemon.change(number)
+            for _ in range(self.options.changes):
+                self.daemon.change()
             took = time.monotonic() - before
         with self.probing(suite, prefixes=size, changes=0, prober=prober):
             time.sleep(took)
