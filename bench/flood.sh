@@ -4,7 +4,8 @@
 # unlisted sources come in at a fixed rate, with one firewall after the other. One line of JSON a
 # sample, on stdout.
 #
-#   bench/flood.sh [--rounds N] [--seconds S] [--rates N,N] [--cpus N,N] [--only NAME,NAME] BUILD
+#   bench/flood.sh [--rounds N] [--seconds S] [--rates N,N] [--cpus N,N] [--scale N]
+#                  [--only NAME,NAME] BUILD
 #
 #   client -+
 #           +- router - eth0: firewall - PostgreSQL
@@ -18,13 +19,14 @@ set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-rounds=5 seconds=4 rates=0,100000,500000,1000000,2000000 cpus=1,$(nproc) only=
+rounds=5 seconds=4 scale=10 rates=0,100000,500000,1000000,2000000 cpus=1,$(nproc) only=
 while (($# > 1)); do
   case $1 in
     --rounds) rounds=$2 ;;
     --seconds) seconds=$2 ;;
     --rates) rates=$2 ;;
     --cpus) cpus=$2 ;;
+    --scale) scale=$2 ;;
     --only) only=,$2, ;;
     *) usage "$0" ;;
   esac
@@ -174,7 +176,7 @@ ip -n "$prefix-router" route add blackhole default
 { echo "$client/32"; "$build/bench/prefixes" 29; } >"$scene/prefixes"
 write_policy "$scene/prefixes"
 start_postgres
-pgbench --initialize --scale=10 --quiet >"$scene/pgbench.log" 2>&1 ||
+pgbench --initialize --scale="$scale" --quiet >"$scene/pgbench.log" 2>&1 ||
   fail "$(<"$scene/pgbench.log")"
 for ((round = 0; round < rounds; round++)); do
   for name in "${all[@]}"; do

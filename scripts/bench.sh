@@ -1,27 +1,30 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Builds Moat in build/, runs its benchmarks and prints what they found, as root: verdicts in the
-# kernel, lookups, compiling, publishing. Writes bench/results/NAME.json, with the machine in front.
+# kernel, lookups, compiling, publishing; in network namespaces of its own, packets a second beside
+# other firewalls, transactions under a flood, changes of the rules. Best on a machine that does
+# nothing else; all of it takes about half an hour.
 #
 #   scripts/bench.sh [--quick] [--name NAME] [--designs]
 #
-#   --quick      under three minutes: fewer sizes and rounds
+#   --quick      under three minutes: fewer sizes, contenders and rounds
 #   --name NAME  of the results; without it, the host's name and the date
 #   --designs    the source table beside other designs as well (bench/designs.md); takes long
 #
+# Writes bench/results/NAME.json, NAME.md and NAME-*.svg. `--name reference` writes what is committed.
 # Ratios that differ from bench/results/reference.json by more than 10 % are printed last. They are
 # ratios to a neighbour in the same run, so that another machine can be compared with at all.
 set -euo pipefail
 # shellcheck source=lib/build.sh
 . "$(dirname "$0")/lib/build.sh"
 
-quick=() name="$(hostname)-$(date +%Y%m%d-%H%M%S)" designs=false
+quick=false name="$(hostname)-$(date +%Y%m%d-%H%M%S)" designs=false
 while (($#)); do
   case $1 in
-    --quick) quick=(--quick) ;;
+    --quick) quick=true ;;
     --name) name=${2:?--name needs a name} && shift ;;
     --designs) designs=true ;;
-    *) sed -n '3,13s/^# \{0,1\}//p' "$0" && exit 2 ;;
+    *) sed -n '3,17s/^# \{0,1\}//p' "$0" && exit 2 ;;
   esac
   shift
 done
@@ -33,7 +36,14 @@ configure "$root/build"
 build "$root/build"
 
 parts=$(mktemp -d)
-trap 'rm -rf "$parts"' EXIT
+running=
+finish() {
+  [[ -z $running ]] || { kill "$running" && wait "$running"; } 2>/dev/null || true
+  rm -rf "$parts"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 bin=$root/build/bench
 cpu=$(($(nproc) - 1))
 
@@ -45,31 +55,53 @@ google() {
     --benchmark_out_format=json "$@" >"$parts/$bench.log" 2>&1 || cat "$parts/$bench.log" >&2
 }
 
-echo "Verdicts in the kernel ..."
-if [[ ${#quick[@]} -gt 0 ]]; then
+# In the background and waited for: when this script is told to end, so is the benchmark, at once, and
+# takes down its network.
+network() {
+  local bench=$1
+  shift
+  "$root/bench/$bench.sh" "$@" "$root/build" >"$parts/$bench.jsonl" &
+  running=$!
+  wait "$running"
+  running=
+}
+
+if $quick; then
+  echo "Verdicts in the kernel ..."
   "$bin/verdict_bench" --quick --cpu "$cpu" --sizes 30,1000,100000 --hits 0,50 --rounds 15 \
     --repeat 50000 --json "$parts/verdict.json" >"$parts/verdict.log"
   echo "Lookups, compiling, publishing ..."
   google lookup --benchmark_min_time=0.05 --benchmark_filter='prefixes:(30|100000)/'
   google compile --benchmark_min_time=0.1
   "$bin/publish_bench" --rounds 20 --json "$parts/publish.json" >/dev/null
-  "$root/bench/propagation.sh" "$root/build" 20 "$parts/propagation.json" >/dev/null
+  echo "Packets a second ..."
+  network wire --rounds 5 --seconds 0.2 --sizes 30 --only xdp-drop,xdp-pass,moat,nft-ingress,ipset
+  echo "Transactions under a flood ..."
+  network flood --rounds 1 --seconds 2 --rates 0,1000000 --only nothing,moat,nft-ingress
+  echo "Changes of the rules ..."
+  network reload --sizes 30,100000 --reloads 40 --starts 1 --beside 30 --changes 30 --idle 2
 else
+  echo "Verdicts in the kernel ..."
   "$bin/verdict_bench" --cpu "$cpu" --rounds 31 --repeat 100000 --json "$parts/verdict.json" \
     >"$parts/verdict.log"
   echo "Lookups, compiling, publishing ..."
   google lookup --benchmark_min_time=0.3
   google compile --benchmark_min_time=1
   "$bin/publish_bench" --rounds 200 --json "$parts/publish.json" >/dev/null
-  "$root/bench/propagation.sh" "$root/build" 200 "$parts/propagation.json" >/dev/null
+  echo "Packets a second ..."
+  network wire
+  echo "Transactions under a flood ..."
+  network flood
+  echo "Changes of the rules ..."
+  network reload
 fi
-echo "Telling of drops ..."
-"$bin/drops_bench" --cpu "$cpu" --json "$parts/drops.json" >"$parts/drops.log"
 if $designs; then
   echo "Designs of the source table ..."
-  "$bin/designs_bench" "${quick[@]}" --cpu "$cpu" --json "$parts/designs.json" >"$parts/designs.log"
+  quickly=()
+  ! $quick || quickly=(--quick)
+  "$bin/designs_bench" "${quickly[@]}" --cpu "$cpu" --json "$parts/designs.json" >"$parts/designs.log"
 fi
 
 mkdir -p "$root/bench/results"
-/usr/bin/python3 "$root/bench/summary.py" "$parts" "$root/bench/results/$name.json" \
+/usr/bin/python3 -B "$root/bench/summary.py" "$parts" "$root/bench/results/$name.json" \
   "$root/bench/results/reference.json"

@@ -12,7 +12,7 @@ declare -A packages=(
     libmicrohttpd-dev libcurl4-openssl-dev libsystemd-dev libsmartcols-dev libmnl-dev libxxhash-dev
     prometheus-cpp-dev libbenchmark-dev scdoc"
   [test]="libgtest-dev librapidcheck-dev python3 python3-scapy postgresql-15 tor-geoipdb iproute2
-    iptables nftables mount procps util-linux libclang-rt-19-dev"
+    iptables nftables ethtool jq gnuplot-nox mount procps util-linux libclang-rt-19-dev"
   [bench]="postgresql-15 iproute2 iptables nftables ipset ethtool xdp-tools jq gnuplot-nox mount tor-geoipdb
     procps util-linux"
   [check]="clang-format-19 clang-tidy-19 shellcheck python3"

@@ -1,0 +1,295 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a run of the benchmarks found, as Markdown that can be read on a terminal as well.
+
+    bench/report.py RESULT.json
+"""
+import json
+import sys
+
+
+def table(headers, rows):
+    """The first column is text, the others are numbers."""
+    rows = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in [headers] + rows) for i in range(len(headers))]
+
+    def line(row):
+        cells = [row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:])]
+        return "| " + " | ".join(cells) + " |"
+
+    rule = ["-" * widths[0]] + ["-" * (w - 1) + ":" for w in widths[1:]]
+    return "\n".join([line(headers), line(rule)] + [line(row) for row in rows]) + "\n"
+
+
+def number(value, digits=0):
+    return f"{value:,.{digits}f}"
+
+
+def spread(low, high, digits=0):
+    return f"{number(low, digits)} to {number(high, digits)}"
+
+
+class Results:
+    """The rows of a run, found by what they are about."""
+
+    def __init__(self, rows, cpus=None):
+        self.rows = rows
+        self.cpus = cpus  # of the machine
+
+    def all(self, suite, **what):
+        return [row for row in self.rows if row["suite"] == suite and
+                all(row.get(key) == value for key, value in what.items())]
+
+    def one(self, suite, **what):
+        found = self.all(suite, **what)
+        return found[0] if found else None
+
+
+# --- A verdict ------------------------------------------------------------------------------------
+
+VERDICT_CASE = ("shape", "prefixes", "databases", "hits", "sources", "caches")
+
+
+def verdicts(results):
+    """By case, the programs by name."""
+    cases = {}
+    for row in results.all("verdict"):
+        cases.setdefault(tuple(row[key] for key in VERDICT_CASE), {})[row["program"]] = row
+    return cases
+
+
+def verdict_section(results):
+    rows = []
+    for case, programs in verdicts(results).items():
+        shape, prefixes, databases, hits, sources, caches = case
+        base, moat = programs["patch"]["ns"], programs["moat"]
+        over = moat["ns"] - base
+        row = [f"{shape}, {sources}, {caches}", number(prefixes), databases, f"{hits} %",
+               number(over, 1), spread(moat["low"] - base, moat["high"] - base, 1)]
+        if "lpm" in programs:
+            trie = programs["lpm"]["ns"] - base
+            row += [number(trie, 1), f"{trie / max(over, 0.1):.1f}x"]
+        rows.append(row + ["", ""][len(row) - 6:])
+    if not rows:
+        return ""
+    text = """## A verdict
+
+The XDP program under BPF_PROG_TEST_RUN, another source on every run: ns over an empty program,
+median and quartiles; beside it the same program with the kernel's LPM trie as its table.
+
+""" + table(["prefixes, sources, caches", "count", "databases", "listed", "Moat", "quartiles",
+             "LPM trie", "ratio"], rows)
+    rows = [[row["reason"], number(row["over"], 1)]
+            for row in results.all("reason", program="moat")]
+    if rows:
+        text += "\nOne frame over and over, 30 rules:\n\n"
+        text += table(["verdict", "ns over an empty program"], rows)
+    return text
+
+
+# --- Packets a second -----------------------------------------------------------------------------
+
+BARE = {"drop": "xdp-drop", "pass": "xdp-pass"}
+
+
+def wire_section(results):
+    if not results.all("wire"):
+        return ""
+    text = """## Packets a second on a veth
+
+TCP SYNs from random sources, sent and received by one CPU, in millions a second of that CPU's time
+(median; quartiles); ns a packet over a program that only drops or passes. Every contender has the
+same list, and drops what is not listed, or hands what is listed to a sink that is the same for all.
+
+"""
+    for case in ("drop", "pass"):
+        for size in sorted({row["prefixes"] for row in results.all("wire", case=case)}):
+            found = results.all("wire", case=case, prefixes=size)
+            bare = results.one("wire", case=case, prefixes=size, contender=BARE[case])
+            moat = results.one("wire", case=case, prefixes=size, contender="moat")
+            text += f"{number(size)} prefixes, {'dropped' if case == 'drop' else 'passed'}:\n\n"
+            text += table(
+                ["contender", "Mpps", "quartiles", "ns over bare", "Moat is", "lost", "CPUs, %"],
+                [[row["contender"], number(row["mpps"], 2), spread(row["low"], row["high"], 2),
+                  number(row["ns"] - bare["ns"]) if bare else "",
+                  f"{moat['mpps'] / row['mpps']:.2f}x" if moat else "",
+                  f"{row['lost']} of {number(row['sent'])}",
+                  " ".join(map(str, row["cpu"]))]
+                 for row in sorted(found, key=lambda row: -row["mpps"])]) + "\n"
+    return text + """Lost: sent and not received, for the queue of the veth was full; "CPUs": how busy each was, others'
+work included. xdp-filter knows no prefixes: it has their first addresses.
+"""
+
+
+# --- Transactions under a flood -------------------------------------------------------------------
+
+def flood_section(results):
+    rows = results.all("flood")
+    if not rows:
+        return ""
+    text = """## Transactions under a flood
+
+pgbench from a listed client (4 sessions, select only) against PostgreSQL on the same machine, while
+SYNs from unlisted sources come in: transactions a second, and the latency that 99 of 100 keep within.
+The flood takes its CPUs before all others do. Where it was more than could be received, the rate
+that came is in brackets.
+
+"""
+    names = list(dict.fromkeys(row["contender"] for row in rows))
+    for cpus in sorted({row["cpus"] for row in rows} - {0}):
+        text += f"The flood is received by {cpus} of {results.cpus} CPUs:\n\n"
+        lines = []
+        for rate in sorted({row["rate"] for row in rows}):
+            line = [number(rate / 1000)]
+            for name in names:
+                row = results.one("flood", contender=name, rate=rate, cpus=cpus if rate else 0)
+                short = row and rate and row["flooded"] < 0.9 * rate
+                line += [number(row["tps"]) + (f" ({number(row['flooded'] / 1000)})" if short else ""),
+                         number(row["p99_us"] / 1000, 1)] if row else ["", ""]
+            lines.append(line)
+        headers = ["thousand SYNs a second"]
+        for name in names:
+            headers += [f"{name}, tps", "p99 ms"]
+        text += table(headers, lines) + "\n"
+    return text
+
+
+# --- A change of the rules ------------------------------------------------------------------------
+
+def reload_section(results):
+    text = ""
+    rows = results.all("reload")
+    if rows:
+        text += """## A change of the rules
+
+From a rule file being written to a later generation being enforced, as moatd's own status tells it:
+
+"""
+        text += table(["prefixes", "settle", "changes", "p50 ms", "p99 ms", "longest ms"],
+                      [[number(row["prefixes"]), row["settle"], row["count"],
+                        number(row["p50_ms"]), number(row["p99_ms"]), number(row["max_ms"])]
+                       for row in rows])
+    rows = results.all("traffic")
+    if rows:
+        text += "\nWhat a listed client notices, one request after the other over TCP:\n\n"
+        text += table(["prefixes", "changes", "requests", "p50 us", "p99 us", "longest us",
+                       "over 1 ms", "segments lost"],
+                      [[number(row["prefixes"]), row["changes"], number(row["count"]),
+                        row["p50_us"], row["p99_us"], number(row["longest_us"]), row["late"],
+                        row["resent"]] for row in rows])
+    rows = results.all("stall")
+    if rows:
+        text += """
+What a task before all others on its CPU notices, which reads the clock and nothing else:
+
+"""
+        text += table(["prefixes", "changes", "seconds", "longest stall us", "over 100 us"],
+                      [[number(row["prefixes"]), row["changes"], number(row["seconds"]),
+                        number(row["longest_us"]), row["late"]] for row in rows])
+    return text
+
+
+def daemon_section(results):
+    rows = []
+    for memory in results.all("memory"):
+        size = memory["prefixes"]
+        starts = [results.one("start", prefixes=size, how=how) for how in ("cold", "adopting")]
+        idle = results.one("idle", prefixes=size)
+        rows.append([number(size)] +
+                    [number(memory[key] / 1e6, 1) for key in ("moatd", "moatd_peak", "maps")] +
+                    [number(start["p50_ms"]) if start else "" for start in starts] +
+                    [f"{idle['percent']:.3f}" if idle else ""])
+    if not rows:
+        return ""
+    return "## The daemon\n\n" + table(
+        ["prefixes", "moatd MB", "at its peak", "kernel maps MB", "cold start ms",
+         "adopting ms", "idle, % of a CPU"], rows)
+
+
+def process_section(results):
+    text = ""
+    for suite, title in (("compile", "From policy to image"), ("lookup", "Lookups in a process")):
+        rows = [[row["case"], f"{row['time']:.2f} {row['unit']}",
+                 f"{row['bytes'] / 1024:,.0f}" if row["bytes"] else ""]
+                for row in results.all(suite)]
+        if rows:
+            text += f"## {title}\n\n" + table(["case", "time", "KiB"], rows) + "\n"
+    rows = [[number(row["prefixes"]), number(row["bytes"] / 1024), number(row["p50_ms"], 1),
+             number(row["p99_ms"], 1), number(row["max_ms"], 1)] for row in results.all("publish")]
+    if rows:
+        text += "## From image to enforced\n\n"
+        text += table(["prefixes", "KiB", "p50 ms", "p99 ms", "longest ms"], rows)
+    return text
+
+
+# --- What is aimed at -----------------------------------------------------------------------------
+
+def targets(results):
+    """Each aim with the figure, its spread or rival, and whether it is met; those without a figure
+    are left out."""
+    rows = []
+
+    def add(what, aim, figure, beside, is_met):
+        rows.append([what, aim, figure, beside, "yes" if is_met else "NO"])
+
+    for size, hits, most in ((30, 0, 12), (30, 50, 20), (100_000, 50, 30), (1_000_000, 50, 50)):
+        found = verdicts(results).get(("mixed", size, 1, hits, "random", "warm"))
+        if not found:
+            continue
+        base, moat = found["patch"]["ns"], found["moat"]
+        add(f"verdict, {size:,} prefixes, {hits} % listed", f"{most} ns",
+            f"{moat['ns'] - base:.0f} ns", spread(moat["low"] - base, moat["high"] - base),
+            moat["ns"] - base <= most)
+        least = {30: 4, 100_000: 20}.get(size)
+        if "lpm" in found and hits == 50 and least:
+            trie = found["lpm"]["ns"] - base
+            ratio = trie / max(moat["ns"] - base, 0.1)
+            add(f"against the LPM trie, {size:,} prefixes", f"{least}x", f"{ratio:.1f}x",
+                f"trie {trie:.0f} ns", ratio >= least)
+    moat = results.one("wire", contender="moat", case="drop", prefixes=30)
+    for rival, least in (("xdp-drop", 0.85), ("nft-ingress", 4.5)):
+        row = results.one("wire", contender=rival, case="drop", prefixes=30)
+        if moat and row:
+            ratio = moat["mpps"] / row["mpps"]
+            add(f"drop rate against {rival}", f"{least}x", f"{ratio:.2f}x",
+                f"{moat['mpps']:.2f}, {row['mpps']:.2f} Mpps", ratio >= least)
+    for size, settle, most in ((30, "50ms", 100), (1_000_000, "1ms", 1000)):
+        row = results.one("reload", prefixes=size, settle=settle)
+        if row:
+            add(f"enforced, {size:,} prefixes, settle {settle}, p99", f"{most} ms",
+                f"{row['p99_ms']:.0f} ms", f"p50 {row['p50_ms']:.0f} ms", row["p99_ms"] < most)
+    # The row of the largest mixed policy.
+    for row in results.all("compile"):
+        if "1000000" in row["case"] and row["bytes"]:
+            ms = row["time"] * {"ns": 1e-6, "us": 1e-3, "ms": 1, "s": 1e3}[row["unit"]]
+            add(row["case"], "500 ms, 64 MiB", f"{ms:.0f} ms", f"{row['bytes'] / 2**20:.1f} MiB",
+                ms < 500 and row["bytes"] <= 64 * 2**20)
+    if not rows:
+        return ""
+    return "## What is aimed at\n\n" + table(["what", "aim", "figure", "beside it", "met"], rows)
+
+
+def machine_section(machine):
+    text = (f"{machine['cpu']}, {machine['cpus']} CPUs, {machine['virtual']}, "
+            f"Linux {machine['kernel']}, commit {machine['commit']}, {machine['date']}, "
+            f"load {machine['load']:.1f} at the end.\n\n"
+            f"{machine['compiler']}; {machine['bpf_compiler']}; libbpf {machine['libbpf']}")
+    for name, version in machine.get("versions", {}).items():
+        text += f"; {name} {version}"
+    text += ".\n"
+    if machine["mitigations"]:
+        text += "\n" + "".join(f"- {name}: {what}\n" for name, what in machine["mitigations"].items())
+    return text
+
+
+def report(run):
+    results = Results(run["results"], run["machine"]["cpus"])
+    sections = [machine_section(run["machine"]), targets(results), verdict_section(results),
+                wire_section(results), flood_section(results), reload_section(results),
+                daemon_section(results), process_section(results)]
+    return "\n".join(section for section in sections if section)
+
+
+if __name__ == "__main__":
+    with open(sys.argv[1], encoding="utf-8") as file:
+        print(report(json.load(file)), end="")
