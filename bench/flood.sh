@@ -19,7 +19,7 @@ set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-rounds=5 seconds=4 scale=10 rates=0,100000,500000,1000000,2000000 cpus=1,$(nproc) only=
+rounds=3 seconds=4 scale=10 rates=0,100000,500000,1000000,2000000 cpus=1,$(nproc) only=
 while (($# > 1)); do
   case $1 in
     --rounds) rounds=$2 ;;
@@ -94,7 +94,7 @@ begin_flood() {
   for ((queue = 0; queue < $2; queue++)); do
     start "flood$queue" router "$build/bench/feed" --netns "/run/netns/$prefix-router" \
       --interface db-host --mac "$mac" --address "$database_host" --prefixes "$scene/prefixes" \
-      --hits 0 --seconds 1000 --rate $(($1 / $2)) --cpu $(($(nproc) - 1 - queue)) --first
+      --hits 0 --seconds $((seconds + 20)) --rate $(($1 / $2)) --cpu $(($(nproc) - 1 - queue)) --first
   done
   await 20 "the flood" is_flooded
 }

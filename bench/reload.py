@@ -227,8 +227,13 @@ class Bench:
             tell("start", prefixes=size, how=how, p50_ms=quantile(samples, 0.5) * 1e3,
                  max_ms=max(samples) * 1e3, count=len(samples))
 
+    @staticmethod
+    def fewer(count, size):
+        """Of what takes long with many prefixes."""
+        return count if size <= 1000 else max(count // 4, 5)
+
     def measure_reloads(self, size, settle):
-        count = self.options.reloads if size <= 1000 else max(self.options.reloads // 4, 5)
+        count = self.fewer(self.options.reloads, size)
         samples = [self.daemon.change() * 1e3 for _ in range(count)]
         tell("reload", prefixes=size, settle=settle, count=count, p50_ms=quantile(samples, 0.5),
              p99_ms=quantile(samples, 0.99), max_ms=max(samples))
@@ -252,9 +257,10 @@ class Bench:
 
     def beside(self, size, suite, *prober):
         """What the prober notices of changes one after the other, and of as long a time without."""
-        with self.probing(suite, prefixes=size, changes=self.options.changes, prober=prober):
+        changes = self.fewer(self.options.changes, size)
+        with self.probing(suite, prefixes=size, changes=changes, prober=prober):
             before = time.monotonic()
-            for _ in range(self.options.changes):
+            for _ in range(changes):
                 self.daemon.change()
             took = time.monotonic() - before
         with self.probing(suite, prefixes=size, changes=0, prober=prober):
@@ -287,7 +293,8 @@ def main():
     parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--beside", type=numbers, default=[30, 1_000_000], metavar="SIZES",
                         help="at which a prober runs beside the changes")
-    parser.add_argument("--changes", type=int, default=200, help="beside a prober")
+    parser.add_argument("--changes", type=int, default=200,
+                        help="beside a prober; a quarter beyond 1,000 prefixes")
     parser.add_argument("--idle", type=int, default=20, help="seconds")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

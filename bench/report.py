@@ -162,7 +162,7 @@ def reload_section(results):
     if rows:
         text += """## A change of the rules
 
-From a rule file being written to a later generation being enforced, as moatd's own status tells it:
+From a rule file being written to a later generation being enforced, as moatd's status tells it, asked every millisecond:
 
 """
         text += table(["prefixes", "settle", "changes", "p50 ms", "p99 ms", "longest ms"],

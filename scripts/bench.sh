@@ -56,13 +56,14 @@ google() {
 }
 
 # In the background and waited for: when this script is told to end, so is the benchmark, at once, and
-# takes down its network.
+# takes down its network. One that fails takes no other with it.
+failed=()
 network() {
   local bench=$1
   shift
   "$root/bench/$bench.sh" "$@" "$root/build" >"$parts/$bench.jsonl" &
   running=$!
-  wait "$running"
+  wait "$running" || failed+=("$bench")
   running=
 }
 
@@ -105,3 +106,4 @@ fi
 mkdir -p "$root/bench/results"
 /usr/bin/python3 -B "$root/bench/summary.py" "$parts" "$root/bench/results/$name.json" \
   "$root/bench/results/reference.json"
+[[ ${#failed[@]} -eq 0 ]] || { echo "bench: failed: ${failed[*]}" >&2 && exit 1; }
