@@ -112,7 +112,7 @@ Prefixes read_prefixes(const std::string& path) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
     const auto prefix = parse_prefix(line);
-    if (!prefix) give_up(path + ": " + line);
+    if (!prefix) give_up(fmt::format("{}: {}", path, line));
     prefixes.push_back(*prefix);
   }
   if (prefixes.empty()) give_up(path);
