@@ -126,11 +126,18 @@ set_iptables() {
 
 # It knows single addresses only, no prefixes, and pins what it has at one place.
 set_xdp-filter() {
+  local address
+  sed 's|/.*|/32|' "$1" >"$scene/addresses"
+  filter load --mode native --policy deny --features ipv4 eth0
+  while read -r address; do filter ip --mode src "${address%/32}"; done <"$scene/addresses"
+}
+filter() {
   # The folder is mounted over in a mount namespace that ends with the command.
   mkdir -p "$scene/bpf/filter"
   # shellcheck disable=SC2016  # the inner shell's
   nsenter --net="/run/netns/$prefix-xdp-filter" unshare --mount sh -c \
-    'mount --bind "$0" /sys/fs/bpf && exec xdp-filter "$@"' "$scene/bpf/filter" "$@" >/dev/null
+    'mount --bind "$0" /sys/fs/bpf && exec xdp-filter "$@"' "$scene/bpf/filter" "$@" \
+    </dev/null >"$scene/filter.log"
 }
 
 # --- Measuring ------------------------------------------------------------------------------------
