@@ -51,7 +51,7 @@ inline Image table(std::uint64_t generation, std::uint8_t first_octet, std::uint
   if (!image) throw std::runtime_error(image.error().message);
   return *image;
 }
-inline constexpr std::uint32_t medium_ranges = 200'000;
+inline constexpr std::uint32_t medium_ranges = 100'000;
 inline constexpr std::uint32_t large_ranges = 2'000'000;
 
 // A SYN from FIRST_OCTET.1.2.3 to 192.0.2.1, port 5432.
