@@ -110,6 +110,9 @@ int moat_backstop(struct __sk_buff* skb) {
       .length = skb->len,
       .context = skb,
   };
+  // A connection is asked for at the listening socket, whose port is what is guarded.
+  const struct bpf_sock* sk = skb->sk;
+  if (sk && sk->state == BPF_TCP_LISTEN) packet.port = sk->src_port;
   moat_judge_packet(image, limit, &packet, bpf_ntohs(skb->protocol), &v);
   settle(skb, &v, flags && *flags & MOAT_INTERFACE_XDP);
   return v.drop ? DROP : PASS;

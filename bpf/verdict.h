@@ -63,6 +63,11 @@ struct moat_ipv4 {
   __u16 port;     /* TCP destination, host byte order */
 };
 
+/* A socket may get what was sent to another port, by TPROXY or an sk_lookup program. */
+static __always_inline __u16 moat_port_of(const struct moat_frame* frame, const __u8* tcp) {
+  return frame->port ? (__u16)frame->port : moat_be16(tcp + 2);
+}
+
 static __always_inline void moat_parse_tcp(const struct moat_frame* frame, struct moat_ipv4* ip) {
   __u8 scratch[16];
   const __u8* tcp = moat_at(frame, ip->l4, 14, scratch);
@@ -70,7 +75,7 @@ static __always_inline void moat_parse_tcp(const struct moat_frame* frame, struc
   __u32 header = (tcp[12] >> 4) * 4u;
   if (header < 20 || ip->l4 + header > ip->end) return;
   ip->has_port = 1;
-  ip->port = moat_be16(tcp + 2);
+  ip->port = moat_port_of(frame, tcp);
 }
 
 static __always_inline __u32 moat_parse_ipv4(const struct moat_frame* frame, __u32 l3,
@@ -213,7 +218,7 @@ static __always_inline __u32 moat_judge_tcp6(const struct moat_image* image, __u
   __u8 scratch[4];
   const __u8* tcp = l4 + 4 <= end ? moat_at(frame, l4, 4, scratch) : 0;
   if (!tcp) return MOAT_IPV6;
-  v->port = moat_be16(tcp + 2);
+  v->port = moat_port_of(frame, tcp);
   __u32 row = moat_port_row(image, limit, v->port);
   if (!row) return MOAT_NOT_GUARDED;
   __u32 database = moat_endpoint(image, limit, image->ipv6_row, row);

@@ -85,6 +85,18 @@ build_wire() {
   in_host -6 route add default via fe80::1 dev eth0
 }
 
+# Port 15432 is handed to whoever listens on 5432, its packets as they are.
+steer() {
+  on db-host nft -f - <<'NFT'
+table inet moat_test {
+  chain before {
+    type filter hook prerouting priority mangle;
+    tcp dport 15432 tproxy to :5432 accept
+  }
+}
+NFT
+}
+
 # TIME, were it now when it was AT.
 as_if() { date -u -d "@$(($(date -d "$1" +%s) - $2 + $3))" +%Y-%m-%dT%H:%M:%Sz; }
 
@@ -116,6 +128,7 @@ unguard() {
 
 begin_scene "$build"
 build_wire
+steer
 
 coproc frames {
   exec "$program" --far "/run/netns/$prefix-router" --interface wire \

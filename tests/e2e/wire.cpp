@@ -154,6 +154,7 @@ Result<> Listeners::renew() {
     address.sin6_port = htons(port);
     if (!fd || setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
         setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no) != 0 ||
+        setsockopt(fd.get(), IPPROTO_IPV6, IPV6_TRANSPARENT, &yes, sizeof yes) != 0 ||
         bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
         listen(fd.get(), 16) != 0)
       return fail(fmt::format("listen on port {}", port));

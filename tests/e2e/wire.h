@@ -42,7 +42,8 @@ class Wire {
   bool echoed_ = false;
 };
 
-// Listening sockets on all addresses of the calling thread's network namespace, IPv4 and IPv6.
+// Listening sockets on all addresses of the calling thread's network namespace, IPv4 and IPv6, that
+// take what TPROXY hands them.
 class Listeners {
  public:
   [[nodiscard]] static Result<Listeners> open(std::vector<std::uint16_t> ports);

@@ -50,6 +50,9 @@ def address_cases():
                to("10.0.0.0"), policy="mixed")
     yield Case("address-loopback", "Where one address is guarded, 127.0.0.1 is another.",
                to("127.0.0.1"), policy="addresses", **same(NOT_GUARDED))
+    yield Case("steered", "A port that TPROXY hands to the guarded port's socket: the packet does "
+               "not show it, and the backstop asks the socket.", to("10.0.0.10", dport=15432),
+               policy="one-port", backstop="B", **same(NOT_GUARDED))
     yield Case("any-zero", "0.0.0.0 as destination.", to("0.0.0.0"), policy="mixed")
     yield Case("inherited", "A guarded address is also guarded by what guards every address.",
                to("10.0.0.20", dport=7000), policy="mixed")

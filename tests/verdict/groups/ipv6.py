@@ -77,7 +77,7 @@ def piece(start, end=None, layer=None):
 def chain_to_fragment(count):
     """So many headers before a later fragment of UDP."""
     return chain(*[OPTIONS] * count, last=FRAGMENT,
-                 payload=data(bytes([UDP_NUMBER, 0, 0, 8, 0, 0, 0, 9]) + b"x" * 16))
+                 payload=data(bytes([UDP_NUMBER, 0, 0, 8, 0, 0, 0, 50 + count]) + b"x" * 16))
 
 
 def closed(name, why, build, verdict=IPV6, **more):
