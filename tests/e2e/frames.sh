@@ -85,7 +85,9 @@ build_wire() {
   in_host -6 route add default via fe80::1 dev eth0
 }
 
-# Port 15432 is handed to whoever listens on 5432, its packets as they are.
+# Port 15432 is handed to whoever listens on 5432, its packets as they are. For that the kernel
+# gathers IPv6 fragments in another place, with settings of its own: those that never come to a whole
+# would be answered after a minute.
 steer() {
   on db-host nft -f - <<'NFT'
 table inet moat_test {
@@ -95,6 +97,8 @@ table inet moat_test {
   }
 }
 NFT
+  on db-host sysctl -qw net.netfilter.nf_conntrack_frag6_timeout=3600 \
+    net.netfilter.nf_conntrack_frag6_high_thresh=1000000000
 }
 
 # TIME, were it now when it was AT.
