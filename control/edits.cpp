@@ -104,9 +104,8 @@ bool is_held_back(const FileStatus& file) { return file.state != FileState::acti
 // Errors that the edit would cause: in its own file, or in another that it would hold back.
 Faults faults_caused(const EditBasis& basis, const Edit& edit, DatabaseReading reading) {
   RuleFiles edited = basis.files;
-  for (auto& file : edited.databases) {
-    if (file.path == edit.path) file.reading = std::move(reading);
-  }
+  const auto own = std::ranges::find(edited.databases, edit.path, &DatabaseFile::path);
+  if (own != edited.databases.end()) own->reading = std::move(reading);
   const auto before = resolve(basis.files, basis.mode, basis.enforced, basis.forgotten);
   const auto after = resolve(edited, basis.mode, basis.enforced, basis.forgotten);
   Faults caused;

@@ -20,7 +20,7 @@ std::string absolute(const std::string& path) {
 
 }  // namespace
 
-Settings::Settings(std::string path) : path_(absolute(path)) {}
+Settings::Settings(const std::string& path) : path_(absolute(path)) {}
 
 bool Settings::read() {
   auto file = read_regular_file(AT_FDCWD, path_, path_, limits::file_bytes);

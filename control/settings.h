@@ -13,7 +13,7 @@ namespace moat {
 
 class Settings {
  public:
-  explicit Settings(std::string path);
+  explicit Settings(const std::string& path);
 
   // Reads the file if it is another than before. True if other settings are in force now.
   bool read();
