@@ -73,7 +73,7 @@ TEST(Bytes, EndWithThePacketAndNotWithItsPadding) {
     if (each.group != "ipv4" || !each.name.starts_with("padding")) continue;
     const auto scene = make_scene(load_policy(kPolicies + each.policy).value(), each.at);
     ASSERT_TRUE(scene) << scene.error().message;
-    const auto& frame = each.a.frame;
+    const auto& frame = each.a.frame();
     const std::size_t end = 14u + (frame[16] << 8 | frame[17]);
     EXPECT_LT(end, frame.size());
     EXPECT_EQ(judge(scene->image, frame).bytes, end) << each.name;
