@@ -221,4 +221,13 @@ struct moat_drop {
 
 #define MOAT_DROP_RING (256u << 10) /* bytes */
 
+/* What a source may still be told of, on one CPU; its place goes by hash, see bpf/source_hash.h. */
+struct moat_source_allowance {
+  __u64 granted; /* the jiffy up to which events were granted */
+  __u32 mark;    /* of the source that was told of last */
+  __u32 untold;  /* drops of that source since */
+};
+#define MOAT_SOURCE_BITS 10
+#define MOAT_SOURCES (1u << MOAT_SOURCE_BITS)
+
 #endif /* MOAT_ABI_H */

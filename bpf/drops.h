@@ -22,11 +22,10 @@
 #define MOAT_DROPS_H
 
 #include "bpf/maps.h"
+#include "bpf/source_hash.h"
 #include "bpf/verdict.h"
 
-#define MOAT_KIND_BURST 64 /* events, and jiffies */
-#define MOAT_SOURCE_BITS 10
-#define MOAT_SOURCES (1u << MOAT_SOURCE_BITS)
+#define MOAT_KIND_BURST 64   /* events, and jiffies */
 #define MOAT_SOURCE_PACE 256 /* jiffies an event */
 #define MOAT_SOURCE_BURST 8  /* events */
 #define MOAT_SOURCE_SPARE 4  /* events more for who finds another one's mark */
@@ -43,12 +42,6 @@ struct {
 #define MOAT_KINDS (MOAT_COUNTER_SLOTS - MOAT_RULE_SLOTS)
 __u64 moat_kind_granted[MOAT_KINDS];
 
-struct moat_source_allowance {
-  __u64 granted; /* jiffy */
-  __u32 mark;    /* of the source that was told of last */
-  __u32 untold;  /* drops of that source since */
-};
-
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, MOAT_SOURCES);
@@ -56,21 +49,8 @@ struct {
   __type(value, struct moat_source_allowance);
 } drop_sources SEC(".maps");
 
-struct moat_source {
-  __u32 word[4]; /* in the bytes' own order; IPv4 has the first */
-};
-
 /* Each including program defines moat_context, and how that shows where a packet came in. */
 static __always_inline __u32 moat_ifindex(moat_context* context);
-
-static __always_inline __u64 moat_hash_source(const struct moat_source* source, __u32 slot) {
-  const __u64 odd = 0x9e3779b97f4a7c15ull;
-  __u64 low = (__u64)source->word[1] << 32 | source->word[0];
-  __u64 high = (__u64)source->word[3] << 32 | source->word[2];
-  __u64 hash = (low ^ slot) * odd;
-  hash = (hash ^ hash >> 32 ^ high) * odd;
-  return hash;
-}
 
 /* What there is to tell but for the source. */
 struct moat_news {
@@ -142,10 +122,9 @@ MOAT_FUNCTION int moat_tell_news(moat_context* context, const struct moat_news* 
   };
   moat_read_source(&frame, news, &source);
   __u64 hash = moat_hash_source(&source, news->slot);
-  __u32 at = hash >> (64 - MOAT_SOURCE_BITS);
+  __u32 at = moat_source_place(hash), mark = moat_source_mark(hash);
   struct moat_source_allowance* place = bpf_map_lookup_elem(&drop_sources, &at);
   if (!place) return 0;
-  __u32 mark = (__u32)(hash >> (32 - MOAT_SOURCE_BITS));
   __u32 is_same = place->mark == mark;
   __u32 events = MOAT_SOURCE_BURST + (is_same ? 0 : MOAT_SOURCE_SPARE) - 1;
   if (place->granted > now + events * MOAT_SOURCE_PACE &&

@@ -114,6 +114,7 @@ class Daemon final : public Service {
                                              const Peer& peer, Steady::time_point begun);
   [[nodiscard]] ChangeView change_view(const Applied& applied, Steady::time_point begun) const;
   [[nodiscard]] DaemonFacts facts() const;
+  void read_all_drops();
 
   Log& log_;
   Settings settings_;

@@ -73,8 +73,14 @@ Answer<ManagedRangeView> Daemon::managed_range(const std::string& id) {
   return views_.managed_range(id);
 }
 
-Answer<std::vector<WhyView>> Daemon::why(const std::string& source, const std::string& database) {
+void Daemon::read_all_drops() {
   drops_.read();
+  // Without, a row has fewer packets than it might: not worth a refusal.
+  if (const auto untold = backend_->untold_drops()) drops_.note_untold(*untold);
+}
+
+Answer<std::vector<WhyView>> Daemon::why(const std::string& source, const std::string& database) {
+  read_all_drops();
   return views_.why(source, database);
 }
 
@@ -95,7 +101,11 @@ Answer<DropsView> Daemon::drops(const std::string& database, std::uint64_t since
     }
   }
   sample();
-  drops_.read();
+  if (since == 0) {
+    read_all_drops();
+  } else {  // asked again and again
+    drops_.read();
+  }
   return drops_.table().view(database, since);
 }
 

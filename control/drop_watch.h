@@ -25,6 +25,8 @@ class DropWatch {
   // What there is by now.
   void read();
 
+  void note_untold(const UntoldDrops& untold) { table_.note_untold(untold); }
+
   // The publisher has read the counters.
   void note_counters() { table_.note_counters(publisher_.counters()); }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
+#include <set>
 
 #include "bpf/verdict.h"
 #include "dataplane/table.h"
@@ -58,6 +59,8 @@ void DropTable::add(const moat_drop& event, const std::string& database,
   row.port = ntohs(event.port);
   row.number = next_++;
   row.packets += event.packets;
+  row.untold = 0;  // for all that is known now
+  row.slot = MOAT_OUTCOME_SLOT(event.owner, event.monitored, event.reason);
   row.first = std::min(row.first, time);  // each CPU has its own order
   row.last = std::max(row.last, time);
 }
@@ -75,6 +78,18 @@ void DropTable::note_counters(const std::vector<moat_counter>& counters) {
   }
 }
 
+// They are summed up by source and outcome: of rows that differ in other things, the latest has
+// them.
+void DropTable::note_untold(const UntoldDrops& untold) {
+  for (auto& [kind, rows] : kinds_) {
+    std::set<std::array<std::uint8_t, 16>> seen;
+    for (auto& row : rows) {
+      const bool is_latest = seen.insert(row.key.source).second;
+      row.untold = is_latest ? untold.packets(row.key.source, row.slot) : 0;
+    }
+  }
+}
+
 DropView DropTable::view_of(const Row& row) {
   DropView view;
   view.number = row.number;
@@ -85,7 +100,7 @@ DropView DropTable::view_of(const Row& row) {
   view.interface = row.key.interface;
   view.vlan = row.key.vlan;
   view.monitored = row.key.monitored;
-  view.packets = row.packets;
+  view.packets = row.packets + row.untold;
   view.first = row.first;
   view.last = row.last;
   return view;
@@ -99,7 +114,7 @@ DropsView DropTable::view(const std::string& database, std::uint64_t since) cons
   std::uint64_t listed = 0;
   for (const auto& [kind, rows] : kinds_) {
     for (const auto& row : rows) {
-      listed += row.packets;
+      listed += row.packets + row.untold;
       if (row.number < since) continue;
       if (database.empty() || row.key.database == database) view.drops.push_back(view_of(row));
     }

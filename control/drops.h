@@ -21,6 +21,7 @@
 #include "bpf/abi.h"
 #include "control/policy.h"
 #include "control/service.h"
+#include "dataplane/untold_drops.h"
 
 namespace moat {
 
@@ -41,6 +42,9 @@ class DropTable {
   // All counters as they are now, by slot, so that it is known how many drops there were in all
   // since the first call. What is cleared in between is not lost.
   void note_counters(const std::vector<moat_counter>& counters);
+
+  // What the kernel has not told yet of sources that have rows: theirs until it does.
+  void note_untold(const UntoldDrops& untold);
 
   // The rows that have changed since `since` was next, the newest first; of one database, or of all
   // if `database` is empty.
@@ -67,6 +71,8 @@ class DropTable {
     std::uint16_t port = 0;  // of the last
     std::uint64_t number = 0;
     std::uint64_t packets = 0;
+    std::uint64_t untold = 0;  // packets, beside those
+    std::uint32_t slot = 0;
     Time first;
     Time last;
   };

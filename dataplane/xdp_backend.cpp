@@ -201,6 +201,10 @@ Result<> XdpBackend::clear_counters(const std::vector<std::uint32_t>& slots) {
 
 Result<DropRing> XdpBackend::drops() { return DropRing::open(find_map(kernel_->maps, "drops")); }
 
+Result<UntoldDrops> XdpBackend::untold_drops() {
+  return read_untold_drops(find_map(kernel_->maps, "drop_sources"));
+}
+
 // ---- Pins ----
 
 Result<bool> XdpBackend::Kernel::pin_all() {

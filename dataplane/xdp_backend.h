@@ -21,6 +21,7 @@
 #include "dataplane/backend.h"
 #include "dataplane/backstop_link.h"
 #include "dataplane/drop_ring.h"
+#include "dataplane/untold_drops.h"
 
 namespace moat {
 
@@ -46,6 +47,7 @@ class XdpBackend final : public Backend {
 
   // What the programs tell of drops. For one reader.
   [[nodiscard]] Result<DropRing> drops();
+  [[nodiscard]] Result<UntoldDrops> untold_drops();
 
   // How open() began, for the log: "adopted", or why what is pinned could not be.
   [[nodiscard]] const std::string& adoption() const;

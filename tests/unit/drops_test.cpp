@@ -6,6 +6,8 @@
 
 #include <cstring>
 
+#include "bpf/source_hash.h"
+
 namespace moat {
 namespace {
 
@@ -159,6 +161,29 @@ TEST_F(DropTableTest, TheLastDropOfASourceIsTheNewestThatConcernsTheDatabase) {
   EXPECT_EQ(last->last, noon + seconds(1));
   add(drop_from("192.0.2.1", MOAT_MALFORMED), seconds(4), "");
   EXPECT_EQ(table_.last_of(source, "orders")->reason, "malformed");
+}
+
+TEST_F(DropTableTest, WhatIsNotToldYetOfALoudSourceIsItsLatestRows) {
+  auto drop = drop_from("192.0.2.1");
+  drop.owner = 3;
+  add(drop);
+  add(drop, seconds(1), "orders", "eth1");
+  add(drop_from("192.0.2.2"));
+  const moat_source source = {{htonl(0xc0000201), 0, 0, 0}};
+  const auto hash = moat_hash_source(&source, MOAT_OUTCOME_SLOT(3, 0, MOAT_NO_RULE));
+  UntoldDrops untold;
+  untold.add(moat_source_place(hash), {0, moat_source_mark(hash), 100});
+  untold.add(moat_source_place(hash), {0, moat_source_mark(hash), 11});  // another CPU's
+  untold.add(moat_source_place(hash), {0, moat_source_mark(hash) + 1, 1000});
+  for (int i = 0; i < 2; i++) {
+    table_.note_untold(untold);
+    const auto rows = table_.view("", 0).drops;
+    EXPECT_EQ(rows.at(0).packets, 1) << rows.at(0).source;
+    EXPECT_EQ(rows.at(1).packets, 112) << "the latest of the source, and once";
+    EXPECT_EQ(rows.at(2).packets, 1);
+  }
+  table_.note_untold({});
+  EXPECT_EQ(table_.view("", 0).drops.at(1).packets, 1);
 }
 
 // Counters of which that of drops for no-rule of owner 1 stands at so many packets.

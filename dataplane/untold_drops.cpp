@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "dataplane/untold_drops.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <cstring>
+#include <vector>
+
+#include "bpf/source_hash.h"
+#include "dataplane/bpf_error.h"
+
+namespace moat {
+
+void UntoldDrops::add(std::uint32_t place, const moat_source_allowance& account) {
+  if (account.untold != 0) packets_[{place, account.mark}] += account.untold;
+}
+
+std::uint64_t UntoldDrops::packets(const std::array<std::uint8_t, 16>& source,
+                                   std::uint32_t slot) const {
+  moat_source words = {};
+  static_assert(sizeof words == sizeof source);
+  std::memcpy(&words, source.data(), sizeof words);
+  const auto hash = moat_hash_source(&words, slot);
+  const auto found = packets_.find({moat_source_place(hash), moat_source_mark(hash)});
+  return found == packets_.end() ? 0 : found->second;
+}
+
+Result<UntoldDrops> read_untold_drops(int map) {
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus <= 0) return bpf_failure("count the CPUs", cpus);
+  std::vector<moat_source_allowance> accounts(static_cast<std::size_t>(cpus));
+  UntoldDrops untold;
+  for (std::uint32_t place = 0; place < MOAT_SOURCES; place++) {
+    if (bpf_map_lookup_elem(map, &place, accounts.data()) != 0)
+      return bpf_failure("read what was not told of drops");
+    for (const auto& account : accounts) untold.add(place, account);
+  }
+  return untold;
+}
+
+}  // namespace moat
