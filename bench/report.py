@@ -87,6 +87,26 @@ median and quartiles; beside it the same program with the kernel's LPM trie as i
     return text
 
 
+# --- Seeing drops ---------------------------------------------------------------------------------
+
+def drops_section(results):
+    rows = results.all("drops")
+    if not rows:
+        return ""
+    text = f"""## Seeing drops
+
+The XDP program under a flood of sources that are not listed, {number(rows[0]["sources"])} runs, beside
+the same program with the telling of drops left out: ns a run, the benchmark's own part included, and
+the median and quartiles of the difference within a round.
+
+"""
+    return text + table(
+        ["flood", "silent", "telling", "difference", "quartiles", "events"],
+        [[row["flood"], number(row["silent"], 1), number(row["telling"], 1),
+          number(row["difference"], 1), spread(row["low"], row["high"], 1), number(row["events"])]
+         for row in rows])
+
+
 # --- Packets a second -----------------------------------------------------------------------------
 
 BARE = {"drop": "xdp-drop", "pass": "xdp-pass"}
@@ -285,7 +305,7 @@ def machine_section(machine):
 def report(run):
     results = Results(run["results"], run["machine"]["cpus"])
     sections = [machine_section(run["machine"]), targets(results), verdict_section(results),
-                wire_section(results), flood_section(results), reload_section(results),
+                drops_section(results), wire_section(results), flood_section(results), reload_section(results),
                 daemon_section(results), process_section(results)]
     return "\n".join(section for section in sections if section)
 

@@ -79,7 +79,7 @@ def read_lines(folder, name):
 def collect(folder):
     results = of_wire(read_lines(folder, "wire")) + of_flood(read_lines(folder, "flood"))
     results += read_lines(folder, "reload")
-    for name in ("verdict", "publish", "designs"):
+    for name in ("verdict", "publish", "drops", "designs"):
         results += read(folder, name)
     for name in ("lookup", "compile"):
         for run in (read(folder, name) or {"benchmarks": []})["benchmarks"]:

@@ -96,6 +96,8 @@ else
   echo "Changes of the rules ..."
   network reload
 fi
+echo "Telling of drops ..."
+"$bin/drops_bench" --cpu "$cpu" --json "$parts/drops.json" >"$parts/drops.log"
 if $designs; then
   echo "Designs of the source table ..."
   quickly=()
