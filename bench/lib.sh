@@ -6,7 +6,6 @@
 #   usage SCRIPT                prints its head, and ends it
 #   write_policy FILE           the scene's moatd is to allow these prefixes, one a line
 #   nft_set FILE                the same as a set for nft, named allowed
-#   generation / is_later_than N
 # shellcheck shell=bash
 
 # shellcheck source=../scripts/lib/scene.sh
@@ -50,9 +49,6 @@ managed-ranges: managed-ranges.d
 propagation: {bound: 120s, reconcile: 30s, settle: $1}
 YAML
 }
-
-generation() { on db-host moat status --json | jq .generation; }
-is_later_than() { (($(generation) > $1)); }
 
 # As a set of ranges, which is how nft takes prefixes.
 nft_set() {

@@ -71,14 +71,10 @@ attach_bare() {
 
 set_moat() {
   write_policy "$1"
-  if is_running moatd; then
-    local before; before=$(generation)
-    on db-host moat reload >/dev/null 2>&1
-    await 20 "moatd to enforce the list" is_later_than "$before"
-  else
-    start_moatd
-  fi
+  is_running moatd || start_moatd
+  await 20 "moatd to enforce the list" has_prefixes "$(wc -l <"$1")"
 }
+has_prefixes() { (($(on db-host moat status --json | jq .prefixes) == $1)); }
 
 set_nft-ingress() {
   { echo "table netdev wall {"; nft_set "$1"; cat <<'NFT'
