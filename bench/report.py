@@ -152,7 +152,8 @@ def flood_section(results):
 pgbench from a listed client (4 sessions, select only) against PostgreSQL on the same machine, while
 SYNs from unlisted sources come in: transactions a second, and the latency that 99 of 100 keep within.
 The flood takes its CPUs before all others do. Where it was more than could be received, the rate
-that came is in brackets.
+that came is in brackets. Without a flood all should be much the same: how far apart they are there is
+what else went on on the machine, and how far to trust the other rows.
 
 """
     names = list(dict.fromkeys(row["contender"] for row in rows))
