@@ -20,19 +20,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 rounds=3 seconds=4 scale=10 rates=0,100000,500000,1000000,2000000 cpus=1,$(nproc) only=
-while (($# > 1)); do
-  case $1 in
-    --rounds) rounds=$2 ;;
-    --seconds) seconds=$2 ;;
-    --rates) rates=$2 ;;
-    --cpus) cpus=$2 ;;
-    --scale) scale=$2 ;;
-    --only) only=,$2, ;;
-    *) usage "$0" ;;
-  esac
-  shift 2
-done
-(($# == 1)) || usage "$0"
+take_options rounds seconds rates cpus scale only -- "$@"
 
 all=(nothing moat nft-ingress nft-input)
 clients=4
@@ -180,7 +168,7 @@ pgbench --initialize --scale="$scale" --quiet >"$scene/pgbench.log" 2>&1 ||
   fail "$(<"$scene/pgbench.log")"
 for ((round = 0; round < rounds; round++)); do
   for name in "${all[@]}"; do
-    [[ -z $only || $only == *",$name,"* ]] || continue
+    is_wanted "$name" || continue
     "set_$name"
     for rate in ${rates//,/ }; do
       for queues in ${cpus//,/ }; do

@@ -1,24 +1,36 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Sourced by the benchmarks that need a network: a scene, and a policy of any size for its moatd.
 #
+#   root                        the source tree
 #   build                       the last argument of each
 #   cpu                         the one to measure on
-#   usage SCRIPT                prints its head, and ends it
+#   take_options NAME... -- ARGUMENT...   sets NAME for each --NAME VALUE that comes before the build
+#   is_wanted NAME              whether --only names it, or nothing
 #   write_policy FILE           the scene's moatd is to allow these prefixes, one a line
 #   nft_set FILE                the same as a set for nft, named allowed
 # shellcheck shell=bash
 
+# shellcheck source=../scripts/lib/build.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib/build.sh"
 # shellcheck source=../scripts/lib/scene.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib/scene.sh"
+. "$root/scripts/lib/scene.sh"
 
 build=$(realpath "${*: -1}")
 # shellcheck disable=SC2034  # by those that source this
 cpu=$(($(nproc) - 1))
 
-usage() {
-  sed -n '3,/^set/s/^# \{0,1\}//p' "$1" >&2
-  exit 2
+take_options() {
+  local names=" "
+  while [[ $1 != -- ]]; do names+="$1 " && shift; done
+  shift
+  while (($# > 1)) && [[ $1 == --* && $names == *" ${1#--} "* ]]; do
+    printf -v "${1#--}" %s "$2"
+    shift 2
+  done
+  [[ $# -eq 1 && -d $1 ]] || { sed -n '3,/^set/s/^#[ ]\{0,1\}//p' "$0" >&2 && exit 2; }
 }
+
+is_wanted() { [[ -z ${only:-} || ,$only, == *",$1,"* ]]; }
 
 # As rules where there are few enough, or else as a managed range. Each file is replaced at once.
 write_policy() {

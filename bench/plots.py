@@ -124,7 +124,7 @@ def draw_reload(results, file):
     script += "set ylabel 'ms'\nset yrange [0:*]\n"
     for i, settle in enumerate(sorted({row["settle"] for row in results.all("reload")})):
         script += block(f"d{i}", [(row["prefixes"], row["p50_ms"], row["p99_ms"])
-                                  for row in results.all("reload", settle=settle)])
+                                  for row in results.all("reload", what="a rule", settle=settle)])
         colour = (COLOURS["moat"], COLOURS["trie"])[i % 2]
         series.append((f"d{i}", f"settle {settle}", colour))
     drawn = lines([(name, title + ", median", colour, 1) for name, title, colour in series])

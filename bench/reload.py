@@ -6,7 +6,8 @@ One JSON object a line, by size of the policy in prefixes:
 
     start    until a new moatd is ready: cold, and adopting what an earlier one has left
     memory   of moatd, now and at its peak, and of the kernel for the pinned maps
-    reload   from a rule file being written to its being enforced, by the time moatd is to settle
+    reload   from a rule file being written to its being enforced, by the time moatd is to settle; of
+             the standard policy of real input too
     traffic  one request after the other from a listed client: without changes, and during them
     stall    the longest time that a CPU could not be had for, without changes, and during them
     idle     CPU that moatd takes where nothing happens
@@ -62,32 +63,51 @@ class Daemon:
         self.scene = pathlib.Path(options.scene)
         self.prefixes = pathlib.Path(options.build) / "bench/prefixes"
         self.process = None
-        for folder in ("databases.d", "managed-ranges.d"):
-            (self.scene / "moat" / folder).mkdir(exist_ok=True)
+        self.toggle = None  # changes a file, and changes it back when called again
+        self.clear()
 
-    def write_files(self, size, settle):
+    def clear(self):
+        for folder in ("databases.d", "managed-ranges.d"):
+            shutil.rmtree(self.scene / "moat" / folder, ignore_errors=True)
+            (self.scene / "moat" / folder).mkdir()
+
+    def take_files(self, folder):
+        """The policy that is in a folder."""
+        self.clear()
+        shutil.copytree(folder, self.scene / "moat", dirs_exist_ok=True)
+
+    def toggling(self, path, text, other):
+        """What puts one text in place of another in a file, and back when called again."""
+        path = self.scene / "moat" / path
+        texts = [path.read_text()]
+        texts.append(texts[0].replace(text, other, 1))
+        if texts[0] == texts[1]:
+            raise ValueError(f"{path} has no {text!r}")
+
+        def toggle():
+            texts.reverse()
+            replace(path, texts[0])
+        return toggle
+
+    def write_files(self, size):
         """A policy of `size` prefixes, the client's and the one that comes and goes among them."""
-        self.settle(settle)
+        self.clear()
         lines = subprocess.run([self.prefixes, str(size - 2)], check=True, capture_output=True,
                                text=True).stdout
-        self.rules = [LISTED] + (lines.split() if size <= 30 else [])
-        ranges = self.scene / "moat/managed-ranges.d"
-        for file in ranges.iterdir():
-            file.unlink()
-        self.is_many, self.has_toggled = size > 30, False
-        if self.is_many:
+        rules = [LISTED] + (lines.split() if size <= 30 else [])
+        text = "database: orders\nendpoint: {port: 5432}\nrules:\n"
+        text += "".join(f"  - cidr: {cidr}\n" for cidr in rules)
+        if size > 30:
+            ranges = self.scene / "moat/managed-ranges.d"
             (ranges / "many.txt").write_text(lines)
             (ranges / "many.yaml").write_text("- {id: mr-many, cidrs-file: many.txt}\n")
-        self.write_rules(self.rules)
+            text += "  - managed-range: mr-many\n"
+        (self.scene / "moat/databases.d/orders.yaml").write_text(text)
+        self.toggle = self.toggling("databases.d/orders.yaml", "rules:\n",
+                                    f"rules:\n  - cidr: {TOGGLED}\n")
 
     def settle(self, settle):
         replace(self.scene / "moat/moat.yaml", SETTINGS % settle)
-
-    def write_rules(self, cidrs):
-        text = "database: orders\nendpoint: {port: 5432}\nrules:\n"
-        text += "".join(f"  - cidr: {cidr}\n" for cidr in cidrs)
-        text += "  - managed-range: mr-many\n" if self.is_many else ""
-        replace(self.scene / "moat/databases.d/orders.yaml", text)
 
     def start(self):
         """Seconds from its being started to its saying that it is ready."""
@@ -135,11 +155,10 @@ class Daemon:
         return self.request("GET", "/v1/status")["generation"]
 
     def change(self):
-        """A rule comes, or goes again; seconds until a later generation is enforced."""
+        """A file changes; seconds until a later generation is enforced."""
         before = self.generation()
         written = time.monotonic()
-        self.has_toggled = not self.has_toggled
-        self.write_rules(self.rules + [TOGGLED] if self.has_toggled else self.rules)
+        self.toggle()
         while self.generation() <= before:
             if time.monotonic() > written + 30:
                 raise TimeoutError("the change is not enforced: " + self.log())
@@ -197,7 +216,8 @@ class Bench:
 
     def run(self):
         for size in self.options.sizes:
-            self.daemon.write_files(size, "50ms")
+            self.daemon.write_files(size)
+            self.daemon.settle("50ms")
             self.measure_starts(size)
             for settle in ("50ms", "1ms"):
                 self.set_settle(settle)
@@ -209,6 +229,23 @@ class Bench:
             if self.options.idle > 0 and size in (self.options.sizes[0], self.options.sizes[-1]):
                 self.measure_idle(size)
             self.daemon.detach()
+        if self.options.standard:
+            self.measure_standard()
+
+    def measure_standard(self):
+        """30 rules over two databases, of which two are the ranges of France and of Europe."""
+        self.daemon.take_files(self.options.standard)
+        toggles = {
+            "a rule, standard policy": self.daemon.toggling(
+                "databases.d/orders.yaml", "198.18.113.0/24", "198.18.213.0/24"),
+            "Europe, standard policy": self.daemon.toggling(
+                "managed-ranges.d/country-europe.txt", "\n", "\n192.0.2.0/24\n")}
+        for settle in ("50ms", "1ms"):
+            self.set_settle(settle)
+            size = self.daemon.request("GET", "/v1/status")["prefixes"]
+            for what, self.daemon.toggle in toggles.items():
+                self.measure_reloads(size, settle, what)
+        self.daemon.detach()
 
     def set_settle(self, settle):
         self.daemon.stop()
@@ -232,10 +269,10 @@ class Bench:
         """Of what takes long with many prefixes."""
         return count if size <= 1000 else max(count // 4, 5)
 
-    def measure_reloads(self, size, settle):
+    def measure_reloads(self, size, settle, what="a rule"):
         count = self.fewer(self.options.reloads, size)
         samples = [self.daemon.change() * 1e3 for _ in range(count)]
-        tell("reload", prefixes=size, settle=settle, count=count, p50_ms=quantile(samples, 0.5),
+        tell("reload", prefixes=size, what=what, settle=settle, count=count, p50_ms=quantile(samples, 0.5),
              p99_ms=quantile(samples, 0.99), max_ms=max(samples))
 
     def measure_memory(self, size):
@@ -288,6 +325,7 @@ def main():
     parser.add_argument("--build", required=True)
     parser.add_argument("--client", required=True, help="the client's network namespace")
     parser.add_argument("--address", required=True, help="of the database host")
+    parser.add_argument("--standard", help="a folder that has the standard policy")
     parser.add_argument("--sizes", type=numbers, default=[30, 1000, 100_000, 1_000_000])
     parser.add_argument("--reloads", type=int, default=200, help="a quarter beyond 1,000 prefixes")
     parser.add_argument("--starts", type=int, default=5)

@@ -175,6 +175,34 @@ what else went on on the machine, and how far to trust the other rows.
     return text
 
 
+# --- The backstop ---------------------------------------------------------------------------------
+
+def backstop_section(results):
+    text = ""
+    packets = {row["what"]: row["ns"] for row in results.all("backstop-packet")}
+    if packets:
+        text += "## The backstop\n\nns a packet in the kernel: "
+        text += ", ".join(f"{what} {number(ns)}" for what, ns in packets.items()) + ".\n"
+    rows = results.all("backstop")
+    if rows:
+        text += """
+pgbench (one session, select only) with the backstop on and off, in turns; CPU time is that of pgbench
+and its backend for a transaction. Of the ratios in a round, the median and the quartiles:
+
+"""
+        text += table(["over", "tps on", "off", "ratio", "CPU us on", "off", "ratio"],
+                      [[row["place"], number(row["tps_on"]), number(row["tps_off"]),
+                        in_quartiles(row["tps_ratio"]), number(row["cpu_us_on"], 2),
+                        number(row["cpu_us_off"], 2), in_quartiles(row["cpu_us_ratio"])]
+                       for row in rows])
+    return text
+
+
+def in_quartiles(found):
+    low, median, high = found
+    return f"{number(median, 3)} ({spread(low, high, 3)})"
+
+
 # --- A change of the rules ------------------------------------------------------------------------
 
 def reload_section(results):
@@ -186,8 +214,8 @@ def reload_section(results):
 From a rule file being written to a later generation being enforced, as moatd's status tells it, asked every millisecond:
 
 """
-        text += table(["prefixes", "settle", "changes", "p50 ms", "p99 ms", "longest ms"],
-                      [[number(row["prefixes"]), row["settle"], row["count"],
+        text += table(["prefixes", "changed", "settle", "changes", "p50 ms", "p99 ms", "longest ms"],
+                      [[number(row["prefixes"]), row["what"], row["settle"], row["count"],
                         number(row["p50_ms"]), number(row["p99_ms"]), number(row["max_ms"])]
                        for row in rows])
     rows = results.all("traffic")
@@ -275,7 +303,7 @@ def targets(results):
             add(f"drop rate against {rival}", f"{least}x", f"{ratio:.2f}x",
                 f"{moat['mpps']:.2f}, {row['mpps']:.2f} Mpps", ratio >= least)
     for size, settle, most in ((30, "50ms", 100), (1_000_000, "1ms", 1000)):
-        row = results.one("reload", prefixes=size, settle=settle)
+        row = results.one("reload", prefixes=size, what="a rule", settle=settle)
         if row:
             add(f"enforced, {size:,} prefixes, settle {settle}, p99", f"{most} ms",
                 f"{row['p99_ms']:.0f} ms", f"p50 {row['p50_ms']:.0f} ms", row["p99_ms"] < most)
@@ -306,8 +334,8 @@ def machine_section(machine):
 def report(run):
     results = Results(run["results"], run["machine"]["cpus"])
     sections = [machine_section(run["machine"]), targets(results), verdict_section(results),
-                drops_section(results), wire_section(results), flood_section(results), reload_section(results),
-                daemon_section(results), process_section(results)]
+                drops_section(results), wire_section(results), flood_section(results), backstop_section(results),
+                reload_section(results), daemon_section(results), process_section(results)]
     return "\n".join(section for section in sections if section)
 
 

@@ -78,7 +78,7 @@ def read_lines(folder, name):
 
 def collect(folder):
     results = of_wire(read_lines(folder, "wire")) + of_flood(read_lines(folder, "flood"))
-    results += read_lines(folder, "reload")
+    results += read_lines(folder, "reload") + of_backstop(read_lines(folder, "backstop"))
     for name in ("verdict", "publish", "drops", "designs"):
         results += read(folder, name)
     for name in ("lookup", "compile"):
@@ -127,6 +127,20 @@ def of_flood(samples):
         rows.append({**case, "tps": median, "low": low, "high": high, "rounds": len(found),
                      **{key: statistics.median(one[key] for one in found)
                         for key in ("p50_us", "p99_us", "flooded", "resent")}})
+    return rows
+
+
+def of_backstop(samples):
+    rows = [{**case, "ns": statistics.median(one["ns"] for one in found)}
+            for case, found in by_case([one for one in samples if "ns" in one], "suite", "what")]
+    for case, found in by_case([one for one in samples if "tps" in one], "suite", "place"):
+        rounds = [{one["on"]: one for one in both} for _, both in by_case(found, "round")]
+        row = {**case, "rounds": len(rounds)}
+        for key in ("tps", "cpu_us"):
+            for name, on in (("on", True), ("off", False)):
+                row[f"{key}_{name}"] = statistics.median(one[on][key] for one in rounds)
+            row[f"{key}_ratio"] = quartiles([one[True][key] / one[False][key] for one in rounds])
+        rows.append(row)
     return rows
 
 

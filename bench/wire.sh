@@ -15,17 +15,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 rounds=9 seconds=0.5 sizes=30,100000 only=
-while (($# > 1)); do
-  case $1 in
-    --rounds) rounds=$2 ;;
-    --seconds) seconds=$2 ;;
-    --sizes) sizes=$2 ;;
-    --only) only=,$2, ;;
-    *) usage "$0" ;;
-  esac
-  shift 2
-done
-(($# == 1)) || usage "$0"
+take_options rounds seconds sizes only -- "$@"
 
 # Of each: how it is told of a list (set_NAME FILE), what it can do, and with which size.
 all=(xdp-drop xdp-pass moat nft-ingress nft-prerouting ipset iptables xdp-filter)
@@ -196,7 +186,7 @@ fail() {
 begin_scene "$build"
 names=()
 for name in "${all[@]}"; do
-  [[ -z $only || $only == *",$name,"* ]] || continue
+  is_wanted "$name" || continue
   if [[ $name == xdp-filter ]] && ! command -v xdp-filter >/dev/null; then
     echo "wire: no xdp-filter here" >&2
     continue

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Builds Moat in build/, runs its benchmarks and prints what they found, as root: verdicts in the
 # kernel, lookups, compiling, publishing; in network namespaces of its own, packets a second beside
-# other firewalls, transactions under a flood, changes of the rules. Best on a machine that does
-# nothing else; all of it takes about half an hour.
+# other firewalls, transactions under a flood and with the backstop, changes of the rules. Best on a
+# machine that does nothing else; all of it takes about half an hour.
 #
 #   scripts/bench.sh [--quick] [--name NAME] [--designs]
 #
@@ -93,6 +93,8 @@ else
   network wire
   echo "Transactions under a flood ..."
   network flood
+  echo "The backstop ..."
+  network backstop
   echo "Changes of the rules ..."
   network reload
 fi

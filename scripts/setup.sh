@@ -13,8 +13,8 @@ declare -A packages=(
     prometheus-cpp-dev libbenchmark-dev scdoc"
   [test]="libgtest-dev librapidcheck-dev python3 python3-scapy postgresql-15 tor-geoipdb iproute2
     iptables nftables ethtool jq gnuplot-nox mount procps util-linux libclang-rt-19-dev"
-  [bench]="postgresql-15 iproute2 iptables nftables ipset ethtool xdp-tools jq gnuplot-nox mount tor-geoipdb
-    procps util-linux"
+  [bench]="postgresql-15 iproute2 iptables nftables ipset ethtool xdp-tools jq gnuplot-nox mount
+    procps util-linux tor-geoipdb"
   [check]="clang-format-19 clang-tidy-19 shellcheck python3"
 )
 

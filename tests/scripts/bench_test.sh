@@ -26,13 +26,16 @@ reports() { grep -qE -- "$1" "$place/result.md" || fail "the report has no $1"; 
 
 measure wire --rounds 1 --seconds 0.05 --sizes 30 --only xdp-drop,moat,nft-ingress
 measure flood --rounds 1 --seconds 1 --rates 0,50000 --cpus 1 --scale 1 --only moat
+measure backstop --rounds 1
 measure reload --sizes 40 --reloads 3 --starts 1 --beside 40 --changes 3 --idle 1
 
 /usr/bin/python3 -B "$root/bench/summary.py" "$place" "$place/result.json" >"$place/said"
 reports '^\| xdp-drop .* [0-9.]+ '
 reports '^\| moat +\| +[0-9.]+ '
 reports '^\| 50 +\| +[0-9,]+ \|'
-reports '^\| 40 +\| +1ms \| +3 \|'
+reports '^\| loopback +\| +[0-9,]+ \|'
+reports '^\| 40 +\| +a rule \| +1ms \| +3 \|'
+reports '^\| [0-9,]+ +\| +Europe, standard policy \| +1ms \|'
 for plot in wire flood reload; do
   [[ -s $place/result-$plot.svg ]] || fail "no plot of $plot"
 done
