@@ -10,6 +10,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 #include "bench/designs/build.h"
 #include "bench/inputs.h"
@@ -73,7 +74,7 @@ struct Built {
 
 class Bench {
  public:
-  explicit Bench(const Options& options) : options_(options), frame_(make_frame(1)) {}
+  explicit Bench(Options options) : options_(std::move(options)), frame_(make_frame(1)) {}
 
   void run_all() {
     fmt::print("{:<10}{:>9}{:>6} {:<11}{:<12}{:<6}{:<9}{:>10}{:>9}{:>9}{:>16}\n", "shape",

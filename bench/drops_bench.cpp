@@ -9,6 +9,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <utility>
 
 #include "bench/inputs.h"
 #include "bench/kernel.h"
@@ -31,7 +32,7 @@ struct Options {
 
 class Bench {
  public:
-  explicit Bench(const Options& options) : options_(options) {
+  explicit Bench(Options options) : options_(std::move(options)) {
     const Image image = make_image(make_policy(make_prefixes(Shape::mixed, 30), 1));
     for (const Object* object : {&telling_, &quiet_}) publish(*object, image);
     ring_.reset(ring_buffer__new(telling_.map("drops"), on_event, this, nullptr));

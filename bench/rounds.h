@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <functional>
 #include <string>
@@ -26,7 +27,8 @@ struct Figure {
 // Quantile q of the samples, which are put in order.
 inline double quantile(std::vector<double>& samples, double q) {
   std::sort(samples.begin(), samples.end());
-  return samples[static_cast<std::size_t>(q * static_cast<double>(samples.size() - 1) + 0.5)];
+  return samples[static_cast<std::size_t>(
+      std::lround(q * static_cast<double>(samples.size() - 1)))];
 }
 
 inline std::vector<Figure> take_turns(const std::vector<Contender>& contenders,

@@ -85,8 +85,9 @@ class Bench {
     const Prefixes prefixes = make_prefixes(shape, size);
     if (prefixes.empty()) return;
     const bool is_full = shape == Shape::mixed && !options_.quick;
+    const bool has_many = is_full && (size == 1000 || size == 100'000);
     for (const std::size_t databases : {1u, 8u, 64u}) {
-      if (databases != 1 && !(is_full && (size == 1000 || size == 100'000))) continue;
+      if (databases != 1 && !has_many) continue;
       const Image image = make_image(make_policy(prefixes, databases));
       for (auto& [name, object] : objects_) publish(object, image);
       const auto others = make_others(image, prefixes, databases == 1);

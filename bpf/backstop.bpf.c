@@ -33,7 +33,7 @@ struct {
 // Set before loading.
 const volatile __u64 own_netns_cookie = 0;
 // Kernels before 6.15 have no bpf_get_netns_cookie() for this kind of program.
-const volatile bool has_netns_cookie_helper = true;
+const volatile __u8 has_netns_cookie_helper = 1;
 
 static __always_inline long moat_fetch(void* context, __u32 offset, void* to, __u32 bytes) {
   return bpf_skb_load_bytes_relative(context, offset, to, bytes, BPF_HDR_START_NET);

@@ -32,9 +32,9 @@ struct moat_verdict {
 };
 
 /* Bit r: reason r is one to drop for. */
-static const __u32 moat_drop_reasons =
-#define MOAT_X(name, text, drops) (__u32)(drops) << MOAT_##name |
-    MOAT_REASON_LIST(MOAT_X) 0u;
+static const __u32 moat_drop_reasons = 0u
+#define MOAT_X(name, text, drops) | ((__u32)(drops) << MOAT_##name)
+    MOAT_REASON_LIST(MOAT_X);
 #undef MOAT_X
 
 static __always_inline __u32 moat_is_drop(__u32 reason) { return moat_drop_reasons >> reason & 1; }

@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "control/file_io.h"
+#include "dataplane/fd.h"
 
 namespace moat {
 namespace {
@@ -98,7 +99,7 @@ class Temporary {
     if (::rename(path_.c_str(), target_.c_str()) != 0) return failure("replace", target_, errno);
     path_.clear();
     const auto folder = folder_of(target_);
-    const FileDescriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd || ::fsync(fd.get()) != 0) return failure("write the folder", folder, errno);
     return {};
   }
@@ -106,7 +107,7 @@ class Temporary {
  private:
   std::string target_;
   std::string path_;
-  FileDescriptor fd_;
+  Fd fd_;
   int error_;
 };
 
@@ -132,7 +133,7 @@ Outcome check_writable(const std::string& path, const std::string& real,
 // Whether the file at `real` is still the one of `status`, and says `expected`.
 Outcome check_unchanged(const std::string& path, const std::string& real, std::string_view expected,
                         struct stat& status) {
-  const FileDescriptor fd(::open(real.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  const Fd fd(::open(real.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!fd || ::fstat(fd.get(), &status) != 0) return failure("open", path, errno);
   if (!S_ISREG(status.st_mode)) return has_changed(path);
   const auto bytes = read_to_end(fd.get(), expected.size());

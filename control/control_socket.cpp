@@ -15,6 +15,8 @@
 #include <optional>
 #include <vector>
 
+#include "control/file_io.h"
+
 namespace moat {
 namespace {
 
@@ -33,9 +35,7 @@ std::optional<gid_t> find_group(const std::string& name) {
   return found == nullptr ? std::nullopt : std::optional<gid_t>(found->gr_gid);
 }
 
-FileDescriptor make_socket() {
-  return FileDescriptor(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-}
+Fd make_socket() { return Fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); }
 
 Result<> remove_stale(const std::string& path, const sockaddr_un& address) {
   struct stat status{};
@@ -59,7 +59,7 @@ Result<> remove_stale(const std::string& path, const sockaddr_un& address) {
 
 }  // namespace
 
-Result<FileDescriptor> listen_on(const std::string& path, const std::string& group) {
+Result<Fd> listen_on(const std::string& path, const std::string& group) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) return fail("listen on", path, ENAMETOOLONG);

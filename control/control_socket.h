@@ -4,14 +4,14 @@
 
 #include <string>
 
-#include "control/file_io.h"
 #include "dataplane/error.h"
+#include "dataplane/fd.h"
 
 namespace moat {
 
 // Binds and listens; makes the folder if it is missing. The socket is for its owner and `group`
 // (0660), or for its owner's group where the host has none of that name. A stale one is replaced;
 // one that somebody answers on is not, nor is anything that is no socket.
-[[nodiscard]] Result<FileDescriptor> listen_on(const std::string& path, const std::string& group);
+[[nodiscard]] Result<Fd> listen_on(const std::string& path, const std::string& group);
 
 }  // namespace moat

@@ -73,7 +73,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonPaths& paths, Log& log
   return daemon;
 }
 
-Result<> Daemon::arm(FileDescriptor listener) {
+Result<> Daemon::arm(Fd listener) {
   auto api = Api::start(*this, listener.release());
   if (!api) return std::unexpected(api.error());
   api_ = std::move(*api);
@@ -143,7 +143,7 @@ Result<> Daemon::run() {
   run_api();
   auto ended = loop_.run();
   if (!is_detached_) {
-    (void)publisher_.sample();
+    (void)publisher_.sample();  // for the state; without, it has those of a second ago
     save();
     log_.info("moatd ends; generation {} stays enforced", publisher_.generation());
   }

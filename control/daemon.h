@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // moatd: waits for what can happen, and has the parts do what is due.
 //
-//   inotify --> settle --+    (and for files in pieces, until they are closed)
-//   API, SIGHUP, retry --+--> turn: enforcer.apply -> interfaces, backstop -> cut sessions -> save
+//   inotify --> settle --+
+//   API, SIGHUP, retry --+--> turn: scan -> enforce -> interfaces, backstop -> cut sessions -> save
 //   reconcile -----------+
 //   clock, expiry -----------> renew
 //   rtnetlink ---------------> interfaces
@@ -33,6 +33,7 @@
 #include "control/state.h"
 #include "control/views.h"
 #include "control/watch.h"
+#include "dataplane/fd.h"
 #include "dataplane/netlink.h"
 #include "dataplane/xdp_backend.h"
 
@@ -76,12 +77,14 @@ class Daemon final : public Service {
   Daemon(Log& log, Settings settings, StateStore store, std::unique_ptr<XdpBackend> backend,
          LoadedState loaded, EventLoop loop);
 
-  [[nodiscard]] Result<> arm(FileDescriptor listener);
+  [[nodiscard]] Result<> arm(Fd listener);
   [[nodiscard]] Result<> arm_sources();
   [[nodiscard]] Result<> arm_timers();
 
   // daemon_turns.cpp: what is done when something has happened
   Applied turn(const Cause& cause, WallClock::time_point noticed);
+  void scan(WallClock::time_point noticed);
+  Applied enforce(const Cause& cause);
   void renew(const std::string& why, bool forced);
   void finish();
   void set_problem(std::string& problem, const Result<>& result, const char* what);
@@ -100,7 +103,6 @@ class Daemon final : public Service {
 
   void on_files_changed();
   void on_settled();
-  [[nodiscard]] bool waits_for_writer() const;
   void on_links_changed();
   void on_time_passed(const char* why);
   void run_api();
@@ -144,8 +146,7 @@ class Daemon final : public Service {
 
   WallClock::time_point since_ = WallClock::now();
   std::optional<WallClock::time_point> noticed_;  // the first change that waits for settling
-  Steady::time_point patience_ends_;              // and by when it is dealt with,
-  Steady::time_point writers_end_;                // or by when a file in pieces is
+  Steady::time_point patience_ends_;              // and by when it is dealt with
   std::chrono::milliseconds retry_delay_{0};
   StatusView::Backstop backstop_status_;
   std::set<std::string> removed_interfaces_;

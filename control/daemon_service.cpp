@@ -116,11 +116,8 @@ Answer<void> Daemon::begin_change() {
 
 Answer<void> Daemon::begin_edit() {
   if (auto may = begin_change(); !may) return may;
-  on_files_changed();
-  if (waits_for_writer()) {
-    return refuse(Kind::conflict, "somebody is writing a rule file", "try again");
-  }
-  enforcer_.scan(WallClock::now());
+  enforcer_.scan(noticed_.value_or(WallClock::now()));
+  on_files_changed();  // what was heard meanwhile
   return {};
 }
 

@@ -20,9 +20,6 @@ constexpr std::chrono::milliseconds first_retry = 500ms;
 // Events that keep coming put a turn off no longer than this many settling times, or this long.
 constexpr int most_settles = 10;
 constexpr std::chrono::milliseconds least_patience = 500ms;
-// A file that is being written is waited for this long, or a quarter of the bound.
-constexpr std::chrono::milliseconds longest_writing = 30s;
-constexpr int writing_in_bound = 4;
 // Past the deadline for the table's clock, which ticks every few milliseconds, to have reached it.
 constexpr auto after_expiry = 20ms;
 
@@ -30,9 +27,24 @@ constexpr auto after_expiry = 20ms;
 
 Applied Daemon::turn(const Cause& cause, WallClock::time_point noticed) {
   if (is_detached_) return {};
-  settle_timer_.stop();
+  scan(noticed);
+  return enforce(cause);
+}
+
+// Reads the files, and looks again when what was left out will be there.
+void Daemon::scan(WallClock::time_point noticed) {
   noticed_.reset();
-  auto applied = enforcer_.apply(cause, noticed);
+  enforcer_.scan(noticed);
+  settle_timer_.stop();
+  if (const auto end = enforcer_.writers_end()) {
+    settle_timer_.set_after(
+        std::chrono::duration_cast<std::chrono::microseconds>(*end - Steady::now()) + 1ms);
+  }
+  on_files_changed();  // what was heard meanwhile
+}
+
+Applied Daemon::enforce(const Cause& cause) {
+  auto applied = enforcer_.apply(cause);
   if (applied.enforced) {
     retry_timer_.stop();
     retry_delay_ = {};
@@ -155,10 +167,8 @@ void Daemon::cut() {
 void Daemon::reconcile() {
   reconcile_timer_.set_after(settings_.config().reconcile);
   if (is_detached_) return;
-  if (!waits_for_writer()) {
-    enforcer_.scan(WallClock::now());
-    if (enforcer_.is_stale()) turn({}, WallClock::now());
-  }
+  scan(noticed_.value_or(WallClock::now()));
+  if (enforcer_.is_stale()) enforce({});
   ensure_pins();
   if (const auto wrong = publisher_.inspect()) {
     log_.error("{}; it is published anew", *wrong);
@@ -221,25 +231,14 @@ void Daemon::on_files_changed() {
   if (!noticed_) {
     noticed_ = WallClock::now();
     patience_ends_ = now + std::max(settle * most_settles, least_patience);
-    writers_end_ = now + std::min(settings_.config().bound / writing_in_bound, longest_writing);
   }
   const auto left = std::chrono::duration_cast<std::chrono::microseconds>(patience_ends_ - now);
   settle_timer_.set_after(std::clamp<std::chrono::microseconds>(settle, 0us, std::max(left, 0us)));
 }
 
-// Half a file can be a file that holds: it would cut off whoever stands in the other half.
-bool Daemon::waits_for_writer() const {
-  return noticed_ && watch_.is_being_written() && Steady::now() < writers_end_;
-}
-
 void Daemon::on_settled() {
-  if (waits_for_writer()) {
-    settle_timer_.set_after(
-        std::chrono::duration_cast<std::chrono::microseconds>(writers_end_ - Steady::now()) + 1ms);
-    return;
-  }
-  watch_.stop_waiting_for_writers();
-  turn({}, noticed_.value_or(WallClock::now()));
+  scan(noticed_.value_or(WallClock::now()));
+  if (enforcer_.is_stale()) enforce({});
 }
 
 void Daemon::on_links_changed() {

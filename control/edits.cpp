@@ -87,6 +87,9 @@ Answer<Original> read_original(const EditBasis& basis, const std::string& wanted
   const auto file = find_file(basis, *id);
   if (!file) return std::unexpected(file.error());
   const auto& path = (*file)->path;
+  if ((*file)->is_being_written) {
+    return refuse(Kind::conflict, fmt::format("somebody is writing {}", path), "try again");
+  }
   auto bytes = read_regular_file(AT_FDCWD, path, path, limits::file_bytes);
   if (!bytes) return refuse(Kind::conflict, path + " cannot be edited", Faults{bytes.error()});
   auto reading = read_database(path, bytes->bytes, basis.now);

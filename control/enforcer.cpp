@@ -20,6 +20,9 @@ namespace {
 using WallClock = std::chrono::system_clock;
 using Steady = std::chrono::steady_clock;
 
+// A file that is being written is waited for this long, or a part of the bound.
+constexpr std::chrono::milliseconds longest_writing = std::chrono::seconds(30);
+constexpr int writing_in_bound = 4;
 // Links inside what is read can lead to links: as many rounds until all of them are watched.
 constexpr int most_rounds = 4;
 
@@ -50,7 +53,32 @@ std::string user_name(std::uint32_t uid) {
 }
 
 Enforcer::Enforcer(Settings& settings, Watch& watch, Publisher& publisher, Log& log)
-    : settings_(settings), watch_(watch), publisher_(publisher), log_(log) {}
+    : settings_(settings),
+      watch_(watch),
+      publisher_(publisher),
+      log_(log),
+      is_being_written_(
+          [this](const FileId& file) { return watch_.is_being_written(file, patience()); }),
+      reader_(is_being_written_) {}
+
+std::chrono::milliseconds Enforcer::patience() const {
+  return std::min(settings_.config().bound / writing_in_bound, longest_writing);
+}
+
+std::optional<Steady::time_point> Enforcer::writers_end() const {
+  return watch_.writers_end(patience());
+}
+
+std::set<std::string> Enforcer::being_written() const {
+  std::set<std::string> paths;
+  for (const auto& file : files_.databases) {
+    if (file.is_being_written) paths.insert(file.path);
+  }
+  for (const auto& file : files_.ranges) {
+    if (file.is_being_written) paths.insert(file.path);
+  }
+  return paths;
+}
 
 std::vector<std::string> Enforcer::paths() const {
   const auto folders = settings_.folders();
@@ -65,13 +93,16 @@ std::vector<std::string> Enforcer::paths() const {
 
 void Enforcer::scan(WallClock::time_point noticed) {
   // Watched before it is read: what changes in between is heard of.
+  scan_begun_ = Steady::now();
+  const auto written_before = being_written();
   watch_.follow(paths());
   for (int round = 0; round < most_rounds; round++) {
-    if (settings_.read()) settings_changed_ = is_stale_ = true;
+    if (settings_.read(is_being_written_)) settings_changed_ = is_stale_ = true;
     files_ = reader_.read(settings_.folders(), publisher_.expiry_time());
     is_stale_ |= reader_.files_read() > 0;
     if (!watch_.follow(paths())) break;
   }
+  is_stale_ |= being_written() != written_before;  // so that the status tells
   note_files(noticed);
   propagation_.set_bound(settings_.config().bound);
   has_scanned_ = true;
@@ -109,9 +140,7 @@ void Enforcer::note(const std::string& path, const FileStamp& stamp,
   propagation_.notice(path, from_ns(stamp.changed), noticed);
 }
 
-Applied Enforcer::apply(const Cause& cause, WallClock::time_point noticed) {
-  const auto begun = Steady::now();
-  scan(noticed);
+Applied Enforcer::apply(const Cause& cause) {
   auto resolution =
       resolve(files_, settings_.config().mode, publisher_.enforced(), publisher_.state().forgotten);
   tell_held_back(resolution);
@@ -127,7 +156,7 @@ Applied Enforcer::apply(const Cause& cause, WallClock::time_point noticed) {
   if (outcome->committed) {
     const auto change = describe_change(before.value_or(Policy{}), resolution.policy);
     log_.info("generation {} enforced in {:.1f} ms{}{}{}", outcome->generation,
-              milliseconds(outcome->enforced_at - begun), change.empty() ? "" : ": ", change,
+              milliseconds(outcome->enforced_at - scan_begun_), change.empty() ? "" : ": ", change,
               who(cause));
   }
   succeed(std::move(resolution), outcome->generation);

@@ -2,7 +2,7 @@
 // One turn from the files on disk to what is enforced, and what is known of it afterwards:
 //
 //   scan()  settings and rule files, as far as they changed; each change is noticed
-//   apply() scan -> resolve -> publish -> one line in the log
+//   apply() resolve -> publish -> one line in the log
 //
 // When to take a turn is the daemon's business.
 #pragma once
@@ -45,17 +45,20 @@ class Enforcer {
   // All must outlive this.
   Enforcer(Settings& settings, Watch& watch, Publisher& publisher, Log& log);
 
-  // `noticed`: when it was first heard that something changed.
-  Applied apply(const Cause& cause, std::chrono::system_clock::time_point noticed);
+  // Enforces what scan() has read.
+  Applied apply(const Cause& cause);
 
   // Publishes once more what is enforced; `why` goes to the log. `forced`: though it may be live.
   Applied renew(const std::string& why, bool forced);
 
-  // Reads what has changed on disk, without enforcing it.
+  // Reads what has changed on disk, without enforcing it; `noticed`: when that was first heard of.
+  // A file that is being written stands as it was, until it is closed or writers_end().
   void scan(std::chrono::system_clock::time_point noticed);
 
   // Whether scan() has seen anything since what is enforced was read.
   [[nodiscard]] bool is_stale() const { return is_stale_; }
+
+  [[nodiscard]] std::optional<std::chrono::steady_clock::time_point> writers_end() const;
 
   [[nodiscard]] const RuleFiles& files() const { return files_; }
   // As of what is enforced; nothing before the first.
@@ -73,6 +76,8 @@ class Enforcer {
   };
   void note(const std::string& path, const FileStamp& stamp,
             std::chrono::system_clock::time_point noticed);
+  [[nodiscard]] std::chrono::milliseconds patience() const;
+  [[nodiscard]] std::set<std::string> being_written() const;
   void note_files(std::chrono::system_clock::time_point noticed);
   [[nodiscard]] std::vector<std::string> paths() const;
   void succeed(Resolution resolution, std::uint64_t generation);
@@ -86,6 +91,7 @@ class Enforcer {
   Watch& watch_;
   Publisher& publisher_;
   Log& log_;
+  IsBeingWritten is_being_written_;
   RuleFileReader reader_;
   RuleFiles files_;
   std::map<std::string, Seen> seen_;            // by path, as of the last scan
@@ -93,6 +99,7 @@ class Enforcer {
   std::optional<Resolution> resolution_;
   PropagationTracker propagation_;
   Uncovered uncovered_;
+  std::chrono::steady_clock::time_point scan_begun_;
   bool is_stale_ = true;
   bool has_scanned_ = false;
   bool settings_changed_ = false;  // and nobody was told yet

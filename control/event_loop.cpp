@@ -24,6 +24,10 @@ std::uint64_t microseconds(std::chrono::microseconds time) {
 
 struct EventLoop::Event {
   sd_event* loop = nullptr;
+
+  Event() = default;
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
   ~Event() { sd_event_unref(loop); }
 };
 

@@ -10,10 +10,6 @@
 
 namespace moat {
 
-FileDescriptor::~FileDescriptor() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
 std::string describe_errno(std::string_view doing, const std::string& path, int error) {
   return fmt::format("{} {}: {}", doing, path, std::generic_category().message(error));
 }
@@ -51,8 +47,10 @@ FileStamp stamp_of(const struct stat& status) {
   const auto ns = [](const timespec& time) {
     return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
   };
-  return {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size),
-          ns(status.st_mtim), ns(status.st_ctim)};
+  return {{status.st_dev, status.st_ino},
+          static_cast<std::uint64_t>(status.st_size),
+          ns(status.st_mtim),
+          ns(status.st_ctim)};
 }
 
 }  // namespace moat

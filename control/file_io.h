@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The little that Moat needs of file descriptors.
+// What Moat does with open files.
 #pragma once
 
 #include <sys/stat.h>
@@ -8,34 +8,10 @@
 #include <expected>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "control/file_stamp.h"
 
 namespace moat {
-
-// Owns a file descriptor; -1 is none.
-class FileDescriptor {
- public:
-  FileDescriptor() = default;
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  FileDescriptor& operator=(FileDescriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  ~FileDescriptor();
-
-  [[nodiscard]] int get() const { return fd_; }
-  [[nodiscard]] explicit operator bool() const { return fd_ >= 0; }
-  // Gives it away.
-  [[nodiscard]] int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_ = -1;
-};
 
 // "open /etc/x: No such file or directory", for the value of errno given.
 [[nodiscard]] std::string describe_errno(std::string_view doing, const std::string& path,

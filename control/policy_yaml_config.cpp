@@ -169,8 +169,9 @@ class ConfigReader {
 std::expected<milliseconds, TextError> parse_duration(std::string_view text) {
   constexpr auto remedy = "write 1ms to 24h, as in 50ms, 30s, 2m or 1h";
   std::int64_t number = 0;
-  const auto* end = text.data() + text.size();
-  const auto [unit, error] = std::from_chars(text.data(), end, number);
+  const auto* begin = text.data();
+  const auto* end = begin + text.size();
+  const auto [unit, error] = std::from_chars(begin, end, number);
   const std::string_view suffix(unit, static_cast<std::size_t>(end - unit));
   const bool is_number = error == std::errc{} && text[0] >= '0' && text[0] <= '9';
   if (!is_number && error != std::errc::result_out_of_range) {

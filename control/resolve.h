@@ -38,6 +38,7 @@ struct DatabaseFile {
   DatabaseReading reading;
   std::optional<Fault> unreadable;
   FileStamp stamp;
+  bool is_being_written = false;  // then all this is what it said before
 };
 
 struct RangeFile {
@@ -46,6 +47,7 @@ struct RangeFile {
   std::optional<Fault> unreadable;
   FileStamp stamp;                 // `changed` is the latest of the file's and its cidrs-files'
   std::vector<std::string> lists;  // paths of the cidrs-files that it names
+  bool is_being_written = false;   // it, or one of those
 };
 
 struct RuleFiles {

@@ -15,6 +15,7 @@
 
 #include "control/file_io.h"
 #include "control/limits.h"
+#include "dataplane/fd.h"
 
 namespace moat {
 namespace {
@@ -95,8 +96,7 @@ std::expected<std::optional<FileBytes>, Fault> try_read(int folder_fd, const std
     return std::unexpected(refuse_errno(shown, errno));
   }
   if (auto fault = check_status(before, shown, limit)) return std::unexpected(std::move(*fault));
-  const FileDescriptor fd(
-      ::openat(folder_fd, path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  const Fd fd(::openat(folder_fd, path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (!fd || ::fstat(fd.get(), &before) != 0) return std::unexpected(refuse_errno(shown, errno));
   if (auto fault = check_status(before, shown, limit)) return std::unexpected(std::move(*fault));
   if (auto fault = check_real_folder(fd.get(), shown)) return std::unexpected(std::move(*fault));
@@ -116,7 +116,7 @@ struct CloseFolder {
 using Folder = std::unique_ptr<DIR, CloseFolder>;
 
 std::expected<Folder, Fault> open_folder(const std::string& path) {
-  FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return std::unexpected(refuse_errno(path, errno));
   struct stat status{};
   if (::fstat(fd.get(), &status) != 0) return std::unexpected(refuse_errno(path, errno));
@@ -169,6 +169,19 @@ bool is_gone(int folder_fd, const std::string& name) {
   return ::fstatat(folder_fd, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT;
 }
 
+Fault in_pieces(const std::string& path, Severity severity) {
+  return {severity,
+          {path, 0, 0},
+          "is being written",
+          "",
+          severity == Severity::error ? "it is read once it is closed"
+                                      : "what it said before stays in force until it is closed"};
+}
+
+std::string path_beside(const std::string& path, const std::string& list) {
+  return std::filesystem::path(path).parent_path() / list;
+}
+
 // Calls `read(folder_fd, name, path)` for each rule file of a folder. The error is the folder's.
 template <typename Read>
 std::optional<Fault> for_each_file(const std::string& path, Read read) {
@@ -177,7 +190,7 @@ std::optional<Fault> for_each_file(const std::string& path, Read read) {
   const auto names = list_rule_files(folder->get(), path);
   if (!names) return names.error();
   for (const auto& name : *names) {
-    read(::dirfd(folder->get()), name, path.ends_with('/') ? path + name : path + "/" + name);
+    read(::dirfd(folder->get()), name, (std::filesystem::path(path) / name).string());
   }
   return std::nullopt;
 }
@@ -203,64 +216,95 @@ std::expected<FileBytes, Fault> read_regular_file(int folder_fd, const std::stri
   return std::unexpected(refuse(shown, "changes while it is read", {}, "it is read again"));
 }
 
+RangeFile RuleFileReader::range_file(const std::string& path, const KnownRanges& known) {
+  RangeFile file{path, known.reading, std::nullopt, known.stamp, {}};
+  for (const auto& [list, stamp] : known.lists) {
+    file.stamp.changed = std::max(file.stamp.changed, stamp.changed);
+    file.lists.push_back(path_beside(path, list));
+  }
+  return file;
+}
+
+RuleFileReader::RuleFileReader(IsBeingWritten is_being_written)
+    : is_being_written_(std::move(is_being_written)) {}
+
+bool RuleFileReader::is_being_written(int folder_fd, const std::string& path) const {
+  const auto stamp = stamp_at(folder_fd, path);
+  return stamp && is_being_written_ && is_being_written_(stamp->id);
+}
+
 DatabaseFile RuleFileReader::read_database_file(int folder_fd, const std::string& name,
                                                 const std::string& path, WallTime now) {
   const auto known = databases_.find(path);
-  if (known != databases_.end() && stamp_at(folder_fd, name) == known->second.stamp &&
+  const bool is_known = known != databases_.end();
+  if (is_known && known->second.is_settled && stamp_at(folder_fd, name) == known->second.stamp &&
       !has_expiry_between(known->second.reading, known->second.read_at, now)) {
     return {path, known->second.reading, std::nullopt, known->second.stamp};
   }
-  databases_.erase(path);
-  ++files_read_;
   const auto file = read_regular_file(folder_fd, name, path, limits::file_bytes);
-  if (!file) return {path, {}, file.error(), stamp_at(folder_fd, name).value_or(FileStamp{})};
+  const auto stamp = file ? file->stamp : stamp_at(folder_fd, name).value_or(FileStamp{});
+  if (is_being_written(folder_fd, name)) {
+    if (!is_known) return {path, {}, in_pieces(path, Severity::error), stamp, true};
+    DatabaseFile before{path, known->second.reading, std::nullopt, known->second.stamp, true};
+    before.reading.faults.push_back(in_pieces(path, Severity::warning));
+    return before;
+  }
+  ++files_read_;
+  if (!file) {
+    databases_.erase(path);
+    return {path, {}, file.error(), stamp};
+  }
   auto reading = read_database(path, file->bytes, now);
-  if (file->is_settled) databases_[path] = {file->stamp, now, reading};
+  databases_[path] = {file->stamp, file->is_settled, now, reading};
   return {path, std::move(reading), std::nullopt, file->stamp};
 }
 
 RangeFile RuleFileReader::read_range_file(int folder_fd, const std::string& name,
                                           const std::string& path) {
-  const auto result = [&path](const KnownRanges& ranges) {
-    RangeFile file{path, ranges.reading, std::nullopt, ranges.stamp, {}};
-    for (const auto& [list, stamp] : ranges.lists) {
-      file.stamp.changed = std::max(file.stamp.changed, stamp.changed);
-      file.lists.push_back(std::filesystem::path(path).parent_path() / list);
-    }
-    return file;
-  };
   const auto known = ranges_.find(path);
-  if (known != ranges_.end() && stamp_at(folder_fd, name) == known->second.stamp &&
+  const bool is_known = known != ranges_.end();
+  if (is_known && known->second.is_settled && stamp_at(folder_fd, name) == known->second.stamp &&
       std::ranges::all_of(known->second.lists, [folder_fd](const auto& list) {
         return stamp_at(folder_fd, list.first) == list.second;
       })) {
-    return result(known->second);
+    return range_file(path, known->second);
   }
-  ranges_.erase(path);
-  ++files_read_;
   const auto file = read_regular_file(folder_fd, name, path, limits::file_bytes);
-  if (!file) return {path, {}, file.error(), stamp_at(folder_fd, name).value_or(FileStamp{})};
-  KnownRanges fresh{file->stamp, {}, {}};
-  bool is_settled = file->is_settled;
+  KnownRanges fresh{.stamp = file ? file->stamp : stamp_at(folder_fd, name).value_or(FileStamp{}),
+                    .is_settled = file && file->is_settled,
+                    .lists = {},
+                    .reading = {}};
+  std::optional<std::string> written;
+  if (is_being_written(folder_fd, name)) written = path;
   const FileReader open = [&](const std::string& list,
                               std::size_t limit) -> std::expected<std::string, std::string> {
-    ++files_read_;
     auto bytes = read_regular_file(folder_fd, list, list, limit);
-    if (!bytes) {
-      is_settled = false;
-      fresh.lists.emplace_back(list, FileStamp{});
-      const auto& fault = bytes.error();
-      return std::unexpected(
-          fault.value.empty() ? fault.message : fmt::format("{} ({})", fault.message, fault.value));
-    }
-    is_settled &= bytes->is_settled;
-    fresh.lists.emplace_back(list, bytes->stamp);
-    return std::move(bytes->bytes);
+    if (is_being_written(folder_fd, list)) written = path_beside(path, list);
+    fresh.is_settled &= bytes && bytes->is_settled;
+    fresh.lists.emplace_back(list, bytes ? bytes->stamp : FileStamp{});
+    if (bytes) return std::move(bytes->bytes);
+    const auto& fault = bytes.error();
+    return std::unexpected(
+        fault.value.empty() ? fault.message : fmt::format("{} ({})", fault.message, fault.value));
   };
-  fresh.reading = read_managed_ranges(path, file->bytes, open);
-  auto read = result(fresh);
-  if (is_settled) ranges_[path] = std::move(fresh);
-  return read;
+  if (file && !written) fresh.reading = read_managed_ranges(path, file->bytes, open);
+  if (written) {
+    auto before = range_file(path, is_known ? known->second : fresh);
+    before.is_being_written = true;
+    if (is_known) {
+      before.reading.faults.push_back(in_pieces(*written, Severity::warning));
+    } else {
+      before.reading = {};
+      before.unreadable = in_pieces(*written, Severity::error);
+    }
+    return before;
+  }
+  files_read_ += 1 + fresh.lists.size();
+  if (!file) {
+    ranges_.erase(path);
+    return {path, {}, file.error(), fresh.stamp, {}};
+  }
+  return range_file(path, ranges_[path] = std::move(fresh));
 }
 
 RuleFiles RuleFileReader::read(const RuleFolders& folders, WallTime now) {

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <expected>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -44,26 +45,37 @@ struct FileBytes {
                                                                 const std::string& shown,
                                                                 std::size_t limit);
 
+// Whether more of a file is to come than what was just read of it.
+using IsBeingWritten = std::function<bool(const FileId&)>;
+
 // Keeps what it has read: a file with the same stamp is not read again, so that a change of one
 // rule does not wait for a million lines beside it. A stamp tells versions apart only as finely as
 // the kernel's clock ticks; so a file that was read within a moment of its last change is not
 // settled, and is read once more.
+//
+// A file that is being written stands as it was read before: half a file can be a file that holds,
+// and cut off whoever stands in the other half.
 class RuleFileReader {
  public:
+  // `is_being_written` may be none.
+  explicit RuleFileReader(IsBeingWritten is_being_written = {});
+
   // `now` serves the warning for rules that have expired.
   [[nodiscard]] RuleFiles read(const RuleFolders& folders, WallTime now);
 
-  // How many files (cidrs-files too) the last read() had to read.
+  // How many files (cidrs-files too) the last read() took anew.
   [[nodiscard]] std::size_t files_read() const { return files_read_; }
 
  private:
   struct KnownDatabase {
     FileStamp stamp;
+    bool is_settled = false;
     WallTime read_at;
     DatabaseReading reading;
   };
   struct KnownRanges {
     FileStamp stamp;
+    bool is_settled = false;
     std::vector<std::pair<std::string, FileStamp>> lists;  // cidrs-files, relative to the folder
     Reading<std::vector<ManagedRange>> reading;
   };
@@ -72,6 +84,10 @@ class RuleFileReader {
                                   WallTime now);
   RangeFile read_range_file(int folder_fd, const std::string& name, const std::string& path);
 
+  static RangeFile range_file(const std::string& path, const KnownRanges& known);
+  [[nodiscard]] bool is_being_written(int folder_fd, const std::string& path) const;
+
+  IsBeingWritten is_being_written_;
   std::map<std::string, KnownDatabase> databases_;  // by path
   std::map<std::string, KnownRanges> ranges_;       // by path
   std::size_t files_read_ = 0;

@@ -22,13 +22,14 @@ std::string absolute(const std::string& path) {
 
 Settings::Settings(const std::string& path) : path_(absolute(path)) {}
 
-bool Settings::read() {
+bool Settings::read(const IsBeingWritten& is_being_written) {
   auto file = read_regular_file(AT_FDCWD, path_, path_, limits::file_bytes);
   if (!file) {
     faults_ = {file.error()};
     bytes_.clear();
     return false;
   }
+  if (known_ && is_being_written && is_being_written(file->stamp.id)) return false;
   stamp_ = file->stamp;
   // A small file: its bytes tell more surely than a stamp whether it is another.
   if (file->bytes == bytes_ && known_) return false;

@@ -15,8 +15,9 @@ class Settings {
  public:
   explicit Settings(const std::string& path);
 
-  // Reads the file if it is another than before. True if other settings are in force now.
-  bool read();
+  // Reads the file if it is another than before, and whole. True if other settings are in force
+  // now.
+  bool read(const IsBeingWritten& is_being_written = {});
 
   // Takes what was in force in an earlier life, where no file without errors was read in this one.
   void fall_back(const std::string& bytes);

@@ -14,6 +14,7 @@
 #include "control/atomic_file.h"
 #include "control/cidrs_digest.h"
 #include "control/cidrs_list.h"
+#include "control/file_io.h"
 #include "control/state_json.h"
 
 namespace moat {
@@ -39,7 +40,7 @@ Result<> make_folder(const std::string& path) {
 
 // The whole of a file; nothing if there is none.
 Result<std::optional<std::string>> read_if_there(const std::string& path) {
-  const FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!fd && errno == ENOENT) return std::nullopt;
   if (!fd) return failure("open", path, errno);
   auto bytes = read_to_end(fd.get(), std::numeric_limits<std::uint32_t>::max());
@@ -54,8 +55,8 @@ std::string set_aside(const std::string& path) {
   return "kept as " + aside;
 }
 
-Result<FileDescriptor> take_lock(const std::string& path) {
-  FileDescriptor lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640));
+Result<Fd> take_lock(const std::string& path) {
+  Fd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640));
   if (!lock) return failure("open", path, errno);
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return failure("lock", path, errno);

@@ -20,11 +20,11 @@
 #include <vector>
 
 #include "bpf/abi.h"
-#include "control/file_io.h"
 #include "control/policy.h"
 #include "control/resolve.h"
 #include "control/slots.h"
 #include "dataplane/error.h"
+#include "dataplane/fd.h"
 
 namespace moat {
 
@@ -60,8 +60,7 @@ class StateStore {
   [[nodiscard]] Result<> save(const State& state);
 
  private:
-  StateStore(std::string folder, FileDescriptor lock)
-      : folder_(std::move(folder)), lock_(std::move(lock)) {}
+  StateStore(std::string folder, Fd lock) : folder_(std::move(folder)), lock_(std::move(lock)) {}
 
   // A list is told by its address from one save to the next, as its digest takes a sort.
   struct Known {
@@ -75,7 +74,7 @@ class StateStore {
   [[nodiscard]] std::string list_path(const std::string& digest) const;
 
   std::string folder_;
-  FileDescriptor lock_;
+  Fd lock_;
   std::map<const Prefixes*, Known> known_;
 };
 

@@ -247,7 +247,7 @@ MOAT_VIEW(Fault);
 MOAT_VIEW(NewRule);
 #undef MOAT_VIEW
 
-Json document(Json body) {
+Json document(const Json& body) {
   Json json{{"schema", schema}};
   json.update(body);
   return json;

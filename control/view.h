@@ -31,7 +31,7 @@ template <typename T>
 [[nodiscard]] std::expected<T, std::string> decode(const Json& json);
 
 // {"schema": ..., MEMBERS OF `body`}
-[[nodiscard]] Json document(Json body);
+[[nodiscard]] Json document(const Json& body);
 
 // {"schema": ..., KEY: [...]}
 template <typename T>

@@ -19,7 +19,7 @@ struct Reason {
   bool drops;
 };
 constexpr std::array reasons = {
-#define MOAT_X(name, text, drops) Reason{MOAT_##name, text, drops != 0},
+#define MOAT_X(name, text, drops) Reason{MOAT_##name, text, (drops) != 0},
     MOAT_REASON_LIST(MOAT_X)
 #undef MOAT_X
 };

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -91,7 +92,7 @@ bool Watch::follow(const std::vector<std::string>& paths) {
   for (const auto& path : paths) trace(path, wishes);
   problem_.clear();
   bool is_new = false;
-  std::map<int, Interest> wanted;
+  std::map<int, Watched> wanted;
   for (auto& [path, wish] : wishes) {
     // One file may be wanted by several names: their masks add up.
     const int descriptor = inotify_add_watch(fd_, path.c_str(), wish.mask | IN_MASK_ADD);
@@ -104,16 +105,15 @@ bool Watch::follow(const std::vector<std::string>& paths) {
       continue;
     }
     is_new |= !watched_.contains(descriptor);
-    auto& interest = wanted[descriptor];
+    auto& interest = wanted.try_emplace(descriptor, Watched{path, {}}).first->second.interest;
     interest.every_name |= wish.interest.every_name;
     interest.names.merge(wish.interest.names);
   }
-  for (const auto& [descriptor, interest] : watched_) {
+  for (const auto& [descriptor, watched] : watched_) {
     if (!wanted.contains(descriptor)) inotify_rm_watch(fd_, descriptor);
   }
-  const auto is_unwatched = [&wanted](const Written& file) { return !wanted.contains(file.first); };
-  std::erase_if(unfinished_, is_unwatched);
-  std::erase_if(given_up_, is_unwatched);
+  std::erase_if(unfinished_,
+                [&wanted](const auto& entry) { return !wanted.contains(entry.first.first); });
   watched_ = std::move(wanted);
   return is_new;
 }
@@ -126,39 +126,65 @@ bool Watch::matters(int descriptor, std::uint32_t mask, const char* name) {
     return true;
   }
   if (name == nullptr) return true;  // the file or folder itself
-  const auto& interest = watched->second;
+  const auto& interest = watched->second.interest;
   return interest.names.contains(std::string_view(name)) || (interest.every_name && name[0] != '.');
 }
 
 void Watch::note_writing(int descriptor, std::uint32_t mask, const char* name) {
   Written file{descriptor, name != nullptr ? name : ""};
   if ((mask & IN_MODIFY) != 0) {
-    if (!given_up_.contains(file)) unfinished_.insert(std::move(file));
+    auto path = watched_.at(descriptor).path;
+    if (name != nullptr) path.append("/").append(name);
+    struct stat status{};
+    if (stat(path.c_str(), &status) != 0) return;  // gone: an event about that follows
+    const Unfinished now{{status.st_dev, status.st_ino}, Clock::now()};
+    const auto [known, is_new] = unfinished_.try_emplace(std::move(file), now);
+    if (known->second.file != now.file) known->second = now;
   } else if ((mask & (IN_CLOSE_WRITE | IN_DELETE | IN_MOVE | IN_DELETE_SELF | IN_IGNORED)) != 0) {
     unfinished_.erase(file);
-    given_up_.erase(file);
   }
 }
 
-void Watch::stop_waiting_for_writers() { given_up_.merge(std::exchange(unfinished_, {})); }
+bool Watch::is_being_written(const FileId& file, std::chrono::milliseconds patience) {
+  hear();
+  const auto now = Clock::now();
+  return std::ranges::any_of(unfinished_, [&](const auto& entry) {
+    return entry.second.file == file && entry.second.begun + patience > now;
+  });
+}
+
+std::optional<Watch::Clock::time_point> Watch::writers_end(
+    std::chrono::milliseconds patience) const {
+  std::optional<Clock::time_point> first;
+  for (const auto& [written, unfinished] : unfinished_) {
+    const auto end = unfinished.begun + patience;
+    if (end > Clock::now()) first = std::min(first.value_or(end), end);
+  }
+  return first;
+}
 
 Watch::News Watch::drain() {
-  News news;
+  hear();
+  return std::exchange(news_, {});
+}
+
+void Watch::hear() {
   alignas(inotify_event) std::array<char, 16384> buffer;
   for (;;) {
     const auto got = read(fd_, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return news;
+    if (got <= 0) return;
     for (const char* at = buffer.data(); at < buffer.data() + got;) {
       const auto& event = *reinterpret_cast<const inotify_event*>(at);
       at += sizeof(inotify_event) + event.len;
       const char* name = event.len != 0 ? event.name : nullptr;
       if (event.mask & IN_Q_OVERFLOW) {
-        news.overflow = news.changed = true;
-        stop_waiting_for_writers();  // the end of their writing may be among what was lost
+        news_.overflow = news_.changed = true;
+        // The end of their writing may be among what was lost.
+        for (auto& [written, unfinished] : unfinished_) unfinished.begun = Clock::time_point::min();
       }
       if (!matters(event.wd, event.mask, name)) continue;
-      news.changed = true;
+      news_.changed = true;
       note_writing(event.wd, event.mask, name);
     }
   }

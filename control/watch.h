@@ -12,17 +12,23 @@
 // on this has to look for itself from time to time.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "control/file_stamp.h"
+
 namespace moat {
 
 class Watch {
  public:
+  using Clock = std::chrono::steady_clock;
+
   Watch();
   ~Watch();
   Watch(const Watch&) = delete;
@@ -39,13 +45,16 @@ class Watch {
     bool changed = false;   // something that matters
     bool overflow = false;  // and some of it was lost
   };
+  // What was heard since it was last asked.
   [[nodiscard]] News drain();
 
-  // Whether something that matters was written to and not closed since, as far as drain() has
-  // heard: a file in pieces, of which more is to come.
-  [[nodiscard]] bool is_being_written() const { return !unfinished_.empty(); }
-  // Some writers never close: those of now are not waited for any more.
-  void stop_waiting_for_writers();
+  // Whether the file was written to and not closed since: it is in pieces, and more is to come.
+  // Asked once its bytes have been read, the answer holds for those bytes. Some writers never
+  // close, so none is waited for longer than `patience`.
+  [[nodiscard]] bool is_being_written(const FileId& file, std::chrono::milliseconds patience);
+  // When the first of the writers that are waited for will be no longer.
+  [[nodiscard]] std::optional<Clock::time_point> writers_end(
+      std::chrono::milliseconds patience) const;
 
   // Why it does not see everything; empty if it does.
   [[nodiscard]] const std::string& problem() const { return problem_; }
@@ -61,18 +70,27 @@ class Watch {
     Interest interest;
   };
   using Wishes = std::map<std::string, Wish>;
+  struct Watched {
+    std::string path;
+    Interest interest;
+  };
 
   // A name in a watched folder; without one, what is watched itself.
   using Written = std::pair<int, std::string>;
+  struct Unfinished {
+    FileId file;
+    Clock::time_point begun;
+  };
 
+  void hear();
   void note_writing(int descriptor, std::uint32_t mask, const char* name);
   static void trace(const std::string& path, Wishes& wishes);
   [[nodiscard]] bool matters(int descriptor, std::uint32_t mask, const char* name);
 
   int fd_ = -1;
-  std::map<int, Interest> watched_;  // by watch descriptor
-  std::set<Written> unfinished_;
-  std::set<Written> given_up_;
+  std::map<int, Watched> watched_;  // by watch descriptor
+  std::map<Written, Unfinished> unfinished_;
+  News news_;
   std::string problem_;
 };
 

@@ -260,7 +260,7 @@ YamlTree read_yaml(std::string_view bytes, FaultLog& log) {
     }
     tree.is_whole = true;
   } catch (const Stop&) {
-    // The fault is logged.
+    tree.is_whole = false;  // and the fault is logged
   } catch (const YAML::ParserException& error) {
     report_syntax(error, text, builder, log);
   } catch (const YAML::Exception& error) {

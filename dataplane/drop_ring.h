@@ -19,6 +19,8 @@ class DropRing {
 
   DropRing(DropRing&&) noexcept;
   DropRing& operator=(DropRing&&) noexcept;
+  DropRing(const DropRing&) = delete;
+  DropRing& operator=(const DropRing&) = delete;
   ~DropRing();
 
   // Readable while there are events.

@@ -410,13 +410,21 @@ class DaemonTest(unittest.TestCase):
             # Far longer than the settling time of 20 ms: an edit by then would be enforced.
             self.write("etc/databases.d/shop.yaml",
                        "database: shop\nendpoint: {port: 3306}\nrules: []\n")
+            self.wait_for_generation(2)  # other files do not wait
             status, answer = self.request("POST", "/v1/rules", {"database": "shop",
                                                                 "cidr": "10.0.0.0/8"})
+            self.assertEqual(status, 200, answer)
+            status, answer = self.request("POST", "/v1/rules", {"database": "orders",
+                                                                "cidr": "10.0.0.0/8"})
             self.assertEqual(status, 409, answer)
+            self.assertIn("orders.yaml", answer["error"]["message"])
+            told = [fault["message"] for fault in self.status()["files"][0]["faults"]]
+            self.assertEqual(told, ["is being written"])
             self.assertTrue(reaches(LISTED))
             file.seek(0)
             file.write(first + "  - cidr" + last)
-        self.wait_for_generation(2)
+        wait_until(lambda: self.status()["files"][0]["faults"] == [], "the file to be read")
+        self.assertEqual(self.status()["generation"], 3)  # it says what it said before
         self.assertEqual(self.rules()[0]["state"], "active")
         self.assertNotIn("removed 198.18.0.0/24", self.log())
 

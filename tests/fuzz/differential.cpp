@@ -7,12 +7,12 @@
 // would cost a thousand times the frame; so a round sums up what the native side says and compares
 // all counters at its end. Where they differ, the round is run again with a closer look.
 #include <fmt/format.h>
-#include <time.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <iterator>
 #include <random>
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -91,7 +92,7 @@ TEST_F(RuleFilesTest, gives_the_ctime_as_the_time_of_the_change) {
   ASSERT_EQ(::stat(path.c_str(), &status), 0);
   const auto stamp = read().databases.at(0).stamp;
   EXPECT_EQ(stamp.changed, status.st_ctim.tv_sec * 1'000'000'000 + status.st_ctim.tv_nsec);
-  EXPECT_EQ(stamp.inode, status.st_ino);
+  EXPECT_EQ(stamp.id.inode, status.st_ino);
   EXPECT_EQ(stamp.size, orders.size());
 }
 
@@ -300,13 +301,74 @@ TEST_F(RuleFilesTest, never_mixes_two_versions_of_a_file_replaced_by_rename) {
   writer.join();
 }
 
+class FileInPieces : public RuleFilesTest {
+ protected:
+  void SetUp() override {
+    databases_.put("a.yaml", orders);
+    ranges_.put("r.yaml", "- {id: mr-a, cidrs-file: list.txt}\n");
+    ranges_.put("list.txt", "192.0.2.0/24\n");
+    (void)take();
+  }
+  RuleFiles take() { return reader_.read({databases_.path(), ranges_.path()}, {}); }
+  void write(const std::string& path) {
+    struct stat status{};
+    ASSERT_EQ(::stat(path.c_str(), &status), 0);
+    being_written_ = {status.st_dev, status.st_ino};
+  }
+
+  FileId being_written_;
+  RuleFileReader reader_{[this](const FileId& file) { return file == being_written_; }};
+};
+
+TEST_F(FileInPieces, stands_as_it_was_and_others_do_not_wait) {
+  write(databases_.put("a.yaml", billing));
+  databases_.put("b.yaml", billing);
+  const auto files = take();
+  EXPECT_EQ(files.databases.at(0).reading.value->id, "orders");
+  EXPECT_TRUE(files.databases[0].is_being_written);
+  EXPECT_EQ(files.databases[0].reading.faults.at(0).severity, Severity::warning);
+  EXPECT_EQ(files.databases.at(1).reading.value->id, "billing");
+  being_written_ = {};
+  EXPECT_EQ(take().databases.at(0).reading.value->id, "billing");
+  EXPECT_TRUE(take().databases.at(0).reading.faults.empty());
+}
+
+TEST_F(FileInPieces, is_held_back_where_nothing_was_read_before) {
+  write(databases_.put("new.yaml", billing));
+  const auto file = take().databases.at(1);
+  EXPECT_TRUE(file.is_being_written);
+  EXPECT_FALSE(file.reading.value);
+  EXPECT_THAT(format_fault(file.unreadable.value()), testing::HasSubstr("is being written"));
+}
+
+TEST_F(FileInPieces, holds_for_a_list_that_a_range_names) {
+  write(ranges_.put("list.txt", "192.0.2.0/25\n198.51.100.0/24\n"));
+  const auto file = take().ranges.at(0);
+  EXPECT_TRUE(file.is_being_written);
+  EXPECT_EQ(file.reading.value->at(0).cidrs->size(), 1u);
+  EXPECT_EQ(file.lists.size(), 1u) << "so that it goes on being watched";
+  being_written_ = {};
+  EXPECT_EQ(take().ranges.at(0).reading.value->at(0).cidrs->size(), 2u);
+}
+
+TEST_F(FileInPieces, holds_for_a_new_range_and_its_list) {
+  ranges_.put("s.yaml", "- {id: mr-b, cidrs-file: other.txt}\n");
+  write(ranges_.put("other.txt", "192.0.2.0/25\n"));
+  const auto file = take().ranges.at(1);
+  EXPECT_TRUE(file.is_being_written);
+  EXPECT_TRUE(file.unreadable);
+  EXPECT_EQ(file.lists.size(), 1u);
+  being_written_ = {};
+  EXPECT_TRUE(take().ranges.at(1).reading.value);
+}
+
 TEST(ReadRegularFile, gives_up_on_a_file_that_never_stops_changing) {
   const TemporaryFolder folder;
   const auto path = folder.put("log", std::string(1 << 20, 'x'));
   std::atomic<bool> stop = false;
   std::thread writer([&] {
     std::ofstream file(path, std::ios::app);
-    for (std::size_t i = 0; !stop; ++i) file << 'x' << std::flush;
+    while (!stop) file << 'x' << std::flush;
   });
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   std::string told;

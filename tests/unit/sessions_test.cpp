@@ -11,25 +11,12 @@
 #include <cerrno>
 #include <memory>
 
+#include "dataplane/fd.h"
 #include "dataplane/netlink.h"
 #include "tests/unit/own_netns.h"
 
 namespace moat {
 namespace {
-
-class Socket {
- public:
-  explicit Socket(int fd) : fd_(fd) {}
-  Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Socket(const Socket&) = delete;
-  ~Socket() {
-    if (fd_ >= 0) close(fd_);
-  }
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 sockaddr_in6 address6(const char* text, std::uint16_t port) {
   sockaddr_in6 address{};
@@ -48,9 +35,9 @@ sockaddr_in address4(const char* text, std::uint16_t port) {
 }
 
 template <typename Address>
-Socket bound(const Address& address) {
-  Socket socket(::socket(reinterpret_cast<const sockaddr&>(address).sa_family,
-                         SOCK_STREAM | SOCK_CLOEXEC, 0));
+Fd bound(const Address& address) {
+  Fd socket(::socket(reinterpret_cast<const sockaddr&>(address).sa_family,
+                     SOCK_STREAM | SOCK_CLOEXEC, 0));
   const int yes = 1;
   setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   EXPECT_EQ(bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0)
@@ -59,27 +46,27 @@ Socket bound(const Address& address) {
 }
 
 template <typename Address>
-Socket listener(const Address& address) {
-  Socket socket = bound(address);
+Fd listener(const Address& address) {
+  Fd socket = bound(address);
   EXPECT_EQ(listen(socket.get(), 8), 0);
   return socket;
 }
 
 // A connection from `from` to a listener at `to`: the client's end and the server's.
 struct Connection {
-  Socket client;
-  Socket server;
+  Fd client;
+  Fd server;
 };
 
-Connection connect_to(const Socket& listener, const sockaddr_in& from, const sockaddr_in& to) {
-  Socket client = bound(from);
+Connection connect_to(const Fd& listener, const sockaddr_in& from, const sockaddr_in& to) {
+  Fd client = bound(from);
   EXPECT_EQ(connect(client.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0)
       << std::strerror(errno);
-  return {std::move(client), Socket(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC))};
+  return {std::move(client), Fd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC))};
 }
 
 // What a read on the socket comes to, waiting at most five seconds: bytes, or minus errno.
-ssize_t read_result(const Socket& socket) {
+ssize_t read_result(const Fd& socket) {
   pollfd wait{socket.get(), POLLIN, 0};
   if (poll(&wait, 1, 5000) != 1) return -ETIMEDOUT;
   char byte = 0;
@@ -198,11 +185,11 @@ TEST_F(Sessions, EndsWhatIsInTimeWaitUncounted) {
     const auto server = listener(at);
     auto ended = connect_to(server, address4("127.0.0.2", 40001), at);
     {
-      const Socket first_to_close(std::move(ended.server));
+      const Fd first_to_close(std::move(ended.server));
     }
   }
   const auto can_bind = [&at] {
-    const Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     return bind(socket.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0;
   };
   ASSERT_FALSE(can_bind());
@@ -218,10 +205,10 @@ TEST_F(Sessions, EndsWhatIsInTimeWaitUncounted) {
 TEST_F(Sessions, EndsMappedAndIpv6Sessions) {
   const auto server = listener(address6("::", 5432));
   const auto mapped = connect_to(server, address4("127.0.0.2", 40001), address4("127.0.0.1", 5432));
-  Socket client = bound(address6("::1", 40002));
+  Fd client = bound(address6("::1", 40002));
   const auto to = address6("::1", 5432);
   ASSERT_EQ(connect(client.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
-  const Socket six(accept4(server.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  const Fd six(accept4(server.get(), nullptr, nullptr, SOCK_CLOEXEC));
 
   const auto ended =
       destroy_sessions(std::vector<std::uint16_t>{5432}, [](const Session&) { return false; });

@@ -5,16 +5,21 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 namespace moat {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+constexpr std::chrono::milliseconds patience = 1min;
 
 class WatchTest : public testing::Test {
  protected:
@@ -42,6 +47,12 @@ class WatchTest : public testing::Test {
 
   // The kernel queues events before the call that causes them returns, so there is no waiting.
   bool heard() { return watch_.drain().changed; }
+
+  bool is_being_written(const fs::path& path, std::chrono::milliseconds most = patience) {
+    struct stat status{};
+    EXPECT_EQ(stat((home_ / path).c_str(), &status), 0);
+    return watch_.is_being_written({status.st_dev, status.st_ino}, most);
+  }
 
   fs::path home_;
   Watch watch_;
@@ -171,14 +182,31 @@ TEST_F(WatchTest, KnowsAFileThatIsStillBeingWritten) {
   follow({"etc/databases.d", "etc/databases.d/orders.yaml"});
   std::ofstream file(home_ / "etc/databases.d/orders.yaml");
   file << "1" << std::flush;
-  EXPECT_TRUE(heard());
-  EXPECT_TRUE(watch_.is_being_written());
+  EXPECT_TRUE(is_being_written("etc/databases.d/orders.yaml"));
+  EXPECT_TRUE(watch_.writers_end(patience));
+  EXPECT_TRUE(heard()) << "being asked has not used it up";
   write("etc/databases.d/new.yaml", "1");
   EXPECT_TRUE(heard());
-  EXPECT_TRUE(watch_.is_being_written()) << "another file is none of its business";
+  EXPECT_FALSE(is_being_written("etc/databases.d/new.yaml")) << "that one is closed";
+  EXPECT_TRUE(is_being_written("etc/databases.d/orders.yaml"));
   file.close();
-  EXPECT_TRUE(heard());
-  EXPECT_FALSE(watch_.is_being_written());
+  EXPECT_FALSE(is_being_written("etc/databases.d/orders.yaml"));
+  EXPECT_FALSE(watch_.writers_end(patience));
+}
+
+TEST_F(WatchTest, KnowsAFileInPiecesByAnyName) {
+  fs::create_hard_link(home_ / "etc/databases.d/orders.yaml", home_ / "alias");
+  fs::create_symlink("../../real", home_ / "etc/databases.d/link.yaml");
+  write("real", "1");
+  follow({"etc/databases.d", "etc/databases.d/orders.yaml", "etc/databases.d/link.yaml"});
+  for (const auto& [written, asked] : {std::pair("alias", "etc/databases.d/orders.yaml"),
+                                       std::pair("real", "etc/databases.d/link.yaml")}) {
+    std::ofstream file(home_ / written);
+    file << "1" << std::flush;
+    EXPECT_TRUE(is_being_written(asked));
+    file.close();
+    EXPECT_FALSE(is_being_written(asked));
+  }
 }
 
 TEST_F(WatchTest, WaitsForNoWriterOfAFileThatIsReplaced) {
@@ -188,25 +216,23 @@ TEST_F(WatchTest, WaitsForNoWriterOfAFileThatIsReplaced) {
   write("etc/databases.d/.new", "2");
   fs::rename(home_ / "etc/databases.d/.new", home_ / "etc/databases.d/orders.yaml");
   EXPECT_TRUE(heard());
-  EXPECT_FALSE(watch_.is_being_written());
+  EXPECT_FALSE(is_being_written("etc/databases.d/orders.yaml"));
 }
 
 TEST_F(WatchTest, WaitsOnlyOnceForAWriterThatNeverCloses) {
   follow_all();
   std::ofstream file(home_ / "etc/databases.d/orders.yaml");
   file << "1" << std::flush;
-  EXPECT_TRUE(heard());
-  watch_.stop_waiting_for_writers();
-  EXPECT_FALSE(watch_.is_being_written());
+  EXPECT_TRUE(is_being_written("etc/databases.d/orders.yaml"));
+  EXPECT_FALSE(is_being_written("etc/databases.d/orders.yaml", 0ms));
+  std::this_thread::sleep_for(2ms);
   file << "2" << std::flush;
-  EXPECT_TRUE(heard());
-  EXPECT_FALSE(watch_.is_being_written());
+  EXPECT_FALSE(is_being_written("etc/databases.d/orders.yaml", 1ms)) << "more gives no more time";
   file.close();
   EXPECT_TRUE(heard());
   file.open(home_ / "etc/databases.d/orders.yaml");
   file << "3" << std::flush;
-  EXPECT_TRUE(heard());
-  EXPECT_TRUE(watch_.is_being_written()) << "this is another one";
+  EXPECT_TRUE(is_being_written("etc/databases.d/orders.yaml", patience)) << "this is another one";
 }
 
 TEST_F(WatchTest, AdmitsAnOverrunQueue) {

@@ -76,7 +76,9 @@ Result<std::unique_ptr<Kernel>> Kernel::load() {
 
 Result<> Kernel::occupy(unsigned tier) {
   const std::uint32_t bytes = kTierBytes[tier], zero = 0;
-  LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
+  bpf_map_create_opts options = {};
+  options.sz = sizeof options;
+  options.map_flags = BPF_F_MMAPABLE;
   const int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "table", sizeof zero, bytes, 1, &options);
   if (fd < 0) return failed("create an inner map", errno);
   void* value = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -114,8 +116,11 @@ Result<bool> Kernel::drops(std::span<const std::uint8_t> frame,
                            std::optional<std::uint32_t> first_buffer) {
   xdp_md context = {};
   context.data_end = first_buffer.value_or(0);
-  LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame.data(),
-              .data_size_in = static_cast<std::uint32_t>(frame.size()), .repeat = 1);
+  bpf_test_run_opts run = {};
+  run.sz = sizeof run;
+  run.data_in = frame.data();
+  run.data_size_in = static_cast<std::uint32_t>(frame.size());
+  run.repeat = 1;
   if (first_buffer) {
     run.ctx_in = &context;
     run.ctx_size_in = sizeof context;
@@ -147,7 +152,8 @@ Result<std::vector<moat_counter>> Kernel::counters() const {
   std::vector<std::uint32_t> keys(MOAT_COUNTER_SLOTS);
   std::vector<moat_counter> values(keys.size() * static_cast<std::size_t>(cpus));
   std::uint32_t count = MOAT_COUNTER_SLOTS, next = 0;
-  LIBBPF_OPTS(bpf_map_batch_opts, options);
+  bpf_map_batch_opts options = {};
+  options.sz = sizeof options;
   const int error = bpf_map_lookup_batch(parts_->counters, nullptr, &next, keys.data(),
                                          values.data(), &count, &options);
   if (error != 0 && errno != ENOENT) return failed("read the counters", errno);

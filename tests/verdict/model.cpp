@@ -157,7 +157,7 @@ class Model {
   // `rest` begins with a header of kind `next`.
   Expected chain(unsigned next, Bytes rest) const {
     constexpr unsigned kTcp = 6, kFragment = 44, kAuthentication = 51;
-    const Expected closed{MOAT_IPV6, nullptr, {}}, open{MOAT_NOT_GUARDED, nullptr, {}};
+    Expected closed{MOAT_IPV6, nullptr, {}}, open{MOAT_NOT_GUARDED, nullptr, {}};
     bool fragmented = false;
     for (int walked = 0;; walked++) {
       if (next == kTcp) return fragmented ? closed : tcp6(rest);
