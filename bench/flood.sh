@@ -37,16 +37,7 @@ end_moat() {
   rm -rf "$scene/state/"*
 }
 
-set_nft-ingress() {
-  { echo "table netdev wall {"; nft_set "$scene/prefixes"; cat <<'NFT'
-  chain ingress {
-    type filter hook ingress device eth0 priority 0;
-    ip daddr 198.18.0.5 tcp dport 5432 ip saddr != @allowed drop
-  }
-}
-NFT
-  } | on db-host nft -f -
-}
+set_nft-ingress() { nft_ingress "$scene/prefixes" | on db-host nft -f -; }
 end_nft-ingress() { on db-host nft delete table netdev wall; }
 
 set_nft-input() {

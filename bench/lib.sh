@@ -8,6 +8,7 @@
 #   is_wanted NAME              whether --only names it, or nothing
 #   write_policy FILE           the scene's moatd is to allow these prefixes, one a line
 #   nft_set FILE                the same as a set for nft, named allowed
+#   nft_ingress FILE            and a table that has the netdev hook drop all others
 # shellcheck shell=bash
 
 # shellcheck source=../scripts/lib/build.sh
@@ -67,4 +68,16 @@ nft_set() {
   echo "set allowed { type ipv4_addr; flags interval; elements = {"
   paste -sd, "$1"
   echo "} }"
+}
+
+nft_ingress() {
+  echo "table netdev wall {"
+  nft_set "$1"
+  cat <<'NFT'
+  chain ingress {
+    type filter hook ingress device eth0 priority 0;
+    ip daddr 198.18.0.5 tcp dport 5432 ip saddr != @allowed drop
+  }
+}
+NFT
 }

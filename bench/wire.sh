@@ -67,14 +67,7 @@ set_moat() {
 has_prefixes() { (($(on db-host moat status --json | jq .prefixes) == $1)); }
 
 set_nft-ingress() {
-  { echo "table netdev wall {"; nft_set "$1"; cat <<'NFT'
-  chain ingress {
-    type filter hook ingress device eth0 priority 0;
-    ip daddr 198.18.0.5 tcp dport 5432 ip saddr != @allowed drop
-  }
-}
-NFT
-  } >"$scene/nft"
+  nft_ingress "$1" >"$scene/nft"
   on nft-ingress nft "delete table netdev wall" 2>/dev/null || true
   on nft-ingress nft -f "$scene/nft"
 }

@@ -12,23 +12,12 @@
 #include <bpf/bpf_helpers.h>
 
 typedef struct __sk_buff moat_context;
-#include "bpf/drops.h"
-#include "bpf/maps.h"
-#include "bpf/verdict.h"
+typedef struct {
+} moat_room;
+#include "bpf/backstop.h"
 
 #define PASS 1
 #define DROP 0
-/* The number of `lo` in every network namespace: a constant of the kernel's. */
-#define LOOPBACK_IFINDEX 1
-
-// What is known of an interface of the daemon's network namespace: MOAT_INTERFACE_* by ifindex.
-struct {
-  __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(max_entries, MOAT_MAX_INTERFACES);
-  __uint(map_flags, BPF_F_NO_PREALLOC);
-  __type(key, __u32);
-  __type(value, __u32);
-} interfaces SEC(".maps");
 
 // Set before loading.
 const volatile __u64 own_netns_cookie = 0;
@@ -40,6 +29,14 @@ static __always_inline long moat_fetch(void* context, __u32 offset, void* to, __
 }
 
 static __always_inline void moat_measure(struct moat_frame* frame) { (void)frame; }
+
+static __always_inline void moat_show(struct __sk_buff* skb, moat_room* room,
+                                      struct moat_frame* frame) {
+  (void)room;
+  frame->data = (const __u8*)(long)skb->data;
+  frame->end = (const __u8*)(long)skb->data_end;
+  frame->context = skb;
+}
 
 static __always_inline __u32 moat_ifindex(struct __sk_buff* skb) { return skb->ifindex; }
 
@@ -82,10 +79,7 @@ static __always_inline void settle(struct __sk_buff* skb, struct moat_verdict* v
                                    bool was_counted) {
   if (was_counted && !v->drop) return;
   if (moat_is_drop(v->reason)) {
-    v->reason = MOAT_BACKSTOP;
-    v->slot = MOAT_OUTCOME_SLOT(v->owner, v->monitored, MOAT_BACKSTOP);
-    moat_count(v->slot, v->bytes);
-    moat_tell(skb, v);
+    moat_count_backstop(skb, v);
   } else if (v->reason == MOAT_ALLOWED) {
     moat_count(v->slot, v->bytes);
   }
@@ -95,26 +89,23 @@ SEC("cgroup_skb/ingress")
 int moat_backstop(struct __sk_buff* skb) {
   __u32 limit, ifindex = skb->ifindex;
   // The host's connections to itself are not judged, and are not to pay for those that are.
-  if (ifindex == LOOPBACK_IFINDEX) return PASS;
+  if (ifindex == MOAT_LOOPBACK_IFINDEX) return PASS;
   const struct moat_image* image = moat_live_image(&limit);
   if (!image) return PASS;
 
-  const __u32* flags = bpf_map_lookup_elem(&interfaces, &ifindex);
-  if (flags && *flags & MOAT_INTERFACE_TRUSTED) return PASS;
+  __u32 flags = moat_interface_flags(ifindex);
+  if (flags & MOAT_INTERFACE_TRUSTED) return PASS;
   if (!is_own_namespace(skb)) return PASS;
 
   struct moat_verdict v = {};
-  struct moat_frame packet = {
-      .data = (const __u8*)(long)skb->data,
-      .end = (const __u8*)(long)skb->data_end,
-      .length = skb->len,
-      .context = skb,
-  };
+  moat_room room;
+  struct moat_frame packet = {.length = skb->len};
+  moat_show(skb, &room, &packet);
   // A connection is asked for at the listening socket, whose port is what is guarded.
   const struct bpf_sock* sk = skb->sk;
   if (sk && sk->state == BPF_TCP_LISTEN) packet.port = sk->src_port;
   moat_judge_packet(image, limit, &packet, bpf_ntohs(skb->protocol), &v);
-  settle(skb, &v, flags && *flags & MOAT_INTERFACE_XDP);
+  settle(skb, &v, flags & MOAT_INTERFACE_XDP);
   return v.drop ? DROP : PASS;
 }
 

@@ -49,8 +49,13 @@ struct {
   __type(value, struct moat_source_allowance);
 } drop_sources SEC(".maps");
 
-/* Each including program defines moat_context, and how that shows where a packet came in. */
+/*
+ * Each including program defines moat_context, where that came in, and how it shows the packet,
+ * with moat_room (empty where none is needed) to do so.
+ */
 static __always_inline __u32 moat_ifindex(moat_context* context);
+static __always_inline void moat_show(moat_context* context, moat_room* room,
+                                      struct moat_frame* frame);
 
 /* What there is to tell but for the source. */
 struct moat_news {
@@ -114,12 +119,9 @@ MOAT_FUNCTION int moat_tell_news(moat_context* context, const struct moat_news* 
   moat_hide(kind);
   if (kind >= MOAT_KINDS) return 0;
 
-  struct moat_frame frame = {
-      .data = (const __u8*)(long)context->data,
-      .end = (const __u8*)(long)context->data_end,
-      .length = news->bytes,
-      .context = context,
-  };
+  moat_room room;
+  struct moat_frame frame = {.length = news->bytes};
+  moat_show(context, &room, &frame);
   moat_read_source(&frame, news, &source);
   __u64 hash = moat_hash_source(&source, news->slot);
   __u32 at = moat_source_place(hash), mark = moat_source_mark(hash);

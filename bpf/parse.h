@@ -21,14 +21,17 @@
 
 /*
  * `bytes` (a constant) bytes at `offset`: in place where the first buffer has them, else gathered
- * into `scratch`. Null where the frame ends before.
+ * into `scratch`. Null where the frame ends before. A program that defines MOAT_FETCH_ALL is given
+ * no pointers into the packet.
  */
 static __always_inline const __u8* moat_at(const struct moat_frame* frame, __u32 offset,
                                            __u32 bytes, __u8* scratch) {
   moat_hide(offset);
   if (offset > MOAT_OFFSET_MAX - bytes) return 0;
+#ifndef MOAT_FETCH_ALL
   const __u8* p = frame->data + offset;
   if (p + bytes <= frame->end) return p;
+#endif
   if (offset + bytes > frame->length) return 0;
   return moat_fetch(frame->context, offset, scratch, bytes) == 0 ? scratch : 0;
 }

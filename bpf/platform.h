@@ -27,9 +27,12 @@ static __always_inline long moat_fetch(void* context, __u32 offset, void* to, __
 /* And how it learns frame->length, where that is not known from the start. */
 static __always_inline void moat_measure(struct moat_frame* frame);
 
+#ifndef MOAT_CLOCK
+#define MOAT_CLOCK bpf_ktime_get_coarse_ns
+#endif
 static __always_inline __u64 moat_clock(const struct moat_frame* frame) {
   (void)frame;
-  return bpf_ktime_get_coarse_ns();
+  return MOAT_CLOCK();
 }
 
 /* A function that the verifier looks at on its own. */

@@ -5,6 +5,8 @@
 #include <bpf/bpf_helpers.h>
 
 typedef struct xdp_md moat_context;
+typedef struct {
+} moat_room;
 #include "bpf/drops.h"
 #include "bpf/maps.h"
 #include "bpf/verdict.h"
@@ -15,6 +17,14 @@ static __always_inline long moat_fetch(void* context, __u32 offset, void* to, __
 
 static __always_inline void moat_measure(struct moat_frame* frame) {
   frame->length = (__u32)bpf_xdp_get_buff_len(frame->context);
+}
+
+static __always_inline void moat_show(struct xdp_md* ctx, moat_room* room,
+                                      struct moat_frame* frame) {
+  (void)room;
+  frame->data = (const __u8*)(long)ctx->data;
+  frame->end = (const __u8*)(long)ctx->data_end;
+  frame->context = ctx;
 }
 
 static __always_inline __u32 moat_ifindex(struct xdp_md* ctx) { return ctx->ingress_ifindex; }

@@ -45,7 +45,10 @@ Exit tell_outcome(const ChangeView& change, const ChangeOptions& options) {
     tell(fmt::format("generation {} enforced in {} (bound {})", change.generation,
                      format_duration(change.took), bound),
          Colour::good);
-    return Exit::done;
+    if (!has_error(change.warnings)) return Exit::done;
+    tell("not all of it: what has errors is held back, and what was last enforced of it stays",
+         Colour::bad);
+    return Exit::refused;
   }
   const auto cause = change.why_not.empty() ? "moatd does not say why" : change.why_not;
   if (options.no_wait) {

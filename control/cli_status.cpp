@@ -55,9 +55,11 @@ void print_facts(const StatusView& status) {
   fact("Last change", describe_last(status.last, status.bound));
   if (!status.pending.empty()) fact("Pending", plural(status.pending.size(), "change"));
   const auto& backstop = status.backstop;
-  fact("Backstop", backstop.on       ? fmt::format("on, cgroup {}", printable(backstop.cgroup))
-                   : backstop.wanted ? "OFF"
-                                     : "off, as configured");
+  fact("Backstop", !backstop.on ? (backstop.wanted ? "OFF" : "off, as configured")
+                                : fmt::format("on, cgroup {}, {}", printable(backstop.cgroup),
+                                              backstop.before_sockets ? "and before sockets"
+                                                                      : "not before sockets"));
+  if (backstop.on && !backstop.before_sockets) fact("", printable(backstop.not_before));
   fact("Daemon", fmt::format("moatd {}, started {}", printable(status.version), ago(status.since)));
 }
 

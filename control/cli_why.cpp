@@ -114,7 +114,8 @@ Exit answer_from_files(const Cli& cli, const WhyOptions& options, Address source
                        "leave out --database to hear about all",
                        {}}});
   }
-  return print_answers(cli, answers);
+  const auto exit = print_answers(cli, answers);
+  return rules.has_error() ? Exit::refused : exit;
 }
 
 Exit explain_source(const Cli& cli, const WhyOptions& options) {

@@ -138,14 +138,23 @@ bool Daemon::ensure_backstop() {
     return false;
   }
   auto found = backend_->ensure_backstop(config.backstop_cgroup, config.trusted_interfaces);
-  backstop_status_ = {true, found.on, std::move(found.cgroup), std::move(found.reason)};
   if (!found.mended.empty()) note_mend(found.mended);
+  backstop_status_ = {true,
+                      found.on,
+                      std::move(found.cgroup),
+                      std::move(found.reason),
+                      found.before_sockets,
+                      std::move(found.not_before)};
   const auto& now = backstop_status_;
-  if (now.on != before.on || now.cgroup != before.cgroup || now.reason != before.reason) {
-    if (now.on) {
-      log_.info("the backstop is on, cgroup {}", now.cgroup);
-    } else {
+  if (now.on != before.on || now.cgroup != before.cgroup || now.reason != before.reason ||
+      now.before_sockets != before.before_sockets) {
+    if (!now.on) {
       log_.error("the backstop is OFF: {}", now.reason);
+    } else if (now.before_sockets) {
+      log_.info("the backstop is on, cgroup {}, and before sockets", now.cgroup);
+    } else {
+      log_.warn("the backstop is on, cgroup {}, but not before sockets: {}", now.cgroup,
+                now.not_before);
     }
   }
   return now.on && (!before.on || !found.mended.empty());

@@ -58,6 +58,8 @@ struct StatusView {
     bool on = false;
     std::string cgroup;
     std::string reason;  // why it is off
+    bool before_sockets = false;
+    std::string not_before;  // why it is not before sockets
   } backstop;
   std::vector<FileStatus> files;
   std::optional<Propagation> last;   // latest change enforced

@@ -120,7 +120,11 @@ std::string headline(const StatusView& status) {
   add(count_files(status, FileState::vanished), "rule file has vanished",
       "rule files have vanished");
   if (status.backstop.wanted && !status.backstop.on) wrong.emplace_back("the backstop is off");
-  add(status.problems.size(), "other problem", "other problems");
+  if (wrong.empty()) {
+    add(status.problems.size(), "problem", "problems");
+  } else {
+    add(status.problems.size(), "other problem", "other problems");
+  }
   if (status.monitored.size() == status.databases && status.databases != 0) {
     wrong.emplace_back("monitor mode lets every drop pass");
   } else if (!status.monitored.empty()) {

@@ -122,6 +122,8 @@ void members(V& v, F& f) {
   f("on", v.on);
   f("cgroup", v.cgroup);
   f("reason", v.reason);
+  f("before_sockets", v.before_sockets);
+  f("not_before", v.not_before);
 }
 
 template <typename F, Is<StatusView> V>

@@ -89,7 +89,8 @@ Result<std::string> find_cgroup2() {
                                "mount it: mount -t cgroup2 none /sys/fs/cgroup/unified"});
 }
 
-BackstopLink::BackstopLink(BpfPins pins) : pins_(std::move(pins)), link_(pins_.get(link_pin)) {}
+BackstopLink::BackstopLink(BpfPins pins)
+    : pins_(std::move(pins)), input_(pins_), link_(pins_.get(link_pin)) {}
 
 Result<> BackstopLink::load(const std::vector<NamedMap>& maps) {
   const auto cookie = own_netns_cookie();
@@ -161,13 +162,30 @@ Result<> BackstopLink::tell(const InterfaceFlags& interfaces) {
   return {};
 }
 
+void BackstopLink::ensure_input(const std::vector<NamedMap>& maps, bool is_wanted,
+                                BackstopStatus& status) {
+  if (!is_wanted) {
+    input_.remove();
+    status.not_before = "backstop-cgroup is set, and before a socket there is no cgroup";
+    return;
+  }
+  const auto done = input_.ensure(maps, interfaces_.get());
+  status.before_sockets = done.has_value();
+  if (!done) {
+    status.not_before = fmt::format("{} ({})", done.error().message, done.error().remedy);
+  } else if (*done) {
+    if (!status.mended.empty()) status.mended += "; ";
+    status.mended += "the backstop had been taken off its place before sockets";
+  }
+}
+
 BackstopStatus BackstopLink::ensure(const std::vector<NamedMap>& maps, const std::string& cgroup,
                                     const InterfaceFlags& interfaces) {
   const auto off = [this](const Error& error) {
     const auto reason =
         error.remedy.empty() ? error.message : fmt::format("{} ({})", error.message, error.remedy);
     was_on_ = false;
-    return BackstopStatus{false, {}, reason, {}};
+    return BackstopStatus{.reason = reason};
   };
   std::string folder = cgroup;
   if (folder.empty()) {
@@ -182,8 +200,10 @@ BackstopStatus BackstopLink::ensure(const std::vector<NamedMap>& maps, const std
   auto attached = attach(folder);
   if (!attached) return off(attached.error());
   was_on_ = true;
+  BackstopStatus status{.on = true, .cgroup = folder, .mended = std::move(*attached)};
+  ensure_input(maps, cgroup.empty(), status);
   std::ignore = ensure_pins();  // without a filesystem to pin on it is on all the same
-  return {true, folder, {}, std::move(*attached)};
+  return status;
 }
 
 Result<bool> BackstopLink::ensure_pins() {
@@ -196,10 +216,13 @@ Result<bool> BackstopLink::ensure_pins() {
   if (auto done = pin(interfaces_pin, interfaces_); !done) return std::unexpected(done.error());
   if (auto done = pin(program_pin, program_); !done) return std::unexpected(done.error());
   if (auto done = pin(link_pin, link_); !done) return std::unexpected(done.error());
-  return mended;
+  auto with_input = input_.ensure_pins();
+  if (!with_input) return with_input;
+  return mended || *with_input;
 }
 
 void BackstopLink::remove() {
+  input_.remove();
   pins_.remove(link_pin);
   pins_.remove(program_pin);
   pins_.remove(interfaces_pin);

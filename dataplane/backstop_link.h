@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The backstop program on a cgroup: loaded with the maps of the packet path, attached, pinned, and
-// told which interfaces it need not look at.
+// The backstop: its program on a cgroup, loaded with the maps of the packet path, attached, pinned,
+// and told which interfaces it need not look at; and where it is for all sockets, its program
+// before them.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include "dataplane/bpf_pins.h"
 #include "dataplane/error.h"
 #include "dataplane/fd.h"
+#include "dataplane/input_link.h"
 #include "dataplane/xdp_program.h"
 
 namespace moat {
@@ -21,6 +23,9 @@ struct BackstopStatus {
   std::string cgroup;  // folder of the cgroup it is attached to
   std::string reason;  // why it is off
   std::string mended;  // what somebody had done to it since it was last seen to
+  // Whether packets are judged before a socket is looked for, too; or why not.
+  bool before_sockets = false;
+  std::string not_before;
 };
 
 // MOAT_INTERFACE_* by ifindex.
@@ -28,12 +33,12 @@ using InterfaceFlags = std::map<std::uint32_t, std::uint32_t>;
 
 class BackstopLink {
  public:
-  // Takes over the link that is pinned.
+  // Takes over the links that are pinned.
   explicit BackstopLink(BpfPins pins);
 
   // Has the program, with these maps, on the cgroup, pinned; a program of an earlier daemon is
   // replaced in place. `cgroup` empty: the root of the cgroup2 filesystem, wherever that is
-  // mounted.
+  // mounted, and the program before sockets as well, where the kernel has a place for it.
   [[nodiscard]] BackstopStatus ensure(const std::vector<NamedMap>& maps, const std::string& cgroup,
                                       const InterfaceFlags& interfaces);
 
@@ -48,8 +53,10 @@ class BackstopLink {
   // What there was to mend.
   [[nodiscard]] Result<std::string> attach(const std::string& cgroup);
   [[nodiscard]] Result<> tell(const InterfaceFlags& interfaces);
+  void ensure_input(const std::vector<NamedMap>& maps, bool is_wanted, BackstopStatus& status);
 
   BpfPins pins_;
+  InputLink input_;
   Fd link_;
   Fd program_;
   Fd interfaces_;

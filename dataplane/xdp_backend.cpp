@@ -258,7 +258,7 @@ Result<> XdpBackend::detach(const std::string& interface) {
 
 BackstopStatus XdpBackend::ensure_backstop(const std::string& cgroup,
                                            const std::vector<std::string>& trusted) {
-  if (!kernel_->pinned) return {false, {}, "nothing is enforced yet", {}};
+  if (!kernel_->pinned) return {.reason = "nothing is enforced yet"};
   std::set<std::uint32_t> counted;
   for (const auto& name : kernel_->links.interfaces())
     if (const auto ifindex = ::if_nametoindex(name.c_str()); ifindex != 0) counted.insert(ifindex);

@@ -3,12 +3,13 @@
 //
 // Pins under the bpffs folder (all owned by the daemon, adopted by the next one):
 //
-//   xdp, backstop                        programs
+//   xdp, backstop, input                 programs
 //   policy-small, -medium, -large        outer maps, one a size tier
 //   table-N                              the live inner map of generation N
 //   counters, drops, drop-sources        maps
 //   version                              a map: which program `xdp` is
-//   links/INTERFACE, links/backstop      links; a colon stands for a dot: links/eth0:100
+//   links/INTERFACE, links/backstop, links/input-ipv4, -ipv6
+//                                        links; a colon stands for a dot: links/eth0:100
 //
 // In the middle of a change there are also `new` and `table-next`.
 #pragma once

@@ -9,6 +9,8 @@
 static __always_inline long moat_fetch(void* context, unsigned int offset, void* to,
                                        unsigned int bytes);
 
+#include "bench/bpf/keys.h"  // in host byte order
+#include "bench/bpf/trie.h"
 #include "bench/designs/dxr.h"
 #include "bench/designs/even.h"
 #include "bench/designs/leaves.h"
@@ -18,17 +20,6 @@ static __always_inline long moat_fetch(void* context, unsigned int offset, void*
 #include "bench/designs/wide.h"
 #include "bpf/table.h"
 
-#define BENCH_KEYS (1u << 20)
-
-// Host byte order.
-struct {
-  __uint(type, BPF_MAP_TYPE_ARRAY);
-  __uint(max_entries, 1);
-  __uint(map_flags, BPF_F_MMAPABLE);
-  __uint(key_size, sizeof(__u32));
-  __uint(value_size, BENCH_KEYS * sizeof(__u32));
-} bench_keys SEC(".maps");
-
 // The table; its size is set before loading.
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -37,19 +28,6 @@ struct {
   __uint(key_size, sizeof(__u32));
   __uint(value_size, sizeof(struct moat_image));
 } bench_block SEC(".maps");
-
-struct bench_lpm_key {
-  __u32 length;
-  __be32 address;
-};
-
-struct {
-  __uint(type, BPF_MAP_TYPE_LPM_TRIE);
-  __uint(max_entries, 1u << 21);
-  __uint(map_flags, BPF_F_NO_PREALLOC);
-  __type(key, struct bench_lpm_key);
-  __type(value, __u32);
-} bench_trie SEC(".maps");
 
 const volatile __u32 bench_limit = sizeof(struct moat_image);
 const volatile __u32 bench_depends = 0;  // each key waits for the last result

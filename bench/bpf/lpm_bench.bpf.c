@@ -5,20 +5,8 @@
 
 #include <bpf/bpf_helpers.h>
 
+#include "bench/bpf/trie.h"
 #include "bpf/table.h"
-
-struct bench_lpm_key {
-  __u32 length;
-  __be32 address;
-};
-
-struct {
-  __uint(type, BPF_MAP_TYPE_LPM_TRIE);
-  __uint(max_entries, 1u << 21);
-  __uint(map_flags, BPF_F_NO_PREALLOC);
-  __type(key, struct bench_lpm_key);
-  __type(value, __u32);
-} bench_trie SEC(".maps");
 
 static __always_inline __u32 bench_lpm_class(__u32 source) {
   struct bench_lpm_key key = {32, __builtin_bswap32(source)};

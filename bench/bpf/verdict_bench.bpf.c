@@ -7,19 +7,10 @@
 
 // To be inlined below: the verdict must not cost a call here that it does not cost in the product.
 __attribute__((always_inline)) int moat_xdp(struct xdp_md* ctx);
+#include "bench/bpf/keys.h"  // in network byte order
 #include "bpf/xdp.bpf.c"
 
-#define BENCH_KEYS (1u << 20)
 #define BENCH_SOURCE_OFFSET 26  // of the source address in an untagged frame
-
-// The sources to write, in network byte order.
-struct {
-  __uint(type, BPF_MAP_TYPE_ARRAY);
-  __uint(max_entries, 1);
-  __uint(map_flags, BPF_F_MMAPABLE);
-  __uint(key_size, sizeof(__u32));
-  __uint(value_size, BENCH_KEYS * sizeof(__u32));
-} bench_keys SEC(".maps");
 
 __u32 bench_at;  // the key to take next
 

@@ -56,7 +56,7 @@ await 10 "moatd to give up on the backstop" logged "the backstop is OFF"
 tells "without its cgroup it is not ready" "backstop is (OFF|off): open cgroup $cgroup"
 mkdir "$cgroup"
 await 10 "moatd to be ready" logged "ready: generation 1"
-status_says "^Backstop +on, cgroup $cgroup$" || fail "status does not name $cgroup"
+status_says "^Backstop +on, cgroup $cgroup, not before sockets$" || fail "status does not name $cgroup"
 holds "ready once the cgroup is there, and status names it"
 
 # --- Other programs, below and on the same cgroup -----------------------------------------------------

@@ -75,7 +75,8 @@ def segment(source, sport, target, dport, flags, sequence=1, options=b""):
 class Wire:
     """Raw packets out, and a look at all that comes in."""
 
-    def __init__(self):
+    def __init__(self, neighbour=None):
+        self.neighbour = neighbour  # an address on the target's NIC, where itself may not answer
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         self.capture = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
         self.capture.settimeout(PATIENCE)
@@ -105,8 +106,8 @@ class Wire:
         while select.select([self.capture], [], [], 0)[0]:
             self.capture.recv(65536)
 
-    def heard(self, target):
-        """Packets (protocol, payload) that came from the target before it answered an echo."""
+    def ask_for_echo(self, target):
+        """What the answer will bear."""
         self.echoes += 1
         mark = struct.pack("!IHH", 0x6D6F6174, os.getpid() & 0xFFFF, self.echoes)
         if family_of(target) == socket.AF_INET6:
@@ -115,6 +116,13 @@ class Wire:
             echo = struct.pack("!BBHI", 8, 0, 0, 1) + mark
             echo = echo[:2] + struct.pack("!H", checksum(echo)) + echo[4:]
             self.send(target, socket.IPPROTO_ICMP, echo)
+        return mark
+
+    def heard(self, target):
+        """Packets (protocol, payload) that came from the target before it answered an echo, or its
+        neighbour did."""
+        neighbour = self.neighbour or target
+        mark = self.ask_for_echo(neighbour)
         packets = []
         wanted = 0x86DD if family_of(target) == socket.AF_INET6 else 0x0800
         while True:
@@ -126,12 +134,12 @@ class Wire:
             else:
                 source, protocol = packet[12:16], packet[9]
                 payload = packet[(packet[0] & 15) * 4:struct.unpack("!H", packet[2:4])[0]]
-            if socket.inet_ntop(family_of(target), source) != target:
-                continue
-            if protocol in (socket.IPPROTO_ICMP, socket.IPPROTO_ICMPV6):
+            source = socket.inet_ntop(family_of(target), source)
+            if protocol in (socket.IPPROTO_ICMP, socket.IPPROTO_ICMPV6) and source == neighbour:
                 if payload[0] in (0, 129) and payload[8:16] == mark:
                     return packets
-            packets.append((protocol, payload))
+            if source == target:
+                packets.append((protocol, payload))
 
     def answers(self, target, own_port):
         """What the target had to say to that port of ours, or "silence"."""
@@ -140,15 +148,20 @@ class Wire:
             if protocol == socket.IPPROTO_TCP and payload[2:4] == struct.pack("!H", own_port):
                 flags = [name for name, bit in FLAGS.items() if payload[13] & bit]
                 words.append("".join(sorted(flags)))
+            if protocol == socket.IPPROTO_ICMP and payload[0] == 0:
+                words.append("echo")
         return " ".join(words) or "silence"
 
 
 def knock(options):
-    wire = Wire()
+    wire = Wire(options.neighbour)
     target, port = options.address, options.port
     own, own_port = wire.own_address(target), 20000 + os.getpid() % 10000
     wire.heard(target)  # packets that wait for a neighbour to be found may overtake each other
     for turn in range(options.count):
+        if options.ping:
+            wire.ask_for_echo(target)
+            continue
         if options.udp:
             packet = struct.pack("!HHHH", own_port, port, 9, 0) + b"?"
             wire.send(target, socket.IPPROTO_UDP, packet)
@@ -315,7 +328,9 @@ def main():
     command.add_argument("--flags", default="S")
     command.add_argument("--option", choices=["mptcp", "fastopen"])
     command.add_argument("--udp", action="store_true")
+    command.add_argument("--ping", action="store_true")
     command.add_argument("--fragments", action="store_true")
+    command.add_argument("--neighbour")
     command.add_argument("address")
     command.add_argument("port", type=int)
     command = commands.add_parser("serve")

@@ -470,6 +470,16 @@ TEST_F(CliTest, WaitsUntilAChangeIsEnforced) {
   EXPECT_NE(outcome.err.find("generation 19 enforced in "), std::string::npos) << outcome.err;
 }
 
+TEST_F(CliTest, DoesNotCallAReloadDoneThatLeavesAFileOut) {
+  service_.change.enforced = true;
+  service_.change.warnings = {{Severity::warning, {"o.yaml", 1, 1}, "has expired", "", ""}};
+  EXPECT_EQ(ask({"reload"}).exit, 0);
+  service_.change.warnings.push_back({Severity::error, {"o.yaml", 1, 1}, "not a CIDR", "x", ""});
+  const auto outcome = ask({"reload"});
+  EXPECT_EQ(outcome.exit, 1);
+  EXPECT_NE(outcome.err.find("held back"), std::string::npos) << outcome.err;
+}
+
 TEST_F(CliTest, SaysWhenAChangeIsNotEnforcedWithinTheBound) {
   service_.change = {false,    18,    Milliseconds(1), Milliseconds(300),
                      "o.yaml", "r-1", "no memory",     {}};

@@ -15,7 +15,7 @@ StatusView well() {
   status.generation = 18;
   status.databases = 2;
   status.interfaces = {attached("eth0")};
-  status.backstop = {true, true, "/sys/fs/cgroup", ""};
+  status.backstop = {true, true, "/sys/fs/cgroup", "", true, ""};
   status.files = {{"orders.yaml", "orders", FileState::active, {}}};
   return status;
 }
@@ -74,7 +74,13 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"BackstopOff", [](StatusView& s) { s.backstop.on = false; },
              "Guarding 2 databases on eth0; the backstop is off."},
         Case{"Problems", [](StatusView& s) { s.problems = {"a", "b"}; },
-             "Guarding 2 databases on eth0; 2 other problems."},
+             "Guarding 2 databases on eth0; 2 problems."},
+        Case{"OtherProblem",
+             [](StatusView& s) {
+               s.backstop.on = false;
+               s.problems = {"a"};
+             },
+             "Guarding 2 databases on eth0; the backstop is off; 1 other problem."},
         Case{"NoDatabase", [](StatusView& s) { s.databases = 0; },
              "NOT GUARDING anything: no rule file names a database."},
         Case{"Uncovered", [](StatusView& s) { s.uncovered = {"port 5432 is open"}; },

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+// The backstop before sockets: where what came in is known to be for this host, in netfilter's
+// LOCAL_IN hook. A packet that no socket receives never meets the program at sockets, and is
+// answered all the same: with a refusal where nothing listens, by a socket in TIME_WAIT, by an nft
+// rule that rejects.
+//
+// It only drops. What it lets by, the program at sockets judges again and counts, and that one
+// alone knows the port of a listener that TPROXY or an sk_lookup program steered a packet to.
+//
+// Linux 6.4 and later, one network namespace: that of whoever attached it.
+#include <linux/bpf.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+// What is read of the kernel's structures; the loader fills in the offsets of the running kernel.
+struct net_device {
+  int ifindex;
+} __attribute__((preserve_access_index));
+struct nf_hook_state {
+  struct net_device* in;
+} __attribute__((preserve_access_index));
+struct sock_common {
+  volatile unsigned char skc_state;
+} __attribute__((preserve_access_index));
+struct sock {
+  struct sock_common __sk_common;
+} __attribute__((preserve_access_index));
+struct sk_buff {
+  struct sock* sk;
+  __u32 len;
+  __be16 protocol;
+} __attribute__((preserve_access_index));
+
+// What a program of this kind is given.
+struct bpf_nf_ctx {
+  const struct nf_hook_state* state;
+  struct sk_buff* skb;
+};
+extern int bpf_dynptr_from_skb(struct sk_buff* skb, __u64 flags, struct bpf_dynptr* bytes) __ksym;
+
+typedef struct bpf_nf_ctx moat_context;
+typedef struct bpf_dynptr moat_room;
+#define MOAT_FETCH_ALL
+#define MOAT_CLOCK bpf_ktime_get_ns  // programs of this kind have no coarse one
+#include "bpf/backstop.h"
+
+#define ACCEPT 1
+#define DROP 0
+#define TIME_WAIT 6      // enum tcp_state
+#define NEW_SYN_RECV 12  // likewise
+
+static __always_inline long moat_fetch(void* context, __u32 offset, void* to, __u32 bytes) {
+  return bpf_dynptr_read(to, bytes, context, offset, 0);
+}
+
+static __always_inline void moat_measure(struct moat_frame* frame) { (void)frame; }
+
+// Of a packet that cannot be shown nothing can be fetched: it is malformed.
+static __always_inline void moat_show(struct bpf_nf_ctx* ctx, moat_room* room,
+                                      struct moat_frame* frame) {
+  bpf_dynptr_from_skb(ctx->skb, 0, room);
+  frame->context = room;
+}
+
+static __always_inline __u32 moat_ifindex(struct bpf_nf_ctx* ctx) {
+  return (__u32)ctx->state->in->ifindex;
+}
+
+// Whether the kernel has found a socket already that the program at sockets will judge the packet
+// for: that of an established connection, or a listener that TPROXY chose. Half a socket has no
+// such program.
+static __always_inline int has_socket(const struct sk_buff* skb) {
+  const struct sock* sk = skb->sk;
+  if (!sk) return 0;
+  unsigned char state = sk->__sk_common.skc_state;
+  return state != TIME_WAIT && state != NEW_SYN_RECV;
+}
+
+SEC("netfilter")
+int moat_input(struct bpf_nf_ctx* ctx) {
+  __u32 limit, ifindex = moat_ifindex(ctx);
+  struct sk_buff* skb = ctx->skb;
+  if (ifindex == MOAT_LOOPBACK_IFINDEX || has_socket(skb)) return ACCEPT;
+  const struct moat_image* image = moat_live_image(&limit);
+  if (!image) return ACCEPT;
+  if (moat_interface_flags(ifindex) & MOAT_INTERFACE_TRUSTED) return ACCEPT;
+
+  struct moat_verdict v = {};
+  moat_room room;
+  struct moat_frame packet = {.length = skb->len};
+  moat_show(ctx, &room, &packet);
+  moat_judge_packet(image, limit, &packet, bpf_ntohs(skb->protocol), &v);
+  if (!v.drop) return ACCEPT;
+  moat_count_backstop(ctx, &v);
+  return DROP;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The backstop's program before sockets, for IPv4 and for IPv6: loaded with the maps of the packet
+// path, attached to netfilter's LOCAL_IN hook of this network namespace, pinned.
+//
+// Such a link cannot be given another program, and does not tell whether somebody has detached it.
+// So there are two places (priorities) in the hook, in each of which the kernel admits one program:
+// a new program goes to the free one before the old one leaves its own, and a link that finds its
+// place free has been taken off.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dataplane/bpf_pins.h"
+#include "dataplane/error.h"
+#include "dataplane/fd.h"
+#include "dataplane/xdp_program.h"
+
+namespace moat {
+
+class InputLink {
+ public:
+  // Takes over the links that are pinned.
+  explicit InputLink(BpfPins pins);
+
+  // Has the program on; one of an earlier daemon is replaced. `interfaces` is the backstop's map of
+  // them. True if somebody had taken it off since it was last seen to. Errors: this kernel has no
+  // such hook (it came with Linux 6.4), or refuses.
+  [[nodiscard]] Result<bool> ensure(const std::vector<NamedMap>& maps, int interfaces);
+
+  // Takes it off.
+  void remove();
+
+  // True if a pin was missing.
+  [[nodiscard]] Result<bool> ensure_pins();
+
+ private:
+  struct Family {
+    std::uint32_t number;  // NFPROTO_*
+    const char* pin;
+    Fd link;
+  };
+
+  [[nodiscard]] Result<> load(const std::vector<NamedMap>& maps, int interfaces);
+  [[nodiscard]] Result<bool> attach(Family& family);
+
+  BpfPins pins_;
+  std::array<Family, 2> families_;
+  Fd program_;
+};
+
+}  // namespace moat
