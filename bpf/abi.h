@@ -31,7 +31,7 @@
 #include <linux/types.h>
 
 #define MOAT_MAGIC 0x4d4f4154u /* "MOAT" */
-#define MOAT_ABI 2u            /* changes with any line of this file that moves a byte */
+#define MOAT_ABI 3u            /* changes with any line of this file that moves a byte */
 
 /* Limits of a policy. */
 #define MOAT_MAX_DATABASES 64
@@ -108,8 +108,13 @@ struct moat_timed {
 
 /*
  * What a database number 1..64 of this image stands for. Number 0 is the host: its mode is that of
- * drops before the database is known.
+ * drops before the database is known. Two numbers more stand in the IPv6 row of the endpoints, for
+ * ports that several databases guard: the host counts for them, and they enforce if one of those
+ * does.
  */
+#define MOAT_SEVERAL_ENFORCED (MOAT_MAX_DATABASES + 1)
+#define MOAT_SEVERAL_MONITORED (MOAT_MAX_DATABASES + 2)
+#define MOAT_DB_NUMBERS (MOAT_MAX_DATABASES + 3)
 struct moat_db {
   __u8 owner;   /* of counter slots: 0 the host, else 1..64, stable over generations */
   __u8 monitor; /* drops are counted and passed */
@@ -156,9 +161,6 @@ struct moat_leaf {
 #define MOAT_SOME_ADDRESS 2u /* some endpoint has an address: the hash is worth asking */
 #define MOAT_SOME_PORT 4u    /* some port is guarded, on IPv6 as well */
 
-/* In the IPv6 row of the endpoints: guarded, but by several databases. */
-#define MOAT_SEVERAL 0xffu
-
 struct moat_image {
   __u32 magic;
   __u32 abi;
@@ -181,7 +183,8 @@ struct moat_image {
   __u32 trees_offset;
   __u32 leaves_offset;
   __u32 prefixes; /* how many prefixes the policy named, for people */
-  struct moat_db db[MOAT_MAX_DATABASES + 1];
+  struct moat_db db[MOAT_DB_NUMBERS];
+  __u32 reserved[2];
   struct moat_address address[1u << MOAT_ADDRESS_BITS];
   __u16 page[256];
 };

@@ -73,39 +73,56 @@ static __always_inline bool is_own_namespace(struct __sk_buff* skb) {
   return tcp->inet_conn.icsk_inet.sk.__sk_common.skc_net.net->net_cookie == own_netns_cookie;
 }
 
-// What the program on the NIC counted and told is not counted and told again; but that a packet
-// which passed there is dropped here is news.
-static __always_inline void settle(struct __sk_buff* skb, struct moat_verdict* v,
-                                   bool was_counted) {
-  if (was_counted && !v->drop) return;
-  if (moat_is_drop(v->reason)) {
-    moat_count_backstop(skb, v);
-  } else if (v->reason == MOAT_ALLOWED) {
-    moat_count(v->slot, v->bytes);
-  }
+// Whether of two verdicts on one packet the second is the one to follow.
+static __always_inline bool is_stricter(const struct moat_verdict* second,
+                                        const struct moat_verdict* first) {
+  if (first->drop) return false;
+  if (second->drop || first->reason == MOAT_NOT_GUARDED) return true;
+  return moat_is_drop(second->reason) && !moat_is_drop(first->reason);
+}
+
+// The verdict on a packet as it is, or as if it were for that port and address (unless 0). A
+// function of its own, so that the verifier looks at it once.
+MOAT_FUNCTION int moat_judge_skb(struct __sk_buff* skb, __u32 port, __u32 address,
+                                 struct moat_verdict* v) {
+  __u32 limit;
+  moat_room room;
+  const struct moat_image* image = moat_live_image(&limit);
+  if (!image || !v) return 0;
+  struct moat_frame packet = {.length = skb->len, .port = port, .address = address};
+  moat_show(skb, &room, &packet);
+  moat_judge_packet(image, limit, &packet, bpf_ntohs(skb->protocol), v);
+  return 1;
+}
+
+// TPROXY or an sk_lookup program may hand a connection to a listener on another port or address
+// than the one it asks for: what guards either of them has a say. Only the listener tells: the
+// socket of a connection that was let in has the packet's.
+static __always_inline void judge_by_listener(struct __sk_buff* skb, struct moat_verdict* v) {
+  const struct bpf_sock* sk = skb->sk;
+  if (v->drop || !sk || sk->state != BPF_TCP_LISTEN) return;
+  __u32 port = sk->src_port, address = sk->src_ip4;
+  if (port == v->port && !address) return;
+  struct moat_verdict second = {};
+  moat_judge_skb(skb, port, address, &second);
+  if (is_stricter(&second, v)) *v = second;
 }
 
 SEC("cgroup_skb/ingress")
 int moat_backstop(struct __sk_buff* skb) {
-  __u32 limit, ifindex = skb->ifindex;
+  __u32 ifindex = skb->ifindex;
   // The host's connections to itself are not judged, and are not to pay for those that are.
   if (ifindex == MOAT_LOOPBACK_IFINDEX) return PASS;
-  const struct moat_image* image = moat_live_image(&limit);
-  if (!image) return PASS;
-
   __u32 flags = moat_interface_flags(ifindex);
   if (flags & MOAT_INTERFACE_TRUSTED) return PASS;
   if (!is_own_namespace(skb)) return PASS;
 
   struct moat_verdict v = {};
-  moat_room room;
-  struct moat_frame packet = {.length = skb->len};
-  moat_show(skb, &room, &packet);
-  // A connection is asked for at the listening socket, whose port is what is guarded.
-  const struct bpf_sock* sk = skb->sk;
-  if (sk && sk->state == BPF_TCP_LISTEN) packet.port = sk->src_port;
-  moat_judge_packet(image, limit, &packet, bpf_ntohs(skb->protocol), &v);
-  settle(skb, &v, flags & MOAT_INTERFACE_XDP);
+  if (!moat_judge_skb(skb, 0, 0, &v)) return PASS;
+  judge_by_listener(skb, &v);
+  // What the program on the NIC counted and told is not counted and told again; but that a packet
+  // which passed there is dropped here is news.
+  if (v.drop || !(flags & MOAT_INTERFACE_XDP)) moat_count_backstop(skb, &v);
   return v.drop ? DROP : PASS;
 }
 

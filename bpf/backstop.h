@@ -24,12 +24,16 @@ static __always_inline __u32 moat_interface_flags(__u32 ifindex) {
   return flags ? *flags : 0;
 }
 
-/* Counts and tells of what would have been let through but for the backstop. */
+/* Counts what the rest of the host would not know of: allowed, or dropped by the backstop. */
 static __always_inline void moat_count_backstop(moat_context* context, struct moat_verdict* v) {
-  v->reason = MOAT_BACKSTOP;
-  v->slot = MOAT_OUTCOME_SLOT(v->owner, v->monitored, MOAT_BACKSTOP);
-  moat_count(v->slot, v->bytes);
-  moat_tell(context, v);
+  if (moat_is_drop(v->reason)) {
+    v->reason = MOAT_BACKSTOP;
+    v->slot = MOAT_OUTCOME_SLOT(v->owner, v->monitored, MOAT_BACKSTOP);
+    moat_count(v->slot, v->bytes);
+    moat_tell(context, v);
+  } else if (v->reason == MOAT_ALLOWED) {
+    moat_count(v->slot, v->bytes);
+  }
 }
 
 #endif /* MOAT_BACKSTOP_H */

@@ -10,6 +10,7 @@
 // Linux 6.4 and later, one network namespace: that of whoever attached it.
 #include <linux/bpf.h>
 
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
@@ -26,8 +27,12 @@ struct sock_common {
 struct sock {
   struct sock_common __sk_common;
 } __attribute__((preserve_access_index));
+struct nf_conn {
+  unsigned long status;
+} __attribute__((preserve_access_index));
 struct sk_buff {
   struct sock* sk;
+  unsigned long _nfct;
   __u32 len;
   __be16 protocol;
 } __attribute__((preserve_access_index));
@@ -47,8 +52,9 @@ typedef struct bpf_dynptr moat_room;
 
 #define ACCEPT 1
 #define DROP 0
-#define TIME_WAIT 6      // enum tcp_state
-#define NEW_SYN_RECV 12  // likewise
+#define TIME_WAIT 6       // enum tcp_state
+#define NEW_SYN_RECV 12   // likewise
+#define IPS_DST_NAT 0x20  // enum ip_conntrack_status
 
 static __always_inline long moat_fetch(void* context, __u32 offset, void* to, __u32 bytes) {
   return bpf_dynptr_read(to, bytes, context, offset, 0);
@@ -77,23 +83,35 @@ static __always_inline int has_socket(const struct sk_buff* skb) {
   return state != TIME_WAIT && state != NEW_SYN_RECV;
 }
 
+// Whether NAT has changed where the packet goes.
+static __always_inline int is_translated(const struct sk_buff* skb) {
+  unsigned long tracked = skb->_nfct & ~7ul;  // the low bits say how
+  unsigned long status = 0;
+  if (!tracked) return 0;
+  bpf_probe_read_kernel(&status, sizeof status,
+                        (void*)(tracked + bpf_core_field_offset(struct nf_conn, status)));
+  return (status & IPS_DST_NAT) != 0;
+}
+
 SEC("netfilter")
 int moat_input(struct bpf_nf_ctx* ctx) {
   __u32 limit, ifindex = moat_ifindex(ctx);
   struct sk_buff* skb = ctx->skb;
-  if (ifindex == MOAT_LOOPBACK_IFINDEX || has_socket(skb)) return ACCEPT;
+  if (ifindex == MOAT_LOOPBACK_IFINDEX) return ACCEPT;
+  int translated = is_translated(skb);
+  if (has_socket(skb) && !translated) return ACCEPT;
   const struct moat_image* image = moat_live_image(&limit);
   if (!image) return ACCEPT;
-  if (moat_interface_flags(ifindex) & MOAT_INTERFACE_TRUSTED) return ACCEPT;
+  __u32 flags = moat_interface_flags(ifindex);
+  if (flags & MOAT_INTERFACE_TRUSTED) return ACCEPT;
 
   struct moat_verdict v = {};
   moat_room room;
   struct moat_frame packet = {.length = skb->len};
   moat_show(ctx, &room, &packet);
   moat_judge_packet(image, limit, &packet, bpf_ntohs(skb->protocol), &v);
-  if (!v.drop) return ACCEPT;
-  moat_count_backstop(ctx, &v);
-  return DROP;
+  if (v.drop || (translated && flags & MOAT_INTERFACE_XDP)) moat_count_backstop(ctx, &v);
+  return v.drop ? DROP : ACCEPT;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -14,7 +14,8 @@ struct moat_frame {
   const __u8* end;  /* one past its last byte */
   __u32 length;     /* of the whole frame, all buffers */
   void* context;    /* whom to ask for bytes beyond the first buffer; may be null */
-  __u32 port;       /* of the socket that gets it, host byte order; 0: the one that TCP names */
+  __u32 port;       /* to judge it by, host byte order; 0: the one that TCP names */
+  __be32 address;   /* to judge it by; 0: the IPv4 destination */
   __u64 now;        /* 0: ask the clock when it is needed. Else CLOCK_MONOTONIC in ns. Host only. */
 };
 

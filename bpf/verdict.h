@@ -63,7 +63,6 @@ struct moat_ipv4 {
   __u16 port;     /* TCP destination, host byte order */
 };
 
-/* A socket may get what was sent to another port, by TPROXY or an sk_lookup program. */
 static __always_inline __u16 moat_port_of(const struct moat_frame* frame, const __u8* tcp) {
   return frame->port ? (__u16)frame->port : moat_be16(tcp + 2);
 }
@@ -91,7 +90,7 @@ static __always_inline __u32 moat_parse_ipv4(const struct moat_frame* frame, __u
   if (p[0] >> 4 != 4 || header < 20 || total < header || total > room) return MOAT_MALFORMED;
 
   ip->source = __builtin_bswap32(moat_load_u32(p + 12));
-  ip->destination = moat_load_u32(p + 16);
+  ip->destination = frame->address ? frame->address : moat_load_u32(p + 16);
   ip->protocol = p[9];
   ip->fragment = moat_be16(p + 6);
   ip->l4 = l3 + header;
@@ -221,8 +220,7 @@ static __always_inline __u32 moat_judge_tcp6(const struct moat_image* image, __u
   v->port = moat_port_of(frame, tcp);
   __u32 row = moat_port_row(image, limit, v->port);
   if (!row) return MOAT_NOT_GUARDED;
-  __u32 database = moat_endpoint(image, limit, image->ipv6_row, row);
-  v->database = database == MOAT_SEVERAL ? 0 : database;
+  v->database = moat_endpoint(image, limit, image->ipv6_row, row);
   return MOAT_IPV6;
 }
 
@@ -271,7 +269,7 @@ static __always_inline void moat_settle(const struct moat_image* image, __u32 re
                                         struct moat_verdict* v) {
   __u32 database = v->database;
   moat_hide(database);
-  if (database > MOAT_MAX_DATABASES) database = 0;
+  if (database >= MOAT_DB_NUMBERS) database = 0;
   __u32 drops = (moat_drop_reasons >> reason) & 1;
   v->reason = (__u8)reason;
   v->owner = image->db[database].owner;

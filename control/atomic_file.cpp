@@ -139,6 +139,10 @@ Outcome check_unchanged(const std::string& path, const std::string& real, std::s
   const auto bytes = read_to_end(fd.get(), expected.size());
   if (!bytes) return failure("read", path, bytes.error());
   if (*bytes != expected) return has_changed(path);
+  if (has_writer(fd.get()).value_or(false)) {
+    return std::unexpected(FileError{
+        {fmt::format("somebody has {} open for writing", path), "try again"}, Kind::changed});
+  }
   return {};
 }
 

@@ -18,16 +18,11 @@ bool has_port(const Database& database, std::uint16_t port) {
   return std::ranges::find(database.endpoint.ports, port) != database.endpoint.ports.end();
 }
 
-// IPv6 has no rules: on a guarded port nobody may stay. The mode is that of the database, or the
-// host's where several databases have the port.
+// IPv6 has no rules: on a port that a database guards in enforce mode nobody may stay.
 bool ipv6_may_stay(const Policy& policy, std::uint16_t port) {
-  const Database* guard = nullptr;
-  for (const auto& database : policy.databases) {
-    if (!has_port(database, port)) continue;
-    if (guard != nullptr) return policy.mode == Mode::monitor;
-    guard = &database;
-  }
-  return guard == nullptr || policy.mode_of(*guard) == Mode::monitor;
+  return std::ranges::none_of(policy.databases, [&](const Database& database) {
+    return has_port(database, port) && policy.mode_of(database) == Mode::enforce;
+  });
 }
 
 std::vector<std::uint32_t> indices(const std::vector<std::string>& interfaces) {
@@ -65,13 +60,13 @@ bool may_stay(const Generation& live, const Session& session) {
 Result<unsigned> cut_sessions(const Generation& live, const std::vector<std::string>& trusted) {
   const auto exempt = indices(trusted);
   // A client behind a trusted interface may have left thousands in TIME_WAIT: one look-up each
-  // peer.
-  using Peer = std::tuple<std::uint32_t, std::array<std::uint8_t, 16>, std::uint32_t>;
-  std::map<Peer, bool> known;
+  // pair of addresses.
+  using Ends = std::tuple<std::uint32_t, std::uint32_t, Address6, Address6, std::uint32_t>;
+  std::map<Ends, bool> known;
   const auto is_exempt = [&](const Session& session) {
     if (exempt.empty()) return false;
-    const auto [at, is_new] =
-        known.try_emplace(Peer(session.peer, session.peer_ipv6, session.ifindex));
+    const auto [at, is_new] = known.try_emplace(
+        Ends(session.local, session.peer, session.local_ipv6, session.peer_ipv6, session.ifindex));
     if (is_new) {
       const auto interface = route_interface(session);
       at->second = interface && std::ranges::find(exempt, *interface) != exempt.end();

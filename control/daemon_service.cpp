@@ -122,8 +122,9 @@ Answer<void> Daemon::begin_edit() {
 }
 
 EditBasis Daemon::edit_basis() const {
-  return {enforcer_.files(), settings_.config().mode, publisher_.enforced(),
-          publisher_.state().forgotten, publisher_.expiry_time()};
+  return {enforcer_.files(),        settings_.config().mode,
+          publisher_.enforced(),    publisher_.state().forgotten,
+          publisher_.expiry_time(), std::chrono::floor<std::chrono::seconds>(WallClock::now())};
 }
 
 ChangeView Daemon::change_view(const Applied& applied, Steady::time_point begun) const {
@@ -146,6 +147,13 @@ Answer<ChangeView> Daemon::carry_out(const Answer<Edit>& edit, const char* what,
   view.path = edit->path;
   view.rule_id = edit->rule_id;
   view.warnings = edit->warnings;
+  if (!save_problem_.empty()) {
+    view.warnings.push_back({Severity::warning,
+                             {edit->path, 0, 0},
+                             save_problem_,
+                             "",
+                             "the rule is enforced and in its file; make room for the state"});
+  }
   return view;
 }
 
@@ -181,9 +189,17 @@ Answer<ChangeView> Daemon::forget(const std::string& database, const Peer& peer)
                   hidden->remedy);
   }
   for (const auto& file : enforcer_.files().databases) {
+    if (file.is_being_written) {
+      return refuse(Kind::conflict, fmt::format("somebody is writing {}", file.path), "try again");
+    }
     const auto last = enforced->database_of_file.find(file.path);
-    const bool spoke_of_it = last != enforced->database_of_file.end() && last->second == database;
-    if (file.reading.id ? *file.reading.id != database : !spoke_of_it) continue;
+    const bool is_guess = !file.reading.id && last != enforced->database_of_file.end();
+    if (!file.reading.id && !is_guess) {
+      return refuse(Kind::conflict,
+                    fmt::format("{} does not tell which database it is about", file.path),
+                    "mend the file, or take it away, first");
+    }
+    if ((is_guess ? last->second : *file.reading.id) != database) continue;
     return refuse(Kind::conflict, fmt::format("{} names database {}", file.path, database),
                   "take the file away first");
   }

@@ -111,6 +111,8 @@ void Daemon::note_mend(const std::string& what) {
 void Daemon::ensure_guards() {
   const auto& config = settings_.config();
   if (publisher_.generation() == 0) return;
+  // The last settings that are known of may be older than those by which all this was put there.
+  if (settings_.has_fallen_back() && !enforcer_.failure().empty()) return;
   has_guards_ = true;
   auto changes = interfaces_.ensure(config);
   for (auto& name : changes.removed) removed_interfaces_.insert(std::move(name));

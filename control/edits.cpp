@@ -49,6 +49,9 @@ Answer<const DatabaseFile*> find_file(const EditBasis& basis, const std::string&
     if (found == nullptr || (enforced && enforced->place.file == file.path)) found = &file;
   }
   if (found != nullptr) return found;
+  if (const auto& hidden = basis.files.databases_folder) {
+    return refuse(Kind::conflict, "the database files cannot be seen", Faults{*hidden});
+  }
   if (enforced != nullptr) {
     return refuse(Kind::conflict,
                   fmt::format("no file says anything about database {} any more", id),
@@ -133,7 +136,7 @@ Answer<Edit> check_edit(const EditBasis& basis, Edit edit) {
   return edit;
 }
 
-Answer<Rule> make_rule(const NewRule& wanted, WallTime now) {
+Answer<Rule> make_rule(const NewRule& wanted, const EditBasis& basis) {
   if (wanted.cidr.empty() == wanted.managed_range.empty()) {
     return refuse(Kind::invalid, "a rule has one source: a CIDR or a managed range",
                   "give exactly one of the two");
@@ -147,8 +150,15 @@ Answer<Rule> make_rule(const NewRule& wanted, WallTime now) {
   rule.managed_range = wanted.managed_range;
   rule.label = wanted.label;
   if (!wanted.expires.empty()) {
-    const auto expires = parse_expiry(wanted.expires, now);
+    const auto expires = parse_expiry(wanted.expires, basis.wall);
     if (!expires) return refuse(expires.error(), wanted.expires);
+    if (*expires <= basis.now) {
+      return refuse(Kind::invalid,
+                    fmt::format("the host's clock showed {} once, and a rule that expires before "
+                                "that counts as expired",
+                                format_time(basis.now)),
+                    "set the clock right, and give a time after that");
+    }
     rule.expires = *expires;
   }
   return rule;
@@ -212,7 +222,7 @@ std::expected<WallTime, TextError> parse_expiry(const std::string& text, WallTim
 }
 
 Answer<Edit> plan_add_rule(const EditBasis& basis, const NewRule& wanted) {
-  auto rule = make_rule(wanted, basis.now);
+  auto rule = make_rule(wanted, basis);
   if (!rule) return std::unexpected(std::move(rule.error()));
   auto original = read_original(basis, wanted.database);
   if (!original) return std::unexpected(std::move(original.error()));

@@ -17,7 +17,8 @@ struct EditBasis {
   Mode mode = Mode::enforce;  // of the host
   const Enforced* enforced = nullptr;
   const std::set<std::string>& forgotten;
-  WallTime now;
+  WallTime now;   // by which rules have expired: the latest that the clock ever showed
+  WallTime wall;  // that it shows
 };
 
 struct Edit {

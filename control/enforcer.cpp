@@ -18,11 +18,12 @@ namespace moat {
 namespace {
 
 using WallClock = std::chrono::system_clock;
-using Steady = std::chrono::steady_clock;
 
-// A file that is being written is waited for this long, or a part of the bound.
-constexpr std::chrono::milliseconds longest_writing = std::chrono::seconds(30);
-constexpr int writing_in_bound = 4;
+// A file that is being written is waited for until it has not changed for this long, or for a part
+// of the bound; and for as many times that in all.
+constexpr std::chrono::milliseconds longest_pause = std::chrono::seconds(30);
+constexpr int pauses_in_bound = 4;
+constexpr int most_pauses = 2;
 // Links inside what is read can lead to links: as many rounds until all of them are watched.
 constexpr int most_rounds = 4;
 
@@ -36,7 +37,7 @@ std::string owner_of(const std::string& path) {
   return stat(path.c_str(), &status) == 0 ? user_name(status.st_uid) : std::string();
 }
 
-double milliseconds(Steady::duration time) {
+double milliseconds(Enforcer::Steady::duration time) {
   return std::chrono::duration<double, std::milli>(time).count();
 }
 
@@ -58,19 +59,43 @@ Enforcer::Enforcer(Settings& settings, Watch& watch, Publisher& publisher, Log& 
       publisher_(publisher),
       log_(log),
       is_being_written_(
-          [this](const FileId& file) { return watch_.is_being_written(file, patience()); }),
+          [this](const auto& file, auto has_writer) { return waits_for_writer(file, has_writer); }),
       reader_(is_being_written_) {}
 
-std::chrono::milliseconds Enforcer::patience() const {
-  return std::min(settings_.config().bound / writing_in_bound, longest_writing);
+// Some writers never close, and some never end.
+Enforcer::Steady::time_point Enforcer::end_of(const Written& file) const {
+  const auto pause = std::min(settings_.config().bound / pauses_in_bound, longest_pause);
+  return std::min(file.changed + pause, file.begun + most_pauses * pause);
 }
 
-std::optional<Steady::time_point> Enforcer::writers_end() const {
-  return watch_.writers_end(patience());
+bool Enforcer::waits_for_writer(const FileStamp& file, std::optional<bool> has_writer) {
+  const auto now = Steady::now();
+  if (!(has_writer ? *has_writer : watch_.is_being_written(file.id))) {
+    written_.erase(file.id);
+    return false;
+  }
+  auto& written = written_.try_emplace(file.id, Written{file, now, now}).first->second;
+  written.is_seen = true;
+  if (written.stamp != file) {
+    if (std::exchange(written.is_taken, false)) written.begun = now;
+    written.stamp = file;
+    written.changed = now;
+  }
+  written.is_taken = written.is_taken || now >= end_of(written);
+  return !written.is_taken;
+}
+
+std::optional<Enforcer::Steady::time_point> Enforcer::writers_end() const {
+  std::optional<Steady::time_point> first;
+  for (const auto& [id, file] : written_) {
+    if (!file.is_taken) first = std::min(first.value_or(end_of(file)), end_of(file));
+  }
+  return first;
 }
 
 std::set<std::string> Enforcer::being_written() const {
   std::set<std::string> paths;
+  if (settings_.is_being_written()) paths.insert(settings_.path());
   for (const auto& file : files_.databases) {
     if (file.is_being_written) paths.insert(file.path);
   }
@@ -95,6 +120,7 @@ void Enforcer::scan(WallClock::time_point noticed) {
   // Watched before it is read: what changes in between is heard of.
   scan_begun_ = Steady::now();
   const auto written_before = being_written();
+  for (auto& [id, file] : written_) file.is_seen = false;
   watch_.follow(paths());
   for (int round = 0; round < most_rounds; round++) {
     if (settings_.read(is_being_written_)) settings_changed_ = is_stale_ = true;
@@ -102,6 +128,7 @@ void Enforcer::scan(WallClock::time_point noticed) {
     is_stale_ |= reader_.files_read() > 0;
     if (!watch_.follow(paths())) break;
   }
+  std::erase_if(written_, [](const auto& entry) { return !entry.second.is_seen; });
   is_stale_ |= being_written() != written_before;  // so that the status tells
   note_files(noticed);
   propagation_.set_bound(settings_.config().bound);
@@ -146,7 +173,8 @@ Applied Enforcer::apply(const Cause& cause) {
   tell_held_back(resolution);
   std::optional<Policy> before;
   if (publisher_.enforced() != nullptr) before = publisher_.enforced()->policy;
-  const auto outcome = publisher_.publish(resolution);
+  const auto outcome =
+      publisher_.publish(resolution, settings_.has_fallen_back() ? settings_.path() : "");
   if (!outcome) return fail(outcome.error());
   if (before) {
     tell_uncovered(uncovered_.replace(*before, resolution.policy));

@@ -42,6 +42,8 @@ struct Applied {
 
 class Enforcer {
  public:
+  using Steady = std::chrono::steady_clock;
+
   // All must outlive this.
   Enforcer(Settings& settings, Watch& watch, Publisher& publisher, Log& log);
 
@@ -58,7 +60,7 @@ class Enforcer {
   // Whether scan() has seen anything since what is enforced was read.
   [[nodiscard]] bool is_stale() const { return is_stale_; }
 
-  [[nodiscard]] std::optional<std::chrono::steady_clock::time_point> writers_end() const;
+  [[nodiscard]] std::optional<Steady::time_point> writers_end() const;
 
   [[nodiscard]] const RuleFiles& files() const { return files_; }
   // As of what is enforced; nothing before the first.
@@ -70,13 +72,23 @@ class Enforcer {
   [[nodiscard]] const std::string& failure() const { return failure_; }
 
  private:
+  // A file that somebody has open for writing.
+  struct Written {
+    FileStamp stamp;
+    Steady::time_point begun;    // of what is waited for
+    Steady::time_point changed;  // for the last time
+    bool is_taken = false;       // as it is: it was waited for long enough
+    bool is_seen = true;         // by the scan under way
+  };
+  [[nodiscard]] Steady::time_point end_of(const Written& file) const;
+
   struct Seen {
     FileStamp stamp;
     std::string owner;
   };
   void note(const std::string& path, const FileStamp& stamp,
             std::chrono::system_clock::time_point noticed);
-  [[nodiscard]] std::chrono::milliseconds patience() const;
+  [[nodiscard]] bool waits_for_writer(const FileStamp& file, std::optional<bool> has_writer);
   [[nodiscard]] std::set<std::string> being_written() const;
   void note_files(std::chrono::system_clock::time_point noticed);
   [[nodiscard]] std::vector<std::string> paths() const;
@@ -94,12 +106,13 @@ class Enforcer {
   IsBeingWritten is_being_written_;
   RuleFileReader reader_;
   RuleFiles files_;
+  std::map<FileId, Written> written_;
   std::map<std::string, Seen> seen_;            // by path, as of the last scan
   std::map<std::string, std::string> changed_;  // path -> owner, since the last success
   std::optional<Resolution> resolution_;
   PropagationTracker propagation_;
   Uncovered uncovered_;
-  std::chrono::steady_clock::time_point scan_begun_;
+  Steady::time_point scan_begun_;
   bool is_stale_ = true;
   bool has_scanned_ = false;
   bool settings_changed_ = false;  // and nobody was told yet

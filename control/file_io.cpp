@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/file_io.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <system_error>
 
 namespace moat {
@@ -41,6 +43,17 @@ int write_all(int fd, std::string_view bytes) {
     bytes.remove_prefix(static_cast<std::size_t>(put));
   }
   return 0;
+}
+
+std::optional<bool> has_writer(int fd) {
+  [[maybe_unused]] static const auto before = std::signal(SIGIO, SIG_IGN);
+  // A read lease is granted while nobody writes. Whoever opens the file for writing while it is
+  // held waits until it is given back, which is at once.
+  if (::fcntl(fd, F_SETLEASE, F_RDLCK) != 0) {
+    return errno == EAGAIN ? std::optional(true) : std::nullopt;
+  }
+  ::fcntl(fd, F_SETLEASE, F_UNLCK);
+  return false;
 }
 
 FileStamp stamp_of(const struct stat& status) {

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,12 @@ namespace moat {
 
 // All of `bytes`; 0 or errno.
 [[nodiscard]] int write_all(int fd, std::string_view bytes);
+
+// Whether somebody has the file open for writing. Nothing where the kernel does not tell, which it
+// does to the file's owner on file systems that have leases. `fd` must be open for reading only.
+// Has the process ignore SIGIO, which is how the kernel would tell of whoever opens the file
+// meanwhile.
+[[nodiscard]] std::optional<bool> has_writer(int fd);
 
 [[nodiscard]] FileStamp stamp_of(const struct stat& status);
 

@@ -133,7 +133,12 @@ class RangesReader {
     auto cidrs = read_cidrs_file(*bytes, room_, log);
     room_ -= cidrs.size();
     if (std::ranges::find(cidrs, Prefix{}) != cidrs.end()) warn_if_everybody({}, Prefix{}, log);
-    std::ranges::move(log.take(), std::back_inserter(file_faults_));
+    auto faults = log.take();
+    if (cidrs.empty() && !has_error(faults)) {
+      log_.error(node.spot(), "the cidrs-file has no CIDR", *path,
+                 "write `cidrs: []` instead if nobody is meant");
+    }
+    std::ranges::move(faults, std::back_inserter(file_faults_));
     return cidrs;
   }
 

@@ -164,14 +164,17 @@ void Publisher::adopt(Image live) {
 }
 
 // Why nothing new may be published, while it is not known what was enforced last.
-std::optional<Error> Publisher::object_to(const Resolution& resolution) const {
+std::optional<Error> Publisher::object_to(const Resolution& resolution,
+                                          const std::string& no_help) const {
   if (!is_unsure_) return std::nullopt;
   const auto what = fmt::format("generation {} stays, as the state on disk {}", generation(),
                                 state_.enforced ? "is older" : "is lost");
+  const auto refuse = [&what](const std::string& path) {
+    return Error{fmt::format("{} and {} is no help", what, path), "mend or restore that file"};
+  };
+  if (!no_help.empty()) return refuse(no_help);
   for (const auto& file : resolution.files)
-    if (file.state != FileState::active)
-      return Error{fmt::format("{} and {} is no help", what, file.path),
-                   "mend or restore that file"};
+    if (file.state != FileState::active) return refuse(file.path);
   if (!resolution.withdrawn.empty())
     return Error{
         fmt::format("{} and no file has managed range {}", what, *resolution.withdrawn.begin()),
@@ -182,12 +185,13 @@ std::optional<Error> Publisher::object_to(const Resolution& resolution) const {
   return std::nullopt;
 }
 
-Result<Publisher::Outcome> Publisher::publish(const Resolution& resolution) {
+Result<Publisher::Outcome> Publisher::publish(const Resolution& resolution,
+                                              const std::string& no_help) {
   Outcome outcome{generation(), false, std::chrono::steady_clock::now()};
   const bool is_same = state_.enforced && compiled_at_ && !is_due() &&
                        same_verdicts(state_.enforced->policy, resolution.policy);
   if (!is_same) {
-    auto done = commit(resolution.policy, false, object_to(resolution));
+    auto done = commit(resolution.policy, false, object_to(resolution, no_help));
     if (!done) return done;
     outcome = *done;
   }
@@ -284,12 +288,13 @@ Result<> Publisher::sample() {
   auto now = backend_.counters();
   if (!now) return std::unexpected(std::move(now.error()));
   const auto wall = std::chrono::floor<std::chrono::seconds>(clocks_().wall);
-  if (!counters_.empty()) {
-    for (const auto& [key, slot] : state_.slots.rules().in_use) {
-      if ((*now)[slot].packets == counters_[slot].packets) continue;
-      state_.last_hits[key] = wall;
-      is_unsaved_ = true;
-    }
+  for (const auto& [key, slot] : state_.slots.rules().in_use) {
+    const std::uint64_t packets = (*now)[slot].packets;
+    const auto last = state_.last_hits.find(key);
+    if (packets == (last == state_.last_hits.end() ? 0 : last->second.packets)) continue;
+    // What came while no daemon ran came at the latest now. Counters that begin anew are no hit.
+    state_.last_hits[key] = {packets == 0 ? last->second.time : wall, packets};
+    is_unsaved_ = true;
   }
   counters_ = std::move(*now);
   if (wall > state_.latest_time) {
@@ -321,7 +326,9 @@ Result<> Publisher::fold_needed(const Assignment& assignment) {
   for (const auto& [slot, key] : assignment.rules_to_fold) {
     add(state_.retired[key.database], (*counts)[slot]);
   }
-  counters_.clear();
+  if (!counters_.empty()) {
+    for (const auto slot : slots) counters_[slot] = {};
+  }
   return {};
 }
 

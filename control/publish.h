@@ -55,8 +55,10 @@ class Publisher {
     bool committed = false;        // a new one
     std::chrono::steady_clock::time_point enforced_at;
   };
-  // On an error what was enforced before still is.
-  [[nodiscard]] Result<Outcome> publish(const Resolution& resolution);
+  // On an error what was enforced before still is. `no_help`: a file that should have had a say and
+  // is not to be used, or empty.
+  [[nodiscard]] Result<Outcome> publish(const Resolution& resolution,
+                                        const std::string& no_help = {});
 
   // Compiles and publishes once more what is enforced: because a rule has expired, or the clocks
   // have moved against each other. `forced`: even if it seems to be live already.
@@ -108,7 +110,8 @@ class Publisher {
  private:
   [[nodiscard]] Result<Outcome> commit(const Policy& policy, bool forced,
                                        const std::optional<Error>& objection = {});
-  [[nodiscard]] std::optional<Error> object_to(const Resolution& resolution) const;
+  [[nodiscard]] std::optional<Error> object_to(const Resolution& resolution,
+                                               const std::string& no_help) const;
   [[nodiscard]] Result<> fold_needed(const Assignment& assignment);
   void fold_freed();
   void sweep_counters();

@@ -107,6 +107,7 @@ std::expected<std::optional<FileBytes>, Fault> try_read(int folder_fd, const std
   if (::fstat(fd.get(), &after) != 0) return std::unexpected(refuse_errno(shown, errno));
   if (stamp_of(after) != file.stamp || bytes->size() != file.stamp.size) return std::nullopt;
   file.bytes = std::move(*bytes);
+  file.has_writer = has_writer(fd.get());
   return file;
 }
 
@@ -169,15 +170,6 @@ bool is_gone(int folder_fd, const std::string& name) {
   return ::fstatat(folder_fd, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT;
 }
 
-Fault in_pieces(const std::string& path, Severity severity) {
-  return {severity,
-          {path, 0, 0},
-          "is being written",
-          "",
-          severity == Severity::error ? "it is read once it is closed"
-                                      : "what it said before stays in force until it is closed"};
-}
-
 std::string path_beside(const std::string& path, const std::string& list) {
   return std::filesystem::path(path).parent_path() / list;
 }
@@ -206,6 +198,15 @@ void keep_only(Known& known, const Files& files) {
 
 }  // namespace
 
+Fault in_pieces(const std::string& path, Severity severity) {
+  return {severity,
+          {path, 0, 0},
+          "is being written",
+          "",
+          severity == Severity::error ? "it is read once it is closed"
+                                      : "what it said before stays in force until it is closed"};
+}
+
 std::expected<FileBytes, Fault> read_regular_file(int folder_fd, const std::string& path,
                                                   const std::string& shown, std::size_t limit) {
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
@@ -228,9 +229,17 @@ RangeFile RuleFileReader::range_file(const std::string& path, const KnownRanges&
 RuleFileReader::RuleFileReader(IsBeingWritten is_being_written)
     : is_being_written_(std::move(is_being_written)) {}
 
-bool RuleFileReader::is_being_written(int folder_fd, const std::string& path) const {
-  const auto stamp = stamp_at(folder_fd, path);
-  return stamp && is_being_written_ && is_being_written_(stamp->id);
+bool RuleFileReader::is_being_written(const std::expected<FileBytes, Fault>& file) const {
+  return file && is_being_written_ && is_being_written_(file->stamp, file->has_writer);
+}
+
+// Of a new file that is being written only what it guards counts, so that nobody gets in meanwhile.
+DatabaseFile RuleFileReader::new_in_pieces(const std::string& path, const FileBytes& file,
+                                           WallTime now) {
+  auto reading = read_database(path, file.bytes, now);
+  reading.value.reset();
+  reading.faults.clear();
+  return {path, std::move(reading), in_pieces(path, Severity::error), file.stamp, true};
 }
 
 DatabaseFile RuleFileReader::read_database_file(int folder_fd, const std::string& name,
@@ -243,8 +252,8 @@ DatabaseFile RuleFileReader::read_database_file(int folder_fd, const std::string
   }
   const auto file = read_regular_file(folder_fd, name, path, limits::file_bytes);
   const auto stamp = file ? file->stamp : stamp_at(folder_fd, name).value_or(FileStamp{});
-  if (is_being_written(folder_fd, name)) {
-    if (!is_known) return {path, {}, in_pieces(path, Severity::error), stamp, true};
+  if (is_being_written(file)) {
+    if (!is_known) return new_in_pieces(path, *file, now);
     DatabaseFile before{path, known->second.reading, std::nullopt, known->second.stamp, true};
     before.reading.faults.push_back(in_pieces(path, Severity::warning));
     return before;
@@ -275,11 +284,11 @@ RangeFile RuleFileReader::read_range_file(int folder_fd, const std::string& name
                     .lists = {},
                     .reading = {}};
   std::optional<std::string> written;
-  if (is_being_written(folder_fd, name)) written = path;
+  if (is_being_written(file)) written = path;
   const FileReader open = [&](const std::string& list,
                               std::size_t limit) -> std::expected<std::string, std::string> {
     auto bytes = read_regular_file(folder_fd, list, list, limit);
-    if (is_being_written(folder_fd, list)) written = path_beside(path, list);
+    if (is_being_written(bytes)) written = path_beside(path, list);
     fresh.is_settled &= bytes && bytes->is_settled;
     fresh.lists.emplace_back(list, bytes ? bytes->stamp : FileStamp{});
     if (bytes) return std::move(bytes->bytes);

@@ -35,7 +35,8 @@ struct RuleFolders {
 struct FileBytes {
   std::string bytes;
   FileStamp stamp;
-  bool is_settled = false;  // see RuleFileReader
+  bool is_settled = false;         // see RuleFileReader
+  std::optional<bool> has_writer;  // once it was read; see has_writer()
 };
 
 // Reads `path`, relative to the folder open as `folder_fd` (AT_FDCWD: to the process's). The error
@@ -45,8 +46,12 @@ struct FileBytes {
                                                                 const std::string& shown,
                                                                 std::size_t limit);
 
-// Whether more of a file is to come than what was just read of it.
-using IsBeingWritten = std::function<bool(const FileId&)>;
+// Whether more is to come of a file of which this was just read; `has_writer`: what the kernel
+// tells.
+using IsBeingWritten = std::function<bool(const FileStamp& stamp, std::optional<bool> has_writer)>;
+
+// What a file that is being written has to say for itself.
+[[nodiscard]] Fault in_pieces(const std::string& path, Severity severity);
 
 // Keeps what it has read: a file with the same stamp is not read again, so that a change of one
 // rule does not wait for a million lines beside it. A stamp tells versions apart only as finely as
@@ -80,12 +85,13 @@ class RuleFileReader {
     Reading<std::vector<ManagedRange>> reading;
   };
 
+  static DatabaseFile new_in_pieces(const std::string& path, const FileBytes& file, WallTime now);
   DatabaseFile read_database_file(int folder_fd, const std::string& name, const std::string& path,
                                   WallTime now);
   RangeFile read_range_file(int folder_fd, const std::string& name, const std::string& path);
 
   static RangeFile range_file(const std::string& path, const KnownRanges& known);
-  [[nodiscard]] bool is_being_written(int folder_fd, const std::string& path) const;
+  [[nodiscard]] bool is_being_written(const std::expected<FileBytes, Fault>& file) const;
 
   IsBeingWritten is_being_written_;
   std::map<std::string, KnownDatabase> databases_;  // by path

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include <filesystem>
+#include <utility>
 
 #include "control/limits.h"
 
@@ -24,30 +25,40 @@ Settings::Settings(const std::string& path) : path_(absolute(path)) {}
 
 bool Settings::read(const IsBeingWritten& is_being_written) {
   auto file = read_regular_file(AT_FDCWD, path_, path_, limits::file_bytes);
+  if (std::exchange(is_being_written_, false)) faults_.pop_back();
   if (!file) {
     faults_ = {file.error()};
-    bytes_.clear();
+    bytes_.reset();
     return false;
   }
-  if (known_ && is_being_written && is_being_written(file->stamp.id)) return false;
+  if (is_being_written && is_being_written(file->stamp, file->has_writer)) {
+    is_being_written_ = true;
+    faults_.push_back(in_pieces(path_, severity()));
+    return false;
+  }
   stamp_ = file->stamp;
   // A small file: its bytes tell more surely than a stamp whether it is another.
-  if (file->bytes == bytes_ && known_) return false;
+  if (file->bytes == bytes_ && known_ && !has_fallen_back_) return false;
   bytes_ = std::move(file->bytes);
-  auto reading = read_config(path_, bytes_);
+  auto reading = read_config(path_, *bytes_);
   faults_ = std::move(reading.faults);
   if (!reading.value) return false;
   config_ = std::move(*reading.value);
   known_ = true;
-  bytes_in_force_ = bytes_;
+  has_fallen_back_ = false;
+  bytes_in_force_ = *bytes_;
   return true;
 }
+
+// Of a file that is being written: no error where there is something in force.
+Severity Settings::severity() const { return known_ ? Severity::warning : Severity::error; }
 
 void Settings::fall_back(const std::string& bytes) {
   auto reading = read_config(path_, bytes);
   if (known_ || !reading.value) return;
   config_ = std::move(*reading.value);
   known_ = true;
+  has_fallen_back_ = true;
   bytes_in_force_ = bytes;
 }
 

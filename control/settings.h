@@ -22,6 +22,10 @@ class Settings {
   // Takes what was in force in an earlier life, where no file without errors was read in this one.
   void fall_back(const std::string& bytes);
   [[nodiscard]] const std::string& bytes_in_force() const { return bytes_in_force_; }
+  // Whether what is in force comes from there.
+  [[nodiscard]] bool has_fallen_back() const { return has_fallen_back_; }
+  // Then what is in force is what the file said before.
+  [[nodiscard]] bool is_being_written() const { return is_being_written_; }
 
   // False until there is something in force.
   [[nodiscard]] bool is_known() const { return known_; }
@@ -34,12 +38,16 @@ class Settings {
   [[nodiscard]] const FileStamp& stamp() const { return stamp_; }
 
  private:
+  [[nodiscard]] Severity severity() const;
+
   std::string path_;  // absolute
   Config config_;
   bool known_ = false;
   Faults faults_;
   FileStamp stamp_;
-  std::string bytes_;
+  std::optional<std::string> bytes_;  // of the file as last seen
+  bool has_fallen_back_ = false;
+  bool is_being_written_ = false;
   std::string bytes_in_force_;
 };
 

@@ -28,12 +28,20 @@
 
 namespace moat {
 
+// Of a rule: what its counter was when it was last seen to have grown.
+struct LastHit {
+  WallTime time{};
+  std::uint64_t packets = 0;
+
+  friend bool operator==(const LastHit&, const LastHit&) = default;
+};
+
 struct State {
   std::uint64_t generation = 0;      // the last one committed
   std::optional<Enforced> enforced;  // nothing: a first start
   Slots slots;
   std::map<std::string, moat_counter> retired;  // by database: what removed rules let pass
-  std::map<SlotKey, WallTime> last_hits;
+  std::map<SlotKey, LastHit> last_hits;
   WallTime latest_time{};           // the wall clock never was later; see expiry
   std::set<std::string> forgotten;  // databases whose guard was ended, until that is enforced
   std::string settings;             // the bytes of moat.yaml that were last in force

@@ -261,8 +261,8 @@ json write(const State& state, const ListDigests& digests) {
   for (const auto& [id, counts] : state.retired) {
     value["retired"].push_back({id, std::uint64_t{counts.packets}, std::uint64_t{counts.bytes}});
   }
-  for (const auto& [key, time] : state.last_hits) {
-    value["last-hits"].push_back({write(key), write(time)});
+  for (const auto& [key, hit] : state.last_hits) {
+    value["last-hits"].push_back({write(key), write(hit.time), hit.packets});
   }
   return value;
 }
@@ -285,7 +285,7 @@ ParsedState read_state(const json& value) {
   for (const auto& entry : value.at("last-hits")) {
     SlotKey key;
     read_key(entry.at(0), key);
-    state.last_hits[key] = read_time(entry.at(1));
+    state.last_hits[key] = {read_time(entry.at(1)), entry.at(2).get<std::uint64_t>()};
   }
   if (value.contains("enforced")) {
     state.enforced = read_enforced(value.at("enforced"), result.digests);

@@ -69,7 +69,9 @@ std::string subject_of(const FileStatus& file) {
   return file.id.empty() ? file.path : fmt::format("{} ({})", file.id, file.path);
 }
 
-bool has(const std::vector<std::string>& ids, const std::string& id) {
+// Whether the database of a file is among the ids, also if the file does not tell which that is.
+bool names(const std::vector<std::string>& ids, const FileStatus& file) {
+  const auto id = file.id.empty() ? "+" + file.path.substr(file.path.rfind('/') + 1) : file.id;
   return std::ranges::find(ids, id) != ids.end();
 }
 
@@ -84,9 +86,9 @@ void add_file_troubles(const StatusView& status, std::vector<Trouble>& into) {
     if (file.state == FileState::held_back) {
       into.push_back(
           {fmt::format("held back: {}: {}", subject_of(file),
-                       has(status.sealed, file.id)     ? "guarded, and nobody is allowed"
-                       : has(status.shadowed, file.id) ? "its ports are guarded for others"
-                                                       : "what was last enforced stays"),
+                       names(status.sealed, file)     ? "guarded, and nobody is allowed"
+                       : names(status.shadowed, file) ? "its ports are guarded for others"
+                                                      : "what was last enforced stays"),
            file.faults});
     } else if (file.state == FileState::vanished) {
       into.push_back({fmt::format("vanished: {}: what was last enforced stays", subject_of(file)),

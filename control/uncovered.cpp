@@ -41,6 +41,18 @@ bool hears(const UncoveredPort& port, const Session& listener) {
   return !port.address || listener.local == 0 || listener.local == *port.address;
 }
 
+// Whether whatever reaches the listener is judged.
+bool is_guarded(const Policy& policy, const Session& listener) {
+  return std::ranges::any_of(policy.databases, [&](const Database& database) {
+    const auto& address = database.endpoint.address;
+    if (listener.ipv6 && !database.endpoint.all && has_port(database, listener.local_port)) {
+      return true;  // IPv6 is guarded by port alone
+    }
+    if (address && *address != listener.local) return false;
+    return database.endpoint.all || has_port(database, listener.local_port);
+  });
+}
+
 }  // namespace
 
 std::vector<UncoveredPort> uncovered_ports(const Policy& before, const Policy& after) {
@@ -88,15 +100,11 @@ std::vector<std::uint16_t> unguarded_listeners(const Policy& policy,
   std::set<std::uint16_t> open;
   for (const auto& listener : listeners) {
     if (listener.loopback) continue;
-    const bool is_guarded = std::ranges::any_of(policy.databases, [&](const Database& database) {
-      const auto& address = database.endpoint.address;
-      if (listener.ipv6 && !database.endpoint.all && has_port(database, listener.local_port)) {
-        return true;  // IPv6 is guarded by port alone
-      }
-      if (address && *address != listener.local) return false;
-      return database.endpoint.all || has_port(database, listener.local_port);
-    });
-    if (!is_guarded) open.insert(listener.local_port);
+    auto as_ipv4 = listener;
+    as_ipv4.ipv6 = false;
+    if (!is_guarded(policy, listener) || (listener.ipv4_too && !is_guarded(policy, as_ipv4))) {
+      open.insert(listener.local_port);
+    }
   }
   return {open.begin(), open.end()};
 }

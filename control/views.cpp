@@ -69,8 +69,9 @@ StatusView Views::status(const DaemonFacts& facts) const {
   view.since = facts.since;
   view.interfaces = interfaces_.status();
   view.backstop = facts.backstop;
-  if (settings_.is_held_back()) {
-    view.files.push_back({settings_.path(), "", FileState::held_back, settings_.faults()});
+  if (settings_.is_held_back() || settings_.is_being_written()) {
+    const auto state = settings_.is_held_back() ? FileState::held_back : FileState::active;
+    view.files.push_back({settings_.path(), "", state, settings_.faults()});
   }
   if (const auto& resolution = enforcer_.resolution()) {
     view.files.insert(view.files.end(), resolution->files.begin(), resolution->files.end());
@@ -185,7 +186,7 @@ void Views::add_hits(RuleView& view) const {
   const auto& state = publisher_.state();
   view.hits = counts(state.slots.rule(view.database, view.id));
   const auto hit = state.last_hits.find({view.database, view.id});
-  if (hit != state.last_hits.end()) view.last_hit = hit->second;
+  if (hit != state.last_hits.end()) view.last_hit = hit->second.time;
 }
 
 RuleView Views::rule_view(const Database& database, const Rule& rule) const {
@@ -310,7 +311,7 @@ void Views::complete(WhyView& view, Address source) const {
   const auto& state = publisher_.state();
   if (const auto hit = state.last_hits.find({view.database, view.rule});
       hit != state.last_hits.end()) {
-    view.last_hit = hit->second;
+    view.last_hit = hit->second.time;
   }
   view.last_drop = drops_.last_of(source, view.database);
   if (!publisher_.image()) return;

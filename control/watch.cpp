@@ -137,30 +137,15 @@ void Watch::note_writing(int descriptor, std::uint32_t mask, const char* name) {
     if (name != nullptr) path.append("/").append(name);
     struct stat status{};
     if (stat(path.c_str(), &status) != 0) return;  // gone: an event about that follows
-    const Unfinished now{{status.st_dev, status.st_ino}, Clock::now()};
-    const auto [known, is_new] = unfinished_.try_emplace(std::move(file), now);
-    if (known->second.file != now.file) known->second = now;
+    unfinished_.insert_or_assign(std::move(file), FileId{status.st_dev, status.st_ino});
   } else if ((mask & (IN_CLOSE_WRITE | IN_DELETE | IN_MOVE | IN_DELETE_SELF | IN_IGNORED)) != 0) {
     unfinished_.erase(file);
   }
 }
 
-bool Watch::is_being_written(const FileId& file, std::chrono::milliseconds patience) {
+bool Watch::is_being_written(const FileId& file) {
   hear();
-  const auto now = Clock::now();
-  return std::ranges::any_of(unfinished_, [&](const auto& entry) {
-    return entry.second.file == file && entry.second.begun + patience > now;
-  });
-}
-
-std::optional<Watch::Clock::time_point> Watch::writers_end(
-    std::chrono::milliseconds patience) const {
-  std::optional<Clock::time_point> first;
-  for (const auto& [written, unfinished] : unfinished_) {
-    const auto end = unfinished.begun + patience;
-    if (end > Clock::now()) first = std::min(first.value_or(end), end);
-  }
-  return first;
+  return std::ranges::any_of(unfinished_, [&](const auto& entry) { return entry.second == file; });
 }
 
 Watch::News Watch::drain() {
@@ -180,8 +165,7 @@ void Watch::hear() {
       const char* name = event.len != 0 ? event.name : nullptr;
       if (event.mask & IN_Q_OVERFLOW) {
         news_.overflow = news_.changed = true;
-        // The end of their writing may be among what was lost.
-        for (auto& [written, unfinished] : unfinished_) unfinished.begun = Clock::time_point::min();
+        unfinished_.clear();  // the end of their writing may be among what was lost
       }
       if (!matters(event.wd, event.mask, name)) continue;
       news_.changed = true;

@@ -12,10 +12,8 @@
 // on this has to look for itself from time to time.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -27,8 +25,6 @@ namespace moat {
 
 class Watch {
  public:
-  using Clock = std::chrono::steady_clock;
-
   Watch();
   ~Watch();
   Watch(const Watch&) = delete;
@@ -48,13 +44,10 @@ class Watch {
   // What was heard since it was last asked.
   [[nodiscard]] News drain();
 
-  // Whether the file was written to and not closed since: it is in pieces, and more is to come.
-  // Asked once its bytes have been read, the answer holds for those bytes. Some writers never
-  // close, so none is waited for longer than `patience`.
-  [[nodiscard]] bool is_being_written(const FileId& file, std::chrono::milliseconds patience);
-  // When the first of the writers that are waited for will be no longer.
-  [[nodiscard]] std::optional<Clock::time_point> writers_end(
-      std::chrono::milliseconds patience) const;
+  // Whether the file was written to since it was watched, and nobody has closed it since. Asked
+  // once its bytes have been read, the answer holds for those bytes. has_writer() knows better,
+  // where it knows.
+  [[nodiscard]] bool is_being_written(const FileId& file);
 
   // Why it does not see everything; empty if it does.
   [[nodiscard]] const std::string& problem() const { return problem_; }
@@ -77,11 +70,6 @@ class Watch {
 
   // A name in a watched folder; without one, what is watched itself.
   using Written = std::pair<int, std::string>;
-  struct Unfinished {
-    FileId file;
-    Clock::time_point begun;
-  };
-
   void hear();
   void note_writing(int descriptor, std::uint32_t mask, const char* name);
   static void trace(const std::string& path, Wishes& wishes);
@@ -89,7 +77,7 @@ class Watch {
 
   int fd_ = -1;
   std::map<int, Watched> watched_;  // by watch descriptor
-  std::map<Written, Unfinished> unfinished_;
+  std::map<Written, FileId> unfinished_;
   News news_;
   std::string problem_;
 };

@@ -78,11 +78,13 @@ Result<std::uint32_t> route_interface(const Session& session) {
   header->nlmsg_seq = 1;
   auto* request = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(rtmsg)));
   request->rtm_family = session.ipv6 ? AF_INET6 : AF_INET;
-  request->rtm_dst_len = session.ipv6 ? 128 : 32;
+  request->rtm_dst_len = request->rtm_src_len = session.ipv6 ? 128 : 32;
   if (session.ipv6) {
     mnl_attr_put(header, RTA_DST, session.peer_ipv6.size(), session.peer_ipv6.data());
+    mnl_attr_put(header, RTA_SRC, session.local_ipv6.size(), session.local_ipv6.data());
   } else {
     mnl_attr_put_u32(header, RTA_DST, htonl(session.peer));
+    mnl_attr_put_u32(header, RTA_SRC, htonl(session.local));
   }
   // A link-local peer is bound to its link.
   if (session.ifindex != 0) mnl_attr_put_u32(header, RTA_OIF, session.ifindex);

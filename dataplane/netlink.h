@@ -46,7 +46,7 @@ class LinkMonitor {
   std::unique_ptr<Socket> socket_;
 };
 
-// Index of the interface by which packets to the session's peer leave.
+// Index of the interface by which packets of the session leave for its peer.
 [[nodiscard]] Result<std::uint32_t> route_interface(const Session& session);
 
 }  // namespace moat

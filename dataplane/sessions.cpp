@@ -20,8 +20,6 @@
 namespace moat {
 namespace {
 
-using Address6 = std::array<std::uint8_t, 16>;
-
 constexpr std::uint32_t state_bit(int state) { return 1u << state; }
 constexpr std::uint32_t listening = state_bit(TCP_LISTEN);
 // 12 is TCP_NEW_SYN_RECV, a handshake that has no socket of its own yet; user space headers do not
@@ -94,6 +92,7 @@ Session describe(const inet_diag_msg& message, const OwnAddresses& own) {
   }
   session.ipv6 = true;
   session.loopback = IN6_IS_ADDR_LOOPBACK(&source);
+  std::memcpy(session.local_ipv6.data(), &source, session.local_ipv6.size());
   std::memcpy(session.peer_ipv6.data(), &peer, session.peer_ipv6.size());
   session.own = IN6_IS_ADDR_LOOPBACK(&peer) || own.ipv6.contains(session.peer_ipv6);
   return session;
@@ -140,8 +139,14 @@ Result<> dump(mnl_socket* socket, int family, std::uint32_t states, const LocalP
   const int cause = ask(socket, header, [&](const nlmsghdr* message) {
     if (mnl_nlmsg_get_payload_len(message) < sizeof(inet_diag_msg)) return;
     const auto& socket_info = *static_cast<const inet_diag_msg*>(mnl_nlmsg_get_payload(message));
+    auto session = describe(socket_info, own);
+    for_each_attribute(message, sizeof(inet_diag_msg), [&](const nlattr* attribute) {
+      if (mnl_attr_get_type(attribute) != INET_DIAG_SKV6ONLY) return;
+      session.ipv4_too =
+          session.ipv6 && session.local_ipv6 == Address6{} && mnl_attr_get_u8(attribute) == 0;
+    });
     found.push_back({{socket_info.idiag_family, socket_info.id},
-                     describe(socket_info, own),
+                     session,
                      (state_bit(socket_info.idiag_state) & remains) != 0});
   });
   if (cause != 0) return netlink_error("list TCP sockets", cause);

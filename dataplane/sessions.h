@@ -13,16 +13,20 @@
 
 namespace moat {
 
+using Address6 = std::array<std::uint8_t, 16>;  // network order
+
 // One TCP socket. IPv4-mapped IPv6 sockets appear as IPv4. Addresses in host byte order.
 struct Session {
   bool ipv6 = false;
   std::uint32_t local = 0;  // 0 for IPv6, and for a listener on any address
   std::uint16_t local_port = 0;
-  std::uint32_t peer = 0;                    // 0 for IPv6 and for a listener
-  std::array<std::uint8_t, 16> peer_ipv6{};  // network order; zero for IPv4
+  std::uint32_t peer = 0;  // 0 for IPv6 and for a listener
+  Address6 local_ipv6{};   // zero for IPv4, and for a listener on any address
+  Address6 peer_ipv6{};    // zero for IPv4, and for a listener
   std::uint16_t peer_port = 0;
   std::uint32_t ifindex = 0;  // of the bound device, 0 without
   bool loopback = false;      // of a listener: on a loopback address alone
+  bool ipv4_too = false;      // of an IPv6 listener on any address: it takes IPv4 as well
   // The peer is this host: a loopback address, or one that an interface of the host has.
   bool own = false;
 };

@@ -46,8 +46,8 @@ struct Destinations {
   std::array<std::uint16_t, 256> page{};
 };
 
-Result<> fill_endpoint(Destinations& to, const TableInput::Database& database,
-                       std::uint8_t number) {
+Result<> fill_endpoint(Destinations& to, const TableInput& input, std::uint8_t number) {
+  const TableInput::Database& database = input.databases[number - 1u];
   const std::uint32_t row = database.address ? to.address_rows.at(*database.address) : 0;
   for (const auto port : database.ports) {
     const std::uint32_t port_row = to.port_rows.at(port);
@@ -55,7 +55,14 @@ Result<> fill_endpoint(Destinations& to, const TableInput::Database& database,
     if (place != 0) return refuse(fmt::format("port {} is guarded twice on one address", port));
     place = number;
     auto& ipv6 = to.endpoints[to.ipv6_row * to.stride + port_row];
-    ipv6 = ipv6 == 0 ? number : static_cast<std::uint8_t>(MOAT_SEVERAL);
+    if (ipv6 == 0) {
+      ipv6 = number;
+    } else if (ipv6 <= MOAT_MAX_DATABASES) {
+      const bool monitor = input.databases[ipv6 - 1].monitor && database.monitor;
+      ipv6 = monitor ? MOAT_SEVERAL_MONITORED : MOAT_SEVERAL_ENFORCED;
+    } else if (!database.monitor) {
+      ipv6 = MOAT_SEVERAL_ENFORCED;
+    }
   }
   return {};
 }
@@ -97,7 +104,7 @@ Result<Destinations> place_destinations(const TableInput& input) {
   std::uint8_t number = 0;
   for (const auto& database : input.databases) {
     number++;
-    if (auto filled = fill_endpoint(to, database, number); !filled)
+    if (auto filled = fill_endpoint(to, input, number); !filled)
       return std::unexpected(filled.error());
     if (database.all && !to.all.emplace(database.address.value_or(0), number).second)
       return refuse("two databases have all ports of one address");
@@ -315,6 +322,7 @@ Result<> check_limits(const TableInput& input, const Sources& sources) {
 
 void fill_databases(const TableInput& input, moat_image& header) {
   header.db[0].monitor = input.host_monitor;
+  header.db[MOAT_SEVERAL_MONITORED].monitor = 1;
   for (std::size_t i = 0; i < input.databases.size(); i++) {
     header.db[i + 1].owner = input.databases[i].owner;
     header.db[i + 1].monitor = input.databases[i].monitor;

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "bpf/source_hash.h"
@@ -37,6 +38,21 @@ Result<UntoldDrops> read_untold_drops(int map) {
     for (const auto& account : accounts) untold.add(place, account);
   }
   return untold;
+}
+
+Result<> forget_untold_drops(int map) {
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus <= 0) return bpf_failure("count the CPUs", cpus);
+  std::vector<moat_source_allowance> accounts(static_cast<std::size_t>(cpus));
+  for (std::uint32_t place = 0; place < MOAT_SOURCES; place++) {
+    if (bpf_map_lookup_elem(map, &place, accounts.data()) != 0)
+      return bpf_failure("read what was not told of drops");
+    bool is_untold = false;
+    for (auto& account : accounts) is_untold |= std::exchange(account.untold, 0) != 0;
+    if (is_untold && bpf_map_update_elem(map, &place, accounts.data(), BPF_EXIST) != 0)
+      return bpf_failure("forget what was not told of drops");
+  }
+  return {};
 }
 
 }  // namespace moat

@@ -29,4 +29,7 @@ class UntoldDrops {
 // `map` is drop_sources of bpf/drops.h.
 [[nodiscard]] Result<UntoldDrops> read_untold_drops(int map);
 
+// For a new reader, to whom what came before it is not to be told as if it came now.
+[[nodiscard]] Result<> forget_untold_drops(int map);
+
 }  // namespace moat

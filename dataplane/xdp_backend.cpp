@@ -199,7 +199,11 @@ Result<> XdpBackend::clear_counters(const std::vector<std::uint32_t>& slots) {
   return moat::clear_counters(kernel_->counters(), slots);
 }
 
-Result<DropRing> XdpBackend::drops() { return DropRing::open(find_map(kernel_->maps, "drops")); }
+Result<DropRing> XdpBackend::drops() {
+  if (auto done = forget_untold_drops(find_map(kernel_->maps, "drop_sources")); !done)
+    return std::unexpected(done.error());
+  return DropRing::open(find_map(kernel_->maps, "drops"));
+}
 
 Result<UntoldDrops> XdpBackend::untold_drops() {
   return read_untold_drops(find_map(kernel_->maps, "drop_sources"));

@@ -298,8 +298,8 @@ InterfaceStatus XdpLinks::inspect(const std::string& interface) const {
 std::vector<std::string> XdpLinks::interfaces() const {
   std::vector<std::string> names;
   for (const Link& link : links_)
-    if (std::string name = name_of(link_info(link.fd.get()).ifindex); !name.empty())
-      names.push_back(std::move(name));
+    if (const auto ifindex = link_info(link.fd.get()).ifindex; find(ifindex) == &link)
+      if (std::string name = name_of(ifindex); !name.empty()) names.push_back(std::move(name));
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -340,7 +340,8 @@ Result<bool> XdpLinks::ensure_pins() {
   drop_dead();
   bool mended = false;
   for (Link& link : links_) {
-    const std::string interface = name_of(link_info(link.fd.get()).ifindex);
+    const auto ifindex = link_info(link.fd.get()).ifindex;
+    const std::string interface = find(ifindex) == &link ? name_of(ifindex) : "";
     if (interface.empty() || pins_.holds(folder + interface, link.fd.get())) continue;
     mended = true;
     if (auto pinned = give_pin(link, interface); !pinned) return std::unexpected(pinned.error());

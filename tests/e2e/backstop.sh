@@ -28,11 +28,12 @@ print(sum(total["allowed"]["packets"] for total in counters["totals"]),
 }
 
 # counted WHAT EXPECTED KNOCK...: what seven of them add to counts(). RSTs, as no one answers them.
+flags=R
 counted() {
   local -a before after
   local i
   read -ra before < <(counts)
-  knock "$3" --count 7 --flags R "${@:4}" >/dev/null
+  knock "$3" --count 7 --flags "$flags" "${@:4}" >/dev/null
   read -ra after < <(counts)
   for i in "${!after[@]}"; do after[i]=$((after[i] - before[i])); done
   same "seven packets $1 count as allowed, no-rule, backstop; monitored" "$2" "${after[*]}"
@@ -181,7 +182,51 @@ if [[ $before_sockets == true ]]; then
     start_moatd
     keeps_out "no listener, and another moatd" "$second_nic" 5432
   done
+  # NAT changes the first packet of a connection, and those that follow it.
+  flags=S
+  counted "of a listed source by REDIRECT on the guarded NIC" "7 0 0 0 0" \
+    office "$database_host" "$redirected"
+  counted "of an unlisted source by REDIRECT on the guarded NIC" "0 0 7 0 0" \
+    stranger "$database_host" "$redirected"
+  configure 's/^mode: .*/mode: monitor/'
+  counted "of an unlisted source by REDIRECT in monitor mode" "0 0 0 0 7" \
+    stranger "$database_host" "$redirected"
+  configure 's/^mode: .*/mode: enforce/'
+  flags=R
 fi
+
+# --- Listeners to whom TPROXY hands what was for another port or address ----------------------------------
+steer() {
+  on db-host nft -f - <<NFT
+table inet moat_steer {
+  chain before { type filter hook prerouting priority mangle; $1 accept; }
+}
+NFT
+}
+serve_steered() { start listener db-host /usr/bin/python3 "$peers" serve --transparent "$@"; }
+steered="tcp dport 15500 tproxy ip to $database_host:5432"
+sed -i "s/^endpoint: .*/endpoint: {address: $database_host, port: 5432}/" \
+  "$scene/moat/databases.d/orders.yaml"
+on db-host moat reload >"$scene/moat.log" 2>&1
+serve_steered --address "::ffff:$database_host" 5432
+await 5 "the listener" answers db-host "$database_host"
+steer "meta nfproto ipv4 $steered"
+same "TPROXY from an unguarded address and port, an unlisted source" silence \
+  "$(knock stranger "$second_nic" 15500)"
+same "TPROXY from an unguarded address and port, a listed source" AS \
+  "$(knock office "$second_nic" 15500)"
+on db-host nft delete table inet moat_steer
+stop listener
+sed -i "s/^endpoint: .*/endpoint: {port: 5432}/" "$scene/moat/databases.d/orders.yaml"
+on db-host moat reload >"$scene/moat.log" 2>&1
+serve_steered 9999
+await 5 "the listener" says '^AS$' knock db-host 127.0.0.1 9999
+steer "iifname eth1 tcp dport 5432 tproxy to :9999"
+same "TPROXY from a guarded port to another, an unlisted source" silence \
+  "$(knock stranger "$second_nic" 5432)"
+same "TPROXY from a guarded port to another, a listed source" AS "$(knock office "$second_nic" 5432)"
+on db-host nft delete table inet moat_steer
+stop listener
 listen
 
 # --- It was the backstop ---------------------------------------------------------------------------------

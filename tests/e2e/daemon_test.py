@@ -401,6 +401,25 @@ class DaemonTest(unittest.TestCase):
         self.assertFalse(status["last"]["overdue"])
         self.assertEqual(status["pending"], [])
 
+    def test_broken_configuration_beside_an_old_state_opens_nothing(self):
+        self.write("etc/moat.yaml", CONFIG % "30s" + "mode: monitor\n")
+        self.start()
+        self.stop()
+        with open(self.path("state/state.json"), encoding="utf-8") as file:
+            old = file.read()
+        self.write("etc/moat.yaml", CONFIG % "30s")
+        self.start()
+        self.assertFalse(reaches(STRANGER))
+        self.stop()
+        self.write("state/state.json", old)
+        self.write("etc/moat.yaml", CONFIG % "30s" + "modus: enforce\n")
+        self.daemon = self.launch()
+        wait_until(lambda: "moat.yaml is no help" in self.log(), "told why not")
+        self.assertFalse(reaches(STRANGER), "the mode of before does not come back")
+        self.write("etc/moat.yaml", CONFIG % "30s")
+        wait_until(lambda: self.status()["ready"], "ready with the file")
+        self.assertFalse(reaches(STRANGER))
+
     def test_file_in_pieces_is_waited_for(self):
         self.start()
         first, last = ORDERS.split("  - cidr")
@@ -427,6 +446,63 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(self.status()["generation"], 3)  # it says what it said before
         self.assertEqual(self.rules()[0]["state"], "active")
         self.assertNotIn("removed 198.18.0.0/24", self.log())
+
+    def test_half_a_file_is_not_taken_for_a_whole_one(self):
+        self.start()
+        path, renamed = (self.path(f"etc/databases.d/{name}.yaml") for name in ("orders", "renamed"))
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("database: orders\nendpoint: {port: 5432}\nrules: []\n")
+            file.flush()
+            session = connect(LISTED)
+
+            def stands(why):
+                time.sleep(0.3)
+                self.assertTrue(reaches(LISTED), why)
+                session.sendall(b"?")
+            run("touch", path)
+            stands("whoever closes it")
+            os.rename(path, renamed)
+            stands("under another name")
+            self.stop(signal.SIGKILL)
+            self.daemon = self.launch()
+            wait_until(lambda: "is being written" in self.log().split("moatd ")[-1], "told so")
+            stands("though another daemon begins")
+            file.seek(0)
+            file.write(ORDERS)
+        wait_until(lambda: self.status()["files"][0]["state"] == "active", "the file to be read")
+        self.assertTrue(reaches(LISTED))
+
+    def test_configuration_in_pieces_is_waited_for(self):
+        self.start()
+        with open(self.path("etc/moat.yaml"), "a", encoding="utf-8") as file:
+            file.write("mode: monitor")
+            file.flush()
+            wait_until(lambda: "is being written" in [
+                fault["message"] for fault in self.status()["files"][0]["faults"]], "told so")
+            self.assertFalse(reaches(STRANGER))
+            file.write("ed\n")
+        wait_until(lambda: self.status()["files"][0]["state"] == "held-back", "read")
+        self.assertFalse(reaches(STRANGER))
+
+    def test_edit_does_not_meet_somebody_with_the_file_open(self):
+        self.start()
+        with open(self.path("etc/databases.d/orders.yaml"), "a", encoding="utf-8") as file:
+            status, answer = self.request("POST", "/v1/rules", {"cidr": "198.18.7.0/24"})
+            self.assertEqual(status, 409, answer)
+            self.assertIn("open for writing", answer["error"]["message"])
+            file.write("  - cidr: 198.18.7.0/24\n")
+        self.wait_for_generation(2)
+        self.assertTrue(reaches(STRANGER))
+
+    def test_forgotten_is_nothing_that_a_file_may_name(self):
+        self.start()
+        os.rename(self.path("etc/databases.d/orders.yaml"), self.path("etc/databases.d/o2.yaml"))
+        os.chmod(self.path("etc/databases.d/o2.yaml"), 0o666)
+        wait_until(lambda: self.rules()[0]["state"] == "vanished", "seen to be gone")
+        status, answer = self.request("DELETE", "/v1/databases/orders")
+        self.assertEqual(status, 409, answer)
+        self.assertIn("o2.yaml", answer["error"]["message"])
+        self.assertFalse(reaches(STRANGER))
 
     def test_file_that_is_never_closed_is_read_at_last(self):
         self.write("etc/moat.yaml", (CONFIG % "30s").replace("bound: 10s", "bound: 1s"))

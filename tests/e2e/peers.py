@@ -43,6 +43,7 @@ OPTIONS = {
     "fastopen": bytes([34, 2, 1, 1]),
 }
 IPPROTO_MPTCP = 262
+IPV6_TRANSPARENT = 75
 PATIENCE = 30  # seconds until a test has failed; nothing waits that long otherwise
 CLONE_NEWNET = 0x40000000
 
@@ -178,9 +179,11 @@ def knock(options):
 def serve(options):
     protocol = IPPROTO_MPTCP if options.mptcp else 0
     listener = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, protocol)
+    if options.transparent:
+        listener.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    listener.bind(("::", options.port))
+    listener.bind((options.address, options.port))
     listener.listen(64)
 
     def note(*words):
@@ -335,6 +338,8 @@ def main():
     command.add_argument("port", type=int)
     command = commands.add_parser("serve")
     command.set_defaults(run=serve)
+    command.add_argument("--address", default="::", help="IPv6, or ::ffff:IPv4")
+    command.add_argument("--transparent", action="store_true", help="takes what TPROXY hands it")
     command.add_argument("port", type=int)
     command.add_argument("--mptcp", action="store_true")
     command = commands.add_parser("hold")

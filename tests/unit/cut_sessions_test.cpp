@@ -90,15 +90,16 @@ TEST_F(MayStay, NobodyByIpv6OnAGuardedPort) {
   EXPECT_TRUE(may_stay(session));
 }
 
-TEST_F(MayStay, ByTheHostsModeWhereTwoDatabasesShareAnIpv6Port) {
+TEST_F(MayStay, NobodyByIpv6OnAPortThatOneOfTwoDatabasesEnforces) {
   policy_.databases.push_back(guarded("third", {5432}, "10.0.0.0/8"));
   policy_.databases[0].endpoint.address = parse_address("203.0.113.5").value();
   policy_.databases[0].mode = Mode::monitor;
-  policy_.databases[2].mode = Mode::monitor;
   Session session;
   session.ipv6 = true;
   session.local_port = 5432;
   EXPECT_FALSE(may_stay(session));
+  policy_.databases[2].mode = Mode::monitor;
+  EXPECT_TRUE(may_stay(session));
 }
 
 TEST_F(MayStay, ByTheDatabaseOfTheAddressBeforeTheOneOfThePort) {

@@ -46,7 +46,7 @@ class EditsTest : public testing::Test {
     RuleFileReader reader;
     files_ = reader.read({folder_ / "databases.d", folder_ / "managed-ranges.d"}, now);
     enforced_ = resolve(files_, Mode::enforce, enforced_ ? &*enforced_ : nullptr);
-    return {files_, Mode::enforce, &*enforced_, forgotten_, now};
+    return {files_, Mode::enforce, &*enforced_, forgotten_, now, now};
   }
 
   // The edit, planned and written.

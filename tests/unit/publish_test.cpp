@@ -348,7 +348,15 @@ TEST_F(PublishTest, NotesLastHitsAndKeepsThem) {
 
   const auto& hits = publisher_->state().last_hits;
   ASSERT_EQ(hits.size(), 1U);
-  EXPECT_EQ(hits.begin()->second, start + seconds(10));
+  EXPECT_EQ(hits.begin()->second.time, start + seconds(10));
+  ASSERT_TRUE(publisher_->sample());
+  EXPECT_EQ(hits.begin()->second.time, start + seconds(10)) << "nothing new";
+  restart();
+  backend_.counts[slot("orders", "10.0.0.0/8")].packets += 1;
+  pass(seconds(10));
+  ASSERT_TRUE(publisher_->sample());
+  EXPECT_EQ(publisher_->state().last_hits.begin()->second.time, start + seconds(30))
+      << "hits while no daemon ran are not lost";
   publish(orders({rule("192.0.2.0/24")}));
   EXPECT_TRUE(publisher_->state().last_hits.empty()) << "a removed rule's are of no use";
 }

@@ -317,7 +317,9 @@ class FileInPieces : public RuleFilesTest {
   }
 
   FileId being_written_;
-  RuleFileReader reader_{[this](const FileId& file) { return file == being_written_; }};
+  RuleFileReader reader_{[this](const FileStamp& file, std::optional<bool> has_writer) {
+    return file.id == being_written_ || has_writer.value_or(false);
+  }};
 };
 
 TEST_F(FileInPieces, stands_as_it_was_and_others_do_not_wait) {
@@ -333,11 +335,21 @@ TEST_F(FileInPieces, stands_as_it_was_and_others_do_not_wait) {
   EXPECT_TRUE(take().databases.at(0).reading.faults.empty());
 }
 
+TEST_F(FileInPieces, is_known_by_whoever_has_it_open) {
+  const std::ofstream writer(databases_ / "a.yaml", std::ios::app);
+  databases_.put("b.yaml", billing);
+  std::ofstream(databases_ / "a.yaml", std::ios::app) << "# more\n";
+  EXPECT_TRUE(take().databases.at(0).is_being_written) << "though somebody else has closed it";
+  EXPECT_FALSE(take().databases.at(1).is_being_written);
+}
+
 TEST_F(FileInPieces, is_held_back_where_nothing_was_read_before) {
   write(databases_.put("new.yaml", billing));
   const auto file = take().databases.at(1);
   EXPECT_TRUE(file.is_being_written);
   EXPECT_FALSE(file.reading.value);
+  EXPECT_EQ(file.reading.id, "billing") << "what it guards is guarded";
+  EXPECT_TRUE(file.reading.endpoint);
   EXPECT_THAT(format_fault(file.unreadable.value()), testing::HasSubstr("is being written"));
 }
 
@@ -349,6 +361,18 @@ TEST_F(FileInPieces, holds_for_a_list_that_a_range_names) {
   EXPECT_EQ(file.lists.size(), 1u) << "so that it goes on being watched";
   being_written_ = {};
   EXPECT_EQ(take().ranges.at(0).reading.value->at(0).cidrs->size(), 2u);
+}
+
+TEST_F(RuleFilesTest, refuses_a_list_that_is_empty) {
+  ranges_.put("r.yaml", "- {id: mr-a, cidrs-file: list.txt}\n");
+  for (const auto* text : {"", "# none\n\n"}) {
+    ranges_.put("list.txt", text);
+    const auto file = read().ranges.at(0);
+    EXPECT_FALSE(file.reading.value);
+    ASSERT_EQ(file.reading.faults.size(), 1U);
+    EXPECT_EQ(file.reading.faults[0].message, "the cidrs-file has no CIDR");
+    EXPECT_EQ(file.reading.faults[0].place.column, 26U);
+  }
 }
 
 TEST_F(FileInPieces, holds_for_a_new_range_and_its_list) {

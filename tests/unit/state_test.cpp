@@ -34,7 +34,7 @@ State full_state() {
   state.generation = 18;
   state.latest_time = parse_time("2027-01-31T18:00:00Z").value();
   state.retired["orders"] = {7, 900};
-  state.last_hits[{"orders", "r-1"}] = parse_time("2027-01-30T08:00:00Z").value();
+  state.last_hits[{"orders", "r-1"}] = {parse_time("2027-01-30T08:00:00Z").value(), 7};
   state.forgotten = {"old"};
   state.settings = "interfaces: [eth0]   # caf\u00e9\n";
   auto& enforced = state.enforced.emplace();

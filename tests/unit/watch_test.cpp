@@ -11,15 +11,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <thread>
 
 namespace moat {
 namespace {
 
 namespace fs = std::filesystem;
-using namespace std::chrono_literals;
-
-constexpr std::chrono::milliseconds patience = 1min;
 
 class WatchTest : public testing::Test {
  protected:
@@ -48,10 +44,10 @@ class WatchTest : public testing::Test {
   // The kernel queues events before the call that causes them returns, so there is no waiting.
   bool heard() { return watch_.drain().changed; }
 
-  bool is_being_written(const fs::path& path, std::chrono::milliseconds most = patience) {
+  bool is_being_written(const fs::path& path) {
     struct stat status{};
     EXPECT_EQ(stat((home_ / path).c_str(), &status), 0);
-    return watch_.is_being_written({status.st_dev, status.st_ino}, most);
+    return watch_.is_being_written({status.st_dev, status.st_ino});
   }
 
   fs::path home_;
@@ -183,7 +179,6 @@ TEST_F(WatchTest, KnowsAFileThatIsStillBeingWritten) {
   std::ofstream file(home_ / "etc/databases.d/orders.yaml");
   file << "1" << std::flush;
   EXPECT_TRUE(is_being_written("etc/databases.d/orders.yaml"));
-  EXPECT_TRUE(watch_.writers_end(patience));
   EXPECT_TRUE(heard()) << "being asked has not used it up";
   write("etc/databases.d/new.yaml", "1");
   EXPECT_TRUE(heard());
@@ -191,7 +186,6 @@ TEST_F(WatchTest, KnowsAFileThatIsStillBeingWritten) {
   EXPECT_TRUE(is_being_written("etc/databases.d/orders.yaml"));
   file.close();
   EXPECT_FALSE(is_being_written("etc/databases.d/orders.yaml"));
-  EXPECT_FALSE(watch_.writers_end(patience));
 }
 
 TEST_F(WatchTest, KnowsAFileInPiecesByAnyName) {
@@ -217,22 +211,6 @@ TEST_F(WatchTest, WaitsForNoWriterOfAFileThatIsReplaced) {
   fs::rename(home_ / "etc/databases.d/.new", home_ / "etc/databases.d/orders.yaml");
   EXPECT_TRUE(heard());
   EXPECT_FALSE(is_being_written("etc/databases.d/orders.yaml"));
-}
-
-TEST_F(WatchTest, WaitsOnlyOnceForAWriterThatNeverCloses) {
-  follow_all();
-  std::ofstream file(home_ / "etc/databases.d/orders.yaml");
-  file << "1" << std::flush;
-  EXPECT_TRUE(is_being_written("etc/databases.d/orders.yaml"));
-  EXPECT_FALSE(is_being_written("etc/databases.d/orders.yaml", 0ms));
-  std::this_thread::sleep_for(2ms);
-  file << "2" << std::flush;
-  EXPECT_FALSE(is_being_written("etc/databases.d/orders.yaml", 1ms)) << "more gives no more time";
-  file.close();
-  EXPECT_TRUE(heard());
-  file.open(home_ / "etc/databases.d/orders.yaml");
-  file << "3" << std::flush;
-  EXPECT_TRUE(is_being_written("etc/databases.d/orders.yaml", patience)) << "this is another one";
 }
 
 TEST_F(WatchTest, AdmitsAnOverrunQueue) {

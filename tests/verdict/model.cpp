@@ -187,7 +187,11 @@ class Model {
       if (std::ranges::find(database.endpoint.ports, *port) != database.endpoint.ports.end())
         guards.push_back(&database);
     if (guards.empty()) return {MOAT_NOT_GUARDED, nullptr, {}};
-    return {MOAT_IPV6, guards.size() == 1 ? guards.front() : nullptr, {}};
+    if (guards.size() == 1) return {MOAT_IPV6, guards.front(), {}};
+    const bool is_enforced = std::ranges::any_of(guards, [this](const Database* database) {
+      return policy_.mode_of(*database) == Mode::enforce;
+    });
+    return {MOAT_IPV6, nullptr, {}, is_enforced ? Mode::enforce : Mode::monitor};
   }
 
   const Policy& policy_;
@@ -206,7 +210,8 @@ bool is_drop(moat_reason reason) {
 }
 
 bool is_monitored(const Policy& policy, const Expected& expected) {
-  const Mode mode = expected.database ? policy.mode_of(*expected.database) : policy.mode;
+  const Mode of_database = expected.database ? policy.mode_of(*expected.database) : policy.mode;
+  const Mode mode = expected.mode.value_or(of_database);
   return is_drop(expected.reason) && mode == Mode::monitor;
 }
 
