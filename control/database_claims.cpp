@@ -197,12 +197,14 @@ bool DatabaseClaims::hold_overlap(DatabaseClaim& claim, std::string_view other_i
   const auto common = intersect(wanted.endpoint, other);
   if (!common || had(claim.id, *common)) return false;
   const bool is_kept = !other_is_claim || had(other_id, *common);
-  const bool has_file = is_spoken_for(other_id) || find_file(other_file) != nullptr;
+  const bool is_own = other_file == claim.file->path;  // it was about that database before
+  const bool has_file = is_spoken_for(other_id) || (!is_own && find_file(other_file) != nullptr);
   const auto& place = claim.file->reading.endpoint_place;
   claim.hold({Severity::error, place.line != 0 ? place : wanted.place,
-              fmt::format("{} by database {} of {}",
+              fmt::format("{} by database {}{}{}",
                           is_kept ? "this is guarded already" : "this is claimed too", other_id,
-                          other_file),
+                          is_own ? ", which this file was about before" : " of ",
+                          is_own ? "" : other_file),
               format_endpoint(*common),
               has_file ? "take it out of one of the two files"
                        : fmt::format("no file names that database: moat databases forget {} ends "

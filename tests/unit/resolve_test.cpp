@@ -132,7 +132,9 @@ const std::vector<Story> one_file = {
      {orders_line},
      {"a.yaml billing held-back", "a.yaml orders vanished"},
      {},
-     {"this is guarded already by database orders", "moat databases forget orders"}},
+     {"this is guarded already by database orders, which this file was about before: \"port 5432\" "
+      "(no file names that database: moat databases forget orders",
+      "moat databases forget orders"}},
     {"two_files_swap_ids",
      {{{{"a.yaml", orders}, {"b.yaml", billing}}, {}},
       {{{"a.yaml", billing}, {"b.yaml", orders}}, {}}},
