@@ -37,17 +37,19 @@ europe_id() {
 build_wall "$1" "$2"
 "$root/scripts/geo-ranges.py" "$scene/moat/managed-ranges.d" EUROPE >/dev/null
 on db-host moat reload >/dev/null 2>&1
-read -r allowed_before dropped_before < <(counted)
+read -r allowed_before dropped_before late_before < <(counted)
 start_traffic
 for ((pair = 0; pair < swaps / 2; pair++)); do one_pair "$pair"; done
 end_traffic
-read -r allowed dropped < <(counted)
+read -r allowed dropped late < <(counted)
 allowed=$((allowed - allowed_before)) dropped=$((dropped - dropped_before))
+late=$((late - late_before))
 echo "$swaps swaps, generation $(generation): $sent frames sent, $received came through," \
-  "$allowed counted as allowed, $dropped as dropped;" \
+  "$allowed counted as allowed, $dropped as dropped, $late of them on their way further up;" \
   "of listed sources not seen: $listed_lost; of unlisted ones let through: $unlisted_passed"
 ((unlisted_passed == 0)) || fail "an unlisted source got through"
-# A frame that was allowed and still not seen was lost behind the verdict, not misjudged.
-((allowed + dropped == sent)) || fail "some frames met no verdict, or more than one"
+# A frame that was allowed and still not seen was lost behind the verdict, not misjudged. One that the
+# NIC's program lets in just before its rule goes meets the backstop just after.
+((allowed + dropped - late == sent)) || fail "some frames met no verdict, or more than one"
 ((listed_lost <= allowed - received)) || fail "a listed source was dropped"
 ((sent > 100 * swaps)) || fail "too little traffic to prove anything"

@@ -97,10 +97,13 @@ edit_only() { sed -i "$1" "$scene/moat/databases.d/orders.yaml"; }
 generation() { on db-host moat status --json | sed -n 's/^  "generation": \([0-9]*\).*/\1/p'; }
 is_later_than() { (($(generation) > $1)); }
 
-# "ALLOWED DROPPED", in frames, of the orders database since it was first guarded.
+# "ALLOWED DROPPED LATE", in frames, LATE those of them that the backstop dropped, of the orders database since it was first guarded.
 counted() {
   on db-host moat counters --database orders --json | /usr/bin/python3 -c '
 import json, sys
-total = json.load(sys.stdin)["totals"][0]
-print(total["allowed"]["packets"], total["dropped"]["packets"])'
+counters = json.load(sys.stdin)
+total = counters["totals"][0]
+print(total["allowed"]["packets"], total["dropped"]["packets"],
+      sum(entry["counts"]["packets"] for entry in counters["reasons"]
+          if entry["reason"] == "backstop"))'
 }
