@@ -79,6 +79,8 @@ if $quick; then
   network wire --rounds 5 --seconds 0.2 --sizes 30 --only xdp-drop,xdp-pass,moat,nft-ingress,ipset
   echo "Transactions under a flood ..."
   network flood --rounds 1 --seconds 2 --rates 0,1000000 --only nothing,moat,nft-ingress
+  echo "The backstop ..."
+  network backstop --rounds 5
   echo "Changes of the rules ..."
   network reload --sizes 30,100000 --reloads 40 --starts 1 --beside 30 --changes 30 --idle 2
 else
