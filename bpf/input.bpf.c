@@ -4,8 +4,10 @@
 // answered all the same: with a refusal where nothing listens, by a socket in TIME_WAIT, by an nft
 // rule that rejects.
 //
-// It only drops. What it lets by, the program at sockets judges again and counts, and that one
-// alone knows the port of a listener that TPROXY or an sk_lookup program steered a packet to.
+// What it lets by, the program at sockets judges again and counts, and that one alone knows the
+// listener that TPROXY or an sk_lookup program steered a packet to. But it does not count what came
+// by a NIC with an XDP program, as that has; where NAT has changed the destination since, it has
+// not, and this one does.
 //
 // Linux 6.4 and later, one network namespace: that of whoever attached it.
 #include <linux/bpf.h>

@@ -97,7 +97,8 @@ edit_only() { sed -i "$1" "$scene/moat/databases.d/orders.yaml"; }
 generation() { on db-host moat status --json | sed -n 's/^  "generation": \([0-9]*\).*/\1/p'; }
 is_later_than() { (($(generation) > $1)); }
 
-# "ALLOWED DROPPED LATE", in frames, LATE those of them that the backstop dropped, of the orders database since it was first guarded.
+# "ALLOWED DROPPED LATE", in frames, of the orders database since it was first guarded; LATE are those
+# of the dropped that the backstop dropped.
 counted() {
   on db-host moat counters --database orders --json | /usr/bin/python3 -c '
 import json, sys
