@@ -207,18 +207,13 @@ BackstopStatus BackstopLink::ensure(const std::vector<NamedMap>& maps, const std
 }
 
 Result<bool> BackstopLink::ensure_pins() {
-  bool mended = false;
-  const auto pin = [&](const char* name, const Fd& fd) -> Result<> {
-    if (!fd || pins_.holds(name, fd.get())) return {};
-    mended = true;
-    return pins_.put(name, fd.get());
-  };
-  if (auto done = pin(interfaces_pin, interfaces_); !done) return std::unexpected(done.error());
-  if (auto done = pin(program_pin, program_); !done) return std::unexpected(done.error());
-  if (auto done = pin(link_pin, link_); !done) return std::unexpected(done.error());
+  auto mended = pins_.ensure({{interfaces_pin, interfaces_.get()},
+                              {program_pin, program_.get()},
+                              {link_pin, link_.get()}});
+  if (!mended) return mended;
   auto with_input = input_.ensure_pins();
   if (!with_input) return with_input;
-  return mended || *with_input;
+  return *mended || *with_input;
 }
 
 void BackstopLink::remove() {

@@ -75,6 +75,16 @@ Result<> BpfPins::put(const std::string& name, int fd) const {
   return failure;
 }
 
+Result<bool> BpfPins::ensure(const std::vector<std::pair<std::string, int>>& objects) const {
+  bool mended = false;
+  for (const auto& [name, fd] : objects) {
+    if (fd < 0 || holds(name, fd)) continue;
+    mended = true;
+    if (auto done = put(name, fd); !done) return std::unexpected(done.error());
+  }
+  return mended;
+}
+
 Fd BpfPins::get(const std::string& name) const {
   const int fd = bpf_obj_get(path(name).c_str());
   return fd >= 0 ? Fd(fd) : Fd();

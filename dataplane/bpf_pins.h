@@ -7,6 +7,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dataplane/error.h"
@@ -24,6 +25,10 @@ class BpfPins {
 
   // Pins the object by that name. What had the name loses it in the same moment.
   [[nodiscard]] Result<> put(const std::string& name, int fd) const;
+
+  // Pins each object by its name, in that order, where it is not; those without a descriptor (-1)
+  // are left out. True if one was missing.
+  [[nodiscard]] Result<bool> ensure(const std::vector<std::pair<std::string, int>>& objects) const;
 
   // The object of that name; closed if there is none.
   [[nodiscard]] Fd get(const std::string& name) const;

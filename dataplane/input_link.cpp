@@ -142,16 +142,9 @@ Result<bool> InputLink::ensure(const std::vector<NamedMap>& maps, int interfaces
 }
 
 Result<bool> InputLink::ensure_pins() {
-  bool mended = false;
-  const auto pin = [&](const char* name, const Fd& fd) -> Result<> {
-    if (!fd || pins_.holds(name, fd.get())) return {};
-    mended = true;
-    return pins_.put(name, fd.get());
-  };
-  if (auto done = pin(program_pin, program_); !done) return std::unexpected(done.error());
-  for (const auto& family : families_)
-    if (auto done = pin(family.pin, family.link); !done) return std::unexpected(done.error());
-  return mended;
+  std::vector<std::pair<std::string, int>> objects = {{program_pin, program_.get()}};
+  for (const auto& family : families_) objects.emplace_back(family.pin, family.link.get());
+  return pins_.ensure(objects);
 }
 
 void InputLink::remove() {
