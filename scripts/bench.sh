@@ -30,10 +30,10 @@ while (($#)); do
 done
 [[ $EUID -eq 0 ]] || { echo "bench: BPF programs are loaded as root" >&2 && exit 1; }
 
-"$root/scripts/setup.sh" build bench
+"$root/scripts/setup.sh" build test bench
 echo "Building ..."
 configure "$root/build"
-build "$root/build"
+build "$root/build" benchmarks
 
 parts=$(mktemp -d)
 running=

@@ -3,7 +3,8 @@
 # Installs what Moat is built and tested with, on Debian 12, as root. Says nothing and changes
 # nothing where all of it is there.
 #
-#   scripts/setup.sh [GROUP...]     build, test, bench, check; without arguments all of them
+#   scripts/setup.sh [GROUP...]     build, test (with build), bench and check (with both of them);
+#                                   without arguments all of them
 set -euo pipefail
 
 declare -A packages=(
@@ -13,8 +14,7 @@ declare -A packages=(
     prometheus-cpp-dev libbenchmark-dev scdoc"
   [test]="libgtest-dev librapidcheck-dev python3 python3-scapy postgresql-15 tor-geoipdb iproute2
     iptables nftables ethtool jq gnuplot-nox mount procps util-linux libclang-rt-19-dev"
-  [bench]="postgresql-15 iproute2 iptables nftables ipset ethtool xdp-tools jq gnuplot-nox mount
-    procps util-linux tor-geoipdb"
+  [bench]="ipset xdp-tools"
   [check]="clang-format-19 clang-tidy-19 shellcheck python3"
 )
 
