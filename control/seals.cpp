@@ -18,11 +18,7 @@ struct Group {
   std::vector<const Seal*> seals;  // as they last were
 };
 
-std::string base_of(const DatabaseClaim& claim) {
-  if (!claim.id.empty()) return claim.id;
-  const auto& path = claim.file->path;
-  return "+" + path.substr(path.rfind('/') + 1);
-}
+std::string base_of(const DatabaseClaim& claim) { return seal_base(claim.id, claim.file->path); }
 
 // Whether a seal has served: its database is in force, or the file for which it was made up tells
 // by now what it is about.
@@ -77,6 +73,10 @@ bool leave_unguarded(std::optional<Endpoint>& wish, const Endpoint& guarded) {
 }
 
 }  // namespace
+
+std::string seal_base(const std::string& id, const std::string& path) {
+  return id.empty() ? "+" + path.substr(path.rfind('/') + 1) : id;
+}
 
 SealWishes wanted_seals(const std::vector<DatabaseClaim>& claims, const LastDatabases& last) {
   std::map<std::string, Group> groups;

@@ -21,6 +21,10 @@ struct SealWishes {
   std::set<std::string> unknown_files;  // nothing is known that could be guarded for them
 };
 
+// What a seal goes by: the id that a file names or, where it names none, the file's own name after
+// a "+", with which no id begins.
+[[nodiscard]] std::string seal_base(const std::string& id, const std::string& path);
+
 [[nodiscard]] SealWishes wanted_seals(const std::vector<DatabaseClaim>& claims,
                                       const LastDatabases& last);
 

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "control/seals.h"
+
 namespace moat {
 namespace {
 
@@ -71,8 +73,7 @@ std::string subject_of(const FileStatus& file) {
 
 // Whether the database of a file is among the ids, also if the file does not tell which that is.
 bool names(const std::vector<std::string>& ids, const FileStatus& file) {
-  const auto id = file.id.empty() ? "+" + file.path.substr(file.path.rfind('/') + 1) : file.id;
-  return std::ranges::find(ids, id) != ids.end();
+  return std::ranges::find(ids, seal_base(file.id, file.path)) != ids.end();
 }
 
 void add_file_troubles(const StatusView& status, std::vector<Trouble>& into) {

@@ -77,13 +77,14 @@ Fd find_table(const BpfPins& pins, std::uint32_t id) {
   return {};
 }
 
-Result<> keep_table_pin(const BpfPins& pins, const LiveTable& live) {
+Result<bool> keep_table_pin(const BpfPins& pins, const LiveTable& live) {
+  if (!live.map) return false;
   const std::string wanted = fmt::format("{}{}", table_pin, live.generation);
-  if (!pins.holds(wanted, live.map.get()))
-    if (auto pinned = pins.put(wanted, live.map.get()); !pinned) return pinned;
+  auto mended = pins.ensure({{wanted, live.map.get()}});
+  if (!mended) return mended;
   for (const auto& name : pins.list())
     if (name.starts_with(table_pin) && name != wanted) pins.remove(name);
-  return {};
+  return mended;
 }
 
 Result<Adopted> adopt(const BpfPins& pins, XdpObject& object) {

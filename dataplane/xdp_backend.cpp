@@ -213,27 +213,20 @@ Result<UntoldDrops> XdpBackend::untold_drops() {
 
 Result<bool> XdpBackend::Kernel::pin_all() {
   if (auto prepared = pins.prepare(); !prepared) return std::unexpected(prepared.error());
-  bool mended = false;
-  const auto pin = [&](const std::string& name, int fd) -> Result<> {
-    if (pins.holds(name, fd)) return {};
-    mended = true;
-    return pins.put(name, fd);
-  };
+  std::vector<std::pair<std::string, int>> named;
+  for (const auto& map : maps) named.emplace_back(pin_name(map.name), map.fd.get());
+  auto with_maps = pins.ensure(named);
+  if (!with_maps) return with_maps;
+  auto with_table = keep_table_pin(pins, table);
+  if (!with_table) return with_table;
   // The program last: without it no pin is believed by the next daemon.
-  for (const auto& map : maps)
-    if (auto done = pin(pin_name(map.name), map.fd.get()); !done)
-      return std::unexpected(done.error());
-  if (table.map) {
-    mended = mended || !pins.holds(fmt::format("table-{}", table.generation), table.map.get());
-    if (auto kept = keep_table_pin(pins, table); !kept) return std::unexpected(kept.error());
-  }
-  if (auto done = pin("version", version.get()); !done) return std::unexpected(done.error());
-  if (auto done = pin("xdp", program.fd.get()); !done) return std::unexpected(done.error());
+  auto with_program = pins.ensure({{"version", version.get()}, {"xdp", program.fd.get()}});
+  if (!with_program) return with_program;
   auto with_links = links.ensure_pins();
   if (!with_links) return with_links;
   auto with_backstop = backstop.ensure_pins();
   if (!with_backstop) return with_backstop;
-  return mended || *with_links || *with_backstop;
+  return *with_maps || *with_table || *with_program || *with_links || *with_backstop;
 }
 
 Result<bool> XdpBackend::ensure_pins() {

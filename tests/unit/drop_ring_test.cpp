@@ -270,6 +270,25 @@ TEST_F(DropRingTest, the_next_daemon_reads_what_was_told_meanwhile) {
   EXPECT_EQ(told().size(), 1u);
 }
 
+TEST_F(DropRingTest, the_next_daemon_is_not_told_of_packets_from_before_it_as_if_they_came_now) {
+  constexpr std::uint32_t loud = 100'000;
+  send(plain_syn(11), loud);
+  (void)told();
+  ring_.reset();
+  backend_.reset();
+  backend_ = open();
+  EXPECT_EQ(backend_->adoption(), "adopted");
+  ring_.emplace(backend_->drops().value());
+  std::uint64_t packets = 0, sent = 0;
+  while (packets == 0) {
+    send(plain_syn(11));
+    sent++;
+    for (const auto& event : told()) packets += event.packets;
+  }
+  EXPECT_LE(packets, sent);
+  EXPECT_EQ(counted(MOAT_OUTCOME_SLOT(1u, 0u, MOAT_NO_RULE)), loud + sent);
+}
+
 TEST_F(DropRingTest, pins_of_a_version_that_told_of_nothing_are_gone_on_with) {
   ring_.reset();
   backend_.reset();

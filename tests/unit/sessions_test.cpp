@@ -249,5 +249,25 @@ TEST_F(Sessions, FindsTheInterfaceTowardsAnAddress) {
   EXPECT_TRUE(run("ip link del route0"));
 }
 
+// A host with an uplink a source: the way to the peer depends on the address it was asked at.
+TEST_F(Sessions, FindsTheInterfaceThatTheLocalAddressDecides) {
+  ASSERT_TRUE(
+      run("ip link add route0 type veth peer name route1 && "
+          "ip link set route0 up && ip link set route1 up && "
+          "ip addr add 192.0.2.1/24 dev route0 && ip addr add 203.0.113.1/24 dev route1 && "
+          "ip route add default via 192.0.2.254 && "
+          "ip rule add from 203.0.113.1 table 77 && "
+          "ip route add default via 203.0.113.254 dev route1 table 77"));
+
+  const auto peer = ip(198, 51, 100, 1);
+  const auto usual = route_interface({.local = ip(192, 0, 2, 1), .peer = peer});
+  const auto by_rule = route_interface({.local = ip(203, 0, 113, 1), .peer = peer});
+
+  ASSERT_TRUE(usual && by_rule);
+  EXPECT_EQ(*usual, if_nametoindex("route0"));
+  EXPECT_EQ(*by_rule, if_nametoindex("route1"));
+  EXPECT_TRUE(run("ip rule del table 77 && ip link del route0"));
+}
+
 }  // namespace
 }  // namespace moat

@@ -85,6 +85,17 @@ TEST(UnguardedListeners, ListenOnMoreThanTheGuardedAddress) {
   EXPECT_TRUE(unguarded_listeners(whole, {listening(1, "10.0.0.5")}).empty());
 }
 
+TEST(UnguardedListeners, OfIPv6AreHeldToTheAddressesOfIPv4TheyTake) {
+  auto both = listening(5432);
+  both.ipv6 = both.ipv4_too = true;
+  auto ipv6 = both;
+  ipv6.ipv4_too = false;
+  const auto one = policy({guarded("a", {5432}, "10.0.0.5")});
+  EXPECT_EQ(unguarded_listeners(one, {both}), Ports{5432});
+  EXPECT_TRUE(unguarded_listeners(one, {ipv6}).empty());
+  EXPECT_TRUE(unguarded_listeners(policy({guarded("a", {5432})}), {both}).empty());
+}
+
 TEST(UnguardedListeners, AreTextWithWhatUsuallyListensThere) {
   EXPECT_EQ(list_ports({22, 6432}), "22, 6432 (PgBouncer's usual port)");
 }

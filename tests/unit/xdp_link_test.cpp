@@ -244,7 +244,9 @@ TEST_F(XdpLinkTest, an_interface_moved_to_another_namespace_is_not_taken_for_our
   // The next interface here has the same index.
   ASSERT_TRUE(run(fmt::format("ip link add mt8 index {} type veth peer name mt9", index)));
   EXPECT_EQ(backend_->inspect("mt8").mode, AttachMode::none);
+  EXPECT_EQ(backend_->attached_interfaces(), Names{});
   EXPECT_EQ(ensure("mt8").mode, AttachMode::native);
+  EXPECT_EQ(backend_->attached_interfaces(), Names{"mt8"});
   EXPECT_TRUE(drops("mt8", 11));
   EXPECT_TRUE(run("ip link del mt1")) << "takes the one that moved along";
 }
