@@ -21,6 +21,7 @@ void compile_policy(benchmark::State& state) {
   for (auto _ : state) bytes = make_image(policy).bytes().size();
   state.counters["image_bytes"] = static_cast<double>(bytes);
   state.counters["prefixes"] = static_cast<double>(prefixes.size());
+  state.counters["databases"] = static_cast<double>(policy.databases.size());
   state.SetLabel(to_string(shape));
 }
 

@@ -21,11 +21,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t kKeys = std::size_t{1} << 20;  // BENCH_KEYS
-
 struct Options {
   std::size_t rounds = 20;
-  std::uint32_t repeat = kKeys;
+  std::uint32_t repeat = kBenchKeys;
   int cpu = 1;
   std::string json;
 };
@@ -59,7 +57,7 @@ class Bench {
 
   // No martians; few enough are listed among the 30 prefixes to be left in.
   std::vector<std::byte> next_sources(bool is_crowd) {
-    std::vector<std::uint32_t> wire(kKeys);
+    std::vector<std::uint32_t> wire(kBenchKeys);
     std::uniform_int_distribution<std::uint32_t> unicast(0x01000000, 0x7effffff);
     for (auto& source : wire) source = __builtin_bswap32(is_crowd ? unicast(random_) : 0xcb007101);
     const auto bytes = std::as_bytes(std::span(wire));
@@ -87,12 +85,11 @@ class Bench {
       quiet.push_back(begins ? second : first);
       difference.push_back(telling.back() - quiet.back());
     }
-    report(name, quantile(quiet, 0.5), quantile(telling, 0.5), difference);
+    report(name, quantile(quiet, 0.5), quantile(telling, 0.5), std::move(difference));
   }
 
-  void report(const char* name, double quiet, double telling, std::vector<double>& difference) {
-    const double middle = quantile(difference, 0.5), low = quantile(difference, 0.25),
-                 high = quantile(difference, 0.75);
+  void report(const char* name, double quiet, double telling, std::vector<double> difference) {
+    const auto [middle, low, high] = spread_of(std::move(difference));
     fmt::print("{:<14}{:>10.1f}{:>10.1f}{:>12.1f}{:>8.1f}{:>8.1f}{:>10}\n", name, quiet, telling,
                middle, low, high, events_);
     results_.push_back({{"suite", "drops"},

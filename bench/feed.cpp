@@ -176,12 +176,8 @@ class Feed {
     if (netns < 0 || setns(netns, CLONE_NEWNET) != 0) give_up(options.netns);
     const std::uint32_t to = if_nametoindex(options.interface.c_str());
     if (to == 0) give_up(options.interface);
-    object_.emplace("feed.bpf.o", [to](bpf_object* object) {
-      bpf_map* map = nullptr;
-      bpf_object__for_each_map(map, object) {
-        if (std::string(bpf_map__name(map)).ends_with(".rodata"))
-          bpf_map__set_initial_value(map, &to, sizeof to);
-      }
+    object_.emplace("feed.bpf.o", [&to](bpf_object* object) {
+      set_initial(object, ".rodata", std::as_bytes(std::span(&to, 1)));
     });
     const auto prefixes = read_prefixes(options.prefixes);
     const auto keys = make_keys(prefixes, FEED_SOURCES, options.hits, Pattern::random);
@@ -222,7 +218,7 @@ class Feed {
   [[nodiscard]] std::uint64_t sent() const {
     std::uint64_t sent = 0;
     const std::uint32_t zero = 0;
-    if (bpf_map_lookup_elem(object_->map("feed.bss"), &zero, &sent) != 0) give_up("feed.bss");
+    if (bpf_map_lookup_elem(object_->map(".bss"), &zero, &sent) != 0) give_up("what was sent");
     return sent;
   }
 
@@ -254,6 +250,16 @@ void feed(const Options& options) {
   const double busy = thread_ns() + ksoftirqd.ns() - ns;
   const double wall = std::chrono::duration<double>(Clock::now() - begin).count();
   const auto now = read_ticks();
+  // Ticks are coarse: what is held to them is a run of many.
+  const auto& here = ticks[static_cast<std::size_t>(options.cpu)];
+  const auto& here_now = now[static_cast<std::size_t>(options.cpu)];
+  const double share = static_cast<double>(here_now.busy - here.busy) /
+                       static_cast<double>(std::max<std::uint64_t>(here_now.all - here.all, 1));
+  if (options.rate == 0 && wall > 0.2 && busy / 1e9 < share * wall / 2) {
+    fmt::print(stderr, "feed: others have CPU {}, or this kernel counts softirqs as nobody's\n",
+               options.cpu);
+    std::exit(1);
+  }
   std::vector<std::string> cpus;
   for (std::size_t i = 0; i < now.size(); i++) {
     const auto all = static_cast<double>(now[i].all - ticks[i].all);

@@ -39,6 +39,8 @@ enum class Pattern : std::uint8_t { random, sequential, single };
 [[nodiscard]] Image make_image(const Policy& policy);
 [[nodiscard]] SlotMap make_slots(const Policy& policy);
 
+inline constexpr std::size_t kBenchKeys = std::size_t{1} << 20;  // BENCH_KEYS of bench/bpf/keys.h
+
 // Source addresses, host byte order, of which `hit_percent` are listed; never martians. Misses are
 // spread over the whole unicast space, as a flood's forged sources are.
 [[nodiscard]] std::vector<std::uint32_t> make_keys(std::span<const Prefix> prefixes,

@@ -7,11 +7,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
+#include <utility>
 #include <vector>
 
 namespace moat::bench {
@@ -68,14 +70,21 @@ int Object::map(const char* name) const {
   return map;
 }
 
-bool Object::has_map(const char* name) const {
-  return bpf_object__find_map_by_name(object_.get(), name) != nullptr;
-}
-
 void Object::fill(const char* name, std::span<const std::byte> bytes) const {
   const bpf_map* map = bpf_object__find_map_by_name(object_.get(), name);
   if (map == nullptr) give_up(fmt::format("map {}", name));
   copy_through_mmap(bpf_map__fd(map), bpf_map__value_size(map), bytes);
+}
+
+void set_initial(bpf_object* object, const char* section, std::span<const std::byte> bytes) {
+  bpf_map* map = bpf_object__find_map_by_name(object, section);
+  std::size_t size = 0;
+  const auto* before =
+      map == nullptr ? nullptr : static_cast<const std::byte*>(bpf_map__initial_value(map, &size));
+  if (before == nullptr || size < bytes.size()) give_up(section);
+  std::vector<std::byte> initial(before, before + size);
+  std::ranges::copy(bytes, initial.begin());
+  if (bpf_map__set_initial_value(map, initial.data(), size) != 0) give_up(section);
 }
 
 Fd make_inner_map(std::size_t value_size, std::span<const std::byte> bytes) {
@@ -131,10 +140,13 @@ double run_once(int program, std::span<const std::uint8_t> frame) {
   return options.duration;
 }
 
-std::uint32_t verdict_of(int program, std::span<const std::uint8_t> frame) {
+Outcome outcome_of(int program, std::span<const std::uint8_t> frame) {
+  std::vector<std::uint8_t> out(frame.size());
   auto options = run_options(frame, 1);
+  options.data_out = out.data();
+  options.data_size_out = static_cast<std::uint32_t>(out.size());
   if (bpf_prog_test_run_opts(program, &options) != 0) give_up("run");
-  return options.retval;
+  return {options.retval, std::move(out)};
 }
 
 void pin_to_cpu(int cpu) {

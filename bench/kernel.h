@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "bench/inputs.h"
 #include "dataplane/fd.h"
@@ -22,14 +23,17 @@ class Object {
   explicit Object(const std::string& name, const std::function<void(bpf_object*)>& prepare = {});
 
   [[nodiscard]] int program(const char* name) const;
+  // A section of variables is a map, too: ".bss".
   [[nodiscard]] int map(const char* name) const;
-  [[nodiscard]] bool has_map(const char* name) const;
   // Writes the first bytes of the only value of an array map that can be mapped.
   void fill(const char* map, std::span<const std::byte> bytes) const;
 
  private:
   std::unique_ptr<bpf_object, decltype(&bpf_object__close)> object_;
 };
+
+// Before loading: the bytes that a section of variables (".rodata") begins with.
+void set_initial(bpf_object* object, const char* section, std::span<const std::byte> bytes);
 
 // An array map of one value with these bytes in front, as the tiers hold.
 [[nodiscard]] Fd make_inner_map(std::size_t value_size, std::span<const std::byte> bytes);
@@ -47,8 +51,12 @@ void publish(const Object& object, const Image& image);
 // Runs the program once; ns as the kernel took them.
 [[nodiscard]] double run_once(int program, std::span<const std::uint8_t> frame);
 
-// The XDP action that the program returns for the frame.
-[[nodiscard]] std::uint32_t verdict_of(int program, std::span<const std::uint8_t> frame);
+// What a run makes of a frame.
+struct Outcome {
+  std::uint32_t action;  // of XDP
+  std::vector<std::uint8_t> frame;
+};
+[[nodiscard]] Outcome outcome_of(int program, std::span<const std::uint8_t> frame);
 
 void pin_to_cpu(int cpu);
 

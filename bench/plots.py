@@ -48,8 +48,8 @@ def draw_verdict(results, file):
             continue
         for program, name in (("moat", "Moat"), ("lpm", "kernel LPM trie")):
             if program in programs:
-                over = programs[program]["ns"] - programs["patch"]["ns"]
-                points.setdefault((name, hits), []).append((prefixes, max(over, 1)))
+                over = max(programs[program]["over"], 1)
+                points.setdefault((name, hits), []).append((prefixes, over))
     if not points:
         return False
     script, series = SIZES + "set logscale y\nset ylabel 'ns over an empty program'\n", []
@@ -87,7 +87,7 @@ def draw_wire(results, file):
     script = "set multiplot layout 1,2 title 'Packets a second on a veth, by contender and prefixes' " \
              "font ',15'\n"
     script += "unset grid\nset grid xtics lc rgb '#dddddd' lt 1\nset offsets graph 0, graph 0.1\n"
-    script += "set xlabel 'millions a second on one CPU'\nset xrange [0:*]\n"
+    script += "set xlabel 'millions received for a second of a CPU'\nset xrange [0:*]\n"
     script += "unset key\nset style fill solid\n"
     for case, title in (("drop", "not listed, dropped"), ("pass", "listed, passed")):
         script += f"set title '{title}'\n" + bars(results, case, count)
@@ -102,14 +102,14 @@ def draw_flood(results, file):
     names = list(dict.fromkeys(row["contender"] for row in rows))
     counts = sorted({row["cpus"] for row in rows} - {0})
     script = f"set multiplot layout 1,{len(counts)} title 'Transactions under a flood' font ',15'\n"
-    script += "set xlabel 'thousand SYNs a second, aimed at'\nset yrange [0:*]\n"
+    script += "set xlabel 'thousand SYNs a second that came'\nset yrange [0:*]\n"
     script += "set ylabel 'transactions a second'\nset format y '%.0f'\nset key bottom left\n"
     for cpus in counts:
         script += f"set title 'received by {cpus} of {results.cpus} CPUs'\n"
         series = []
         for i, name in enumerate(names):
             script += block(f"d{cpus}_{i}", sorted(
-                (row["rate"] / 1000, row["tps"], row["low"], row["high"]) for row in rows
+                (row["flooded"] / 1000, row["tps"]) for row in rows
                 if row["contender"] == name and row["cpus"] in (0, cpus)))
             series.append((f"d{cpus}_{i}", name, COLOURS[name], 1))
         script += lines(series)

@@ -7,7 +7,9 @@
 #include <cmath>
 #include <cstddef>
 #include <functional>
+#include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace moat::bench {
@@ -17,11 +19,15 @@ struct Contender {
   std::function<double()> measure;  // ns an operation
 };
 
+// Median and quartiles.
+struct Spread {
+  double median = 0, low = 0, high = 0;
+};
+
 struct Figure {
   std::string name;
-  double ns = 0;             // median
-  double low = 0, high = 0;  // quartiles
-  double best = 0;
+  Spread ns;
+  Spread over;  // the first contender, within a round
 };
 
 // Quantile q of the samples, which are put in order.
@@ -29,6 +35,10 @@ inline double quantile(std::vector<double>& samples, double q) {
   std::sort(samples.begin(), samples.end());
   return samples[static_cast<std::size_t>(
       std::lround(q * static_cast<double>(samples.size() - 1)))];
+}
+
+inline Spread spread_of(std::vector<double> samples) {
+  return {quantile(samples, 0.5), quantile(samples, 0.25), quantile(samples, 0.75)};
 }
 
 inline std::vector<Figure> take_turns(const std::vector<Contender>& contenders,
@@ -39,9 +49,11 @@ inline std::vector<Figure> take_turns(const std::vector<Contender>& contenders,
     for (std::size_t i = 0; i < contenders.size(); i++)
       samples[i].push_back(contenders[i].measure());
   std::vector<Figure> figures;
-  for (std::size_t i = 0; i < contenders.size(); i++)
-    figures.push_back({contenders[i].name, quantile(samples[i], 0.5), quantile(samples[i], 0.25),
-                       quantile(samples[i], 0.75), samples[i].front()});
+  for (std::size_t i = 0; i < contenders.size(); i++) {
+    std::vector<double> over;
+    std::ranges::transform(samples[i], samples.front(), std::back_inserter(over), std::minus());
+    figures.push_back({contenders[i].name, spread_of(samples[i]), spread_of(std::move(over))});
+  }
   return figures;
 }
 

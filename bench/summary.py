@@ -61,7 +61,8 @@ def machine():
         "bpf_compiler": first_line("clang-19", "--version"),
         "libbpf": first_line("dpkg-query", "-W", "-f=${Version}", "libbpf1"),
         "versions": {name: first_line("dpkg-query", "-W", "-f=${Version}", name) for name in
-                     ("nftables", "iptables", "ipset", "xdp-tools", "postgresql-15")},
+                     ("nftables", "ipset", "xdp-tools", "postgresql-15")} |
+                    {"iptables": first_line("iptables", "--version").removeprefix("iptables v")},
         "commit": first_line("git", "-C", str(here), "describe", "--always", "--dirty"),
     }
 
@@ -81,15 +82,20 @@ def collect(folder):
     results += read_lines(folder, "reload") + of_backstop(read_lines(folder, "backstop"))
     for name in ("verdict", "publish", "drops", "designs"):
         results += read(folder, name)
-    for name in ("lookup", "compile"):
-        for run in (read(folder, name) or {"benchmarks": []})["benchmarks"]:
-            if "error_occurred" in run:
-                continue
-            results.append({
-                "suite": name, "case": run["name"], "time": run["cpu_time"]
-                if "manual_time" not in run["name"] else run["real_time"],
-                "unit": run["time_unit"], "bytes": run.get("image_bytes")})
+    results += [{"suite": "lookup", "case": run["run_name"], "ns": run["time"],
+                 "bytes": run.get("image_bytes")} for run in medians(read(folder, "lookup"))]
+    results += [{"suite": "compile", "shape": run["label"], "prefixes": int(run["prefixes"]),
+                 "databases": int(run["databases"]), "ms": run["time"],
+                 "bytes": run["image_bytes"]} for run in medians(read(folder, "compile"))]
     return results
+
+
+def medians(told):
+    """Of what Google Benchmark tells of repetitions in turn."""
+    for run in told["benchmarks"] if told else []:
+        if run.get("aggregate_name") == "median":
+            by_hand = "manual_time" in run["run_name"]
+            yield {**run, "time": run["real_time" if by_hand else "cpu_time"]}
 
 
 def quartiles(samples):
@@ -110,8 +116,10 @@ def by_case(samples, *keys):
 def of_wire(samples):
     rows = []
     for case, found in by_case(samples, "suite", "contender", "prefixes", "case"):
-        low, median, high = quartiles([one["sent"] / one["busy"] / 1e6 for one in found])
+        low, median, high = quartiles([one["received"] / one["busy"] / 1e6 for one in found])
         rows.append({**case, "mpps": median, "low": low, "high": high, "ns": 1e3 / median,
+                     "by_clock": statistics.median(one["received"] / one["seconds"] / 1e6
+                                                   for one in found),
                      "sent": sum(one["sent"] for one in found),
                      "lost": sum(one["sent"] - one["received"] for one in found),
                      "cpu": [round(statistics.mean(cpu)) for cpu in
@@ -149,20 +157,22 @@ def ratios(results):
     found = {}
     rows = report.Results(results)
     for case, programs in report.verdicts(rows).items():
+        if "cold" in case:
+            continue  # one run a round tells too little
         name = "verdict " + " ".join(map(str, case))
-        for rival, of in (("empty", "empty"), ("lpm", "trie")):
-            if rival in programs:
-                found[f"{name} / {of}"] = programs["moat"]["ns"] / programs[rival]["ns"]
+        moat, trie = programs["moat"], programs.get("lpm")
+        found[f"{name} / empty"] = moat["over"] / programs["empty"]["ns"]
+        if trie:
+            found[f"{name} / trie"] = moat["over"] / trie["over"]
     for row in rows.all("reason", program="moat"):
-        found[f"reason {row['reason']} / empty"] = row["ns"] / (row["ns"] - row["over"])
+        found[f"reason {row['reason']} / empty"] = row["over"] / (row["ns"] - row["over"])
     for row in rows.all("wire", contender="moat"):
         for rival in rows.all("wire", case=row["case"], prefixes=row["prefixes"]):
             if rival is not row:
                 found[f"Mpps {row['case']} {row['prefixes']} / {rival['contender']}"] = \
                     row["mpps"] / rival["mpps"]
     for row in rows.all("compile"):
-        if row["bytes"]:
-            found[f"bytes of {row['case']}"] = row["bytes"]
+        found[f"KiB of {row['prefixes']} {row['shape']} {row['databases']}"] = row["bytes"] / 1024
     return found
 
 
@@ -171,7 +181,7 @@ def print_moved(results, reference, name_of_reference):
     moved = [(name, before[name], now[name]) for name in now
              if name in before and abs(now[name] / before[name] - 1) > MOVED]
     print(f"\nAgainst {name_of_reference}: {len(moved)} of {len(set(now) & set(before))} ratios moved "
-          f"by more than {MOVED:.0%}")
+          f"by more than {MOVED:.0%}; {len(set(before) - set(now))} of its ratios are not in this run")
     for name, old, new in moved:
         print(f"  {name:<72}{old:>9.2f} ->{new:>9.2f}  {new / old - 1:+.0%}")
 

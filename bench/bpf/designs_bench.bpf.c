@@ -32,9 +32,10 @@ struct {
 const volatile __u32 bench_limit = sizeof(struct moat_image);
 const volatile __u32 bench_depends = 0;  // each key waits for the last result
 __u32 bench_count = 1;                   // lookups a run
-__u32 bench_at;
-__u32 bench_zero;  // 0, which neither compiler nor verifier knows
-__u32 bench_found;
+__u32 bench_zero;                        // 0, which neither compiler nor verifier knows
+// In sections of their own, by whose names they are written and read.
+__u32 bench_at SEC(".data.at");        // of the next key
+__u32 bench_found SEC(".data.found");  // the sum of what a run found
 
 // Ends a loop for the verifier, which need not walk each step of it then.
 #define can_loop                                         \
@@ -70,12 +71,6 @@ __u32 bench_found;
     bench_found = found;                                              \
     return XDP_PASS;                                                  \
   }
-
-static __always_inline __u32 bench_lpm_class(__u32 source) {
-  struct bench_lpm_key key = {32, __builtin_bswap32(source)};
-  const __u32* found = bpf_map_lookup_elem(&bench_trie, &key);
-  return found ? *found : 0;
-}
 
 DESIGN(empty, source & 1)
 DESIGN(lpm, bench_lpm_class(source))

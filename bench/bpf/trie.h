@@ -20,4 +20,10 @@ struct {
   __type(value, __u32);
 } bench_trie SEC(".maps");
 
+static __always_inline __u32 bench_lpm_class(__u32 source) {
+  struct bench_lpm_key key = {32, __builtin_bswap32(source)};
+  const __u32* found = bpf_map_lookup_elem(&bench_trie, &key);
+  return found ? *found : 0;
+}
+
 #endif
