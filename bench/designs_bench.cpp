@@ -28,7 +28,7 @@ constexpr std::uint32_t kColdCount = 64;  // more would warm the caches up again
 struct Options {
   std::vector<std::size_t> sizes = {30, 1000, 100'000, 1'000'000};
   std::string json;
-  std::size_t rounds = 15;
+  std::size_t rounds = 9;
   std::uint32_t count = 100'000;  // with warm caches
   bool quick = false;
   int cpu = 1;
@@ -126,7 +126,7 @@ class Bench {
         now.hits = hits;
         run_case(now, prefixes, ranges, objects);
       }
-      if (options_.quick) continue;
+      if (options_.quick || depends) continue;
       now.cold = true;
       run_case(now, prefixes, ranges, objects);
       now.cold = false;

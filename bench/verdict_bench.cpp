@@ -205,7 +205,7 @@ class Bench {
 
   double measure(int program, bool is_cold) const {
     if (!is_cold) {
-      std::ignore = run(program, frame_, options_.repeat / 4);  // the caches hold another's table
+      std::ignore = run(program, frame_, options_.repeat);  // the caches hold another's table
       return run(program, frame_, options_.repeat);
     }
     spoil_caches(std::size_t{64} << 20);

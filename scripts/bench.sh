@@ -96,7 +96,7 @@ if $quick; then
   network reload --sizes 30,100000 --reloads 40 --starts 1 --beside 30 --changes 30 --idle 0
 else
   echo "Verdicts in the kernel ..."
-  kernel verdict --rounds 31 --repeat 100000
+  kernel verdict --rounds 21 --repeat 200000
   echo "Lookups, compiling, publishing ..."
   google lookup --benchmark_min_time=0.05 --benchmark_repetitions=9
   google compile --benchmark_min_time=0.1 --benchmark_repetitions=9
