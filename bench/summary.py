@@ -21,6 +21,7 @@ import plots
 import report
 
 MOVED = 0.10
+SCHEMA = 2  # of results; those of another are not compared with
 
 
 def first_line(*command):
@@ -190,7 +191,7 @@ def main():
     folder, result = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
     reference = pathlib.Path(sys.argv[3]) if len(sys.argv) > 3 else None
     before = json.loads(reference.read_text()) if reference and reference.exists() else None
-    run = {"schema": 1, "machine": machine(), "results": collect(folder)}
+    run = {"schema": SCHEMA, "machine": machine(), "results": collect(folder)}
     result.write_text(json.dumps(run, indent=1) + "\n")
     text = report.report(run)
     drawn = plots.draw(run["results"], result.with_suffix(""), run["machine"]["cpus"])
@@ -199,7 +200,9 @@ def main():
         "# What was measured\n\nWritten by `scripts/bench.sh`; bench/README.md says how to read it.\n\n"
         + text + "\n" + images)
     print(f"\n{text}")
-    if before:
+    if before and before["schema"] != SCHEMA:
+        print(f"\n{reference.name} is of an earlier suite: nothing to compare with")
+    elif before:
         print_moved(run["results"], before["results"], reference.name)
     print(f"\nWritten: {result} and what goes with it")
 
