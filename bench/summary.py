@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -92,8 +93,12 @@ def collect(folder):
 
 
 def medians(told):
-    """Of what Google Benchmark tells of repetitions in turn."""
-    for run in told["benchmarks"] if told else []:
+    """Of what Google Benchmark tells of repetitions, in order: they ran in any."""
+    def in_order(run):
+        return [int(part) if part.isdigit() else part
+                for part in re.split(r"(\d+)", run["run_name"])]
+
+    for run in sorted(told["benchmarks"], key=in_order) if told else []:
         if run.get("aggregate_name") == "median":
             by_hand = "manual_time" in run["run_name"]
             yield {**run, "time": run["real_time" if by_hand else "cpu_time"]}
