@@ -112,11 +112,11 @@ MOAT_FUNCTION int moat_walk_options(const struct moat_option_bytes* option, __u3
   if (!option || bytes > MOAT_OPTIONS_MAX) return MOAT_OPTIONS_BROKEN;
 
   for (__u32 i = 0; i < MOAT_OPTIONS_MAX && at < bytes; i++) {
-    __u32 type = option->at[at & 63];
+    __u32 type = option->at[moat_masked(at, 63)];
     if (type == MOAT_OPTION_END) break;
     if (type == MOAT_OPTION_LSRR || type == MOAT_OPTION_SSRR) return MOAT_OPTIONS_SOURCE_ROUTE;
     __u32 is_nop = type == MOAT_OPTION_NOP;
-    __u32 length = at + 1 < bytes ? option->at[(at + 1) & 63] : 0;
+    __u32 length = at + 1 < bytes ? option->at[moat_masked(at + 1, 63)] : 0;
     if (!is_nop && (length < 2 || at + length > bytes)) return MOAT_OPTIONS_BROKEN;
     at += is_nop ? 1 : length;
     moat_forget(at, type);
@@ -128,8 +128,8 @@ MOAT_FUNCTION int moat_walk_options(const struct moat_option_bytes* option, __u3
 static __always_inline int moat_parse_options(const struct moat_frame* frame, __u32 offset,
                                               __u32 bytes) {
   struct moat_option_bytes option = {{0}};
-  moat_hide(bytes);
-  if (bytes - 1 >= MOAT_OPTIONS_MAX) return bytes ? MOAT_OPTIONS_BROKEN : MOAT_OPTIONS_PLAIN;
+  if (bytes == 0) return MOAT_OPTIONS_PLAIN;
+  if (!moat_is_count(&bytes, MOAT_OPTIONS_MAX)) return MOAT_OPTIONS_BROKEN;
   if (moat_gather(frame, offset, option.at, bytes)) return MOAT_OPTIONS_BROKEN;
   return moat_walk_options(&option, bytes);
 }

@@ -39,6 +39,13 @@ static __always_inline __u64 moat_clock(const struct moat_frame* frame) {
 /* A function that the verifier looks at on its own. */
 #define MOAT_FUNCTION __attribute__((noinline))
 
+/*
+ * HELPING THE VERIFIER. It follows values as the compiler left them, and the compiler knows more
+ * than it does. What is checked here has to be checked in the instructions as well, on the oldest
+ * kernel and by every compiler, so each way to see to that is one of these. (Clang's knowledge of
+ * a value ends at moat_hide(), the verifier's at moat_forget().)
+ */
+
 /* Keeps the compiler from checking one copy of a value and using another. */
 #define moat_hide(value) asm volatile("" : "+r"(value))
 
@@ -101,6 +108,38 @@ static __always_inline __u64 moat_load_u64(const void* p) {
 }
 
 #endif
+
+/*
+ * `value & mask`, to bound an index. A bare mask goes where the compiler can show that it changes
+ * nothing: of the upper byte of a 16-bit port, say, `& 0xff`. But before Linux 7 the verifier knows
+ * nothing of a value whose bytes were swapped, so to it the index has no bound then.
+ */
+static __always_inline __u32 moat_masked(__u32 value, __u32 mask) {
+  moat_hide(value);
+  return value & mask;
+}
+
+/*
+ * Whether *value is in 1..max; max is less than 64. To subtract first makes one comparison of both
+ * limits: from "not 0" alone the verifier of Linux 6.1 learns nothing, and refuses a size that may
+ * be zero. The mask tells it the limit again, which it loses in the addition.
+ */
+static __always_inline int moat_is_count(__u32* value, __u32 max) {
+  __u32 last = *value - 1;
+  moat_hide(last);
+  if (last >= max) return 0;
+  *value = moat_masked(last, 63) + 1;
+  return 1;
+}
+
+/*
+ * Whether `bytes` bytes at offset *at lie within the first `limit`. What was compared has to be
+ * what is used: else the compiler may compare one sum and add up another.
+ */
+static __always_inline int moat_is_within(__u32* at, __u32 bytes, __u32 limit) {
+  moat_hide(*at);
+  return *at <= limit - bytes;
+}
 
 #define moat_be16(p) __builtin_bswap16(moat_load_u16(p))
 

@@ -64,14 +64,12 @@ static __always_inline __u32 moat_tree_value(const struct moat_image* image, __u
   for (__u32 level = 0; level < MOAT_MAX_DEPTH; level++) {
     if (level >= depth) break;
     __u32 at = tree + node * 8;
-    moat_hide(at);
-    if (at > limit - 8) return 0;
+    if (!moat_is_within(&at, 8, limit)) return 0;
     node = node * 5 + 1 + moat_rank(moat_image_u64(image, at), x);
     inner = inner * 5 + 1;
   }
   __u32 leaf = tree + ((inner + 1) & ~1u) * 8 + (node - inner) * 16;
-  moat_hide(leaf);
-  if (leaf > limit - 16) return 0;
+  if (!moat_is_within(&leaf, 16, limit)) return 0;
   return moat_lane(moat_image_u64(image, leaf + 8), moat_rank(moat_image_u64(image, leaf), x));
 }
 
@@ -80,8 +78,7 @@ static __always_inline __u32 moat_source_class(const struct moat_image* image, _
                                                __u32 source) {
   __u32 below = (32 - image->top_bits) & 31; /* bits below the top */
   __u32 top = image->tops_offset + (source >> below) * 8;
-  moat_hide(top);
-  if (top > limit - 8) return 0;
+  if (!moat_is_within(&top, 8, limit)) return 0;
   __u64 entry = moat_image_u64(image, top);
   __u32 value = (__u32)entry, first_leaf = (__u32)(entry >> 32);
   if (!(value & MOAT_TREE)) return value;
@@ -90,8 +87,7 @@ static __always_inline __u32 moat_source_class(const struct moat_image* image, _
   if (!(value & MOAT_DIVIDED)) return value;
 
   __u32 leaf = image->leaves_offset + (first_leaf + (value & ~MOAT_DIVIDED)) * 16;
-  moat_hide(leaf);
-  if (leaf > limit - 16) return 0;
+  if (!moat_is_within(&leaf, 16, limit)) return 0;
   __u64 keys = moat_image_u64(image, leaf), values = moat_image_u64(image, leaf + 8);
   if (keys & 0xffff) return moat_tree_value(image, limit, (__u32)values, source & 0xff);
   return moat_lane(values, moat_rank(keys, source & 0xff));
@@ -105,16 +101,14 @@ static __always_inline __u32 moat_entry_slot(const struct moat_image* image, __u
                                              __u32 source_class, __u32 database,
                                              const struct moat_frame* frame) {
   __u32 at = image->classes_offset + (source_class * image->databases + database - 1) * 2;
-  moat_hide(at);
-  if (at > limit - 2) return 0;
+  if (!moat_is_within(&at, 2, limit)) return 0;
   __u32 entry = moat_image_u16(image, at);
   if (!(entry & MOAT_TIMED)) return entry;
 
   __u64 now = moat_clock(frame);
   for (__u32 i = 0; i < MOAT_MAX_CHAIN; i++) {
     at = image->timed_offset + (entry & ~MOAT_TIMED) * (__u32)sizeof(struct moat_timed);
-    moat_hide(at);
-    if (at > limit - sizeof(struct moat_timed)) return 0;
+    if (!moat_is_within(&at, sizeof(struct moat_timed), limit)) return 0;
     if (now < moat_image_u64(image, at)) return moat_image_u16(image, at + 8);
     entry = moat_image_u16(image, at + 10);
     if (!(entry & MOAT_TIMED)) return entry;
@@ -125,9 +119,9 @@ static __always_inline __u32 moat_entry_slot(const struct moat_image* image, __u
 /* The port row of a TCP port in host byte order; 0: guarded nowhere. */
 static __always_inline __u32 moat_port_row(const struct moat_image* image, __u32 limit,
                                            __u32 port) {
-  __u32 at = image->pages_offset + (image->page[(port >> 8) & 0xff] * 256u + (port & 0xff)) * 2;
-  moat_hide(at);
-  if (at > limit - 2) return 0;
+  __u32 page = image->page[moat_masked(port >> 8, 0xff)];
+  __u32 at = image->pages_offset + (page * 256u + (port & 0xff)) * 2;
+  if (!moat_is_within(&at, 2, limit)) return 0;
   return moat_image_u16(image, at);
 }
 
@@ -135,8 +129,7 @@ static __always_inline __u32 moat_port_row(const struct moat_image* image, __u32
 static __always_inline __u32 moat_endpoint(const struct moat_image* image, __u32 limit, __u32 row,
                                            __u32 port_row) {
   __u32 at = image->endpoints_offset + row * image->endpoint_stride + port_row;
-  moat_hide(at);
-  if (at > limit - 1) return 0;
+  if (!moat_is_within(&at, 1, limit)) return 0;
   return moat_image_u8(image, at);
 }
 
