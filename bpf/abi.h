@@ -198,6 +198,13 @@ struct moat_image {
 #define MOAT_TIER_MEDIUM (4u << 20)
 #define MOAT_TIER_LARGE (64u << 20)
 
+/*
+ * THE CLOSED TABLE: an image of the live one's endpoints that allows nobody. It answers while every
+ * slot is empty although a table was live once, which only somebody's hand can bring about. All
+ * zero before the first commit.
+ */
+#define MOAT_CLOSED_BYTES (256u << 10) /* of its map's value; the most endpoints take 210 KiB */
+
 /* INTERFACES: flags by ifindex, for the backstop. */
 #define MOAT_INTERFACE_TRUSTED 1u /* nothing from it is judged: lo, a bridge to containers */
 #define MOAT_INTERFACE_XDP 2u     /* the XDP program saw and counted what comes from it */

@@ -29,6 +29,14 @@ MOAT_TIER_MAP(policy_small, MOAT_TIER_SMALL);
 MOAT_TIER_MAP(policy_medium, MOAT_TIER_MEDIUM);
 MOAT_TIER_MAP(policy_large, MOAT_TIER_LARGE);
 
+/* Nobody reads it while a slot holds a table; that is when it is written. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __uint(key_size, sizeof(__u32));
+  __uint(value_size, MOAT_CLOSED_BYTES);
+} policy_closed SEC(".maps");
+
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, MOAT_COUNTER_SLOTS);
@@ -52,13 +60,16 @@ struct {
     }                                                                     \
   } while (0)
 
-/* The live image and the size of the memory it is in, or null while nothing is enforced. */
+/* The live image and the size of the memory it is in, or null as long as nothing was enforced. */
 static __always_inline const struct moat_image* moat_live_image(__u32* limit) {
   __u32 zero = 0;
+  const struct moat_image* closed;
   MOAT_LOOK_AT_TIER(policy_small, MOAT_TIER_SMALL);
   MOAT_LOOK_AT_TIER(policy_medium, MOAT_TIER_MEDIUM);
   MOAT_LOOK_AT_TIER(policy_large, MOAT_TIER_LARGE);
-  return 0;
+  *limit = MOAT_CLOSED_BYTES;
+  closed = bpf_map_lookup_elem(&policy_closed, &zero);
+  return closed && closed->magic == MOAT_MAGIC ? closed : 0;
 }
 
 /* Per-CPU, so a plain add suffices. */

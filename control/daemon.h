@@ -89,6 +89,8 @@ class Daemon final : public Service {
   void finish();
   void set_problem(std::string& problem, const Result<>& result, const char* what);
   void note_mend(const std::string& what);
+  void ensure_table();
+  void republish(const std::string& wrong);
   void ensure_guards();
   bool ensure_backstop();
   void ensure_pins();
@@ -155,6 +157,7 @@ class Daemon final : public Service {
     unsigned times = 0;
   };
   std::map<std::string, Mend> mends_;  // by what had been undone
+  std::string table_problem_;
   std::string pin_problem_;
   std::string save_problem_;
   std::string cut_problem_;

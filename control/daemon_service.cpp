@@ -27,8 +27,8 @@ std::unexpected<Refusal> refuse(Kind kind, std::string message, std::string reme
 
 DaemonFacts Daemon::facts() const {
   DaemonFacts facts{is_ready_, since_, backstop_status_, {}, {}};
-  for (const auto* problem :
-       {&pin_problem_, &save_problem_, &cut_problem_, &sample_problem_, &drop_problem_}) {
+  for (const auto* problem : {&table_problem_, &pin_problem_, &save_problem_, &cut_problem_,
+                              &sample_problem_, &drop_problem_}) {
     if (!problem->empty()) facts.problems.push_back(*problem);
   }
   if (!watch_.problem().empty()) facts.problems.push_back(watch_.problem());
@@ -45,6 +45,7 @@ DaemonFacts Daemon::facts() const {
 // Looks first: that a program was taken off by hand, nobody else tells before the next reconcile.
 StatusView Daemon::status() {
   if (!is_detached_) {
+    ensure_table();
     ensure_guards();
     tell_ready();
   }
@@ -80,6 +81,7 @@ void Daemon::read_all_drops() {
 }
 
 Answer<std::vector<WhyView>> Daemon::why(const std::string& source, const std::string& database) {
+  if (!is_detached_) ensure_table();
   read_all_drops();
   return views_.why(source, database);
 }

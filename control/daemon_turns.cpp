@@ -44,6 +44,7 @@ void Daemon::scan(WallClock::time_point noticed) {
 }
 
 Applied Daemon::enforce(const Cause& cause) {
+  ensure_table();  // or what is not live would be called enforced
   auto applied = enforcer_.apply(cause);
   if (applied.enforced) {
     retry_timer_.stop();
@@ -106,6 +107,31 @@ void Daemon::note_mend(const std::string& what) {
   auto& mend = mends_[what];
   mend.latest = WallClock::now();
   mend.times++;
+}
+
+// Whoever has root can empty a slot or fill it: to ask which table is there takes microseconds.
+void Daemon::ensure_table() {
+  const auto live = publisher_.is_live();
+  if (!live) {
+    republish(live.error().message);
+  } else if (!*live) {
+    republish("the live table had been taken out of its slot");
+  } else {
+    set_problem(table_problem_, {}, "");
+  }
+}
+
+void Daemon::republish(const std::string& wrong) {
+  log_.error("{}; it is published anew", wrong);
+  renew("the live table was not what it should be", true);
+  const auto live = publisher_.is_live();
+  const bool is_live = live && *live;
+  set_problem(table_problem_,
+              is_live ? Result<>() : std::unexpected(Error{enforcer_.failure(), {}}),
+              "the table is not live, and guarded ports are closed to everyone");
+  if (!is_live) return;
+  note_mend("the live table was not what it should be");
+  cut();
 }
 
 void Daemon::ensure_guards() {
@@ -181,12 +207,7 @@ void Daemon::reconcile() {
   scan(noticed_.value_or(WallClock::now()));
   if (enforcer_.is_stale()) enforce({});
   ensure_pins();
-  if (const auto wrong = publisher_.inspect()) {
-    log_.error("{}; it is published anew", *wrong);
-    renew("the live table was not what it should be", true);
-    if (enforcer_.failure().empty()) note_mend("the live table was not what it should be");
-    cut();
-  }
+  if (const auto wrong = publisher_.inspect()) republish(*wrong);
   ensure_guards();
   on_time_passed("the clocks have moved against each other");
   check_overdue();
@@ -206,6 +227,7 @@ void Daemon::on_time_passed(const char* why) {
 void Daemon::sample() {
   sample_timer_.set_after(sample_interval);
   if (is_detached_) return;
+  ensure_table();
   set_problem(sample_problem_, publisher_.sample(), "the counters cannot be read");
   drops_.note_counters();
   if (Steady::now() - last_save_ >= save_interval) save();

@@ -258,6 +258,11 @@ bool Publisher::is_due() const {
   });
 }
 
+Result<bool> Publisher::is_live() const {
+  if (!image_) return true;
+  return backend_.is_live();
+}
+
 std::optional<std::string> Publisher::inspect() {
   const auto live = backend_.live();
   if (!live) return live.error().message;

@@ -71,7 +71,10 @@ class Publisher {
   // Whether the clocks give renew() something to do.
   [[nodiscard]] bool is_due() const;
 
-  // What is wrong with the live generation, if it is not what it should be.
+  // Whether what was published is what packets are judged by; quick. Errors: that cannot be told.
+  [[nodiscard]] Result<bool> is_live() const;
+
+  // What is wrong with the live generation, if it is not what it should be: compares its bytes.
   [[nodiscard]] std::optional<std::string> inspect();
 
   // When the next rule expires.

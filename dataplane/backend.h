@@ -42,6 +42,10 @@ class Backend {
   // What is live now, read from the packet path itself and checked against its digest.
   [[nodiscard]] virtual Result<Live> live() = 0;
 
+  // Whether the packet path still reads what publish() made live. Quick, as it asks which table
+  // that is and not what is in it: whoever says that rules are enforced asks this first.
+  [[nodiscard]] virtual Result<bool> is_live() = 0;
+
   // Sums over all CPUs, MOAT_COUNTER_SLOTS of them, by slot.
   [[nodiscard]] virtual Result<std::vector<moat_counter>> counters() = 0;
 

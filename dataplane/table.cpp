@@ -320,6 +320,23 @@ Result<> check_limits(const TableInput& input, const Sources& sources) {
   return {};
 }
 
+using Memory = std::shared_ptr<std::byte>;
+
+// All zero.
+Result<Memory> allocate(std::uint32_t size) {
+  Memory bytes(static_cast<std::byte*>(std::aligned_alloc(64, (size + 63u) & ~63u)), std::free);
+  if (!bytes) return refuse(fmt::format("no memory for a table of {} bytes", size));
+  std::memset(bytes.get(), 0, size);
+  return bytes;
+}
+
+// The header is there but for the digest.
+Image seal(Memory bytes, std::uint32_t size) {
+  const std::uint64_t digest = image_digest({bytes.get(), size});
+  std::memcpy(bytes.get() + offsetof(moat_image, digest), &digest, sizeof digest);
+  return {std::move(bytes), size};
+}
+
 void fill_databases(const TableInput& input, moat_image& header) {
   header.db[0].monitor = input.host_monitor;
   header.db[MOAT_SEVERAL_MONITORED].monitor = 1;
@@ -368,22 +385,45 @@ Result<Image> build_image(const TableInput& input) {
   std::copy(destinations->page.begin(), destinations->page.end(), header.page);
   fill_databases(input, header);
 
-  const std::shared_ptr<std::byte> bytes(
-      static_cast<std::byte*>(std::aligned_alloc(64, (layout.size + 63u) & ~63u)), std::free);
-  if (!bytes) return refuse(fmt::format("no memory for a table of {} bytes", layout.size));
-  std::memset(bytes.get(), 0, layout.size);
-  std::memcpy(bytes.get(), &header, sizeof header);
-  copy_at(bytes.get(), header.pages_offset, destinations->pages);
-  copy_at(bytes.get(), header.endpoints_offset, destinations->endpoints);
-  copy_at(bytes.get(), header.classes_offset, input.classes);
-  copy_at(bytes.get(), header.timed_offset, input.timed);
-  copy_at(bytes.get(), header.tops_offset, sources.tops);
-  copy_at(bytes.get(), header.trees_offset, sources.trees);
-  copy_at(bytes.get(), header.leaves_offset, sources.leaves);
+  auto memory = allocate(layout.size);
+  if (!memory) return std::unexpected(memory.error());
+  std::byte* bytes = memory->get();
+  std::memcpy(bytes, &header, sizeof header);
+  copy_at(bytes, header.pages_offset, destinations->pages);
+  copy_at(bytes, header.endpoints_offset, destinations->endpoints);
+  copy_at(bytes, header.classes_offset, input.classes);
+  copy_at(bytes, header.timed_offset, input.timed);
+  copy_at(bytes, header.tops_offset, sources.tops);
+  copy_at(bytes, header.trees_offset, sources.trees);
+  copy_at(bytes, header.leaves_offset, sources.leaves);
+  return seal(std::move(*memory), layout.size);
+}
 
-  const std::uint64_t digest = image_digest({bytes.get(), layout.size});
-  std::memcpy(bytes.get() + offsetof(moat_image, digest), &digest, sizeof digest);
-  return Image(bytes, layout.size);
+// Destinations stand before sources in an image, so they are its beginning, as it is. Of the
+// sources the top is left, each entry of which is class 0: nobody.
+Result<Image> close_to_all(const Image& image) {
+  moat_image header = image.header();
+  Layout layout;
+  layout.size = header.classes_offset;
+  header.digest = 0;
+  header.classes = 1;
+  header.classes_offset = layout.add(header.databases * sizeof(std::uint16_t));
+  header.timed_offset = layout.add(0);
+  header.timed = 0;
+  header.top_bits = MOAT_MIN_TOP_BITS;
+  header.tops_offset = layout.add(sizeof(std::uint64_t) << MOAT_MIN_TOP_BITS);
+  header.trees_offset = layout.add(0);
+  header.leaves_offset = layout.add(0);
+  header.prefixes = 0;
+  header.size = layout.size;
+  if (layout.size > MOAT_CLOSED_BYTES)
+    return refuse(
+        fmt::format("the endpoints take {} bytes; at most {} fit", layout.size, MOAT_CLOSED_BYTES));
+  auto memory = allocate(layout.size);
+  if (!memory) return std::unexpected(memory.error());
+  std::memcpy(memory->get(), image.bytes().data(), header.classes_offset);
+  std::memcpy(memory->get(), &header, sizeof header);
+  return seal(std::move(*memory), layout.size);
 }
 
 std::uint64_t image_digest(std::span<const std::byte> image) {

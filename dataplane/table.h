@@ -63,6 +63,9 @@ struct TableInput {
 // MOAT_MAX_TIMED timed entries, two databases on one endpoint. Linear in ranges.
 [[nodiscard]] Result<Image> build_image(const TableInput& input);
 
+// The same generation, endpoints and modes, with nobody allowed; at most MOAT_CLOSED_BYTES.
+[[nodiscard]] Result<Image> close_to_all(const Image& image);
+
 // 64 bits of the whole image with the digest field taken as zero; what `digest` in the header must
 // be. Not cryptographic: it tells damage and difference, not malice.
 [[nodiscard]] std::uint64_t image_digest(std::span<const std::byte> image);

@@ -18,8 +18,11 @@ std::unexpected<Error> otherwise(std::string what) {
   return std::unexpected(Error{std::move(what), {}});
 }
 
-// Whether a new map does as well: nothing that is enforced or counted is in it.
-bool is_replaceable(const std::string& map) { return map.starts_with("drop"); }
+// Whether a new map does as well: nothing that is counted is in it, and what is enforced is written
+// to it again.
+bool is_replaceable(const std::string& map) {
+  return map.starts_with("drop") || map == "policy_closed";
+}
 
 Result<std::vector<NamedMap>> pinned_maps(const BpfPins& pins, const Program& program,
                                           const XdpObject& object) {

@@ -45,6 +45,7 @@ struct XdpBackend::Kernel {
   Program previous;  // of an earlier daemon, during take-over
   Fd version;
   LiveTable table;  // what we know to be live; no map: none
+  Image closed;     // the same endpoints, closed to all
   bool pinned = false;
   std::string adoption;
 
@@ -57,6 +58,8 @@ struct XdpBackend::Kernel {
   Result<> finish_take_over(std::size_t tier);
   Result<bool> pin_all();
   Result<> find_live();
+  Result<> close(const Image& image);
+  Result<bool> keep_closed();
 };
 
 // ---- Start ----
@@ -105,6 +108,7 @@ Result<> XdpBackend::Kernel::continue_with(Adopted adopted, XdpObject& object) {
   // publish() and ensure_pins().
   std::ignore = links.replace_programs();
   std::ignore = tiers.clear_above_live();
+  if (const auto image = read_table(table.map.get())) std::ignore = close(*image);
   std::ignore = pin_all();
   return {};
 }
@@ -152,6 +156,7 @@ Result<> XdpBackend::publish(const Image& image) {
   kernel.table = std::move(next);  // the kernel frees the old one behind our back, if nobody has it
   if (!kernel.pinned)
     if (auto taken = kernel.finish_take_over(*tier); !taken) return taken;
+  std::ignore = kernel.close(image);
   std::ignore = kernel.pin_all();
   return {};
 }
@@ -191,6 +196,13 @@ Result<Live> XdpBackend::live() {
   return Live{header.generation, header.digest, header.size};
 }
 
+Result<bool> XdpBackend::is_live() {
+  const auto ids = kernel_->tiers.occupants();
+  if (!ids) return std::unexpected(ids.error());
+  const auto tier = Tiers::live_of(*ids);
+  return tier && kernel_->table.map && (*ids)[*tier] == kernel_->table.id;
+}
+
 Result<std::vector<moat_counter>> XdpBackend::counters() {
   return read_counters(kernel_->counters());
 }
@@ -207,6 +219,32 @@ Result<DropRing> XdpBackend::drops() {
 
 Result<UntoldDrops> XdpBackend::untold_drops() {
   return read_untold_drops(find_map(kernel_->maps, "drop_sources"));
+}
+
+// ---- Should the slots be emptied ----
+
+Result<> XdpBackend::Kernel::close(const Image& image) {
+  auto made = close_to_all(image);
+  if (!made) return std::unexpected(made.error());
+  closed = std::move(*made);
+  if (auto kept = keep_closed(); !kept) return std::unexpected(kept.error());
+  return {};
+}
+
+// True if the map held something else.
+Result<bool> XdpBackend::Kernel::keep_closed() {
+  if (!closed) return false;
+  const int map = find_map(maps, "policy_closed");
+  const __u32 key = 0;
+  std::vector<std::byte> wanted(MOAT_CLOSED_BYTES);
+  std::vector<std::byte> found(MOAT_CLOSED_BYTES);
+  std::ranges::copy(closed.bytes(), wanted.begin());
+  if (bpf_map_lookup_elem(map, &key, found.data()) != 0)
+    return bpf_failure("read the closed table");
+  if (found == wanted) return false;
+  if (bpf_map_update_elem(map, &key, wanted.data(), BPF_ANY) != 0)
+    return bpf_failure("write the closed table");
+  return true;
 }
 
 // ---- Pins ----
@@ -232,7 +270,11 @@ Result<bool> XdpBackend::Kernel::pin_all() {
 Result<bool> XdpBackend::ensure_pins() {
   if (!kernel_->pinned) return false;
   if (auto found = kernel_->find_live(); !found) return std::unexpected(found.error());
-  return kernel_->pin_all();
+  const auto closed = kernel_->keep_closed();
+  if (!closed) return closed;
+  const auto pinned = kernel_->pin_all();
+  if (!pinned) return pinned;
+  return *pinned || *closed;
 }
 
 // ---- Interfaces ----

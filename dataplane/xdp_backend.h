@@ -5,6 +5,7 @@
 //
 //   xdp, backstop, input                 programs
 //   policy-small, -medium, -large        outer maps, one a size tier
+//   policy-closed                        map: the endpoints, closed to all, should those be empty
 //   table-N                              the live inner map of generation N
 //   counters, drops, drop-sources        maps
 //   version                              a map: which program `xdp` is
@@ -43,6 +44,7 @@ class XdpBackend final : public Backend {
 
   Result<> publish(const Image& image) override;
   Result<Live> live() override;
+  Result<bool> is_live() override;
   Result<std::vector<moat_counter>> counters() override;
   Result<> clear_counters(const std::vector<std::uint32_t>& slots) override;
 

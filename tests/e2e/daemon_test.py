@@ -686,6 +686,35 @@ class DaemonTest(unittest.TestCase):
         run("bpftool", "link", "detach", "pinned", self.path("bpf/moat/links/eth0"))
         wait_until(lambda: not reaches(STRANGER), "attached again: " + self.log())
 
+    def empty_the_slot(self):
+        run("bpftool", "map", "delete", "pinned", self.path("bpf/moat/policy-small"),
+            "key", "0", "0", "0", "0")
+
+    def test_emptied_slot_opens_nothing_and_is_told_by_whoever_is_asked(self):
+        self.start()
+        asked = {
+            "status": lambda: self.status(),
+            "reload": lambda: self.request("POST", "/v1/reload"),
+            "why": lambda: self.get("/v1/why?source=203.0.113.7"),
+        }
+        for times, (name, ask) in enumerate(asked.items(), 1):
+            with self.subTest(name):
+                self.empty_the_slot()
+                self.assertFalse(reaches(STRANGER), "open without a table")
+                ask()
+                self.assertTrue(reaches(LISTED), "the table is not back")
+                self.assertEqual(self.log().count("taken out of its slot"), times, self.log())
+        self.assertIn("the live table was not what it should be", str(self.status()["notices"]))
+
+    def test_slot_emptied_with_no_daemon_alive_opens_nothing(self):
+        self.start()
+        self.stop(signal.SIGKILL)
+        self.empty_the_slot()
+        self.assertFalse(reaches(STRANGER))
+        self.start()
+        self.assertFalse(reaches(STRANGER))
+        self.assertTrue(reaches(LISTED))
+
     def test_pins_taken_away_are_made_anew(self):
         self.write("etc/moat.yaml", CONFIG % "200ms")
         self.start()

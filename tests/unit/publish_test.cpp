@@ -26,6 +26,7 @@ class FakeBackend final : public Backend {
     const auto& header = live_image.header();
     return Live{header.generation, header.digest, header.size};
   }
+  Result<bool> is_live() override { return bool(live_image); }
   Result<std::vector<moat_counter>> counters() override { return counts; }
   Result<> clear_counters(const std::vector<std::uint32_t>& slots) override {
     for (const auto slot : slots) counts[slot] = {};

@@ -168,6 +168,38 @@ TEST_F(XdpBackendTest, a_generation_is_published_again_where_its_slot_was_emptie
   EXPECT_EQ(pins().list(), pins_with("table-1"));
 }
 
+TEST_F(XdpBackendTest, an_emptied_slot_closes_guarded_ports_to_all) {
+  auto backend = open();
+  ASSERT_DONE(backend->publish(table(1, 10)));
+  ASSERT_EQ(backend->ensure_attached("mt0", WantedAttach::automatic).mode, AttachMode::native);
+  EXPECT_TRUE(backend->is_live().value());
+  EXPECT_FALSE(drops("mt0", 10));
+  const __u32 slot = 0;
+  ASSERT_EQ(bpf_map_delete_elem(pins().get("policy-small").get(), &slot), 0);
+  EXPECT_FALSE(backend->is_live().value());
+  EXPECT_TRUE(drops("mt0", 10)) << "listed, but there is no list";
+  EXPECT_TRUE(drops("mt0", 20));
+
+  backend.reset();
+  const auto next = open();
+  EXPECT_TRUE(drops("mt0", 20)) << "a daemon that finds it so";
+  ASSERT_DONE(next->publish(table(2, 10)));
+  EXPECT_TRUE(next->is_live().value());
+  EXPECT_FALSE(drops("mt0", 10));
+}
+
+TEST_F(XdpBackendTest, a_closed_table_changed_by_hand_is_mended) {
+  const auto backend = open();
+  ASSERT_DONE(backend->publish(table(1, 10)));
+  EXPECT_FALSE(backend->ensure_pins().value());
+  const __u32 slot = 0;
+  const std::vector<std::byte> nothing(MOAT_CLOSED_BYTES);
+  ASSERT_EQ(bpf_map_update_elem(pins().get("policy-closed").get(), &slot, nothing.data(), BPF_ANY),
+            0);
+  EXPECT_TRUE(backend->ensure_pins().value());
+  EXPECT_FALSE(backend->ensure_pins().value());
+}
+
 TEST_F(XdpBackendTest, somebody_elses_table_is_told_and_replaced) {
   const auto backend = open();
   ASSERT_DONE(backend->publish(table(1, 10)));

@@ -180,8 +180,8 @@ using Names = std::vector<std::string>;
 
 // All that is pinned, links apart.
 inline Names pins_with(const std::string& table) {
-  return {"counters",     "drop-sources", "drops",   "policy-large", "policy-medium",
-          "policy-small", table,          "version", "xdp"};
+  return {"counters",      "drop-sources", "drops", "policy-closed", "policy-large",
+          "policy-medium", "policy-small", table,   "version",       "xdp"};
 }
 
 }  // namespace moat
