@@ -20,7 +20,7 @@ check_shell() { scripts | xargs shellcheck; }
 # The parsers, the table and the verdict run as ordinary code in the unit and verdict tests.
 check_sanitize() {
   configure build-sanitize -Db_sanitize=address,undefined -Db_lundef=false -Dbench=false \
-    -Dcpp_args=-fno-sanitize-recover=all
+    -Dwerror=true -Dcpp_args=-fno-sanitize-recover=all
   build build-sanitize
   meson test -C build-sanitize --no-rebuild --print-errorlogs --suite unit --suite verdict \
     --suite fuzz
@@ -29,7 +29,7 @@ check_sanitize() {
 # Clang reads what the build knows; the warnings are g++'s business. libstdc++'s own algorithms use
 # what it deprecates.
 check_tidy() {
-  configure build
+  configure build -Dwerror=true
   build build
   /usr/bin/python3 -c '
 import json

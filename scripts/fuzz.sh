@@ -51,7 +51,7 @@ build_targets() {
 
 configure_fuzzers() {
   [[ -e $dir/build.ninja ]] || CC=clang-19 CXX=clang++-19 configure "$dir" \
-    -Dfuzzers=true -Dbench=false -Dwerror=false -Db_lundef=false \
+    -Dfuzzers=true -Dbench=false -Db_lundef=false \
     -Db_sanitize=address,undefined \
     -Dc_args=-fsanitize=fuzzer-no-link \
     -Dcpp_args='-fsanitize=fuzzer-no-link -fno-sanitize-recover=undefined'

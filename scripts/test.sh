@@ -10,7 +10,7 @@ set -euo pipefail
 
 "$root/scripts/setup.sh" build test
 echo "Building ..."
-configure "$root/build"
+configure "$root/build" -Dwerror=true
 build "$root/build"
 
 suites=()

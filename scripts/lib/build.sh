@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Sourced by the scripts that build Moat.
 #   root                              the source tree
-#   configure DIR [MESON OPTION...]   makes DIR a build folder, or sets its options
+#   configure DIR [-DNAME=VALUE...]   makes DIR a build folder, or sets its options
 #   build DIR [TARGET...]             builds, all of it without TARGET; shows how far it is on a
 #                                     terminal, and only what fails elsewhere
 # shellcheck shell=bash
@@ -9,12 +9,19 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
 configure() {
-  local dir=$1 said
-  local how=(setup "$dir" "$root")
+  local dir=$1 said option how changed=()
   shift
-  [[ ! -e $dir/build.ninja ]] || how=(configure "$dir")
-  [[ $# -gt 0 || ${how[0]} == setup ]] || return 0
-  said=$(meson "${how[@]}" "$@" 2>&1) || {
+  if [[ -e $dir/build.ninja ]]; then
+    # Meson looks at everything anew when it is told an option, even one that is so already.
+    for option in "${@#-D}"; do
+      grep -qxF -- "${option/=/ = }" "$dir/meson-private/cmd_line.txt" || changed+=("-D$option")
+    done
+    [[ ${#changed[@]} -gt 0 ]] || return 0
+    how=(configure "$dir" "${changed[@]}")
+  else
+    how=(setup "$dir" "$root" "$@")
+  fi
+  said=$(meson "${how[@]}" 2>&1) || {
     echo "$said" >&2
     return 1
   }
