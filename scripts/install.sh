@@ -6,7 +6,8 @@
 #   scripts/install.sh --interface NAME [--prefix DIR] [--destdir DIR] [--build DIR]
 #   scripts/install.sh --uninstall      [--prefix DIR] [--destdir DIR]
 #
-#     --interface NAME  where clients come in, as in `ip link`
+#     --interface NAME  where clients come in, as in `ip link`; with --destdir one that this host
+#                       need not have
 #     --prefix DIR      default /usr/local
 #     --destdir DIR     installs below DIR, as for a package, and leaves this host alone
 #     --build DIR       takes what DIR was built with that prefix; installs and builds nothing else
@@ -24,7 +25,8 @@ usage() {
   exit 2
 }
 
-# The folder of the package lists itself, so that it can be taken away without the build.
+# What was installed, files and the folders made for them, so that it can be taken away without the
+# build.
 manifest() { echo "$destdir$prefix/share/moat/installed-files"; }
 
 install_files() {
@@ -32,12 +34,29 @@ install_files() {
     "$root/scripts/setup.sh" build
     built=$root/build-install
     echo "Building Moat ..."
-    configure "$built" -Dprefix="$prefix" -Dbuildtype=release -Dtests=false -Dbench=false
+    # -O2, as in what the tests and the benchmarks run.
+    configure "$built" -Dprefix="$prefix" -Ddebug=false -Doptimization=2 -Dtests=false -Dbench=false
     build "$built"
   fi
+  # Meson's log has the folders that it makes, and those above --destdir are none of Moat's.
+  mkdir -p "$destdir/"
   DESTDIR=$destdir meson install -C "$built" --no-rebuild --quiet
-  install -d "$(dirname "$(manifest)")"
-  grep -v '^#' "$built/meson-logs/install-log.txt" | sed "s|^$destdir||" >"$(manifest)"
+  write_manifest
+}
+
+# An earlier installation made folders that this one found.
+write_manifest() {
+  local line list
+  list=$(manifest)
+  install -d "${list%/*}"
+  touch "$list"
+  {
+    cat "$list"
+    grep -v '^#' "$built/meson-logs/install-log.txt" |
+      while read -r line; do echo "${line#"$destdir"}"; done
+    echo "$prefix/share/moat"
+  } | LC_ALL=C sort -u >"$list.new"
+  mv "$list.new" "$list"
 }
 
 # To begin with; what the operator made of it is kept.
@@ -69,7 +88,7 @@ make_known_to_the_host() {
 tell_what_next() {
   cat <<END
 
-Moat is installed below $prefix, set up for $interface in monitor mode, and not running.
+Moat is installed below $destdir$prefix, set up for $interface in monitor mode, and not running.
 
    moat check                       does the configuration hold?
    systemctl enable --now moatd     starts it: packets are judged and counted, none is dropped
@@ -81,19 +100,22 @@ END
 }
 
 uninstall() {
-  local file folder
+  local path paths
   [[ -e $(manifest) ]] || die "nothing of Moat below $destdir$prefix"
   if [[ -z $destdir ]]; then
     [[ ! -e /sys/fs/bpf/moat ]] ||
       die "the guard is still up; end it with \`moat detach\`, then come again"
     [[ ! -d /run/systemd/system ]] || systemctl disable --now moatd.service || true
   fi
-  while read -r file; do
-    rm -f "$destdir$file"
-  done < <(cat "$(manifest)" && echo "$prefix/share/moat/installed-files")
-  # Folders of Moat's own only: an empty /usr/local/bin is somebody else's.
-  for folder in "$destdir$prefix"/share/{doc/moat,moat}; do
-    [[ ! -d $folder ]] || find "$folder" -depth -type d -empty -delete
+  # What is in a folder comes before it.
+  mapfile -t paths < <(LC_ALL=C sort -r "$(manifest)")
+  for path in "${paths[@]}"; do
+    [[ -d $destdir$path ]] || rm -f "$destdir$path"
+  done
+  rm "$(manifest)"
+  # Only folders that the installation made: an empty /usr/local/bin is somebody else's.
+  for path in "${paths[@]}"; do
+    [[ ! -d $destdir$path ]] || rmdir --ignore-fail-on-non-empty "$destdir$path"
   done
   [[ -n $destdir || ! -d /run/systemd/system ]] || systemctl daemon-reload
   echo "Moat is gone. Kept: $destdir/etc/moat, and $destdir/var/lib/moat if it ran here."
@@ -120,7 +142,9 @@ if [[ $task == uninstall ]]; then
   exit
 fi
 [[ -n $interface ]] || usage
-[[ -e /sys/class/net/$interface ]] ||
+[[ $interface =~ ^[[:alnum:]_-][[:alnum:]_.-]{0,14}$ ]] ||
+  die "'$interface' is no interface's name: up to 15 letters, digits, '.', '_' and '-'"
+[[ -n $destdir || -e /sys/class/net/$interface ]] ||
   die "this host has no interface '$interface'; it has: $(ls /sys/class/net)"
 install_files
 write_configuration

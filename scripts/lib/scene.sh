@@ -9,7 +9,8 @@
 # all of them down when the script that began it ends, however it ends.
 #
 #   scene               its folder:  bin/  moat/ (the configuration)  state/  bpf/  postgres/  *.log
-#   begin_scene DIR     DIR: a build with moatd and moat
+#   begin_scene [DIR]   DIR: a build with moatd and moat; without, bin/moatd and bin/moat.real are the
+#                       script's own affair
 #   add_host NAME ADDRESS GATEWAY
 #   on NAME COMMAND...  in that namespace; `moat` and PostgreSQL's own commands are on the PATH
 #   says PATTERN COMMAND...
@@ -26,7 +27,7 @@ scene=
 keep_scene=
 
 begin_scene() {
-  local build=$1
+  local build=${1:-}
   scene=$(mktemp -d "${TMPDIR:-/tmp}/moat-scene.XXXXXX")
   trap end_scene EXIT
   trap 'exit 130' INT
@@ -37,8 +38,10 @@ begin_scene() {
   mkdir "$scene"/{bin,moat,bpf}
   mkdir -m 700 "$scene/state"
   # Copies, as moatd will not have the capability to read through everybody's folders.
-  install -m 755 "$build/control/moatd" "$scene/bin/moatd"
-  install -m 755 "$build/control/moat" "$scene/bin/moat.real"
+  if [[ -n $build ]]; then
+    install -m 755 "$build/control/moatd" "$scene/bin/moatd"
+    install -m 755 "$build/control/moat" "$scene/bin/moat.real"
+  fi
   printf '#!/bin/sh\nexec %q --socket %q "$@"\n' "$scene/bin/moat.real" "$scene/moatd.sock" \
     >"$scene/bin/moat"
   chmod 755 "$scene/bin/moat"

@@ -18,9 +18,21 @@ fail() {
 }
 
 ! moat_install --build "$build" || fail "an interface is not asked for"
-! moat_install --build "$build" --interface moat-none0 || fail "an interface that is not there is taken"
+! moat_install --build "$build" --interface 'lo]' || fail "what is no interface's name is taken"
+! "$root/scripts/install.sh" --prefix "$usr" --build "$build" --interface moat-none0 \
+  >"$place/log" 2>&1 || fail "an interface that this host lacks is taken"
+grep -q "no interface 'moat-none0'" "$place/log" || fail "not refused for its interface"
 [[ ! -e $usr ]] || fail "a refusal installs something"
 
+# For another host, into a folder that is not there yet.
+moat_install --destdir "$place/other/host" --build "$build" --interface moat-none0 ||
+  fail "does not install for another host"
+moat_install --destdir "$place/other/host" --uninstall || fail "does not uninstall at once"
+[[ -e $place/other/host/etc/moat/moat.yaml ]] || fail "the configuration is gone"
+left=$(find "$place/other/host" -mindepth 1 -not -path "$place/other/host/etc*")
+[[ -z $left ]] || fail "left behind after one installation: $left"
+
+mkdir -p "$usr/share/man" "$usr/lib"
 moat_install --build "$build" --interface lo || fail "does not install"
 [[ -x $usr/bin/moat && -x $usr/sbin/moatd ]] || fail "a program is missing"
 grep -q '^mode: monitor' "$place/etc/moat/moat.yaml" || fail "not in monitor mode"
@@ -45,6 +57,7 @@ grep -q '^# mine' "$place/etc/moat/moat.yaml" || fail "the operator's configurat
 touch "$usr/bin/another"
 moat_install --uninstall || fail "does not uninstall"
 [[ -e $place/etc/moat/moat.yaml ]] || fail "the configuration is gone"
-left=$(find "$usr" -type f)
-[[ $left == "$usr/bin/another" ]] || fail "left behind, or taken with it: $left"
+left=$(cd "$usr" && find . -mindepth 1 | sort | tr '\n' ' ')
+[[ $left == "./bin ./bin/another ./lib ./share ./share/man " ]] ||
+  fail "left behind, or taken with it: $left"
 echo "installs, keeps what is the operator's, and uninstalls"
