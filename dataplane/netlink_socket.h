@@ -71,4 +71,14 @@ void for_each_attribute(const nlmsghdr* message, unsigned offset, Visit&& visit)
   mnl_attr_parse(message, offset, call, &visit);
 }
 
+// The same of the attributes inside one.
+template <typename Visit>
+void for_each_nested(const nlattr* nest, Visit&& visit) {
+  const auto call = [](const nlattr* attribute, void* data) {
+    (*static_cast<std::remove_reference_t<Visit>*>(data))(attribute);
+    return MNL_CB_OK;
+  };
+  mnl_attr_parse_nested(nest, call, &visit);
+}
+
 }  // namespace moat

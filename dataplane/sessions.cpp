@@ -4,16 +4,18 @@
 #include "dataplane/sessions.h"
 
 #include <arpa/inet.h>
-#include <ifaddrs.h>
 #include <linux/inet_diag.h>
+#include <linux/mptcp.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstring>
-#include <set>
+#include <map>
 
 #include "dataplane/netlink_socket.h"
 
@@ -28,8 +30,7 @@ constexpr std::uint32_t connected = state_bit(TCP_ESTABLISHED) | state_bit(TCP_S
                                     state_bit(TCP_FIN_WAIT1) | state_bit(TCP_FIN_WAIT2) |
                                     state_bit(TCP_CLOSE_WAIT) | state_bit(TCP_LAST_ACK) |
                                     state_bit(TCP_CLOSING) | state_bit(12);
-// Nobody's session any more, but what is left of one answers its peer's packets, for a minute, and
-// no program is asked.
+// Answers its peer's packets, and no program is asked.
 constexpr std::uint32_t remains = state_bit(TCP_TIME_WAIT);
 
 // What it takes to name a socket to the kernel.
@@ -41,33 +42,8 @@ struct Handle {
 struct Found {
   Handle handle;
   Session session;
-  bool is_remains = false;
+  std::uint32_t token = 0;  // of the MPTCP session that it is, or is part of; 0: of none
 };
-
-// The addresses of this host's interfaces.
-struct OwnAddresses {
-  std::set<std::uint32_t> ipv4;  // host byte order
-  std::set<Address6> ipv6;
-};
-
-OwnAddresses own_addresses() {
-  OwnAddresses own;
-  ifaddrs* list = nullptr;
-  if (getifaddrs(&list) != 0) return own;  // loopback is known without
-  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
-    if (entry->ifa_addr == nullptr) continue;
-    if (entry->ifa_addr->sa_family == AF_INET) {
-      own.ipv4.insert(ntohl(reinterpret_cast<sockaddr_in*>(entry->ifa_addr)->sin_addr.s_addr));
-    } else if (entry->ifa_addr->sa_family == AF_INET6) {
-      Address6 address;
-      std::memcpy(address.data(), &reinterpret_cast<sockaddr_in6*>(entry->ifa_addr)->sin6_addr,
-                  address.size());
-      own.ipv6.insert(address);
-    }
-  }
-  freeifaddrs(list);
-  return own;
-}
 
 bool is_loopback(std::uint32_t address) { return address >> 24 == 127; }
 
@@ -77,6 +53,8 @@ Session describe(const inet_diag_msg& message, const OwnAddresses& own) {
   session.local_port = ntohs(id.idiag_sport);
   session.peer_port = ntohs(id.idiag_dport);
   session.ifindex = id.idiag_if;
+  session.cookie = std::uint64_t{id.idiag_cookie[1]} << 32 | id.idiag_cookie[0];
+  session.time_wait = (state_bit(message.idiag_state) & remains) != 0;
   in6_addr source;
   in6_addr peer;
   std::memcpy(&source, id.idiag_src, sizeof source);
@@ -87,14 +65,14 @@ Session describe(const inet_diag_msg& message, const OwnAddresses& own) {
     session.local = ntohl(id.idiag_src[word]);
     session.peer = ntohl(id.idiag_dst[word]);
     session.loopback = is_loopback(session.local);
-    session.own = is_loopback(session.peer) || own.ipv4.contains(session.peer);
+    session.own = own.contains(session.peer);
     return session;
   }
   session.ipv6 = true;
   session.loopback = IN6_IS_ADDR_LOOPBACK(&source);
   std::memcpy(session.local_ipv6.data(), &source, session.local_ipv6.size());
   std::memcpy(session.peer_ipv6.data(), &peer, session.peer_ipv6.size());
-  session.own = IN6_IS_ADDR_LOOPBACK(&peer) || own.ipv6.contains(session.peer_ipv6);
+  session.own = own.contains(session.peer_ipv6);
   return session;
 }
 
@@ -119,10 +97,66 @@ std::vector<inet_diag_bc_op> port_filter(const std::vector<std::uint16_t>& ports
   return program;
 }
 
-Result<> dump(mnl_socket* socket, int family, std::uint32_t states, const LocalPorts& ports,
-              const OwnAddresses& own, std::vector<Found>& found) {
+// INET_DIAG_ULP_INFO of a subflow, in which the kernel names the MPTCP session that it belongs to.
+std::uint32_t token_of_subflow(const nlattr* ulp) {
+  std::uint32_t token = 0;
+  for_each_nested(ulp, [&](const nlattr* about) {
+    if (mnl_attr_get_type(about) != INET_ULP_INFO_MPTCP) return;
+    for_each_nested(about, [&](const nlattr* attribute) {
+      if (mnl_attr_get_type(attribute) == MPTCP_SUBFLOW_ATTR_TOKEN_LOC) {
+        token = mnl_attr_get_u32(attribute);
+      }
+    });
+  });
+  return token;
+}
+
+// INET_DIAG_INFO of an MPTCP socket; newer kernels write more of it.
+std::uint32_t token_of_session(const nlattr* information) {
+  constexpr auto at = offsetof(mptcp_info, mptcpi_token);
+  std::uint32_t token = 0;
+  if (mnl_attr_get_payload_len(information) < at + sizeof token) return 0;
+  std::memcpy(&token, static_cast<const char*>(mnl_attr_get_payload(information)) + at,
+              sizeof token);
+  return token;
+}
+
+Found read_socket(const nlmsghdr* message, int protocol, const OwnAddresses& own) {
+  const auto& socket_info = *static_cast<const inet_diag_msg*>(mnl_nlmsg_get_payload(message));
+  Found found{{socket_info.idiag_family, socket_info.id}, describe(socket_info, own)};
+  auto& session = found.session;
+  for_each_attribute(message, sizeof(inet_diag_msg), [&](const nlattr* attribute) {
+    switch (mnl_attr_get_type(attribute)) {
+      case INET_DIAG_SKV6ONLY:
+        session.ipv4_too =
+            session.ipv6 && session.local_ipv6 == Address6{} && mnl_attr_get_u8(attribute) == 0;
+        break;
+      case INET_DIAG_ULP_INFO:
+        found.token = token_of_subflow(attribute);
+        break;
+      case INET_DIAG_INFO:
+        if (protocol == IPPROTO_MPTCP) found.token = token_of_session(attribute);
+        break;
+      default:
+        break;
+    }
+  });
+  return found;
+}
+
+// What to list.
+struct Query {
+  std::uint32_t states;
+  LocalPorts ports;
+  int protocol = IPPROTO_TCP;
+  bool with_tokens = false;  // the kernel gives a lot else with them
+};
+
+// 0 or the kernel's errno.
+int dump(mnl_socket* socket, int family, const Query& query, const OwnAddresses& own,
+         std::vector<Found>& found) {
   // The filter takes 12 bytes a port; a host has at most a thousand guarded ones.
-  const auto filter = ports ? port_filter(*ports) : std::vector<inet_diag_bc_op>{};
+  const auto filter = query.ports ? port_filter(*query.ports) : std::vector<inet_diag_bc_op>{};
   std::vector<char> buffer(4096 + filter.size() * sizeof(inet_diag_bc_op));
   nlmsghdr* header = mnl_nlmsg_put_header(buffer.data());
   header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
@@ -131,49 +165,70 @@ Result<> dump(mnl_socket* socket, int family, std::uint32_t states, const LocalP
   auto* request =
       static_cast<inet_diag_req_v2*>(mnl_nlmsg_put_extra_header(header, sizeof(inet_diag_req_v2)));
   request->sdiag_family = static_cast<std::uint8_t>(family);
-  request->sdiag_protocol = IPPROTO_TCP;
-  request->idiag_states = states;
+  request->sdiag_protocol = static_cast<std::uint8_t>(query.protocol);
+  request->idiag_states = query.states;
+  if (query.with_tokens) request->idiag_ext = 1u << (INET_DIAG_INFO - 1);
+  if (query.protocol == IPPROTO_MPTCP) {  // too large for its field
+    mnl_attr_put_u32(header, INET_DIAG_REQ_PROTOCOL, IPPROTO_MPTCP);
+  }
   if (!filter.empty()) {
     mnl_attr_put(header, INET_DIAG_REQ_BYTECODE, filter.size() * sizeof filter[0], filter.data());
   }
-  const int cause = ask(socket, header, [&](const nlmsghdr* message) {
+  return ask(socket, header, [&](const nlmsghdr* message) {
     if (mnl_nlmsg_get_payload_len(message) < sizeof(inet_diag_msg)) return;
-    const auto& socket_info = *static_cast<const inet_diag_msg*>(mnl_nlmsg_get_payload(message));
-    auto session = describe(socket_info, own);
-    for_each_attribute(message, sizeof(inet_diag_msg), [&](const nlattr* attribute) {
-      if (mnl_attr_get_type(attribute) != INET_DIAG_SKV6ONLY) return;
-      session.ipv4_too =
-          session.ipv6 && session.local_ipv6 == Address6{} && mnl_attr_get_u8(attribute) == 0;
-    });
-    found.push_back({{socket_info.idiag_family, socket_info.id},
-                     session,
-                     (state_bit(socket_info.idiag_state) & remains) != 0});
+    found.push_back(read_socket(message, query.protocol, own));
   });
-  if (cause != 0) return netlink_error("list TCP sockets", cause);
-  return {};
 }
 
 Result<NetlinkSocket> open_diag() {
   return open_netlink(NETLINK_SOCK_DIAG, 0, 0, "open a socket for sock_diag");
 }
 
-Result<std::vector<Found>> dump_both(mnl_socket* socket, std::uint32_t states,
-                                     const LocalPorts& ports) {
+Result<std::vector<Found>> dump_both(mnl_socket* socket, const Query& query,
+                                     const OwnAddresses& own) {
   std::vector<Found> found;
-  if (ports && ports->empty()) return found;
-  const auto own = own_addresses();
+  if (query.ports && query.ports->empty()) return found;
   for (const int family : {AF_INET, AF_INET6}) {
-    if (auto done = dump(socket, family, states, ports, own, found); !done) {
-      return std::unexpected(done.error());
+    if (const int cause = dump(socket, family, query, own, found); cause != 0) {
+      if (query.protocol == IPPROTO_MPTCP && cause == ENOENT) return found;  // this kernel has none
+      return netlink_error("list TCP sockets", cause);
     }
   }
   return found;
 }
 
+// What MPTCP sessions that began on `ports` have on other ones, each described as if it were where
+// the session began: the port by which a database is guarded is that, whichever the kernel offered
+// for more of it.
+Result<> add_subflows(mnl_socket* socket, const LocalPorts& ports, const OwnAddresses& own,
+                      std::vector<Found>& found) {
+  // Without MPTCP the question would load a module in vain.
+  if (!ports || access("/proc/sys/net/mptcp", F_OK) != 0) return {};
+  const auto begun = dump_both(socket, {connected, ports, IPPROTO_MPTCP, true}, own);
+  if (!begun) return std::unexpected(begun.error());
+  std::map<std::uint32_t, const Session*> sessions;
+  for (const auto& entry : *begun) {
+    if (entry.token != 0) sessions.emplace(entry.token, &entry.session);
+  }
+  if (sessions.empty()) return {};
+  auto all = dump_both(socket, {connected, std::nullopt, IPPROTO_TCP, true}, own);
+  if (!all) return std::unexpected(all.error());
+  for (auto& entry : *all) {
+    const auto session = sessions.find(entry.token);
+    if (session == sessions.end()) continue;
+    if (std::ranges::find(*ports, entry.session.local_port) != ports->end()) continue;
+    entry.session.local = session->second->local;
+    entry.session.local_ipv6 = session->second->local_ipv6;
+    entry.session.local_port = session->second->local_port;
+    found.push_back(entry);
+  }
+  return {};
+}
+
 Result<std::vector<Session>> sessions(std::uint32_t states, const LocalPorts& ports) {
   auto socket = open_diag();
   if (!socket) return std::unexpected(socket.error());
-  auto found = dump_both(socket->get(), states, ports);
+  auto found = dump_both(socket->get(), {states, ports}, OwnAddresses::read());
   if (!found) return std::unexpected(found.error());
   std::vector<Session> out;
   out.reserve(found->size());
@@ -209,17 +264,21 @@ Result<unsigned> destroy_sessions(const LocalPorts& ports,
                                   const std::function<bool(const Session&)>& allowed) {
   auto socket = open_diag();
   if (!socket) return std::unexpected(socket.error());
-  const auto found = dump_both(socket->get(), connected | remains, ports);
+  const auto own = OwnAddresses::read();
+  auto found = dump_both(socket->get(), {connected | remains, ports}, own);
   if (!found) return std::unexpected(found.error());
+  if (auto added = add_subflows(socket->get(), ports, own, *found); !added) {
+    return std::unexpected(added.error());
+  }
   unsigned ended = 0;
   unsigned sequence = 0x10000;
   int failure = 0;
-  for (const auto& [handle, session, is_remains] : *found) {
+  for (const auto& [handle, session, token] : *found) {
     if (allowed(session)) continue;
     const int cause = destroy(socket->get(), handle, sequence++);
-    if (cause == 0 && !is_remains) ended++;
+    if (cause == 0 && !session.time_wait) ended++;
     // ENOENT: it went by itself meanwhile. Remains can be ended since kernel 6.5.
-    const bool can_wait = cause == ENOENT || (is_remains && cause == EOPNOTSUPP);
+    const bool can_wait = cause == ENOENT || (session.time_wait && cause == EOPNOTSUPP);
     if (cause != 0 && !can_wait) failure = cause;
   }
   if (failure != 0) {

@@ -3,17 +3,15 @@
 // sessions whose peer may no longer be.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <vector>
 
 #include "dataplane/error.h"
+#include "dataplane/own_addresses.h"
 
 namespace moat {
-
-using Address6 = std::array<std::uint8_t, 16>;  // network order
 
 // One TCP socket. IPv4-mapped IPv6 sockets appear as IPv4. Addresses in host byte order.
 struct Session {
@@ -25,10 +23,13 @@ struct Session {
   Address6 peer_ipv6{};    // zero for IPv4, and for a listener
   std::uint16_t peer_port = 0;
   std::uint32_t ifindex = 0;  // of the bound device, 0 without
+  std::uint64_t cookie = 0;   // by which the kernel tells the socket from all others
   bool loopback = false;      // of a listener: on a loopback address alone
   bool ipv4_too = false;      // of an IPv6 listener on any address: it takes IPv4 as well
   // The peer is this host: a loopback address, or one that an interface of the host has.
   bool own = false;
+  // Nobody's session any more, but what is left of one answers its peer's packets, for a minute.
+  bool time_wait = false;
 };
 
 // Local ports, host byte order; nothing: every port.
@@ -43,6 +44,9 @@ using LocalPorts = std::optional<std::vector<std::uint16_t>>;
 // Ends (SOCK_DESTROY) the connected sockets on `ports` for which `allowed` says no; how many. The
 // owner's next read fails with ECONNABORTED. What is in TIME_WAIT ends as well, uncounted. Needs
 // CAP_NET_ADMIN and CONFIG_INET_DIAG_DESTROY.
+//
+// An MPTCP session that began on one of `ports` may go on by others. What it has there is asked for
+// with the address and the port where the session began.
 [[nodiscard]] Result<unsigned> destroy_sessions(const LocalPorts& ports,
                                                 const std::function<bool(const Session&)>& allowed);
 
