@@ -4,11 +4,12 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "control/policy.h"
+#include "dataplane/arrivals.h"
+#include "dataplane/conntrack.h"
 #include "dataplane/error.h"
 #include "dataplane/sessions.h"
 #include "dataplane/table.h"
@@ -30,8 +31,30 @@ struct Generation {
 // always.
 [[nodiscard]] bool may_stay(const Generation& live, const Session& session);
 
-// How many were ended. `trusted`: names of interfaces whose peers are exempt.
-[[nodiscard]] Result<unsigned> cut_sessions(const Generation& live,
-                                            const std::vector<std::string>& trusted);
+// The same of a session that NAT has changed. The source on the wire decides, and either of the two
+// destinations may be what ends it: that on the wire, and what NAT made of it.
+[[nodiscard]] bool may_stay(const Generation& live, const Translation& session);
+
+// Names of interfaces.
+struct CutInterfaces {
+  const std::vector<std::string>& trusted;  // sessions that come in by these are exempt
+  const std::vector<std::string>& guarded;  // by these the packet path drops what is forwarded, too
+};
+
+struct Cut {
+  unsigned ended = 0;
+  // Why sessions that should have ended may go on; empty: none do.
+  std::string doubt;
+};
+
+// Ends what may not stay. A session with a socket of this network namespace ends with that,
+// whatever port NAT leads it to; of one that NAT forwards (to a container) the translation is
+// forgotten.
+//
+// `arrivals` tells by which interface a session comes in, and is asked only if something is to end
+// and more than loopback is trusted. Where it cannot tell, the session stays: it would be wrong to
+// end one that is exempt, while the packets of one that is not are dropped in any case.
+[[nodiscard]] Result<Cut> cut_sessions(const Generation& live, const CutInterfaces& interfaces,
+                                       Arrivals& arrivals);
 
 }  // namespace moat

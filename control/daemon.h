@@ -33,6 +33,7 @@
 #include "control/state.h"
 #include "control/views.h"
 #include "control/watch.h"
+#include "dataplane/arrivals.h"
 #include "dataplane/fd.h"
 #include "dataplane/netlink.h"
 #include "dataplane/xdp_backend.h"
@@ -133,6 +134,7 @@ class Daemon final : public Service {
   EventLoop loop_;
   DropWatch drops_;
   Views views_;
+  Arrivals arrivals_;
   std::optional<LinkMonitor> links_;
   std::optional<ClockWatch> clock_;
   std::unique_ptr<Api> api_;

@@ -192,12 +192,15 @@ void Daemon::cut() {
   if (!settings_.config().drop_sessions || publisher_.generation() == 0) return;
   if (publisher_.enforced() == nullptr || !publisher_.is_compiled()) return;
   const Generation live{publisher_.enforced()->policy, publisher_.image(), read_clocks().monotonic};
-  const auto ended = cut_sessions(live, settings_.config().trusted_interfaces);
-  set_problem(cut_problem_, ended ? Result<>() : std::unexpected(ended.error()),
-              "sessions of peers that are no longer allowed may go on");
-  if (ended && *ended > 0) {
+  const auto& config = settings_.config();
+  const auto done = cut_sessions(live, {config.trusted_interfaces, config.interfaces}, arrivals_);
+  Result<> all_ended;
+  if (!done) all_ended = std::unexpected(done.error());
+  if (done && !done->doubt.empty()) all_ended = std::unexpected(Error{done->doubt, {}});
+  set_problem(cut_problem_, all_ended, "sessions of peers that are no longer allowed may go on");
+  if (done && done->ended > 0) {
     log_.info("generation {}: {} sessions ended, as their peers are not allowed",
-              publisher_.generation(), *ended);
+              publisher_.generation(), done->ended);
   }
 }
 
