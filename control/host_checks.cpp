@@ -15,6 +15,8 @@
 #include <optional>
 #include <string_view>
 
+#include "control/mptcp_joins.h"
+
 namespace moat {
 namespace {
 
@@ -99,6 +101,13 @@ std::optional<Fault> check_address(const Endpoint& endpoint, const Place& place,
                shown, "name the ports, or give the database an address of its own"};
 }
 
+Fault warn_of_joins(const MptcpEndpoint& by, const Place& place) {
+  return {Severity::warning, place,
+          "who has a session may go on with it from any address by an MPTCP endpoint that this "
+          "database does not guard",
+          format_mptcp_endpoint(by), mptcp_remedy(by)};
+}
+
 }  // namespace
 
 std::vector<PortRange> parse_port_ranges(std::string_view text) {
@@ -125,6 +134,7 @@ HostFacts read_host_facts() {
   }
   facts.reserved = parse_port_ranges(first_line("/proc/sys/net/ipv4/ip_local_reserved_ports"));
   facts.addresses = host_addresses();
+  if (auto endpoints = mptcp_endpoints_with_port()) facts.mptcp = std::move(*endpoints);
   return facts;
 }
 
@@ -134,6 +144,9 @@ Faults check_on_host(const Endpoint& endpoint, const Place& place, const HostFac
   if (auto fault = check_ports(endpoint, place, host)) faults.push_back(std::move(*fault));
   if (auto fault = check_address(endpoint, place, host, is_forced)) {
     faults.push_back(std::move(*fault));
+  }
+  for (const auto& by : host.mptcp) {
+    if (!judges_joins(endpoint, by)) faults.push_back(warn_of_joins(by, place));
   }
   return faults;
 }

@@ -8,6 +8,7 @@
 
 #include "control/fault.h"
 #include "control/policy.h"
+#include "dataplane/mptcp.h"
 
 namespace moat {
 
@@ -23,6 +24,7 @@ struct HostFacts {
   PortRange ephemeral{32768, 60999};  // ports of the host's own connections: ip_local_port_range
   std::vector<PortRange> reserved;    // taken out of those: ip_local_reserved_ports
   std::vector<Address> addresses;     // of all interfaces, loopback ones left out
+  std::vector<MptcpEndpoint> mptcp;   // those with a port of their own
 };
 
 // Of this host and network namespace, now. What cannot be read stays as by default.
@@ -32,8 +34,9 @@ struct HostFacts {
 [[nodiscard]] std::vector<PortRange> parse_port_ranges(std::string_view text);
 
 // Faults of the endpoint written at `place`: warnings of ports that the host may take for its own
-// connections and of an address that no interface has; an error where `ports: all` takes the host's
-// only address and with it all replies to the host, a warning if `is_forced`.
+// connections, of an address that no interface has and of MPTCP endpoints by which clients may go
+// on; an error where `ports: all` takes the host's only address and with it all replies to the
+// host, a warning if `is_forced`.
 [[nodiscard]] Faults check_on_host(const Endpoint& endpoint, const Place& place,
                                    const HostFacts& host, bool is_forced);
 

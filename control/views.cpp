@@ -2,11 +2,13 @@
 #include "control/views.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
 
 #include "control/cidrs_digest.h"
+#include "control/mptcp_joins.h"
 #include "control/why.h"
 #include "dataplane/sessions.h"
 
@@ -108,6 +110,7 @@ void Views::add_notices(StatusView& view, const DaemonFacts& facts) const {
   for (const auto& database : policy().databases) {
     if (policy().mode_of(database) == Mode::monitor) view.monitored.push_back(database.id);
   }
+  add_mptcp_notices(view);
   const auto open = listeners();
   if (!open) {
     view.notices.push_back(open.error().message);
@@ -117,6 +120,25 @@ void Views::add_notices(StatusView& view, const DaemonFacts& facts) const {
   if (const auto ports = unguarded_listeners(policy(), *open); !ports.empty()) {
     view.notices.push_back(fmt::format("something listens on TCP ports that no database guards: {}",
                                        list_ports(ports)));
+  }
+}
+
+void Views::add_mptcp_notices(StatusView& view) const {
+  const auto endpoints = mptcp_endpoints_with_port();
+  if (!endpoints) {
+    view.notices.push_back(endpoints.error().message);
+    return;
+  }
+  for (const auto& by : *endpoints) {
+    std::vector<std::string> open;
+    for (const auto& database : policy().databases) {
+      if (!judges_joins(database.endpoint, by)) open.push_back(database.id);
+    }
+    if (open.empty()) continue;
+    view.notices.push_back(fmt::format(
+        "who has a session with {} may go on with it from any address by MPTCP endpoint "
+        "{}: {}",
+        fmt::join(open, ", "), format_mptcp_endpoint(by), mptcp_remedy(by)));
   }
 }
 

@@ -58,6 +58,7 @@ class Views {
   [[nodiscard]] ManagedRangeView range_view(const ManagedRange& range) const;
   [[nodiscard]] const std::string& digest_of(const ManagedRange& range) const;
   void add_notices(StatusView& view, const DaemonFacts& facts) const;
+  void add_mptcp_notices(StatusView& view) const;
   void complete(WhyView& view, Address source) const;
   [[nodiscard]] const Policy& policy() const;
 
