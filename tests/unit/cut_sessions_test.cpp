@@ -30,7 +30,8 @@ class MayStay : public testing::Test {
                          guarded("shop", {3306}, "0.0.0.0/0")};
   }
 
-  bool may_stay(const Session& session) {
+  template <typename SessionOrTranslation>
+  bool may_stay(const SessionOrTranslation& session) {
     const SlotMap slots{[](std::string_view) { return std::uint8_t{1}; },
                         [](std::string_view, std::string_view) { return std::uint16_t{1}; }};
     const auto image = compile(policy_, slots, {WallTime{std::chrono::seconds(1)}, now}, 1);
@@ -42,6 +43,14 @@ class MayStay : public testing::Test {
     session.local = parse_address("203.0.113.5").value();
     session.local_port = port;
     session.peer = parse_address(peer).value();
+    return session;
+  }
+  // `peer` asked for `wire`, and NAT made `port` of it, and of the peer `source`.
+  static Translation by_nat(const std::string& peer, std::uint16_t wire, std::uint16_t port,
+                            const std::string& source) {
+    Translation session;
+    session.wire = from(peer, wire);
+    session.translated = from(source, port);
     return session;
   }
 
@@ -108,6 +117,34 @@ TEST_F(MayStay, ByTheDatabaseOfTheAddressBeforeTheOneOfThePort) {
   policy_.databases.push_back(own);
   EXPECT_TRUE(may_stay(from("10.1.1.1", 5432)));
   EXPECT_FALSE(may_stay(from("198.51.100.7", 5432)));
+}
+
+TEST_F(MayStay, ByNatWhoMayReachThePortOnTheWireAndTheOneItLeadsTo) {
+  const auto listed = "198.51.100.7";
+  const auto unlisted = "9.9.9.9";
+  EXPECT_TRUE(may_stay(by_nat(listed, 5432, 7000, listed)));
+  EXPECT_FALSE(may_stay(by_nat(unlisted, 5432, 7000, unlisted))) << "guarded on the wire";
+  EXPECT_FALSE(may_stay(by_nat(unlisted, 7000, 5432, unlisted))) << "guarded behind NAT";
+  EXPECT_TRUE(may_stay(by_nat(unlisted, 7000, 7001, unlisted)));
+  policy_.databases[1].rules[0].cidr = parse_prefix("10.0.0.0/8").value();
+  EXPECT_FALSE(may_stay(by_nat(listed, 5432, 3306, listed))) << "either may end it";
+  EXPECT_FALSE(may_stay(by_nat(listed, 3306, 5432, listed)));
+}
+
+TEST_F(MayStay, ByNatAsTheSourceOnTheWire) {
+  EXPECT_TRUE(may_stay(by_nat("198.51.100.7", 5432, 5432, "9.9.9.9")));
+  EXPECT_FALSE(may_stay(by_nat("9.9.9.9", 5432, 5432, "198.51.100.7")));
+  auto to_the_hosts_own = by_nat("9.9.9.9", 5432, 5432, "203.0.113.5");
+  to_the_hosts_own.translated.own = true;
+  EXPECT_FALSE(may_stay(to_the_hosts_own));
+  auto of_the_host = by_nat("203.0.113.5", 5432, 6432, "203.0.113.5");
+  of_the_host.wire.own = of_the_host.translated.own = true;
+  EXPECT_TRUE(may_stay(of_the_host));
+}
+
+TEST_F(MayStay, ByNatInMonitorMode) {
+  policy_.mode = Mode::monitor;
+  EXPECT_TRUE(may_stay(by_nat("9.9.9.9", 5432, 7000, "9.9.9.9")));
 }
 
 TEST(GuardedPorts, AreThoseOfAllDatabasesOnce) {

@@ -53,6 +53,21 @@ TEST(HostChecks, RefuseAllPortsOfTheOnlyAddressUnlessForced) {
   EXPECT_TRUE(check(all, host_with({0x0a000006, 0x0a000007})).empty());
 }
 
+TEST(HostChecks, WarnOfMptcpEndpointsByWhichClientsMayGoOn) {
+  HostFacts host = host_with({0x0a000006});
+  host.mptcp = {{.id = 3, .address = 0x0a000006, .port = 6000}};
+  const auto faults = check({std::nullopt, {5432}, false}, host);
+  ASSERT_EQ(faults.size(), 1);
+  EXPECT_EQ(faults[0].severity, Severity::warning);
+  EXPECT_EQ(faults[0].value, "10.0.0.6 port 6000");
+  EXPECT_NE(faults[0].remedy.find("ip mptcp endpoint delete id 3"), std::string::npos);
+  EXPECT_TRUE(check({std::nullopt, {5432, 6000}, false}, host).empty());
+  EXPECT_TRUE(check({0x0a000006, {5432, 6000}, false}, host).empty());
+  host.addresses.push_back(0x0a000007);
+  EXPECT_EQ(check({0x0a000007, {5432, 6000}, false}, host).size(), 1) << "of another address";
+  EXPECT_TRUE(check({0x0a000006, {}, true}, host).empty());
+}
+
 TEST(HostChecks, ReadTheKernelsWayToWritePorts) {
   EXPECT_EQ(parse_port_ranges("1,5-7,65535"),
             (std::vector<PortRange>{{1, 1}, {5, 7}, {65535, 65535}}));
