@@ -122,7 +122,7 @@ tracked 5400 || fail "not to be seen in /proc/net/nf_conntrack, so nothing is sh
 unrelated_rule 203.0.113.10
 all_say "a session into a container" echo answered
 keep_out
-await 5 "the translation to go" untracked 5400
+await 20 "the translation to go" untracked 5400
 holds "its translation goes with its rule"
 all_say "what its peer sends" send silence
 let_go
@@ -155,7 +155,7 @@ hold "$database_host 5432 MPTCP"
 all_say "an MPTCP session" echo answered
 await 20 "the stranger to join by port 6000 from an address that no rule names" joined
 keep_out
-await 5 "the session to end by port 6000" parted
+await 20 "the session to end by port 6000" parted
 holds "it ends by that port, too, when its rule goes"
 let_go
 echo "$passed passed, 0 failed"
