@@ -24,6 +24,21 @@ bool is_vlan(const nlattr* link_info) {
   return found;
 }
 
+std::string text_of(const nlattr* attribute) {
+  return mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0 ? mnl_attr_get_str(attribute) : "";
+}
+
+std::vector<std::string> other_names(const nlattr* properties) {
+  std::vector<std::string> names;
+  const auto look = [](const nlattr* attribute, void* data) {
+    if (mnl_attr_get_type(attribute) == IFLA_ALT_IFNAME)
+      static_cast<std::vector<std::string>*>(data)->push_back(text_of(attribute));
+    return MNL_CB_OK;
+  };
+  mnl_attr_parse_nested(properties, look, &names);
+  return names;
+}
+
 LinkPlace place_of(const nlmsghdr* message) {
   LinkPlace place;
   const auto& info = *static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(message));
@@ -33,6 +48,12 @@ LinkPlace place_of(const nlmsghdr* message) {
   bool elsewhere = false;  // the index of the lower one is another namespace's
   for_each_attribute(message, sizeof(ifinfomsg), [&](const nlattr* attribute) {
     switch (mnl_attr_get_type(attribute)) {
+      case IFLA_IFNAME:
+        place.name = text_of(attribute);
+        break;
+      case IFLA_PROP_LIST:
+        place.other_names = other_names(attribute);
+        break;
       case IFLA_LINK:
         lower = mnl_attr_get_u32(attribute);
         break;
@@ -74,6 +95,15 @@ Result<std::vector<LinkPlace>> list_links() {
   });
   if (cause != 0) return netlink_error(what, cause);
   return links;
+}
+
+std::map<std::string, const LinkPlace*> by_name(const std::vector<LinkPlace>& links) {
+  std::map<std::string, const LinkPlace*> named;
+  for (const LinkPlace& link : links) {
+    named[link.name] = &link;
+    for (const auto& name : link.other_names) named[name] = &link;
+  }
+  return named;
 }
 
 std::set<std::uint32_t> with_stacked(const std::vector<LinkPlace>& links,

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Interfaces that others stand on: a VLAN on a NIC, a bridge or a bond over its ports. What a
-// program on the lower one has seen comes in by the upper one.
+// The interfaces of this network namespace, and which of them stand on others: a VLAN on a NIC, a
+// bridge or a bond over its ports. What a program on the lower one has seen comes in by the upper
+// one.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "dataplane/error.h"
@@ -15,9 +18,14 @@ struct LinkPlace {
   std::uint32_t ifindex = 0;
   std::uint32_t vlan_on = 0;  // the interface that this is a VLAN of; 0: it is none
   std::uint32_t master = 0;   // the bridge, bond, ... that this is a port of; 0: of none
+  std::string name = {};      // the kernel's
+  std::vector<std::string> other_names = {};  // of `ip link property`
 };
 
 [[nodiscard]] Result<std::vector<LinkPlace>> list_links();
+
+// The interfaces by each name that they have. `links` must outlive this.
+[[nodiscard]] std::map<std::string, const LinkPlace*> by_name(const std::vector<LinkPlace>& links);
 
 // `seen`, and all that gets its packets from those alone: their VLANs, and the masters that have no
 // other port. Not macvlans, which bring packets of each other's as well.
