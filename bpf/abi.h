@@ -205,10 +205,17 @@ struct moat_image {
  */
 #define MOAT_CLOSED_BYTES (256u << 10) /* of its map's value; the most endpoints take 210 KiB */
 
-/* INTERFACES: flags by ifindex, for the backstop. */
+/*
+ * INTERFACES, by ifindex, for the backstop. The kernel gives the number of an interface that is
+ * gone to another one, so trust holds only for the interface that has the name as well.
+ */
+struct moat_interface {
+  __u32 flags;
+  char name[16]; /* IFNAMSIZ: as the kernel has it, zeros after its end */
+};
 #define MOAT_INTERFACE_TRUSTED 1u /* nothing from it is judged: lo, a bridge to containers */
 #define MOAT_INTERFACE_XDP 2u     /* the XDP program saw and counted what comes from it */
-#define MOAT_MAX_INTERFACES 1024
+#define MOAT_MAX_INTERFACES (1u << 16)
 
 /*
  * A drop, as told to whoever listens on the ring buffer. Not each is told: see bpf/drops.h. Those

@@ -41,6 +41,9 @@ static __always_inline void moat_show(struct __sk_buff* skb, moat_room* room,
 static __always_inline __u32 moat_ifindex(struct __sk_buff* skb) { return skb->ifindex; }
 
 // What is read of the kernel's structures; the loader fills in the offsets of the running kernel.
+struct sk_buff {
+  struct net_device* dev;
+} __attribute__((preserve_access_index));
 struct net {
   __u64 net_cookie;
 } __attribute__((preserve_access_index));
@@ -61,6 +64,14 @@ struct inet_connection_sock {
 struct tcp_sock {
   struct inet_connection_sock inet_conn;
 } __attribute__((preserve_access_index));
+
+// The context that the kernel hands in is its sk_buff.
+static __always_inline const struct net_device* moat_device(struct __sk_buff* skb) {
+  const struct net_device* device = 0;
+  bpf_probe_read_kernel(&device, sizeof device,
+                        (const void*)skb + bpf_core_field_offset(struct sk_buff, dev));
+  return device;
+}
 
 // Whether the receiving socket is in the daemon's network namespace. Where a kernel gives no way to
 // tell (before 6.15, and the socket is not TCP), it is taken to be.
@@ -113,7 +124,7 @@ int moat_backstop(struct __sk_buff* skb) {
   __u32 ifindex = skb->ifindex;
   // The host's connections to itself are not judged, and are not to pay for those that are.
   if (ifindex == MOAT_LOOPBACK_IFINDEX) return PASS;
-  __u32 flags = moat_interface_flags(ifindex);
+  __u32 flags = moat_interface_flags(skb, ifindex);
   if (flags & MOAT_INTERFACE_TRUSTED) return PASS;
   if (!is_own_namespace(skb)) return PASS;
 

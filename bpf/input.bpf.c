@@ -17,9 +17,6 @@
 #include <bpf/bpf_helpers.h>
 
 // What is read of the kernel's structures; the loader fills in the offsets of the running kernel.
-struct net_device {
-  int ifindex;
-} __attribute__((preserve_access_index));
 struct nf_hook_state {
   struct net_device* in;
 } __attribute__((preserve_access_index));
@@ -75,6 +72,10 @@ static __always_inline __u32 moat_ifindex(struct bpf_nf_ctx* ctx) {
   return (__u32)ctx->state->in->ifindex;
 }
 
+static __always_inline const struct net_device* moat_device(struct bpf_nf_ctx* ctx) {
+  return ctx->state->in;
+}
+
 // Whether the kernel has found a socket already that the program at sockets will judge the packet
 // for: that of an established connection, or a listener that TPROXY chose. Half a socket has no
 // such program.
@@ -104,7 +105,7 @@ int moat_input(struct bpf_nf_ctx* ctx) {
   if (has_socket(skb) && !translated) return ACCEPT;
   const struct moat_image* image = moat_live_image(&limit);
   if (!image) return ACCEPT;
-  __u32 flags = moat_interface_flags(ifindex);
+  __u32 flags = moat_interface_flags(ctx, ifindex);
   if (flags & MOAT_INTERFACE_TRUSTED) return ACCEPT;
 
   struct moat_verdict v = {};

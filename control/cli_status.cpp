@@ -43,6 +43,14 @@ std::string describe_last(const std::optional<Propagation>& last, Milliseconds b
                      last->path.empty() ? "" : fmt::format(": {}", printable(last->path)));
 }
 
+std::string describe(const StatusView::Backstop& backstop) {
+  if (!backstop.wanted) return "off, as configured";
+  if (backstop.at_sockets)
+    return fmt::format("on, cgroup {}, {}", printable(backstop.cgroup),
+                       backstop.before_sockets ? "and before sockets" : "not before sockets");
+  return backstop.before_sockets ? "OFF at sockets, on before sockets" : "OFF";
+}
+
 void print_facts(const StatusView& status) {
   const auto fact = [](std::string_view name, std::string_view value) {
     print_line(fmt::format("{:<15} {}", name, value));
@@ -54,12 +62,9 @@ void print_facts(const StatusView& status) {
   fact("Mode", to_string(status.mode));
   fact("Last change", describe_last(status.last, status.bound));
   if (!status.pending.empty()) fact("Pending", plural(status.pending.size(), "change"));
-  const auto& backstop = status.backstop;
-  fact("Backstop", !backstop.on ? (backstop.wanted ? "OFF" : "off, as configured")
-                                : fmt::format("on, cgroup {}, {}", printable(backstop.cgroup),
-                                              backstop.before_sockets ? "and before sockets"
-                                                                      : "not before sockets"));
-  if (backstop.on && !backstop.before_sockets) fact("", printable(backstop.not_before));
+  fact("Backstop", describe(status.backstop));
+  if (status.backstop.at_sockets && !status.backstop.before_sockets)
+    fact("", printable(status.backstop.not_before));
   fact("Daemon", fmt::format("moatd {}, started {}", printable(status.version), ago(status.since)));
 }
 

@@ -94,6 +94,7 @@ class Daemon final : public Service {
   void republish(const std::string& wrong);
   void ensure_guards();
   bool ensure_backstop();
+  void log_part(std::string_view where, const BackstopStatus::Part& part);
   void ensure_pins();
   void cut();
   void reconcile();
@@ -118,6 +119,7 @@ class Daemon final : public Service {
   [[nodiscard]] Answer<ChangeView> carry_out(const Answer<Edit>& edit, const char* what,
                                              const Peer& peer, Steady::time_point begun);
   [[nodiscard]] ChangeView change_view(const Applied& applied, Steady::time_point begun) const;
+  [[nodiscard]] StatusView::Backstop backstop_view() const;
   [[nodiscard]] DaemonFacts facts() const;
   void read_all_drops();
 
@@ -152,7 +154,7 @@ class Daemon final : public Service {
   std::optional<WallClock::time_point> noticed_;  // the first change that waits for settling
   Steady::time_point patience_ends_;              // and by when it is dealt with
   std::chrono::milliseconds retry_delay_{0};
-  StatusView::Backstop backstop_status_;
+  BackstopStatus backstop_ = BackstopStatus::off("nothing is enforced yet");
   std::set<std::string> removed_interfaces_;
   struct Mend {
     WallClock::time_point latest;

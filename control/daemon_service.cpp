@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "control/daemon.h"
 #include "control/view.h"
@@ -13,6 +14,9 @@ namespace {
 using namespace std::chrono_literals;
 using Kind = Refusal::Kind;
 
+constexpr auto by_number_alone =
+    "this kernel, locked down, lets the backstop know trusted interfaces by number alone: one that "
+    "gets the number of another while moatd is stopped is trusted in its place";
 constexpr auto time_for_farewell = 2s;  // to send the last answer after detach()
 
 std::string describe(const Peer& peer) {
@@ -25,15 +29,31 @@ std::unexpected<Refusal> refuse(Kind kind, std::string message, std::string reme
 
 }  // namespace
 
+StatusView::Backstop Daemon::backstop_view() const {
+  const auto& [at, before] = std::tie(backstop_.at_sockets, backstop_.before_sockets);
+  return {.wanted = settings_.config().backstop,
+          .at_sockets = at.on,
+          .cgroup = backstop_.cgroup,
+          .not_at = at.reason,
+          .before_sockets = before.on,
+          .before_expected = before.expected,
+          .not_before = before.reason};
+}
+
 DaemonFacts Daemon::facts() const {
-  DaemonFacts facts{is_ready_, since_, backstop_status_, {}, {}};
+  DaemonFacts facts;
+  facts.is_ready = is_ready_;
+  facts.since = since_;
+  facts.backstop = backstop_view();
   for (const auto* problem : {&table_problem_, &pin_problem_, &save_problem_, &cut_problem_,
                               &sample_problem_, &drop_problem_}) {
     if (!problem->empty()) facts.problems.push_back(*problem);
   }
   if (!watch_.problem().empty()) facts.problems.push_back(watch_.problem());
+  facts.problems.insert(facts.problems.end(), backstop_.troubles.begin(), backstop_.troubles.end());
   facts.problems.insert(facts.problems.end(), state_troubles_.begin(), state_troubles_.end());
   facts.removed_interfaces.assign(removed_interfaces_.begin(), removed_interfaces_.end());
+  if (backstop_.at_sockets.on && !backstop_.knows_names) facts.limits.emplace_back(by_number_alone);
   for (const auto& [what, mend] : mends_) {
     facts.mends.push_back(
         fmt::format("{}; mended at {}{}", what, format_time_ms(mend.latest),

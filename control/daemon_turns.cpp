@@ -156,36 +156,43 @@ void Daemon::ensure_pins() {
   if (pinned && *pinned) note_mend("pins were missing");
 }
 
-// After the interfaces: it leaves to them what they have counted. True if it is on and was not.
+// After the interfaces: it leaves to them what they have counted. True if a part of it is on and
+// was not, or somebody had meddled with it.
 bool Daemon::ensure_backstop() {
   const auto& config = settings_.config();
-  const auto before = std::exchange(backstop_status_, {});
+  const auto before = std::exchange(backstop_, {});
   if (!config.backstop) {
     backend_->remove_backstop();
-    if (before.on) log_.warn("the backstop is off: moat.yaml says so");
+    if (before.at_sockets.on || before.before_sockets.on)
+      log_.warn("the backstop is off: moat.yaml says so");
     return false;
   }
-  auto found = backend_->ensure_backstop(config.backstop_cgroup, config.trusted_interfaces);
-  if (!found.mended.empty()) note_mend(found.mended);
-  backstop_status_ = {true,
-                      found.on,
-                      std::move(found.cgroup),
-                      std::move(found.reason),
-                      found.before_sockets,
-                      std::move(found.not_before)};
-  const auto& now = backstop_status_;
-  if (now.on != before.on || now.cgroup != before.cgroup || now.reason != before.reason ||
-      now.before_sockets != before.before_sockets) {
-    if (!now.on) {
-      log_.error("the backstop is OFF: {}", now.reason);
-    } else if (now.before_sockets) {
-      log_.info("the backstop is on, cgroup {}, and before sockets", now.cgroup);
-    } else {
-      log_.warn("the backstop is on, cgroup {}, but not before sockets: {}", now.cgroup,
-                now.not_before);
-    }
+  backstop_ = backend_->ensure_backstop(config.backstop_cgroup, config.trusted_interfaces);
+  for (const auto& what : backstop_.mended) note_mend(what);
+  for (const auto& trouble : backstop_.troubles)
+    if (std::ranges::find(before.troubles, trouble) == before.troubles.end())
+      log_.error("{}", trouble);
+  const auto is_news = [](const BackstopStatus::Part& was, const BackstopStatus::Part& is) {
+    return was.on != is.on || was.reason != is.reason;
+  };
+  if (is_news(before.at_sockets, backstop_.at_sockets) || before.cgroup != backstop_.cgroup)
+    log_part(
+        fmt::format("at sockets{}", backstop_.cgroup.empty() ? "" : ", cgroup " + backstop_.cgroup),
+        backstop_.at_sockets);
+  if (is_news(before.before_sockets, backstop_.before_sockets))
+    log_part("before sockets", backstop_.before_sockets);
+  return !backstop_.mended.empty() || (backstop_.at_sockets.on && !before.at_sockets.on) ||
+         (backstop_.before_sockets.on && !before.before_sockets.on);
+}
+
+void Daemon::log_part(std::string_view where, const BackstopStatus::Part& part) {
+  if (part.on) {
+    log_.info("the backstop is on {}", where);
+  } else if (part.expected) {
+    log_.error("the backstop is OFF {}: {}", where, part.reason);
+  } else {
+    log_.warn("the backstop is not {}: {}", where, part.reason);
   }
-  return now.on && (!before.on || !found.mended.empty());
 }
 
 void Daemon::cut() {
@@ -302,10 +309,12 @@ void Daemon::reload_on_signal() {
   if (is_ready_) sd_notify(0, "READY=1");
 }
 
-// Ready: policy live, backstop on, and every interface that is there attached.
+// Ready: policy live, backstop at sockets, and every interface that is there attached. Before
+// sockets it only keeps the kernel from answering for nobody: not worth a service that does not
+// start.
 void Daemon::tell_ready() {
   const auto& resolution = enforcer_.resolution();
-  const bool has_backstop = !settings_.config().backstop || backstop_status_.on;
+  const bool has_backstop = !settings_.config().backstop || backstop_.at_sockets.on;
   const bool is_ready = publisher_.generation() != 0 && resolution && !resolution->not_guarded &&
                         has_guards_ && interfaces_.all_attached() && has_backstop;
   sd_notifyf(0, "STATUS=generation %llu is enforced%s",

@@ -94,7 +94,6 @@ void add_status(Families& families, const StatusView& status) {
   add_gauge(families, "moat_databases", "Databases guarded.", status.databases);
   add_gauge(families, "moat_prefixes", "Prefixes that the live policy names.", status.prefixes);
   add_gauge(families, "moat_table_bytes", "Size of the live table.", status.image_bytes);
-  add_gauge(families, "moat_backstop_on", "Whether the backstop is on.", status.backstop.on);
   add_gauge(families, "moat_problems", "What status names as wrong.",
             static_cast<double>(status.problems.size()));
   add_propagation(families, status);
@@ -105,6 +104,11 @@ void add_status(Families& families, const StatusView& status) {
                    {{"interface", interface.name}, {"mode", std::string(word(interface.mode))}});
   }
   families.push_back(interfaces.take());
+
+  auto backstop = gauge("moat_backstop_on", "Whether this part of the backstop is on.");
+  backstop.add(status.backstop.at_sockets, {{"part", "at-sockets"}});
+  backstop.add(status.backstop.before_sockets, {{"part", "before-sockets"}});
+  families.push_back(backstop.take());
 
   std::map<FileState, unsigned> by_state{{FileState::active, 0},
                                          {FileState::held_back, 0},

@@ -55,11 +55,12 @@ struct StatusView {
   std::vector<InterfaceStatus> interfaces;      // the configured ones, in file order
   struct Backstop {
     bool wanted = false;
-    bool on = false;
-    std::string cgroup;
-    std::string reason;  // why it is off
+    bool at_sockets = false;
+    std::string cgroup;  // whose sockets
+    std::string not_at;  // why it is not at sockets
     bool before_sockets = false;
-    std::string not_before;  // why it is not before sockets
+    bool before_expected = false;  // kernel and moat.yaml leave a place for it before sockets
+    std::string not_before;        // why it is not there
   } backstop;
   std::vector<FileStatus> files;
   std::optional<Propagation> last;   // latest change enforced

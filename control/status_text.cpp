@@ -39,7 +39,8 @@ std::string subject(const StatusView& status) {
   const bool only_watches = status.monitored.size() == status.databases;
   const std::string_view verb = only_watches ? "Only watching" : "Guarding";
   if (status.databases == 0) return "NOT GUARDING anything: no rule file names a database";
-  if (attached.empty() && !status.backstop.on) {
+  const bool has_backstop = status.backstop.at_sockets || status.backstop.before_sockets;
+  if (attached.empty() && !has_backstop) {
     return fmt::format("NOT GUARDING {}: Moat's program is on no interface", what);
   }
   if (attached.empty()) return fmt::format("{} {} by the backstop alone", verb, what);
@@ -49,6 +50,28 @@ std::string subject(const StatusView& status) {
 std::string with_remedy(std::string text, std::string_view remedy) {
   if (!remedy.empty()) text += fmt::format(" ({})", remedy);
   return text;
+}
+
+// What of the backstop is off that should be on, and why.
+std::vector<Trouble> backstop_troubles(const StatusView::Backstop& backstop) {
+  const auto off = [](std::string_view where, const std::string& why) {
+    return Trouble{fmt::format("the backstop is off{}: {}", where, why), {}};
+  };
+  if (!backstop.wanted) return {};
+  const bool is_off_before = backstop.before_expected && !backstop.before_sockets;
+  if (!backstop.at_sockets && is_off_before && backstop.not_at == backstop.not_before)
+    return {off("", backstop.not_at)};
+  std::vector<Trouble> all;
+  if (!backstop.at_sockets) all.push_back(off(" at sockets", backstop.not_at));
+  if (is_off_before) all.push_back(off(" before sockets", backstop.not_before));
+  return all;
+}
+
+// The same in a few words; empty if all is on.
+std::string backstop_gap(const StatusView::Backstop& backstop) {
+  if (backstop_troubles(backstop).empty()) return "";
+  if (backstop.at_sockets) return "the backstop is off before sockets";
+  return backstop.before_sockets ? "the backstop is off at sockets" : "the backstop is off";
 }
 
 void add_interface_trouble(const InterfaceStatus& interface, std::vector<Trouble>& into) {
@@ -122,7 +145,7 @@ std::string headline(const StatusView& status) {
       "rule files are held back");
   add(count_files(status, FileState::vanished), "rule file has vanished",
       "rule files have vanished");
-  if (status.backstop.wanted && !status.backstop.on) wrong.emplace_back("the backstop is off");
+  if (auto gap = backstop_gap(status.backstop); !gap.empty()) wrong.push_back(std::move(gap));
   if (wrong.empty()) {
     add(status.problems.size(), "problem", "problems");
   } else {
@@ -162,12 +185,7 @@ std::vector<Trouble> troubles(const StatusView& status) {
                                status.bound.count() / 1000),
                    {}});
   }
-  if (status.backstop.wanted && !status.backstop.on) {
-    all.push_back(
-        {fmt::format("the backstop is off: {}",
-                     status.backstop.reason.empty() ? "nobody says why" : status.backstop.reason),
-         {}});
-  }
+  for (auto& trouble : backstop_troubles(status.backstop)) all.push_back(std::move(trouble));
   for (const auto& problem : status.problems) all.push_back({problem, {}});
   return all;
 }

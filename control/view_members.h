@@ -119,10 +119,11 @@ void members(V& v, F& f) {
 template <typename F, Is<StatusView::Backstop> V>
 void members(V& v, F& f) {
   f("wanted", v.wanted);
-  f("on", v.on);
+  f("at_sockets", v.at_sockets);
   f("cgroup", v.cgroup);
-  f("reason", v.reason);
+  f("not_at", v.not_at);
   f("before_sockets", v.before_sockets);
+  f("before_expected", v.before_expected);
   f("not_before", v.not_before);
 }
 

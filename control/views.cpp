@@ -103,6 +103,7 @@ void Views::add_notices(StatusView& view, const DaemonFacts& facts) const {
                     format_time(latest)));
   }
   view.notices.insert(view.notices.end(), facts.mends.begin(), facts.mends.end());
+  view.notices.insert(view.notices.end(), facts.limits.begin(), facts.limits.end());
   for (const auto& interface : facts.removed_interfaces) {
     view.notices.push_back(
         fmt::format("interface {} is no longer guarded: it was taken out of moat.yaml", interface));

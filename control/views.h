@@ -24,7 +24,8 @@ struct DaemonFacts {
   StatusView::Backstop backstop;
   std::vector<std::string> problems;  // that the daemon itself has met, worst first
   std::vector<std::string> removed_interfaces;
-  std::vector<std::string> mends;  // what was found undone and put right, one sentence each
+  std::vector<std::string> limits;  // of this kernel, one sentence each
+  std::vector<std::string> mends;   // what was found undone and put right, one sentence each
 };
 
 class Views {

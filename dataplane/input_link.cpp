@@ -20,7 +20,6 @@ namespace moat {
 namespace {
 
 constexpr auto program_pin = "input";
-constexpr auto too_old = "Linux 6.4 and later have it";
 
 // Not in the headers of Debian 12's libc or libbpf; from Linux 6.4 on they are the kernel's.
 constexpr auto netfilter_program = std::bit_cast<bpf_prog_type>(32u);
@@ -81,7 +80,23 @@ InputLink::InputLink(BpfPins pins)
       families_{{{family_ipv4, "links/input-ipv4", pins_.get("links/input-ipv4")},
                  {family_ipv6, "links/input-ipv6", pins_.get("links/input-ipv6")}}} {}
 
+// Asked with a program that accepts all: what is refused then is the kind. Without the capability
+// nothing is known, and whatever needs it says so.
+bool InputLink::has_place() {
+  const std::array<bpf_insn, 2> code = {
+      {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 1},
+       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}}};
+  bpf_prog_load_opts options = {};
+  options.sz = sizeof options;
+  options.expected_attach_type = netfilter_attach;
+  const Fd program(
+      bpf_prog_load(netfilter_program, "moat_place", "GPL", code.data(), code.size(), &options));
+  return program || errno != EINVAL;
+}
+
 Result<> InputLink::load(const std::vector<NamedMap>& maps, int interfaces) {
+  if (!has_place())
+    return std::unexpected(Error{"this kernel has no place for it", "Linux 6.4 and later have it"});
   const LibbpfLog log;
   const std::unique_ptr<moat_input_bpf, void (*)(moat_input_bpf*)> skeleton(
       moat_input_bpf::open(), moat_input_bpf::destroy);
@@ -98,7 +113,7 @@ Result<> InputLink::load(const std::vector<NamedMap>& maps, int interfaces) {
       return bpf_failure(fmt::format("use map {}", name), error);
   }
   if (const int error = moat_input_bpf::load(skeleton.get()); error != 0) {
-    auto failure = bpf_failure("load the backstop's program before sockets", error, too_old);
+    auto failure = bpf_failure("load the backstop's program before sockets", error);
     failure.error().message += ": " + log.last_lines();
     return failure;
   }
@@ -108,9 +123,7 @@ Result<> InputLink::load(const std::vector<NamedMap>& maps, int interfaces) {
 }
 
 Result<bool> InputLink::attach(Family& family) {
-  const auto failed = [] {
-    return bpf_failure("attach the backstop's program before sockets", errno, too_old);
-  };
+  const auto failed = [] { return bpf_failure("attach the backstop's program before sockets"); };
   const auto was = info_of(family.link);
   if (was && was->program == kernel_id(program_.get())) {
     Fd again = create_link(program_.get(), family.number, was->hook.priority);

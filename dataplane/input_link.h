@@ -26,9 +26,13 @@ class InputLink {
   explicit InputLink(BpfPins pins);
 
   // Has the program on; one of an earlier daemon is replaced. `interfaces` is the backstop's map of
-  // them. True if somebody had taken it off since it was last seen to. Errors: this kernel has no
-  // such hook (it came with Linux 6.4), or refuses.
+  // them. True if somebody had taken it off since it was last seen to. Errors: has_place() is
+  // false, or this kernel refuses.
   [[nodiscard]] Result<bool> ensure(const std::vector<NamedMap>& maps, int interfaces);
+
+  // Whether this kernel takes programs for netfilter's hooks: from Linux 6.4 on, with
+  // NETFILTER_BPF_LINK.
+  [[nodiscard]] static bool has_place();
 
   // Takes it off.
   void remove();

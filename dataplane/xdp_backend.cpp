@@ -11,7 +11,6 @@
 
 #include <bpf/bpf.h>
 #include <fmt/format.h>
-#include <net/if.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -295,20 +294,37 @@ Result<> XdpBackend::detach(const std::string& interface) {
 
 // ---- Backstop ----
 
+namespace {
+
+// What the backstop is to know: whose packets have been counted, and whose are not judged.
+Result<KnownInterfaces> know_interfaces(const std::vector<std::string>& attached,
+                                        const std::vector<std::string>& trusted) {
+  const auto links = list_links();
+  if (!links) return std::unexpected(links.error());
+  const auto named = by_name(*links);
+  std::set<std::uint32_t> counted;
+  for (const auto& name : attached)
+    if (const auto link = named.find(name); link != named.end())
+      counted.insert(link->second->ifindex);
+  KnownInterfaces known;
+  for (const auto ifindex : with_stacked(*links, std::move(counted)))
+    known[ifindex].flags |= MOAT_INTERFACE_XDP;
+  for (const auto& name : trusted)
+    if (const auto link = named.find(name); link != named.end())
+      known[link->second->ifindex].flags |= MOAT_INTERFACE_TRUSTED;
+  for (const auto& link : *links)
+    if (const auto entry = known.find(link.ifindex); entry != known.end())
+      link.name.copy(entry->second.name, sizeof entry->second.name - 1);
+  return known;
+}
+
+}  // namespace
+
 BackstopStatus XdpBackend::ensure_backstop(const std::string& cgroup,
                                            const std::vector<std::string>& trusted) {
-  if (!kernel_->pinned) return {.reason = "nothing is enforced yet"};
-  std::set<std::uint32_t> counted;
-  for (const auto& name : kernel_->links.interfaces())
-    if (const auto ifindex = ::if_nametoindex(name.c_str()); ifindex != 0) counted.insert(ifindex);
-  // Without the list a packet that came by a VLAN is counted twice, and judged all the same.
-  if (const auto links = list_links()) counted = with_stacked(*links, std::move(counted));
-  InterfaceFlags flags;
-  for (const auto ifindex : counted) flags[ifindex] |= MOAT_INTERFACE_XDP;
-  for (const auto& name : trusted)
-    if (const auto ifindex = ::if_nametoindex(name.c_str()); ifindex != 0)
-      flags[ifindex] |= MOAT_INTERFACE_TRUSTED;
-  return kernel_->backstop.ensure(kernel_->maps, cgroup, flags);
+  if (!kernel_->pinned) return BackstopStatus::off("nothing is enforced yet");
+  return kernel_->backstop.ensure(kernel_->maps, cgroup,
+                                  know_interfaces(kernel_->links.interfaces(), trusted));
 }
 
 void XdpBackend::remove_backstop() { kernel_->backstop.remove(); }

@@ -7,7 +7,8 @@
 //   policy-small, -medium, -large        outer maps, one a size tier
 //   policy-closed                        map: the endpoints, closed to all, should those be empty
 //   table-N                              the live inner map of generation N
-//   counters, drops, drop-sources        maps
+//   counters, drops, drop-sources,
+//   interfaces                           maps
 //   version                              a map: which program `xdp` is
 //   links/INTERFACE, links/backstop, links/input-ipv4, -ipv6
 //                                        links; a colon stands for a dot: links/eth0:100

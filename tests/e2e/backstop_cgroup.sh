@@ -53,7 +53,7 @@ begin
 launch_moatd
 await 10 "moatd to give up on the backstop" logged "the backstop is OFF"
 ! is_ready || fail "ready without the backstop"
-tells "without its cgroup it is not ready" "backstop is (OFF|off): open cgroup $cgroup"
+tells "without its cgroup it is not ready" "backstop is (OFF|off) at sockets: open cgroup $cgroup"
 mkdir "$cgroup"
 await 10 "moatd to be ready" logged "ready: generation 1"
 status_says "^Backstop +on, cgroup $cgroup, not before sockets$" || fail "status does not name $cgroup"
@@ -103,7 +103,7 @@ listen_in "$cgroup"
 keeps_out "the cgroup made anew"
 stop listener
 rmdir "$cgroup"
-await 10 "it to be told" status_says "backstop is off"
+await 10 "it to be told" status_says "backstop is off at sockets"
 mkdir "$cgroup"
 stop moatd
 rmdir "$cgroup"

@@ -15,7 +15,7 @@ StatusView well() {
   status.generation = 18;
   status.databases = 2;
   status.interfaces = {attached("eth0")};
-  status.backstop = {true, true, "/sys/fs/cgroup", "", true, ""};
+  status.backstop = {true, true, "/sys/fs/cgroup", "", true, true, ""};
   status.files = {{"orders.yaml", "orders", FileState::active, {}}};
   return status;
 }
@@ -52,7 +52,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"NoInterface",
              [](StatusView& s) {
                s.interfaces[0].mode = AttachMode::none;
-               s.backstop.on = false;
+               s.backstop.at_sockets = s.backstop.before_sockets = false;
              },
              "NOT GUARDING 2 databases: Moat's program is on no interface; the backstop is off."},
         Case{"BackstopAlone", [](StatusView& s) { s.interfaces[0].mode = AttachMode::none; },
@@ -71,13 +71,18 @@ INSTANTIATE_TEST_SUITE_P(
              "Guarding 2 databases on eth0; 1 rule file has vanished."},
         Case{"Overdue", [](StatusView& s) { s.pending = {{"a.yaml", {}, {}, {}, 0, true}}; },
              "Guarding 2 databases on eth0; 1 change is overdue."},
-        Case{"BackstopOff", [](StatusView& s) { s.backstop.on = false; },
+        Case{"BackstopOff",
+             [](StatusView& s) { s.backstop.at_sockets = s.backstop.before_sockets = false; },
              "Guarding 2 databases on eth0; the backstop is off."},
+        Case{"BackstopOffAtSockets", [](StatusView& s) { s.backstop.at_sockets = false; },
+             "Guarding 2 databases on eth0; the backstop is off at sockets."},
+        Case{"BackstopOffBeforeSockets", [](StatusView& s) { s.backstop.before_sockets = false; },
+             "Guarding 2 databases on eth0; the backstop is off before sockets."},
         Case{"Problems", [](StatusView& s) { s.problems = {"a", "b"}; },
              "Guarding 2 databases on eth0; 2 problems."},
         Case{"OtherProblem",
              [](StatusView& s) {
-               s.backstop.on = false;
+               s.backstop.at_sockets = s.backstop.before_sockets = false;
                s.problems = {"a"};
              },
              "Guarding 2 databases on eth0; the backstop is off; 1 other problem."},
@@ -113,6 +118,35 @@ TEST(Troubles, PutWhatIsNotGuardedFirst) {
                        "eth1 is not guarded: no driver (load it)",
                        "held back: a (a.yaml): guarded, and nobody is allowed",
                        "overdue: c.yaml is not enforced within 120 s", "disk full"}));
+}
+
+TEST(Troubles, NameWhatOfTheBackstopIsOff) {
+  struct {
+    bool at, before, expected;
+    std::string not_at, not_before;
+    std::vector<std::string> said;
+  } const cases[] = {
+      {true, true, true, "", "", {}},
+      {true, false, false, "", "too old", {}},  // all that this kernel can
+      {true, false, true, "", "b", {"the backstop is off before sockets: b"}},
+      {false, true, true, "a", "", {"the backstop is off at sockets: a"}},
+      {false, false, false, "a", "too old", {"the backstop is off at sockets: a"}},
+      {false, false, true, "a", "a", {"the backstop is off: a"}},
+      {false,
+       false,
+       true,
+       "a",
+       "b",
+       {"the backstop is off at sockets: a", "the backstop is off before sockets: b"}},
+  };
+  for (const auto& one : cases) {
+    auto status = well();
+    status.backstop = {true, one.at, "/c", one.not_at, one.before, one.expected, one.not_before};
+    std::vector<std::string> texts;
+    for (const auto& trouble : troubles(status)) texts.push_back(trouble.text);
+    EXPECT_EQ(texts, one.said);
+    EXPECT_EQ(is_well(status), one.said.empty());
+  }
 }
 
 TEST(Remarks, NameGenericModeAndWithdrawnRangesAndWarnings) {

@@ -47,7 +47,7 @@ TEST(View, KeepsAStatus) {
   view.ready = true;
   view.since = noon;
   view.interfaces = {{"eth0", true, AttachMode::generic, 7, true, "reason", "remedy"}};
-  view.backstop = {true, true, "/sys/fs/cgroup", "reason", true, "because"};
+  view.backstop = {true, true, "/sys/fs/cgroup", "reason", true, true, "because"};
   view.files = {{"/a.yaml", "orders", FileState::not_guarded, {fault}}};
   view.last =
       Propagation{"/a.yaml", noon, noon + milliseconds(2), noon + milliseconds(9), 18, true};
@@ -154,7 +154,7 @@ TEST(View, NamesTheMemberThatDoesNotFit) {
       {R"({"since": "yesterday"})", "\"since\" is not what it should be"},
       {R"({"mode": "strict"})", "\"mode\" is not what it should be"},
       {R"({"sealed": ["a", 1]})", "\"sealed\" is not what it should be"},
-      {R"({"backstop": {"on": 3}})", "backstop: \"on\" is not what it should be"},
+      {R"({"backstop": {"at_sockets": 3}})", "backstop: \"at_sockets\" is not what it should be"},
       {"[]", "not an object"}};
   for (const auto& [text, error] : cases) {
     const auto view = decode<StatusView>(parse_json(text).value());
