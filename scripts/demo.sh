@@ -68,7 +68,7 @@ check() {
 
 # --- What is asked ----------------------------------------------------------------------------
 
-export PGHOST=$database_host PGUSER=postgres PGDATABASE=orders PGCONNECT_TIMEOUT=2
+export PGHOST=$database_host PGUSER=postgres PGDATABASE=orders PGCONNECT_TIMEOUT=$((2 * patience))
 hello="select 'hello ' || host(inet_client_addr())"
 who_is_here="select client_addr, state, query from pg_stat_activity where client_addr is not null"
 
@@ -216,7 +216,7 @@ tell_how_to_enter() {
 # enter HOST [COMMAND...]: db-host, office, app, stranger or router
 cd "$scene/moat" || exit
 export PATH="$scene/bin:$postgres_bin:\$PATH" PGHOST=$database_host PGUSER=postgres \\
-  PGDATABASE=orders PGCONNECT_TIMEOUT=2
+  PGDATABASE=orders PGCONNECT_TIMEOUT=$PGCONNECT_TIMEOUT
 host=\$1
 shift
 [ \$# -gt 0 ] || set -- bash --norc

@@ -4,6 +4,8 @@
 # network namespaces and bpf objects of its own, which it removes.
 #
 #   scripts/test.sh [SUITE...]      unit, verdict, fuzz, e2e, scripts; without arguments all of them
+#
+# With MOAT_TEST_PATIENCE=N in the environment all waiting takes up to N times as long until it has failed.
 set -euo pipefail
 # shellcheck source=lib/build.sh
 . "$(dirname "$0")/lib/build.sh"
@@ -16,7 +18,8 @@ build "$root/build"
 suites=()
 for suite in "$@"; do suites+=(--suite "$suite"); done
 status=0
-meson test -C "$root/build" --no-rebuild --print-errorlogs "${suites[@]}" || status=$?
+meson test -C "$root/build" --no-rebuild --print-errorlogs \
+  --timeout-multiplier "${MOAT_TEST_PATIENCE:-1}" "${suites[@]}" || status=$?
 # Meson counts programs; a program of GoogleTest's holds many tests.
 /usr/bin/python3 "$root/scripts/lib/count-tests.py" "$root/build/meson-logs/testlog.json" || status=1
 exit "$status"

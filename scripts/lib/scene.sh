@@ -15,12 +15,14 @@
 #   on NAME COMMAND...  in that namespace; `moat` and PostgreSQL's own commands are on the PATH
 #   says PATTERN COMMAND...
 #   start LABEL NAME COMMAND... / stop LABEL [SIGNAL] / is_running LABEL
-#   await SECONDS WHAT COMMAND...   until COMMAND succeeds; fails with WHAT after SECONDS
+#   await SECONDS WHAT COMMAND...   until COMMAND succeeds; fails with WHAT after SECONDS, or so many
+#                                   times as long as the environment's MOAT_TEST_PATIENCE says
 #   start_moatd, start_postgres     launch_moatd: without waiting for it to be ready
 # shellcheck shell=bash
 
 postgres_bin=/usr/lib/postgresql/15/bin
 database_host=198.18.0.5
+patience=${MOAT_TEST_PATIENCE:-1}
 declare -A pids=()
 hosts=()
 scene=
@@ -111,7 +113,7 @@ is_gone() {
 }
 
 await() {
-  local seconds=$1 what=$2
+  local seconds=$(($1 * patience)) what=$2
   shift 2
   local deadline=$((${EPOCHREALTIME/./} + seconds * 1000000))
   until "$@" >/dev/null 2>&1; do

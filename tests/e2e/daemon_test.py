@@ -27,6 +27,8 @@ HOST, LISTED, STRANGER = "198.18.0.5", "198.18.0.9", "198.18.7.9"
 CLONE_NEWNET = 0x40000000
 PREFIX = f"moat-daemon-{os.getpid()}"
 
+# How many times longer than usual to wait for what must come.
+PATIENCE = int(os.environ.get("MOAT_TEST_PATIENCE", "1"))
 CONFIG = """\
 interfaces: [eth0]
 backstop: false
@@ -47,6 +49,7 @@ def run(*command):
 
 def wait_until(condition, what, seconds=10):
     """The condition's value once it is true."""
+    seconds *= PATIENCE
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
@@ -122,7 +125,7 @@ def connect(source, port=5432, timeout=0.5):
 
     def attempt():
         client = socket.socket()
-        client.settimeout(timeout)
+        client.settimeout(timeout * PATIENCE)
         client.bind((source, 0))
         try:
             client.connect((HOST, port))
@@ -146,12 +149,12 @@ def reaches(source, port=5432):
 
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("localhost", timeout=10)
+        super().__init__("localhost", timeout=10 * PATIENCE)
         self.path = path
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(10)
+        self.sock.settimeout(10 * PATIENCE)
         self.sock.connect(self.path)
 
 
@@ -228,7 +231,7 @@ class DaemonTest(unittest.TestCase):
         if self.daemon is None:
             return
         self.daemon.send_signal(how)
-        self.daemon.wait(10)
+        self.daemon.wait(10 * PATIENCE)
         self.daemon = None
 
     def log(self):
@@ -298,7 +301,7 @@ class DaemonTest(unittest.TestCase):
 
     def test_bad_configuration_at_start_is_refused(self):
         self.write("etc/moat.yaml", "interfaces: [eth0]\nmodus: enforce\n")
-        self.assertEqual(self.launch().wait(10), 1)
+        self.assertEqual(self.launch().wait(10 * PATIENCE), 1)
         self.assertIn("moat.yaml:2:1", self.log())
 
     def test_bad_configuration_after_a_reboot_is_held_back(self):
@@ -315,7 +318,7 @@ class DaemonTest(unittest.TestCase):
 
     def test_second_daemon_is_refused(self):
         self.start()
-        self.assertEqual(self.launch().wait(10), 1)
+        self.assertEqual(self.launch().wait(10 * PATIENCE), 1)
         self.assertIn(str(self.daemon.pid), self.log())
         self.assertTrue(self.ready_status())
 
@@ -325,7 +328,7 @@ class DaemonTest(unittest.TestCase):
             ["nsenter", f"--net=/run/netns/{PREFIX}-host", MOATD,
              "--config", self.path("etc/moat.yaml"), "--bpffs", self.path("bpf/moat"),
              "--state", self.path("other-state"), "--socket", self.path("other.sock")],
-            capture_output=True, text=True, timeout=20, check=False)
+            capture_output=True, text=True, timeout=20 * PATIENCE, check=False)
         self.assertEqual(other.returncode, 1, other.stderr)
         self.assertIn("another moatd", other.stderr)
         self.assertTrue(self.ready_status())
@@ -379,7 +382,7 @@ class DaemonTest(unittest.TestCase):
         manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(manager.close)
         manager.bind(self.path("notify"))
-        manager.settimeout(10)
+        manager.settimeout(10 * PATIENCE)
         self.daemon = self.launch({"NOTIFY_SOCKET": self.path("notify")})
         while manager.recv(4096) != b"READY=1":
             pass
@@ -755,7 +758,7 @@ class DaemonTest(unittest.TestCase):
         self.start()
         status, change = self.request("POST", "/v1/detach")
         self.assertEqual((status, change["enforced"]), (200, True), change)
-        self.assertEqual(self.daemon.wait(10), 0)
+        self.assertEqual(self.daemon.wait(10 * PATIENCE), 0)
         self.daemon = None
         self.assertTrue(reaches(STRANGER))
         self.assertNotIn("moat", os.listdir(self.path("bpf")))

@@ -20,7 +20,7 @@ hold() {
   # shellcheck disable=SC2034,SC2154  # pids is the scene's; coproc sets holder_PID
   pids[holder]=$holder_PID
   local answer=
-  read -r -t 60 answer <&"${holder[0]}" || true
+  read -r -t "$((60 * patience))" answer <&"${holder[0]}" || true
   [[ $answer == open ]] || fail "no sessions: $(tail -n 3 "$scene/hold.log")"
 }
 
@@ -29,7 +29,7 @@ target() { targets+=("${1// /-}=$2,$3"); }
 all_say() {
   local answers='' line
   echo "$2" >&"${holder[1]}"
-  while read -r -t 60 line <&"${holder[0]}" && [[ $line != "done" ]]; do
+  while read -r -t "$((60 * patience))" line <&"${holder[0]}" && [[ $line != "done" ]]; do
     [[ $line == *" $3" ]] || answers+="$line, "
   done
   [[ $line == "done" && -z $answers ]] || fail "$1: not '$3' but $answers$(tail -n 1 "$scene/hold.log")"

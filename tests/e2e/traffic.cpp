@@ -38,12 +38,14 @@
 #include <utility>
 #include <vector>
 
+#include "tests/patience.h"
+
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t burst_frames = 64;             // a veth queues 256
-constexpr std::chrono::milliseconds patience{2000};  // for the last frame of a burst
+constexpr std::chrono::milliseconds usual_patience{2000};  // for the last frame of a burst
 constexpr int told_at_most = 20;
 constexpr std::uint8_t this_program = 0xfd;  // as the IPv4 TOS: nobody else's frames have it
 
@@ -151,7 +153,7 @@ class Traffic {
     ++sums_.bursts;
     send_burst();
     std::array<bool, burst_frames> seen{};
-    const auto deadline = Clock::now() + patience;
+    const auto deadline = Clock::now() + usual_patience * moat::patience();
     while (!seen.back()) {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
       pollfd ready{judge_.fd, POLLIN, 0};

@@ -47,7 +47,7 @@ start_traffic() {
 expect() {
   local answer=
   echo "$1" >&"${traffic[1]}"
-  read -r -t 30 answer <&"${traffic[0]}" || true
+  read -r -t "$((30 * patience))" answer <&"${traffic[0]}" || true
   [[ $answer == "$1" ]] || fail "traffic says '$answer' for '$1'"
 }
 
@@ -55,7 +55,7 @@ expect() {
 sum_traffic() {
   local sums
   echo sums >&"${traffic[1]}"
-  read -r -t 30 -a sums <&"${traffic[0]}" || fail "traffic has nothing to say"
+  read -r -t "$((30 * patience))" -a sums <&"${traffic[0]}" || fail "traffic has nothing to say"
   declare -g "${sums[@]}"
 }
 

@@ -16,6 +16,8 @@
 #include <cstring>
 #include <sstream>
 
+#include "tests/patience.h"
+
 namespace moat::testing {
 namespace {
 
@@ -97,7 +99,7 @@ Result<std::vector<Answer>> Wire::settle() {
   if (auto sent = send(frame_of(ping_)); !sent) return std::unexpected(sent.error());
   while (!echoed_) {
     pollfd ready{far_.get(), POLLIN, 0};
-    if (poll(&ready, 1, kPatience) == 0)
+    if (poll(&ready, 1, kPatience * patience()) == 0)
       return std::unexpected(Error{"the host does not answer a ping any more", {}});
     hear(far_.get(), false, said);
   }

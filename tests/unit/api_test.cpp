@@ -11,6 +11,7 @@
 
 #include "control/view.h"
 #include "fake_service.h"
+#include "tests/patience.h"
 
 namespace moat {
 namespace {
@@ -87,7 +88,7 @@ class RawClient {
     std::string bytes;
     for (;;) {
       pollfd waiting{fd_, POLLIN, 0};
-      if (poll(&waiting, 1, 10'000) != 1) return std::nullopt;
+      if (poll(&waiting, 1, 10'000 * patience()) != 1) return std::nullopt;
       std::array<char, 4096> buffer;
       const auto size = recv(fd_, buffer.data(), buffer.size(), 0);
       if (size <= 0) return bytes;
@@ -361,7 +362,7 @@ TEST(ApiLimitsTest, ServesBesideTenThousandIdleConnections) {
   const auto answer = late.read_all();
   ASSERT_TRUE(answer);
   EXPECT_TRUE(answer->starts_with("HTTP/1.1 200 OK\r\n")) << *answer;
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5 * patience()));
   const auto turned_away = idle.front()->read_all();
   ASSERT_TRUE(turned_away);
   EXPECT_TRUE(turned_away->starts_with("HTTP/1.1 503 Service Unavailable\r\n")) << *turned_away;

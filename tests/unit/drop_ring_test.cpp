@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "tests/patience.h"
 #include "tests/unit/xdp_scene.h"
 
 namespace moat {
@@ -253,7 +254,7 @@ TEST_F(DropRingTest, it_is_readable_while_there_are_events) {
   pollfd ready = {ring_->fd(), POLLIN, 0};
   EXPECT_EQ(poll(&ready, 1, 0), 0);
   send(plain_syn(11));
-  EXPECT_EQ(poll(&ready, 1, 10'000), 1);
+  EXPECT_EQ(poll(&ready, 1, 10'000 * patience()), 1);
   EXPECT_EQ(told().size(), 1u);
   EXPECT_EQ(poll(&ready, 1, 0), 0);
 }

@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 
+#include "tests/patience.h"
 #include "tests/unit/own_netns.h"
 
 namespace moat {
@@ -31,7 +32,7 @@ class Netlink : public testing::Test {
         unseen_.pop_front();
         if (is_it(event)) return event;
       }
-      if (poll(&wait, 1, 5000) != 1) return std::nullopt;
+      if (poll(&wait, 1, 5000 * patience()) != 1) return std::nullopt;
       for (auto& event : monitor_->read().events) unseen_.push_back(std::move(event));
     }
   }

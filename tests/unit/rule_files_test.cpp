@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "control/limits.h"
+#include "tests/patience.h"
 #include "tests/unit/temporary_folder.h"
 
 namespace moat {
@@ -34,7 +35,7 @@ class RuleFilesTest : public testing::Test {
 
   // Reads until the stamps of all files are old enough to be trusted.
   RuleFiles read_settled(WallTime now = {}) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10 * patience());
     auto files = read(now);
     while (reader_.files_read() > 0 && std::chrono::steady_clock::now() < deadline) {
       files = read(now);
@@ -394,7 +395,7 @@ TEST(ReadRegularFile, gives_up_on_a_file_that_never_stops_changing) {
     std::ofstream file(path, std::ios::app);
     while (!stop) file << 'x' << std::flush;
   });
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20 * patience());
   std::string told;
   while (told.empty() && std::chrono::steady_clock::now() < deadline) {
     const auto file = read_regular_file(AT_FDCWD, path, path, limits::cidrs_file_bytes);

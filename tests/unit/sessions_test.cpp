@@ -13,6 +13,7 @@
 
 #include "dataplane/fd.h"
 #include "dataplane/netlink.h"
+#include "tests/patience.h"
 #include "tests/unit/own_netns.h"
 
 namespace moat {
@@ -65,10 +66,10 @@ Connection connect_to(const Fd& listener, const sockaddr_in& from, const sockadd
   return {std::move(client), Fd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC))};
 }
 
-// What a read on the socket comes to, waiting at most five seconds: bytes, or minus errno.
+// What a read on the socket comes to, waiting for five seconds: bytes, or minus errno.
 ssize_t read_result(const Fd& socket) {
   pollfd wait{socket.get(), POLLIN, 0};
-  if (poll(&wait, 1, 5000) != 1) return -ETIMEDOUT;
+  if (poll(&wait, 1, 5000 * patience()) != 1) return -ETIMEDOUT;
   char byte = 0;
   const auto got = read(socket.get(), &byte, 1);
   return got < 0 ? -errno : got;

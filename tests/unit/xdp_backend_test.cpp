@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <thread>
 
+#include "tests/patience.h"
 #include "tests/unit/xdp_scene.h"
 
 namespace moat {
@@ -22,7 +23,7 @@ namespace {
 
 // The kernel frees a map in the background.
 bool is_freed(std::uint32_t map) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10 * patience());
   while (std::chrono::steady_clock::now() < deadline) {
     const int fd = bpf_map_get_fd_by_id(map);
     if (fd < 0) return true;

@@ -18,7 +18,6 @@
 #include <memory>
 #include <string>
 
-#include "dataplane/backstop_link.h"
 #include "dataplane/bpf_error.h"
 
 namespace {
@@ -69,29 +68,38 @@ bool look_at(bpf_program* program, const std::string& object) {
   return !is_near;
 }
 
-bool load(const std::string& path) {
+enum class Outcome { refused, done, failed };
+
+Outcome try_load(const std::string& path, bool has_all_helpers, const moat::LibbpfLog& log) {
   const std::string name = std::filesystem::path(path).stem().stem();
-  const moat::LibbpfLog log;
   const Object object(bpf_object__open_file(path.c_str(), nullptr), bpf_object__close);
   bpf_program* program = object ? bpf_object__next_program(object.get(), nullptr) : nullptr;
   if (!program) {
     std::printf("%s: cannot be read: %s\n", path.c_str(), log.text().c_str());
-    return false;
+    return Outcome::failed;
   }
   if (std::strcmp(bpf_program__section_name(program), "netfilter") == 0) {
     if (!kernel_has_type("bpf_nf_ctx")) {
       std::printf("%s: not here: this kernel has no programs of its kind\n", name.c_str());
-      return true;
+      return Outcome::done;
     }
     bpf_program__set_type(program, netfilter_program);
     bpf_program__set_expected_attach_type(program, netfilter_attach);
   }
-  set_constant(object.get(), "has_netns_cookie_helper", moat::has_netns_cookie_helper());
-  if (bpf_object__load(object.get()) != 0) {
-    std::printf("%s: refused: %s\n", name.c_str(), log.last_lines().c_str());
-    return false;
+  set_constant(object.get(), "has_netns_cookie_helper", has_all_helpers);
+  if (bpf_object__load(object.get()) != 0) return Outcome::refused;
+  return look_at(program, name) ? Outcome::done : Outcome::failed;
+}
+
+// As the daemon does: with the helper that only Linux 6.15 and later have, then without.
+bool load(const std::string& path) {
+  const moat::LibbpfLog log;
+  for (const bool has_all_helpers : {true, false}) {
+    const auto outcome = try_load(path, has_all_helpers, log);
+    if (outcome != Outcome::refused) return outcome == Outcome::done;
   }
-  return look_at(program, name);
+  std::printf("%s: refused: %s\n", path.c_str(), log.last_lines().c_str());
+  return false;
 }
 
 }  // namespace
