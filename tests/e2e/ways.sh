@@ -9,7 +9,7 @@
 #   build_ways BUILD            the wall, its clients, a listener on all addresses, and the ways
 #   ways, ways6                 "ADDRESS PORT NAME" each
 #   translations, translations6 the same, of ports that nobody guards and that become 5432
-#   missing                     what this kernel cannot make
+#   missing                     what this kernel cannot make, and why; build_ways prints it
 #   knock HOST [OPTIONS] ADDRESS [PORT]   what comes back, see peers.py
 # shellcheck shell=bash
 
@@ -51,21 +51,27 @@ answers() { says '^AS$' knock "$1" "$2" 5432; }
 give_addresses() {
   local number=$1 device=$2 far=$3
   ip -n "$prefix-router" address add "198.18.$number.1/24" dev "$far"
-  ip -n "$prefix-router" address add "fd00:$number::1/64" dev "$far" nodad
   ip -n "$prefix-router" link set "$far" up
   ip -n "$prefix-db-host" address add "198.18.$number.5/24" dev "$device"
-  ip -n "$prefix-db-host" address add "fd00:$number::5/64" dev "$device" nodad
   ip -n "$prefix-db-host" link set "$device" up
   ip -n "$prefix-db-host" rule add from "198.18.$number.5" table "$number"
   ip -n "$prefix-db-host" route add default via "198.18.$number.1" table "$number"
+}
+
+give_addresses6() {
+  local number=$1 device=$2 far=$3
+  ip -n "$prefix-router" address add "fd00:$number::1/64" dev "$far" nodad
+  ip -n "$prefix-db-host" address add "fd00:$number::5/64" dev "$device" nodad
   ip -n "$prefix-db-host" -6 rule add from "fd00:$number::5" table "$number"
   ip -n "$prefix-db-host" -6 route add default via "fd00:$number::1" table "$number"
 }
 
-# add_way NAME NUMBER DEVICE FAR-DEVICE: both are there.
+# add_way NAME NUMBER DEVICE FAR-DEVICE [ipv4]: both are there. With ipv4 they carry nothing else.
 add_way() {
   give_addresses "$2" "$3" "$4"
   ways+=("198.18.$2.5 5432 $1")
+  [[ ${5:-} != ipv4 ]] || return 0
+  give_addresses6 "$2" "$3" "$4"
   ways6+=("fd00:$2::5 5432 $1")
 }
 
@@ -93,59 +99,70 @@ add_devices() {
     number=$((number + 1))
   done
   add_nic eth4 to-eth4
-  if add_pair "VLAN 100 on a NIC" "link to-eth4 type vlan id 100" "link eth4 type vlan id 100"; then
-    ip -n "$prefix-router" link set to-eth4 up
-    add_way "VLAN 100 on a NIC" 26 pair pair
-  fi
+  ip -n "$prefix-router" link set to-eth4 up
+  add_pair "VLAN 100 on a NIC" 26 "link to-eth4 type vlan id 100" "link eth4 type vlan id 100"
 }
 
-# Two ends named alike, renamed to `pair` first and to their way's number by whoever adds the next.
-add_pair() {
-  local name=$1 far=$2 near=$3 said
-  # shellcheck disable=SC2086  # words
-  if ! said=$(ip -n "$prefix-router" link add pair $far 2>&1); then
-    missing+=("$name: ${said##*Error: }")
+# make HOST COMMAND...: of ip. Fails where the kernel cannot, and `said` is why.
+make() {
+  said=$(ip -n "$prefix-$1" "${@:2}" 2>&1) || {
+    said=$(head -n 1 <<<"${said#*Error: }")
     return 1
+  }
+}
+
+# add_pair NAME NUMBER FAR NEAR [ipv4]: two ends named alike, of the router and of the database host.
+add_pair() {
+  local name=$1 device=pair$2 said
+  local -a at_router at_host
+  read -ra at_router <<<"$3"
+  read -ra at_host <<<"$4"
+  if make router link add "$device" "${at_router[@]}" &&
+    make db-host link add "$device" "${at_host[@]}"; then
+    add_way "$name" "$2" "$device" "$device" "${5:-}"
+  else
+    missing+=("$name: $said")
   fi
-  # shellcheck disable=SC2086
-  ip -n "$prefix-db-host" link add pair $near
 }
 
 # Tunnels end at the router; their outer packets come by the guarded NIC.
-add_tunnel() {
-  local name=$1 number=$2 far=$3 near=$4
-  add_pair "$name" "$far" "$near" || return 0
-  ip -n "$prefix-router" link set pair name "tunnel$number"
-  ip -n "$prefix-db-host" link set pair name "tunnel$number"
-  add_way "$name" "$number" "tunnel$number" "tunnel$number"
-}
-
 add_tunnels() {
-  local far=198.18.0.1 near=$database_host far6=fd00::1 near6=fd00::5 kind number=30
+  local far=198.18.0.1 near=$database_host far6=fd00::1 near6=fd00::5 kind number=35
   ip -n "$prefix-router" address add "$far6/64" dev db-host nodad
   ip -n "$prefix-db-host" address add "$near6/64" dev eth0 nodad
-  add_tunnel VXLAN 27 "type vxlan id 7 remote $near local $far dstport 4789 dev db-host" \
+  add_pair VXLAN 27 "type vxlan id 7 remote $near local $far dstport 4789 dev db-host" \
     "type vxlan id 7 remote $far local $near dstport 4789 dev eth0"
-  add_tunnel "VXLAN over IPv6" 28 "type vxlan id 8 remote $near6 local $far6 dstport 4790 dev db-host" \
+  add_pair "VXLAN over IPv6" 28 "type vxlan id 8 remote $near6 local $far6 dstport 4790 dev db-host" \
     "type vxlan id 8 remote $far6 local $near6 dstport 4790 dev eth0"
-  add_tunnel geneve 29 "type geneve id 9 remote $near" "type geneve id 9 remote $far"
-  for kind in gre gretap ipip sit; do
-    add_tunnel "$kind" "$number" "type $kind local $far remote $near" \
-      "type $kind local $near remote $far"
-    number=$((number + 1))
-  done
+  add_pair geneve 29 "type geneve id 9 remote $near" "type geneve id 9 remote $far"
+  add_pair gre 30 "type gre local $far remote $near" "type gre local $near remote $far"
+  add_pair gretap 31 "type gretap local $far remote $near" "type gretap local $near remote $far"
+  add_pair ipip 32 "type ipip local $far remote $near" "type ipip local $near remote $far" ipv4
+  # Of its own accord it carries IPv6 only.
+  add_pair sit 33 "type sit mode any local $far remote $near" \
+    "type sit mode any local $near remote $far"
+  add_fou 34
   for kind in ip6tnl ip6gre ip6gretap; do
-    add_tunnel "$kind" "$number" "type $kind local $far6 remote $near6" \
+    add_pair "$kind" "$number" "type $kind local $far6 remote $near6" \
       "type $kind local $near6 remote $far6"
     number=$((number + 1))
   done
-  add_tunnel fou "$number" "type ipip local $far remote $near encap fou encap-dport 5555" \
-    "type ipip local $near remote $far encap fou encap-dport 5555"
   # Without its own tool no key can be given to it.
-  add_pair wireguard "type wireguard" "type wireguard" || return 0
-  ip -n "$prefix-router" link del pair
-  ip -n "$prefix-db-host" link del pair
-  missing+=("wireguard: not tried")
+  missing+=("wireguard: not tried by this test")
+}
+
+# A tunnel's packets in UDP.
+add_fou() {
+  local said host
+  for host in router db-host; do
+    make "$host" fou add port 5555 ipproto 4 || {
+      missing+=("fou: $said")
+      return 0
+    }
+  done
+  add_pair fou "$1" \
+    "type ipip local $far remote $near encap fou encap-sport auto encap-dport 5555" \
+    "type ipip local $near remote $far encap fou encap-sport auto encap-dport 5555" ipv4
 }
 
 # Segment routing hands the inner packet on as if the outer one's NIC had brought it.
@@ -203,6 +220,8 @@ build_ways() {
   add_tunnels
   add_segment_routing
   add_translations
+  printf 'ways that this kernel has: %s\n' "${ways[@]#* * }"
+  printf 'NOT TRIED: %s\n' "${missing[@]}"
 }
 
 # for_each FUNCTION WAY...: FUNCTION NAME ADDRESS PORT
