@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Sums up a test run: count-tests.py TESTLOG.JSON, as meson writes it, one program a line.
+"""Sums up test runs: count-tests.py TESTLOG.JSON..., as meson writes them, one program a line.
 
 A program that uses GoogleTest counts for as many tests as it ran, any other for one; one that ended
 badly without a failed test, as by a signal, for a failed one more. Ends with 1 if any failed, or if
@@ -31,8 +31,10 @@ def count(program):
 
 
 def main():
-    with open(sys.argv[1], encoding="utf-8") as log:
-        counts = [count(json.loads(line)) for line in log if line.strip()]
+    counts = []
+    for name in sys.argv[1:]:
+        with open(name, encoding="utf-8") as log:
+            counts += [count(json.loads(line)) for line in log if line.strip()]
     passed, failed, skipped = map(sum, zip(*counts)) if counts else (0, 0, 0)
     print(f"\n{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     return 1 if failed or not passed else 0
