@@ -136,7 +136,7 @@ holds "UDP to a wholly private address: a listed source's is received, an unlist
 # --- What no socket receives --------------------------------------------------------------------------
 before_sockets=$(on db-host moat status --json | jq .backstop.before_sockets)
 [[ $before_sockets == true ]] ||
-  echo "NOT TRIED: what comes in before sockets: this kernel has no place for it"
+  echo "NOT TRIED before sockets: this kernel has no place for a program there"
 # shut WHAT FOUND [OPEN]: silence, where the backstop is before sockets; a limit elsewhere.
 shut() {
   if [[ $before_sockets == true ]]; then

@@ -44,7 +44,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t burst_frames = 64;             // a veth queues 256
+constexpr std::size_t burst_frames = 64;                   // a veth queues 256
 constexpr std::chrono::milliseconds usual_patience{2000};  // for the last frame of a burst
 constexpr int told_at_most = 20;
 constexpr std::uint8_t this_program = 0xfd;  // as the IPv4 TOS: nobody else's frames have it
