@@ -16,11 +16,13 @@
 #include <vector>
 
 #include "control/file_io.h"
+#include "dataplane/own_folder.h"
 
 namespace moat {
 namespace {
 
 constexpr int backlog = 64;
+constexpr mode_t folder_mode = 0755;
 
 std::unexpected<Error> fail(const std::string& doing, const std::string& path, int cause,
                             std::string remedy = {}) {
@@ -65,8 +67,9 @@ Result<Fd> listen_on(const std::string& path, const std::string& group) {
   if (path.size() >= sizeof address.sun_path) return fail("listen on", path, ENAMETOOLONG);
   std::memcpy(address.sun_path, path.c_str(), path.size());
 
-  std::error_code ignored;  // what is amiss shows when binding
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
+  // Else others could take the name first, or put a socket of theirs in its place.
+  if (auto own = make_own_folder(std::filesystem::absolute(path).parent_path(), folder_mode); !own)
+    return std::unexpected(own.error());
   if (auto removed = remove_stale(path, address); !removed) {
     return std::unexpected(removed.error());
   }

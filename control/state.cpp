@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -16,6 +17,7 @@
 #include "control/cidrs_list.h"
 #include "control/file_io.h"
 #include "control/state_json.h"
+#include "dataplane/own_folder.h"
 
 namespace moat {
 namespace {
@@ -31,11 +33,13 @@ std::unexpected<Error> failure(std::string_view doing, const std::string& path, 
                                                     : ""});
 }
 
+constexpr mode_t folder_mode = 0750;
+
 Result<> make_folder(const std::string& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  if (error) return failure("create", path, error.value());
-  return {};
+  auto made = make_own_folder(path, folder_mode);
+  if (!made && made.error().remedy.empty())
+    made.error().remedy = "moatd must be able to write its state folder";
+  return made;
 }
 
 // The whole of a file; nothing if there is none.
@@ -55,9 +59,27 @@ std::string set_aside(const std::string& path) {
   return "kept as " + aside;
 }
 
+// Whoever may open the file may lock it, so that is root alone; and what is written to it goes
+// nowhere else.
+Result<Fd> open_lock(const std::string& path) {
+  constexpr mode_t mode = 0600;
+  Fd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, mode));
+  struct stat status{};
+  if (!lock && errno != ELOOP) return failure("open", path, errno);
+  if (lock && ::fstat(lock.get(), &status) != 0) return failure("look at", path, errno);
+  if (!lock || !S_ISREG(status.st_mode) || status.st_nlink != 1) {
+    return std::unexpected(
+        Error{path + " is not a file that moatd has made", "remove it: rm " + path});
+  }
+  if (auto own = check_own(path, status); !own) return std::unexpected(own.error());
+  if (::fchmod(lock.get(), mode) != 0) return failure("set the mode of", path, errno);
+  return lock;
+}
+
 Result<Fd> take_lock(const std::string& path) {
-  Fd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640));
-  if (!lock) return failure("open", path, errno);
+  auto opened = open_lock(path);
+  if (!opened) return opened;
+  Fd lock = std::move(*opened);
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return failure("lock", path, errno);
     const auto pid = read_to_end(lock.get(), 32).value_or("");
@@ -92,6 +114,14 @@ std::string StateStore::list_path(const std::string& digest) const {
 Result<LoadedState> StateStore::load() {
   LoadedState loaded;
   const auto path = folder_ + "/state.json";
+  struct stat status{};
+  if (::stat(path.c_str(), &status) == 0) {
+    if (const auto own = check_own(path, status); !own) {
+      loaded.troubles.push_back(fmt::format("the last state cannot be used: {} ({})",
+                                            own.error().message, set_aside(path)));
+      return loaded;
+    }
+  }
   const auto text = read_if_there(path);
   if (!text) return std::unexpected(text.error());
   if (!*text) return loaded;

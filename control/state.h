@@ -57,8 +57,8 @@ struct LoadedState {
 
 class StateStore {
  public:
-  // Creates the folder if it is not there, and locks it. Errors: it cannot be written, or another
-  // process has it, which is named by its pid.
+  // Creates the folder if it is not there, and locks it. Errors: it cannot be written, others than
+  // root can change it or what is in it, or another process has it, which is named by its pid.
   [[nodiscard]] static Result<StateStore> open(const std::string& folder);
 
   // Errors: there is a state, but the disk does not give it.

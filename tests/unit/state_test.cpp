@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <csignal>
@@ -13,6 +14,7 @@
 
 #include "control/cidrs_list.h"
 #include "control/state_json.h"
+#include "tests/unit/stranger.h"
 #include "tests/unit/temporary_folder.h"
 
 namespace moat {
@@ -241,6 +243,63 @@ TEST_F(StateTest, a_folder_that_cannot_be_made_is_named) {
   const auto store = StateStore::open(folder_ / "file/moat");
   ASSERT_FALSE(store);
   EXPECT_NE(store.error().message.find(folder_ / "file/moat"), std::string::npos);
+}
+
+// ---- Other users ----
+
+TEST_F(StateTest, a_lock_that_is_a_symlink_is_refused_and_what_it_points_to_stays) {
+  folder_.put("precious", "bytes");
+  fs::create_symlink(folder_ / "precious", folder_ / "lock");
+  const auto store = StateStore::open(folder_.path());
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().message, folder_ / "lock" + " is not a file that moatd has made");
+  EXPECT_EQ(store.error().remedy, "remove it: rm " + (folder_ / "lock"));
+  EXPECT_EQ(folder_.get("precious"), "bytes");
+}
+
+TEST_F(StateTest, a_lock_that_is_another_file_as_well_is_refused) {
+  folder_.put("precious", "bytes");
+  fs::create_hard_link(folder_ / "precious", folder_ / "lock");
+  EXPECT_FALSE(StateStore::open(folder_.path()));
+  EXPECT_EQ(folder_.get("precious"), "bytes");
+}
+
+TEST_F(StateTest, a_lock_of_an_earlier_moatd_is_closed_to_the_group) {
+  folder_.put("lock", "1\n", 0640);
+  (void)open();
+  EXPECT_EQ(fs::status(folder_ / "lock").permissions(), fs::perms(0600));
+}
+
+TEST_F(StateTest, a_lock_that_others_may_write_is_refused) {
+  folder_.put("lock", "", 0666);
+  const auto store = StateStore::open(folder_.path());
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().message, folder_ / "lock" + " is writable by others (mode 0666)");
+}
+
+TEST_F(StateTest, a_folder_that_others_may_write_is_refused) {
+  ASSERT_EQ(::chmod(folder_.path().c_str(), 0770), 0);
+  const auto store = StateStore::open(folder_.path());
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().message, folder_.path() + " is writable by others (mode 0770)");
+  EXPECT_EQ(store.error().remedy, "chmod go-w " + folder_.path());
+}
+
+TEST_F(StateTest, a_strangers_folder_is_refused) {
+  ASSERT_EQ(::chown(folder_.path().c_str(), stranger_uid, stranger_uid), 0) << "needs root";
+  const auto store = StateStore::open(folder_.path());
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().message, folder_.path() + " belongs to another user, uid 65534");
+  EXPECT_FALSE(fs::exists(folder_ / "lock"));
+}
+
+TEST_F(StateTest, a_strangers_state_is_not_believed) {
+  ASSERT_TRUE(open().save(full_state()));
+  ASSERT_EQ(::chown((folder_ / "state.json").c_str(), stranger_uid, stranger_uid), 0);
+  const auto loaded = load();
+  EXPECT_FALSE(loaded.state.enforced);
+  ASSERT_EQ(loaded.troubles.size(), 1u);
+  EXPECT_NE(loaded.troubles[0].find("belongs to another user, uid 65534"), std::string::npos);
 }
 
 TEST(StateJson, refuses_a_state_truncated_at_any_byte) {
