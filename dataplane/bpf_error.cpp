@@ -2,6 +2,11 @@
 #include "dataplane/bpf_error.h"
 
 #include <bpf/libbpf.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -34,11 +39,37 @@ int collect(libbpf_print_level level, const char* format, va_list arguments) {
   return 0;
 }
 
-const char* usual_remedy(int error) {
+}  // namespace
+
+std::vector<std::string> missing_capabilities() {
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets = {};
+  if (::syscall(SYS_capget, &header, sets.data()) != 0) return {};
+  const auto has = [&sets](unsigned one) {
+    return (sets[CAP_TO_INDEX(one)].effective & CAP_TO_MASK(one)) != 0;
+  };
+  std::vector<std::string> missing;
+  // The kernel takes CAP_SYS_ADMIN for the two that were split off from it.
+  if (!has(CAP_BPF) && !has(CAP_SYS_ADMIN)) missing.emplace_back("CAP_BPF");
+  if (!has(CAP_NET_ADMIN)) missing.emplace_back("CAP_NET_ADMIN");
+  if (!has(CAP_PERFMON) && !has(CAP_SYS_ADMIN)) missing.emplace_back("CAP_PERFMON");
+  return missing;
+}
+
+std::string capability_remedy(const std::vector<std::string>& missing) {
+  return fmt::format("moatd lacks {}: start it as root, with that in CapabilityBoundingSet=",
+                     fmt::join(missing, " and "));
+}
+
+std::string usual_remedy(int error) {
   switch (error) {
     case EPERM:
     case EACCES:
-      return "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed";
+      if (const auto missing = missing_capabilities(); !missing.empty())
+        return capability_remedy(missing);
+      if (error == EACCES) return "";
+      return "no capability is missing: a seccomp filter, a security module or a user namespace "
+             "may forbid it";
     case ENOMEM:
       return "free memory, or raise the memory limit of the service";
     case ENOSYS:
@@ -47,8 +78,6 @@ const char* usual_remedy(int error) {
       return "";
   }
 }
-
-}  // namespace
 
 std::string errno_words(int error) { return std::generic_category().message(std::abs(error)); }
 
@@ -72,12 +101,22 @@ std::string LibbpfLog::kernel_message() const {
   return text_.substr(from, text_.find('\n', from) - from);
 }
 
-std::string LibbpfLog::last_lines() const {
+// What libbpf itself has to say of a refusal is a guess: RLIMIT_MEMLOCK, mostly, which no kernel
+// that Moat runs on applies.
+std::string LibbpfLog::verifier_lines() const {
+  constexpr std::string_view first = "-- BEGIN PROG LOAD LOG --\n";
+  constexpr std::string_view last = "-- END PROG LOAD LOG --";
   constexpr std::size_t few = 600;
-  std::string end = text_.substr(text_.size() - std::min(text_.size(), few));
+  const auto to = text_.rfind(last);
+  if (to == std::string::npos) return {};
+  // A long log has lost its beginning.
+  const auto at = text_.rfind(first, to);
+  const auto from = at == std::string::npos ? 0 : at + first.size();
+  std::string end = text_.substr(std::max(from, to - std::min(to, few)));
+  end.resize(end.rfind(last));
   while (!end.empty() && end.back() == '\n') end.pop_back();
-  for (auto at = end.find('\n'); at != std::string::npos; at = end.find('\n', at + 3))
-    end.replace(at, 1, " | ");
+  for (auto line = end.find('\n'); line != std::string::npos; line = end.find('\n', line + 3))
+    end.replace(line, 1, " | ");
   return end;
 }
 

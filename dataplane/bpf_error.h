@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <expected>
 #include <string>
+#include <vector>
 
 #include "dataplane/error.h"
 
@@ -16,6 +17,13 @@ namespace moat {
                                                  std::string remedy = {});
 
 [[nodiscard]] std::string errno_words(int error);
+
+// What helps against that errno in most cases, or empty.
+[[nodiscard]] std::string usual_remedy(int error);
+
+// Those of the capabilities that Moat needs which this thread cannot use: {"CAP_BPF"}.
+[[nodiscard]] std::vector<std::string> missing_capabilities();
+[[nodiscard]] std::string capability_remedy(const std::vector<std::string>& missing);
 
 // Collects what libbpf prints on this thread while the object lives; without one libbpf is mute.
 // Objects nest.
@@ -31,8 +39,9 @@ class LibbpfLog {
   // The sentence that the kernel sent along with a netlink error, or empty.
   [[nodiscard]] std::string kernel_message() const;
 
-  // The end of the text, where the verifier says what it stumbled on, in one line.
-  [[nodiscard]] std::string last_lines() const;
+  // The end of the verifier's log, where it says what it stumbled on, in one line; empty if the
+  // verifier had no say.
+  [[nodiscard]] std::string verifier_lines() const;
 
  private:
   std::string text_;

@@ -16,6 +16,7 @@
 #include "backstop.skel.h"
 #include "dataplane/bpf_error.h"
 #include "dataplane/bpf_map.h"
+#include "dataplane/load_failure.h"
 
 namespace moat {
 namespace {
@@ -115,11 +116,7 @@ Result<> CgroupLink::load(const std::vector<NamedMap>& maps, int interfaces) {
     (*skeleton)->rodata->can_read_kernel = helpers.read_kernel;
     const int error = moat_backstop_bpf::load(skeleton->get());
     if (error == -EINVAL && &helpers != &helper_sets.back()) continue;
-    if (error != 0) {
-      auto failure = bpf_failure("load the backstop program", error);
-      failure.error().message += ": " + log.last_lines();
-      return failure;
-    }
+    if (error != 0) return load_failure("load the backstop program", error, log);
     program_ = Fd(::fcntl(bpf_program__fd((*skeleton)->progs.moat_backstop), F_DUPFD_CLOEXEC, 0));
     if (!program_) return bpf_failure("keep a program open");
     knows_names_ = helpers.read_kernel;

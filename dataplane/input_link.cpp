@@ -14,12 +14,14 @@
 
 #include "dataplane/bpf_error.h"
 #include "dataplane/bpf_map.h"
+#include "dataplane/load_failure.h"
 #include "input.skel.h"
 
 namespace moat {
 namespace {
 
 constexpr auto program_pin = "input";
+constexpr KernelNeed need = {6, 4, "NETFILTER_BPF_LINK"};
 
 // Not in the headers of Debian 12's libc or libbpf; from Linux 6.4 on they are the kernel's.
 constexpr auto netfilter_program = std::bit_cast<bpf_prog_type>(32u);
@@ -96,7 +98,8 @@ bool InputLink::has_place() {
 
 Result<> InputLink::load(const std::vector<NamedMap>& maps, int interfaces) {
   if (!has_place())
-    return std::unexpected(Error{"this kernel has no place for it", "Linux 6.4 and later have it"});
+    return std::unexpected(Error{"this kernel has no place for it",
+                                 load_remedy(LoadFacts::this_host(EINVAL, false), need)});
   const LibbpfLog log;
   const std::unique_ptr<moat_input_bpf, void (*)(moat_input_bpf*)> skeleton(
       moat_input_bpf::open(), moat_input_bpf::destroy);
@@ -112,18 +115,18 @@ Result<> InputLink::load(const std::vector<NamedMap>& maps, int interfaces) {
     if (const int error = bpf_map__reuse_fd(map, fd); error != 0)
       return bpf_failure(fmt::format("use map {}", name), error);
   }
-  if (const int error = moat_input_bpf::load(skeleton.get()); error != 0) {
-    auto failure = bpf_failure("load the backstop's program before sockets", error);
-    failure.error().message += ": " + log.last_lines();
-    return failure;
-  }
+  if (const int error = moat_input_bpf::load(skeleton.get()); error != 0)
+    return load_failure("load the backstop's program before sockets", error, log, need);
   program_ = Fd(::fcntl(bpf_program__fd(program), F_DUPFD_CLOEXEC, 0));
   if (!program_) return bpf_failure("keep a program open");
   return {};
 }
 
 Result<bool> InputLink::attach(Family& family) {
-  const auto failed = [] { return bpf_failure("attach the backstop's program before sockets"); };
+  const auto failed = [] {
+    const int error = errno;
+    return load_failure("attach the backstop's program before sockets", error, LibbpfLog(), need);
+  };
   const auto was = info_of(family.link);
   if (was && was->program == kernel_id(program_.get())) {
     Fd again = create_link(program_.get(), family.number, was->hook.priority);

@@ -11,6 +11,7 @@
 
 #include "dataplane/bpf_error.h"
 #include "dataplane/bpf_map.h"
+#include "dataplane/load_failure.h"
 #include "xdp.skel.h"
 
 namespace moat {
@@ -21,12 +22,6 @@ Result<Fd> keep(int fd) {
   Fd kept(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
   if (!kept) return bpf_failure("keep a map or program open");
   return kept;
-}
-
-std::unexpected<Error> load_failure(int error, const LibbpfLog& log) {
-  auto failure = bpf_failure("load the XDP program", error);
-  failure.error().message += ": " + log.last_lines();
-  return failure;
 }
 
 }  // namespace
@@ -89,7 +84,7 @@ Result<XdpObject> XdpObject::open() {
   const LibbpfLog log;
   XdpObject object;
   object.skeleton_.reset(moat_xdp_bpf::open());
-  if (!object.skeleton_) return load_failure(errno, log);
+  if (!object.skeleton_) return bpf_failure("open the XDP program");
   return object;
 }
 
@@ -119,7 +114,7 @@ Result<> XdpObject::reuse(const std::string& name, int fd) {
 Result<LoadedXdp> XdpObject::load() {
   const LibbpfLog log;
   if (const int error = moat_xdp_bpf::load(skeleton_.get()); error != 0)
-    return load_failure(error, log);
+    return load_failure("load the XDP program", error, log);
 
   LoadedXdp loaded;
   auto fd = keep(bpf_program__fd(skeleton_->progs.moat_xdp));

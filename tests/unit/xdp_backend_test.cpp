@@ -486,7 +486,21 @@ TEST_F(XdpBackendTest, a_missing_capability_is_named) {
   ASSERT_FALSE(opened);
   EXPECT_NE(opened.error().message.find("Operation not permitted"), std::string::npos)
       << opened.error().message;
-  EXPECT_EQ(opened.error().remedy, "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed");
+  EXPECT_EQ(opened.error().remedy,
+            "moatd lacks CAP_BPF and CAP_PERFMON: start it as root, with that in "
+            "CapabilityBoundingSet=");
+}
+
+TEST_F(XdpBackendTest, a_capability_that_the_verifier_misses_is_named_alone) {
+  Result<std::unique_ptr<XdpBackend>> opened;
+  std::thread([&] {
+    keep_capabilities({CAP_BPF, CAP_NET_ADMIN});
+    opened = XdpBackend::open(folder());
+  }).join();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().remedy,
+            "moatd lacks CAP_PERFMON: start it as root, with that in CapabilityBoundingSet=");
+  EXPECT_EQ(opened.error().message.find("MEMLOCK"), std::string::npos) << opened.error().message;
 }
 
 }  // namespace
