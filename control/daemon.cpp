@@ -146,7 +146,11 @@ Result<> Daemon::run() {
   if (!is_detached_) {
     (void)publisher_.sample();  // for the state; without, it has those of a second ago
     save();
-    log_.info("moatd ends; generation {} stays enforced", publisher_.generation());
+    if (unpinned_.empty()) {
+      log_.info("moatd ends; generation {} stays enforced", publisher_.generation());
+    } else {
+      log_.error("moatd ends, and the guard with it: {}", unpinned_);
+    }
   }
   return ended;
 }

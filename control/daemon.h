@@ -162,7 +162,7 @@ class Daemon final : public Service {
   };
   std::map<std::string, Mend> mends_;  // by what had been undone
   std::string table_problem_;
-  std::string pin_problem_;
+  std::string unpinned_;
   std::string save_problem_;
   std::string cut_problem_;
   std::string sample_problem_;

@@ -45,8 +45,9 @@ DaemonFacts Daemon::facts() const {
   facts.is_ready = is_ready_;
   facts.since = since_;
   facts.backstop = backstop_view();
-  for (const auto* problem : {&table_problem_, &pin_problem_, &save_problem_, &cut_problem_,
-                              &sample_problem_, &drop_problem_}) {
+  facts.unpinned = unpinned_;
+  for (const auto* problem :
+       {&table_problem_, &save_problem_, &cut_problem_, &sample_problem_, &drop_problem_}) {
     if (!problem->empty()) facts.problems.push_back(*problem);
   }
   if (!watch_.problem().empty()) facts.problems.push_back(watch_.problem());

@@ -85,7 +85,12 @@ void Daemon::save() {
 
 // Logged when it begins and when it ends, and kept for the status meanwhile.
 void Daemon::set_problem(std::string& problem, const Result<>& result, const char* what) {
-  const auto now = result ? std::string() : fmt::format("{}: {}", what, result.error().message);
+  std::string now;
+  if (!result) {
+    const auto& [message, remedy] = result.error();
+    now =
+        fmt::format("{}: {}{}", what, message, remedy.empty() ? "" : fmt::format(" ({})", remedy));
+  }
   if (now == problem) return;
   if (now.empty()) {
     log_.info("no longer: {}", problem);
@@ -151,9 +156,8 @@ void Daemon::ensure_guards() {
 
 void Daemon::ensure_pins() {
   const auto pinned = backend_->ensure_pins();
-  set_problem(pin_problem_, pinned ? Result<>() : std::unexpected(pinned.error()),
-              "the guard would end with this daemon, as it cannot be pinned");
-  if (pinned && *pinned) note_mend("pins were missing");
+  set_problem(unpinned_, pinned, "nothing can be pinned");
+  for (const auto& what : backend_->take_mended()) note_mend(what);
 }
 
 // After the interfaces: it leaves to them what they have counted. True if a part of it is on and

@@ -95,7 +95,7 @@ void add_status(Families& families, const StatusView& status) {
   add_gauge(families, "moat_prefixes", "Prefixes that the live policy names.", status.prefixes);
   add_gauge(families, "moat_table_bytes", "Size of the live table.", status.image_bytes);
   add_gauge(families, "moat_problems", "What status names as wrong.",
-            static_cast<double>(status.problems.size()));
+            static_cast<double>(status.problems.size() + (status.unpinned.empty() ? 0 : 1)));
   add_propagation(families, status);
 
   auto interfaces = gauge("moat_interface_attached", "Whether Moat's program is on the interface.");

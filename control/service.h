@@ -62,6 +62,7 @@ struct StatusView {
     bool before_expected = false;  // kernel and moat.yaml leave a place for it before sockets
     std::string not_before;        // why it is not there
   } backstop;
+  std::string unpinned;  // why the guard would end with the daemon; empty: it would not
   std::vector<FileStatus> files;
   std::optional<Propagation> last;   // latest change enforced
   std::vector<Propagation> pending;  // noticed, not enforced

@@ -146,6 +146,7 @@ std::string headline(const StatusView& status) {
   add(count_files(status, FileState::vanished), "rule file has vanished",
       "rule files have vanished");
   if (auto gap = backstop_gap(status.backstop); !gap.empty()) wrong.push_back(std::move(gap));
+  if (!status.unpinned.empty()) wrong.emplace_back("the guard ends when moatd ends");
   if (wrong.empty()) {
     add(status.problems.size(), "problem", "problems");
   } else {
@@ -186,6 +187,9 @@ std::vector<Trouble> troubles(const StatusView& status) {
                    {}});
   }
   for (auto& trouble : backstop_troubles(status.backstop)) all.push_back(std::move(trouble));
+  if (!status.unpinned.empty())
+    all.push_back(
+        {fmt::format("not pinned, so the guard ends when moatd ends: {}", status.unpinned), {}});
   for (const auto& problem : status.problems) all.push_back({problem, {}});
   return all;
 }

@@ -139,6 +139,7 @@ void members(V& v, F& f) {
   f("since", v.since);
   f("interfaces", v.interfaces);
   f("backstop", v.backstop);
+  f("unpinned", v.unpinned);
   f("files", v.files);
   f("last", v.last);
   f("pending", v.pending);

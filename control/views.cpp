@@ -71,6 +71,7 @@ StatusView Views::status(const DaemonFacts& facts) const {
   view.since = facts.since;
   view.interfaces = interfaces_.status();
   view.backstop = facts.backstop;
+  view.unpinned = facts.unpinned;
   if (settings_.is_held_back() || settings_.is_being_written()) {
     const auto state = settings_.is_held_back() ? FileState::held_back : FileState::active;
     view.files.push_back({settings_.path(), "", state, settings_.faults()});

@@ -71,14 +71,10 @@ BackstopStatus BackstopLink::ensure(const std::vector<NamedMap>& maps, const std
   return status;
 }
 
-Result<bool> BackstopLink::ensure_pins() {
-  bool mended = false;
-  for (auto pinned :
-       {interfaces_.ensure_pin(), at_sockets_.ensure_pins(), before_sockets_.ensure_pins()}) {
-    if (!pinned) return pinned;
-    mended |= *pinned;
-  }
-  return mended;
+Result<> BackstopLink::ensure_pins() {
+  if (auto done = interfaces_.ensure_pin(); !done) return done;
+  if (auto done = at_sockets_.ensure_pins(); !done) return done;
+  return before_sockets_.ensure_pins();
 }
 
 void BackstopLink::remove() {

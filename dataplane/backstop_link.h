@@ -50,8 +50,7 @@ class BackstopLink {
   // Takes it off.
   void remove();
 
-  // True if a pin was missing.
-  [[nodiscard]] Result<bool> ensure_pins();
+  [[nodiscard]] Result<> ensure_pins();
 
  private:
   [[nodiscard]] Result<> tell(const Result<KnownInterfaces>& interfaces, BackstopStatus& status);

@@ -21,7 +21,7 @@
 namespace moat {
 namespace {
 
-constexpr auto link_pin = "links/backstop";
+constexpr auto link_pin = "backstop-link";
 constexpr auto program_pin = "backstop";
 
 // Not in the headers of Debian 12's libc or libbpf.
@@ -167,7 +167,7 @@ Result<CgroupLink::Attached> CgroupLink::ensure_on(const std::vector<NamedMap>& 
   return Attached{std::move(*folder), std::move(*mended)};
 }
 
-Result<bool> CgroupLink::ensure_pins() {
+Result<> CgroupLink::ensure_pins() {
   return pins_.ensure({{program_pin, program_.get()}, {link_pin, link_.get()}});
 }
 

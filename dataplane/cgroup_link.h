@@ -33,8 +33,7 @@ class CgroupLink {
   // Takes it off.
   void remove();
 
-  // True if a pin was missing.
-  [[nodiscard]] Result<bool> ensure_pins();
+  [[nodiscard]] Result<> ensure_pins();
 
  private:
   [[nodiscard]] Result<> load(const std::vector<NamedMap>& maps, int interfaces);

@@ -79,8 +79,8 @@ std::optional<LinkInfo> info_of(const Fd& link) {
 
 InputLink::InputLink(BpfPins pins)
     : pins_(std::move(pins)),
-      families_{{{family_ipv4, "links/input-ipv4", pins_.get("links/input-ipv4")},
-                 {family_ipv6, "links/input-ipv6", pins_.get("links/input-ipv6")}}} {}
+      families_{{{family_ipv4, "input-link-ipv4", pins_.get("input-link-ipv4")},
+                 {family_ipv6, "input-link-ipv6", pins_.get("input-link-ipv6")}}} {}
 
 // Asked with a program that accepts all: what is refused then is the kind. Without the capability
 // nothing is known, and whatever needs it says so.
@@ -157,7 +157,7 @@ Result<bool> InputLink::ensure(const std::vector<NamedMap>& maps, int interfaces
   return mended;
 }
 
-Result<bool> InputLink::ensure_pins() {
+Result<> InputLink::ensure_pins() {
   std::vector<std::pair<std::string, int>> objects = {{program_pin, program_.get()}};
   for (const auto& family : families_) objects.emplace_back(family.pin, family.link.get());
   return pins_.ensure(objects);

@@ -37,8 +37,7 @@ class InputLink {
   // Takes it off.
   void remove();
 
-  // True if a pin was missing.
-  [[nodiscard]] Result<bool> ensure_pins();
+  [[nodiscard]] Result<> ensure_pins();
 
  private:
   struct Family {

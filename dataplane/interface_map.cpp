@@ -129,7 +129,7 @@ InterfaceMap::Told InterfaceMap::tell(const KnownInterfaces& interfaces) {
   return told;
 }
 
-Result<bool> InterfaceMap::ensure_pin() { return pins_.ensure({{pin, map_.get()}}); }
+Result<> InterfaceMap::ensure_pin() { return pins_.ensure({{pin, map_.get()}}); }
 
 void InterfaceMap::remove() {
   pins_.remove(pin);

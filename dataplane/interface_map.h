@@ -36,8 +36,8 @@ class InterfaceMap {
 
   [[nodiscard]] int fd() const { return map_.get(); }
 
-  // True if the pin was missing. Does nothing without a map.
-  [[nodiscard]] Result<bool> ensure_pin();
+  // Does nothing without a map.
+  [[nodiscard]] Result<> ensure_pin();
 
   void remove();
 

@@ -80,14 +80,30 @@ Fd find_table(const BpfPins& pins, std::uint32_t id) {
   return {};
 }
 
-Result<bool> keep_table_pin(const BpfPins& pins, const LiveTable& live) {
-  if (!live.map) return false;
+Result<> keep_table_pin(const BpfPins& pins, const LiveTable& live) {
+  if (!live.map) return {};
   const std::string wanted = fmt::format("{}{}", table_pin, live.generation);
-  auto mended = pins.ensure({{wanted, live.map.get()}});
-  if (!mended) return mended;
+  if (auto kept = pins.ensure({{wanted, live.map.get()}}); !kept) return kept;
   for (const auto& name : pins.list())
     if (name.starts_with(table_pin) && name != wanted) pins.remove(name);
-  return mended;
+  return {};
+}
+
+// They were in `links` once, where an interface may have the same name: a link of that kind is an
+// interface's.
+void rename_earlier_pins(const BpfPins& pins) {
+  struct Renamed {
+    const char *from, *to;
+  };
+  for (const auto& [from, to] : {Renamed{"links/backstop", "backstop-link"},
+                                 {"links/input-ipv4", "input-link-ipv4"},
+                                 {"links/input-ipv6", "input-link-ipv6"}}) {
+    const Fd link = pins.get(from);
+    bpf_link_info info = {};
+    __u32 bytes = sizeof info;
+    if (!link || bpf_obj_get_info_by_fd(link.get(), &info, &bytes) != 0) continue;
+    if (info.type != BPF_LINK_TYPE_XDP) pins.rename(from, to);
+  }
 }
 
 Result<Adopted> adopt(const BpfPins& pins, XdpObject& object) {

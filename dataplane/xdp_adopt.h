@@ -33,8 +33,10 @@ struct Adopted {
 [[nodiscard]] Fd find_table(const BpfPins& pins, std::uint32_t id);
 
 // Leaves one pin of a table, `table-N`, and that of the live one; removes those that a crash left.
-// True if it was missing.
-[[nodiscard]] Result<bool> keep_table_pin(const BpfPins& pins, const LiveTable& live);
+[[nodiscard]] Result<> keep_table_pin(const BpfPins& pins, const LiveTable& live);
+
+// Gives the pins of an earlier version the names that they have now, each in one step.
+void rename_earlier_pins(const BpfPins& pins);
 
 // Takes over program, maps and table, and has `object` use the maps. All must belong together: the
 // program uses these very maps, which are as the object defines them, and a sound table of our ABI

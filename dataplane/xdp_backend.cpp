@@ -11,13 +11,12 @@
 
 #include <bpf/bpf.h>
 #include <fmt/format.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <tuple>
+#include <utility>
 
 #include "dataplane/bpf_error.h"
 #include "dataplane/bpf_map.h"
@@ -32,10 +31,9 @@
 namespace moat {
 
 struct XdpBackend::Kernel {
-  explicit Kernel(const std::string& folder) : pins(folder), links(pins), backstop(pins) {}
+  explicit Kernel(BpfPins folder) : pins(std::move(folder)), links(pins), backstop(pins) {}
 
   BpfPins pins;
-  Fd lock;  // that no other daemon has these pins: two would undo each other's work
   XdpLinks links;
   BackstopLink backstop;
   std::vector<NamedMap> maps;
@@ -47,6 +45,7 @@ struct XdpBackend::Kernel {
   Image closed;     // the same endpoints, closed to all
   bool pinned = false;
   std::string adoption;
+  std::vector<std::string> mended;  // pins apart: those know for themselves
 
   [[nodiscard]] int counters() const { return find_map(maps, "counters"); }
 
@@ -55,11 +54,21 @@ struct XdpBackend::Kernel {
   Result<> continue_with(Adopted adopted, XdpObject& object);
   void begin_take_over();
   Result<> finish_take_over(std::size_t tier);
-  Result<bool> pin_all();
+  Result<> prepare_pins();
+  Result<> pin_all();
   Result<> find_live();
   Result<> close(const Image& image);
   Result<bool> keep_closed();
 };
+
+namespace {
+
+std::unexpected<Error> taken(const BpfPins& pins) {
+  return std::unexpected(Error{fmt::format("another moatd has the pins in {}", pins.folder()),
+                               "stop it, or give this one a --bpffs of its own"});
+}
+
+}  // namespace
 
 // ---- Start ----
 
@@ -147,7 +156,7 @@ Result<> XdpBackend::publish(const Image& image) {
 
   // Pinned before it is live, so that a daemon that adopts it finds it. Without a filesystem to pin
   // on, enforcing goes on all the same: ensure_pins() tells.
-  if (kernel.pins.prepare()) std::ignore = kernel.pins.put("table-next", next.map.get());
+  if (kernel.prepare_pins()) std::ignore = kernel.pins.put("table-next", next.map.get());
   if (auto committed = kernel.tiers.commit(*tier, next.map.get()); !committed) {
     kernel.pins.remove("table-next");
     return committed;
@@ -248,32 +257,44 @@ Result<bool> XdpBackend::Kernel::keep_closed() {
 
 // ---- Pins ----
 
-Result<bool> XdpBackend::Kernel::pin_all() {
-  if (auto prepared = pins.prepare(); !prepared) return std::unexpected(prepared.error());
-  std::vector<std::pair<std::string, int>> named;
-  for (const auto& map : maps) named.emplace_back(pin_name(map.name), map.fd.get());
-  auto with_maps = pins.ensure(named);
-  if (!with_maps) return with_maps;
-  auto with_table = keep_table_pin(pins, table);
-  if (!with_table) return with_table;
-  // The program last: without it no pin is believed by the next daemon.
-  auto with_program = pins.ensure({{"version", version.get()}, {"xdp", program.fd.get()}});
-  if (!with_program) return with_program;
-  auto with_links = links.ensure_pins();
-  if (!with_links) return with_links;
-  auto with_backstop = backstop.ensure_pins();
-  if (!with_backstop) return with_backstop;
-  return *with_maps || *with_table || *with_program || *with_links || *with_backstop;
+Result<> XdpBackend::Kernel::prepare_pins() {
+  const bool was_usable = pins.is_usable();
+  const auto prepared = pins.prepare();
+  if (!prepared) return std::unexpected(prepared.error());
+  if (!*prepared) return taken(pins);
+  if (was_usable) return {};
+  // What an earlier daemon left there was out of reach until now.
+  rename_earlier_pins(pins);
+  links.take_over_pinned();
+  return pinned ? links.replace_programs() : Result<>();
 }
 
-Result<bool> XdpBackend::ensure_pins() {
-  if (!kernel_->pinned) return false;
-  if (auto found = kernel_->find_live(); !found) return std::unexpected(found.error());
+Result<> XdpBackend::Kernel::pin_all() {
+  if (auto prepared = prepare_pins(); !prepared) return prepared;
+  std::vector<std::pair<std::string, int>> named;
+  for (const auto& map : maps) named.emplace_back(pin_name(map.name), map.fd.get());
+  if (auto done = pins.ensure(named); !done) return done;
+  if (auto done = keep_table_pin(pins, table); !done) return done;
+  // The program last: without it no pin is believed by the next daemon.
+  auto done = pins.ensure({{"version", version.get()}, {"xdp", program.fd.get()}});
+  if (!done) return done;
+  if (done = links.ensure_pins(); !done) return done;
+  return backstop.ensure_pins();
+}
+
+Result<> XdpBackend::ensure_pins() {
+  if (!kernel_->pinned) return {};
+  if (auto found = kernel_->find_live(); !found) return found;
   const auto closed = kernel_->keep_closed();
-  if (!closed) return closed;
-  const auto pinned = kernel_->pin_all();
-  if (!pinned) return pinned;
-  return *pinned || *closed;
+  if (!closed) return std::unexpected(closed.error());
+  if (*closed) kernel_->mended.emplace_back("the map policy-closed held another table");
+  return kernel_->pin_all();
+}
+
+std::vector<std::string> XdpBackend::take_mended() {
+  auto told = kernel_->pins.take_mended();
+  std::ranges::move(std::exchange(kernel_->mended, {}), std::back_inserter(told));
+  return told;
 }
 
 // ---- Interfaces ----
@@ -340,37 +361,15 @@ const std::string& XdpBackend::adoption() const { return kernel_->adoption; }
 
 // ---- Life ----
 
-namespace {
-
-// A name in the abstract namespace of sockets goes with its owner. A lock on the folder itself
-// would keep its filesystem from being unmounted, and a pinned object has no file of its own to
-// lock.
-Result<Fd> lock_folder(const std::string& folder) {
-  struct stat status = {};
-  if (::stat(folder.c_str(), &status) != 0) return bpf_failure("look at " + folder);
-  const std::string name = fmt::format("moat-pins-{}-{}", status.st_dev, status.st_ino);
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  name.copy(address.sun_path + 1, sizeof address.sun_path - 1);
-  const auto bytes = offsetof(sockaddr_un, sun_path) + 1 + name.size();
-  Fd lock(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!lock || ::bind(lock.get(), reinterpret_cast<const sockaddr*>(&address),
-                      static_cast<socklen_t>(bytes)) != 0)
-    return bpf_failure(fmt::format("take over the pins in {}", folder), errno,
-                       "another moatd has them: stop it, or give this one a --bpffs of its own");
-  return lock;
-}
-
-}  // namespace
-
 Result<std::unique_ptr<XdpBackend>> XdpBackend::open(const std::string& bpffs) {
   const BpfPins pins(bpffs);
-  if (auto prepared = pins.prepare(); !prepared) return std::unexpected(prepared.error());
-  auto kernel = std::make_unique<Kernel>(bpffs);
-  auto lock = lock_folder(bpffs);
-  if (!lock) return std::unexpected(lock.error());
-  kernel->lock = std::move(*lock);
+  const auto prepared = pins.prepare();
+  if (prepared && !*prepared) return taken(pins);
+  // Without pins it guards all the same: ensure_pins() tells.
+  rename_earlier_pins(pins);
+  auto kernel = std::make_unique<Kernel>(pins);
   if (auto begun = kernel->begin(); !begun) return std::unexpected(begun.error());
+  if (!prepared) kernel->adoption = prepared.error().message;
   return std::unique_ptr<XdpBackend>(new XdpBackend(std::move(kernel)));
 }
 

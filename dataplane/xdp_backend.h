@@ -4,14 +4,16 @@
 // Pins under the bpffs folder (all owned by the daemon, adopted by the next one):
 //
 //   xdp, backstop, input                 programs
+//   backstop-link, input-link-ipv4, -ipv6   what holds the latter two in their places
 //   policy-small, -medium, -large        outer maps, one a size tier
 //   policy-closed                        map: the endpoints, closed to all, should those be empty
 //   table-N                              the live inner map of generation N
 //   counters, drops, drop-sources,
 //   interfaces                           maps
 //   version                              a map: which program `xdp` is
-//   links/INTERFACE, links/backstop, links/input-ipv4, -ipv6
-//                                        links; a colon stands for a dot: links/eth0:100
+//   links/INTERFACE                      what holds `xdp` on an interface, and nothing else, as
+//                                        interfaces have any name; a colon stands for a dot:
+//                                        links/eth0:100
 //
 // In the middle of a change there are also `new` and `table-next`.
 #pragma once
@@ -34,7 +36,9 @@ class XdpBackend final : public Backend {
  public:
   // Goes on with what is pinned under `bpffs` (a folder of its own on a bpf filesystem, e.g.
   // /sys/fs/bpf/moat, made if missing; bpf is mounted at its parent if nothing is there), or loads
-  // anew; the first publish() pins then. Never detaches.
+  // anew; the first publish() pins then. Never detaches. Where nothing can be pinned, it guards as
+  // long as the process lives: ensure_pins() tells why, and pins once it can. Errors: another
+  // process has the folder; the kernel refuses the program.
   //
   // A pinned program of another version is replaced in its links at once. Where the maps are of
   // another ABI version, or do not hold together, new ones are made beside them, and the links keep
@@ -88,9 +92,13 @@ class XdpBackend final : public Backend {
   // Ends the guard: all links, then all pins and the folder.
   [[nodiscard]] Result<> detach_all();
 
-  // Makes the pins anew where they are gone (bpffs unmounted or cleared); true if some were
-  // missing.
-  [[nodiscard]] Result<bool> ensure_pins();
+  // Makes the pins anew where they are gone (bpffs unmounted or cleared). Error: the guard would
+  // end with this process, and why.
+  [[nodiscard]] Result<> ensure_pins();
+
+  // What others had done to pins and maps, and was put right since this was last asked, by
+  // whichever of these functions: "the pin links/eth0 was missing".
+  [[nodiscard]] std::vector<std::string> take_mended();
 
  private:
   struct Kernel;

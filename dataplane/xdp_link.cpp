@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <tuple>
 
 #include "dataplane/bpf_error.h"
 #include "dataplane/bpf_map.h"
@@ -134,9 +135,15 @@ std::string refusal(std::uint32_t ifindex, int program, __u32 flags, int error) 
 
 // ---- The links we hold ----
 
-XdpLinks::XdpLinks(BpfPins pins) : pins_(std::move(pins)) {
+XdpLinks::XdpLinks(BpfPins pins) : pins_(std::move(pins)) { take_over_pinned(); }
+
+void XdpLinks::take_over_pinned() {
+  const auto is_held = [this](std::uint32_t id) {
+    return std::ranges::any_of(links_, [id](const Link& l) { return kernel_id(l.fd.get()) == id; });
+  };
   for (const auto& name : pins_.list("links"))
-    if (Fd fd = pins_.get(folder + name); fd && link_info(fd.get()).is_xdp)
+    if (Fd fd = pins_.get(folder + name);
+        fd && link_info(fd.get()).is_xdp && !is_held(kernel_id(fd.get())))
       links_.push_back({std::move(fd), name});
 }
 
@@ -184,8 +191,7 @@ Result<> XdpLinks::give_pin(Link& link, const std::string& interface) {
   for (Link& other : links_)
     if (&other != &link && other.pin == interface) other.pin.clear();
   const std::string old = std::exchange(link.pin, interface);
-  if (pins_.holds(folder + interface, link.fd.get())) return {};
-  if (auto pinned = pins_.put(folder + interface, link.fd.get()); !pinned) {
+  if (auto pinned = pins_.ensure({{folder + interface, link.fd.get()}}); !pinned) {
     link.pin = old;
     return pinned;
   }
@@ -231,9 +237,9 @@ InterfaceStatus XdpLinks::ensure(const std::string& interface, WantedAttach want
   Result<> done;
   if (link && replace) done = replace_program(*link);
   if (!link && attached_to(ifindex).any() == 0 && attach(ifindex, wanted)) link = &links_.back();
-  if (link)
-    // By its own name, whatever other name it was asked for by.
-    if (auto pinned = give_pin(*link, name_of(ifindex)); !pinned && done) done = pinned;
+  // By its own name, whatever other name it was asked for by. Without a pin the program is on all
+  // the same: ensure_pins() tells.
+  if (link) std::ignore = give_pin(*link, name_of(ifindex));
 
   InterfaceStatus status = inspect(interface);
   if (!done) {
@@ -326,27 +332,24 @@ Result<> XdpLinks::detach_all() {
   drop_dead();
   // Whatever else is pinned there: links of other kinds, or ones that another process pinned.
   for (const auto& name : pins_.list("links")) {
-    const Fd link = pins_.get(folder + name);
-    if (!link) continue;
-    if (const int error = bpf_link_detach(link.get()); error != 0 && first)
-      first = bpf_failure("detach " + name, error);
+    if (const Fd link = pins_.get(folder + name))
+      if (const int error = bpf_link_detach(link.get()); error != 0 && first)
+        first = bpf_failure("detach " + name, error);
     pins_.remove(folder + name);
   }
   notes_.clear();
   return first;
 }
 
-Result<bool> XdpLinks::ensure_pins() {
+Result<> XdpLinks::ensure_pins() {
   drop_dead();
-  bool mended = false;
   for (Link& link : links_) {
     const auto ifindex = link_info(link.fd.get()).ifindex;
     const std::string interface = find(ifindex) == &link ? name_of(ifindex) : "";
-    if (interface.empty() || pins_.holds(folder + interface, link.fd.get())) continue;
-    mended = true;
-    if (auto pinned = give_pin(link, interface); !pinned) return std::unexpected(pinned.error());
+    if (interface.empty()) continue;
+    if (auto pinned = give_pin(link, interface); !pinned) return pinned;
   }
-  return mended;
+  return {};
 }
 
 }  // namespace moat

@@ -27,6 +27,9 @@ class XdpLinks {
   // Takes over the links that are pinned.
   explicit XdpLinks(BpfPins pins);
 
+  // The same, for pins that could not be used before.
+  void take_over_pinned();
+
   // The program for whatever is attached or mended from now on. The caller keeps it open. Links
   // that are there stay as they are.
   void set_program(int fd, std::uint32_t id) { program_ = fd, program_id_ = id; }
@@ -43,8 +46,8 @@ class XdpLinks {
   [[nodiscard]] Result<> detach(const std::string& interface);
   [[nodiscard]] Result<> detach_all();
 
-  // True if some pin was missing or stood for something else.
-  [[nodiscard]] Result<bool> ensure_pins();
+  // Each link has a pin by the name of its interface.
+  [[nodiscard]] Result<> ensure_pins();
 
  private:
   struct Link {

@@ -168,7 +168,7 @@ if [[ $before_sockets == true ]]; then
   counted "to no listener, of an unlisted source by a second NIC" "0 0 7 0 0" \
     stranger "$second_nic" 5432
   for family in ipv4 ipv6; do
-    link=$(on db-host bpftool -j link show pinned "$scene/bpf/moat/links/input-$family" | jq .id)
+    link=$(on db-host bpftool -j link show pinned "$scene/bpf/moat/input-link-$family" | jq .id)
     on db-host bpftool link detach id "$link"
   done
   same "no listener, once the program is taken off" AR "$(knock stranger "$second_nic" 5432)"

@@ -8,7 +8,7 @@ set -euo pipefail
 . "$(dirname "$0")/ways.sh"
 
 by_hand() { /usr/bin/python3 "$root/tests/e2e/by_hand.py" "$@"; }
-link() { echo "$scene/bpf/moat/links/backstop"; }
+link() { echo "$scene/bpf/moat/backstop-link"; }
 keeps_out() { same "$1, an unlisted source" silence "$(knock stranger 198.18.21.5 5432)"; }
 lets_in() { same "$1, a listed source" AS "$(knock office 198.18.21.5 5432)"; }
 

@@ -140,6 +140,12 @@ def connect(source, port=5432, timeout=0.5):
     return within("peer", attempt)
 
 
+def as_stranger(*command):
+    """Whether the command succeeds for another user of the host."""
+    return subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command],
+                          check=False, capture_output=True).returncode == 0
+
+
 def reaches(source, port=5432):
     session = connect(source, port)
     if session:
@@ -332,6 +338,17 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(other.returncode, 1, other.stderr)
         self.assertIn("another moatd", other.stderr)
         self.assertTrue(self.ready_status())
+
+    def test_second_daemon_on_the_same_pins_is_refused_in_other_namespaces(self):
+        self.start()
+        other = subprocess.run(
+            ["nsenter", f"--net=/run/netns/{PREFIX}-peer", "unshare", "--mount", MOATD,
+             "--config", self.path("etc/moat.yaml"), "--bpffs", self.path("bpf/moat"),
+             "--state", self.path("other-state"), "--socket", self.path("other.sock")],
+            capture_output=True, text=True, timeout=20, check=False)
+        self.assertEqual(other.returncode, 1, other.stderr)
+        self.assertIn("another moatd", other.stderr)
+        self.assertFalse(reaches(STRANGER))
 
     def test_lost_state_opens_nothing(self):
         self.start()
@@ -726,6 +743,92 @@ class DaemonTest(unittest.TestCase):
         wait_until(lambda: os.path.exists(self.path("bpf/moat/links/eth0")) and
                    os.path.exists(self.path("bpf/moat/policy-small")), "pinned anew")
         self.assertFalse(reaches(STRANGER))
+
+    def test_every_pin_taken_away_is_told_by_name(self):
+        self.write("etc/moat.yaml", (CONFIG % "1h").replace("backstop: false", "backstop: true"))
+        self.assertEqual(self.start()["notices"], [])
+        self.assertNotIn("mended", self.log())
+        folder = self.path("bpf/moat")
+        pins = sorted(os.path.relpath(os.path.join(at, name), folder)
+                      for at, _, names in os.walk(folder) for name in names)
+        self.assertIn("links/eth0", pins)
+        self.assertIn("backstop-link", pins)
+        for pin in pins:
+            os.remove(os.path.join(folder, pin))
+            notices = self.status()["notices"]
+            self.assertTrue(os.path.exists(os.path.join(folder, pin)), pin)
+            self.assertTrue(any(f"the pin {pin} was missing; mended" in notice
+                                for notice in notices), (pin, notices))
+        self.stop(signal.SIGKILL)
+        self.assertFalse(reaches(STRANGER))
+
+    # Other users of the host.
+
+    def open_to_strangers(self):
+        """As bpf is mounted without a mode, with a way there."""
+        os.chmod(self.home, 0o711)
+        os.chmod(self.path("bpf"), 0o1777)
+        self.assertTrue(as_stranger("test", "-w", self.path("bpf")))
+
+    def test_strangers_folder_of_pins_is_not_used(self):
+        self.open_to_strangers()
+        self.assertTrue(as_stranger("mkdir", "--mode=777", self.path("bpf/moat"),
+                                    self.path("bpf/moat/links")))
+        status = self.start()
+        self.assertTrue(any("belonged to another user, uid 65534" in notice
+                            for notice in status["notices"]), status["notices"])
+        self.assertFalse(as_stranger("rm", self.path("bpf/moat/links/eth0")))
+        self.assertFalse(as_stranger("mv", self.path("bpf/moat"), self.path("bpf/gone")))
+        self.stop(signal.SIGKILL)
+        self.assertFalse(reaches(STRANGER), "the guard ended with the daemon")
+        self.assertTrue(reaches(LISTED))
+
+    def test_stranger_cannot_keep_it_from_starting(self):
+        self.open_to_strangers()
+        self.start()
+        self.assertFalse(as_stranger("flock", "--nonblock", self.path("state/lock"), "true"))
+        self.assertFalse(as_stranger("flock", "--nonblock", self.path("bpf/moat/links"), "true"))
+        folder = os.stat(self.path("bpf/moat"))
+        self.stop()
+        squatter = within("host", lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        self.addCleanup(squatter.close)
+        squatter.bind(f"\0moat-pins-{folder.st_dev}-{folder.st_ino}")
+        self.start()
+        self.assertFalse(reaches(STRANGER))
+
+    def test_state_folder_that_others_may_write_is_refused(self):
+        for spoil, words in ((lambda path: os.chown(path, 65534, 65534), "uid 65534"),
+                             (lambda path: os.chmod(path, 0o777), "chmod go-w")):
+            shutil.rmtree(self.path("state"), ignore_errors=True)
+            os.mkdir(self.path("state"), 0o700)
+            spoil(self.path("state"))
+            self.assertEqual(self.launch().wait(20), 1)
+            self.assertIn(words, self.log())
+
+    def test_lock_that_is_a_symlink_harms_nobody(self):
+        os.mkdir(self.path("state"), 0o700)
+        self.write("precious", "bytes")
+        os.symlink(self.path("precious"), self.path("state/lock"))
+        self.assertEqual(self.launch().wait(20), 1)
+        self.assertIn("remove it: rm", self.log())
+        with open(self.path("precious"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), "bytes")
+
+    def test_without_a_bpf_filesystem_it_guards_while_it_lives(self):
+        run("umount", self.path("bpf"))
+        self.write("bpf/in-the-way", "")
+        status = self.start()
+        self.assertIn("mount -t bpf bpf", status["unpinned"])
+        self.assertFalse(reaches(STRANGER))
+        self.assertTrue(reaches(LISTED))
+        self.stop()
+        self.assertIn("moatd ends, and the guard with it", self.log())
+        self.start()
+        os.remove(self.path("bpf/in-the-way"))
+        run("mount", "-t", "bpf", "bpf", self.path("bpf"))
+        self.assertEqual(self.status()["unpinned"], "")
+        self.stop(signal.SIGKILL)
+        self.assertFalse(reaches(STRANGER), "pinned when it could be")
 
     def test_interface_that_comes_back_is_guarded_at_once(self):
         self.start()

@@ -78,6 +78,8 @@ INSTANTIATE_TEST_SUITE_P(
              "Guarding 2 databases on eth0; the backstop is off at sockets."},
         Case{"BackstopOffBeforeSockets", [](StatusView& s) { s.backstop.before_sockets = false; },
              "Guarding 2 databases on eth0; the backstop is off before sockets."},
+        Case{"Unpinned", [](StatusView& s) { s.unpinned = "no bpf filesystem"; },
+             "Guarding 2 databases on eth0; the guard ends when moatd ends."},
         Case{"Problems", [](StatusView& s) { s.problems = {"a", "b"}; },
              "Guarding 2 databases on eth0; 2 problems."},
         Case{"OtherProblem",
@@ -110,6 +112,7 @@ TEST(Troubles, PutWhatIsNotGuardedFirst) {
   status.interfaces.push_back({"eth1", true, AttachMode::none, 0, false, "no driver", "load it"});
   status.pending = {{"c.yaml", {}, {}, {}, 0, true}, {"d.yaml", {}, {}, {}, 0, false}};
   status.sealed = {"a"};
+  status.unpinned = "no bpf filesystem";
   status.problems = {"disk full"};
   std::vector<std::string> texts;
   for (const auto& trouble : troubles(status)) texts.push_back(trouble.text);

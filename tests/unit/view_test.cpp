@@ -48,6 +48,7 @@ TEST(View, KeepsAStatus) {
   view.since = noon;
   view.interfaces = {{"eth0", true, AttachMode::generic, 7, true, "reason", "remedy"}};
   view.backstop = {true, true, "/sys/fs/cgroup", "reason", true, true, "because"};
+  view.unpinned = "no bpf filesystem";
   view.files = {{"/a.yaml", "orders", FileState::not_guarded, {fault}}};
   view.last =
       Propagation{"/a.yaml", noon, noon + milliseconds(2), noon + milliseconds(9), 18, true};

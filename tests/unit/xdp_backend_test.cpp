@@ -192,13 +192,16 @@ TEST_F(XdpBackendTest, an_emptied_slot_closes_guarded_ports_to_all) {
 TEST_F(XdpBackendTest, a_closed_table_changed_by_hand_is_mended) {
   const auto backend = open();
   ASSERT_DONE(backend->publish(table(1, 10)));
-  EXPECT_FALSE(backend->ensure_pins().value());
+  ASSERT_DONE(backend->ensure_pins());
+  EXPECT_EQ(backend->take_mended(), Names{});
   const __u32 slot = 0;
   const std::vector<std::byte> nothing(MOAT_CLOSED_BYTES);
   ASSERT_EQ(bpf_map_update_elem(pins().get("policy-closed").get(), &slot, nothing.data(), BPF_ANY),
             0);
-  EXPECT_TRUE(backend->ensure_pins().value());
-  EXPECT_FALSE(backend->ensure_pins().value());
+  ASSERT_DONE(backend->ensure_pins());
+  EXPECT_EQ(backend->take_mended(), Names{"the map policy-closed held another table"});
+  ASSERT_DONE(backend->ensure_pins());
+  EXPECT_EQ(backend->take_mended(), Names{});
 }
 
 TEST_F(XdpBackendTest, somebody_elses_table_is_told_and_replaced) {
@@ -372,9 +375,8 @@ TEST_F(AnotherVersion, goes_on_enforcing_until_the_first_publish) {
   EXPECT_EQ(backend->ensure_attached("mt0", WantedAttach::automatic).program_id, program_id_);
   // An interface that appears meanwhile gets what the others have.
   EXPECT_EQ(backend->ensure_attached("mt1", WantedAttach::automatic).program_id, program_id_);
-  const auto mended = backend->ensure_pins();
-  ASSERT_DONE(mended);
-  EXPECT_FALSE(*mended);
+  ASSERT_DONE(backend->ensure_pins());
+  EXPECT_EQ(backend->take_mended(), Names{});
   EXPECT_EQ(kernel_id(pins().get("xdp").get()), program_id_);
 }
 
@@ -427,15 +429,17 @@ TEST_F(XdpBackendTest, an_unmounted_filesystem_ends_nothing_and_is_made_anew) {
   const Image image = table(1, 10);
   ASSERT_DONE(backend->publish(image));
   ASSERT_NE(backend->ensure_attached("mt0", WantedAttach::automatic).program_id, 0u);
-  ASSERT_EQ(umount(mount_point().c_str()), 0);
+  EXPECT_NE(umount(mount_point().c_str()), 0) << "while somebody has the pins";
+  ASSERT_EQ(umount2(mount_point().c_str(), MNT_DETACH), 0);
   EXPECT_TRUE(drops("mt0", 11));
 
-  auto mended = backend->ensure_pins();
-  ASSERT_DONE(mended);
-  EXPECT_TRUE(*mended);
-  mended = backend->ensure_pins();
-  ASSERT_DONE(mended);
-  EXPECT_FALSE(*mended);
+  ASSERT_DONE(backend->ensure_pins());
+  const auto mended = backend->take_mended();
+  ASSERT_EQ(mended.size(), 1u);
+  for (const auto& name : pins_with("table-1"))
+    EXPECT_NE(mended[0].find(name), std::string::npos) << name;
+  ASSERT_DONE(backend->ensure_pins());
+  EXPECT_EQ(backend->take_mended(), Names{});
   EXPECT_EQ(pins().list(), pins_with("table-1"));
   EXPECT_EQ(pins().list("links"), Names{"mt0"});
   backend.reset();
@@ -447,13 +451,121 @@ TEST_F(XdpBackendTest, a_rule_is_enforced_although_nothing_can_be_pinned) {
   const auto backend = open();
   ASSERT_DONE(backend->publish(table(1, 10)));
   ASSERT_NE(backend->ensure_attached("mt0", WantedAttach::automatic).program_id, 0u);
-  ASSERT_EQ(umount(mount_point().c_str()), 0);
+  ASSERT_EQ(umount2(mount_point().c_str(), MNT_DETACH), 0);
   ASSERT_EQ(mkdir((mount_point() + "/in-the-way").c_str(), 0700), 0);
   ASSERT_DONE(backend->publish(table(2, 11)));
   EXPECT_TRUE(drops("mt0", 10));
   const auto mended = backend->ensure_pins();
   ASSERT_FALSE(mended);
   EXPECT_EQ(mended.error().message, mount_point() + " is not on a bpf filesystem");
+}
+
+TEST_F(XdpBackendTest, without_a_filesystem_to_pin_on_it_guards_and_pins_when_there_is_one) {
+  ASSERT_EQ(umount(mount_point().c_str()), 0);
+  const auto in_the_way = mount_point() + "/in-the-way";
+  ASSERT_EQ(mkdir(in_the_way.c_str(), 0700), 0);
+  auto backend = open();
+  EXPECT_EQ(backend->adoption(), mount_point() + " is not on a bpf filesystem");
+  ASSERT_DONE(backend->publish(table(1, 10)));
+  EXPECT_EQ(backend->ensure_attached("mt0", WantedAttach::automatic).mode, AttachMode::native);
+  EXPECT_TRUE(drops("mt0", 11));
+  const auto pinned = backend->ensure_pins();
+  ASSERT_FALSE(pinned);
+  EXPECT_EQ(pinned.error().remedy, "mount a bpf filesystem: mount -t bpf bpf " + mount_point());
+
+  ASSERT_EQ(rmdir(in_the_way.c_str()), 0);
+  ASSERT_EQ(mount("bpf", mount_point().c_str(), "bpf", 0, nullptr), 0);
+  ASSERT_DONE(backend->ensure_pins());
+  EXPECT_EQ(backend->take_mended(), Names{}) << "nothing was pinned before";
+  EXPECT_EQ(pins().list("links"), Names{"mt0"});
+  backend.reset();
+  EXPECT_TRUE(drops("mt0", 11));
+  EXPECT_EQ(open()->adoption(), "adopted");
+}
+
+// What an earlier daemon left is out of reach at first, and is then taken over in place.
+TEST_F(XdpBackendTest, pins_that_come_within_reach_are_taken_over) {
+  {
+    const auto earlier = open();
+    ASSERT_DONE(earlier->publish(table(1, 10)));
+    ASSERT_EQ(earlier->ensure_attached("mt0", WantedAttach::automatic).mode, AttachMode::native);
+  }
+  const auto link = kernel_id(pins().get("links/mt0").get());
+  ASSERT_EQ(chmod(mount_point().c_str(), 0777), 0);
+  auto backend = open();
+  ASSERT_DONE(backend->publish(table(2, 11)));
+  EXPECT_TRUE(backend->ensure_attached("mt0", WantedAttach::automatic).foreign);
+  EXPECT_FALSE(backend->ensure_pins());
+  EXPECT_TRUE(drops("mt0", 11)) << "what the earlier one enforced";
+
+  ASSERT_EQ(chmod(mount_point().c_str(), 0700), 0);
+  ASSERT_DONE(backend->ensure_pins());
+  EXPECT_TRUE(drops("mt0", 10));
+  EXPECT_FALSE(drops("mt0", 11));
+  EXPECT_FALSE(backend->ensure_attached("mt0", WantedAttach::automatic).foreign);
+  EXPECT_EQ(kernel_id(pins().get("links/mt0").get()), link) << "it was detached";
+  backend.reset();
+  EXPECT_EQ(open()->adoption(), "adopted");
+  EXPECT_TRUE(drops("mt0", 10));
+}
+
+TEST_F(XdpBackendTest, links_pinned_by_an_earlier_version_are_taken_over_in_place) {
+  const std::vector<std::pair<std::string, std::string>> moved = {
+      {"backstop-link", "links/backstop"},
+      {"input-link-ipv4", "links/input-ipv4"},
+      {"input-link-ipv6", "links/input-ipv6"}};
+  std::vector<std::uint32_t> ids;
+  {
+    const auto earlier = open();
+    ASSERT_DONE(earlier->publish(table(1, 10)));
+    ASSERT_TRUE(earlier->ensure_backstop("", {}).on);
+    for (const auto& [now, then] : moved) {
+      ids.push_back(kernel_id(pins().get(now).get()));
+      ASSERT_EQ(pins().rename(now, then), ids.back() != 0) << now;
+    }
+    ASSERT_NE(ids[0], 0u);
+  }
+  const auto backend = open();
+  ASSERT_TRUE(backend->ensure_backstop("", {}).on);
+  EXPECT_EQ(pins().list("links"), Names{});
+  EXPECT_EQ(kernel_id(pins().get("backstop-link").get()), ids[0]) << "it was detached";
+  EXPECT_EQ(pins().get("input-link-ipv4").get() >= 0, ids[1] != 0);
+  EXPECT_EQ(backend->take_mended(), Names{});
+  backend->remove_backstop();
+}
+
+TEST_F(XdpBackendTest, every_pin_that_is_removed_is_mended_and_told) {
+  const auto backend = open();
+  const auto look = [&] {
+    (void)backend->ensure_attached("mt0", WantedAttach::automatic);
+    EXPECT_TRUE(backend->ensure_backstop("", {}).on);
+    EXPECT_TRUE(backend->ensure_pins());
+    return backend->take_mended();
+  };
+  ASSERT_DONE(backend->publish(table(1, 10)));
+  EXPECT_EQ(look(), Names{}) << "at a first start";
+  ASSERT_DONE(backend->publish(table(2, 10)));
+  EXPECT_EQ(look(), Names{}) << "after a change";
+  auto names = pins().list();
+  EXPECT_GE(names.size(), pins_with("").size() + 3);
+  names.push_back("links/mt0");
+  for (const auto& name : names) {
+    pins().remove(name);
+    EXPECT_EQ(look(), Names{fmt::format("the pin {} was missing", name)});
+    EXPECT_TRUE(pins().get(name)) << name;
+    if (name.starts_with("table-")) continue;  // the next table has another
+    pins().remove(name);
+    ASSERT_DONE(backend->publish(table(2, 10)));
+    EXPECT_EQ(look(), Names{fmt::format("the pin {} was missing", name)}) << "found by publish()";
+  }
+  backend->remove_backstop();
+}
+
+TEST_F(XdpBackendTest, a_second_daemon_on_the_same_pins_is_refused) {
+  const auto first = open();
+  const auto second = XdpBackend::open(folder());
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().message, "another moatd has the pins in " + folder());
 }
 
 TEST_F(XdpBackendTest, three_capabilities_are_enough) {

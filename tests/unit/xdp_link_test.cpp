@@ -223,13 +223,39 @@ TEST_F(XdpLinkTest, a_link_given_another_program_is_mended_in_place) {
 TEST_F(XdpLinkTest, a_lost_pin_is_made_anew) {
   ensure("mt0");
   const auto link = pinned_link("mt0");
+  const Names told = {"the pin links/mt0 was missing"};
   pins().remove("links/mt0");
   ensure("mt0");
   EXPECT_EQ(pinned_link("mt0"), link);
+  EXPECT_EQ(backend_->take_mended(), told);
   pins().remove("links/mt0");
-  EXPECT_TRUE(*backend_->ensure_pins());
+  EXPECT_TRUE(backend_->ensure_pins());
   EXPECT_EQ(pinned_link("mt0"), link);
-  EXPECT_FALSE(*backend_->ensure_pins());
+  EXPECT_EQ(backend_->take_mended(), told);
+  EXPECT_TRUE(backend_->ensure_pins());
+  EXPECT_EQ(backend_->take_mended(), Names{});
+}
+
+// As interfaces may have any name: those that Moat's own pins had once among them.
+TEST_F(XdpLinkTest, an_interface_is_called_like_a_pin_of_moats) {
+  for (const char* name : {"backstop", "input-ipv4", "xdp", "new"}) {
+    SCOPED_TRACE(name);
+    ASSERT_TRUE(run(fmt::format("ip link add name {} type veth peer name mt9", name)));
+    EXPECT_EQ(ensure(name).mode, AttachMode::native);
+    const auto link = pinned_link(name);
+    ASSERT_TRUE(backend_->ensure_backstop("", {}).on);
+    EXPECT_EQ(pinned_link(name), link);
+    EXPECT_TRUE(drops(name, 11));
+    EXPECT_NE(kernel_id(pins().get("backstop-link").get()), 0u);
+    backend_.reset();
+    EXPECT_TRUE(drops(name, 11)) << "the guard ended with the daemon";
+    backend_ = open();
+    EXPECT_TRUE(backend_->ensure_pins());
+    EXPECT_EQ(backend_->take_mended(), Names{});
+    EXPECT_EQ(pinned_link(name), link);
+    ASSERT_TRUE(run(fmt::format("ip link del dev {}", name)));
+  }
+  backend_->remove_backstop();
 }
 
 TEST_F(XdpLinkTest, an_interface_moved_to_another_namespace_is_not_taken_for_ours) {
@@ -269,7 +295,7 @@ TEST_F(XdpLinkTest, detaching_all_leaves_nothing_behind) {
   EXPECT_EQ(program_on("lo"), 0u);
   struct stat about = {};
   EXPECT_NE(stat(folder().c_str(), &about), 0);
-  EXPECT_FALSE(*backend_->ensure_pins());
+  EXPECT_TRUE(backend_->ensure_pins());
   EXPECT_NE(stat(folder().c_str(), &about), 0) << "pinned again after the guard was ended";
   // And it can begin again.
   ASSERT_TRUE(backend_->publish(table(2, 10)));
