@@ -11,6 +11,7 @@
 
 #include "bpf/sessions.h"
 #include "dataplane/bpf_error.h"
+#include "dataplane/load_failure.h"
 #include "sessions.skel.h"
 
 namespace moat {
@@ -25,11 +26,8 @@ Result<> Arrivals::load() {
   const std::unique_ptr<moat_sessions_bpf, void (*)(moat_sessions_bpf*)> skeleton(
       moat_sessions_bpf::open(), moat_sessions_bpf::destroy);
   if (!skeleton) return bpf_failure(what);
-  if (const int error = moat_sessions_bpf::load(skeleton.get()); error != 0) {
-    auto failure = bpf_failure(what, error);
-    failure.error().message += ": " + log.last_lines();
-    return failure;
-  }
+  if (const int error = moat_sessions_bpf::load(skeleton.get()); error != 0)
+    return load_failure(what, error, log);
   iterator_ = Fd(
       bpf_link_create(bpf_program__fd(skeleton->progs.moat_arrivals), 0, BPF_TRACE_ITER, nullptr));
   if (!iterator_) return bpf_failure(what);

@@ -98,7 +98,7 @@ bool load(const std::string& path) {
     const auto outcome = try_load(path, has_all_helpers, log);
     if (outcome != Outcome::refused) return outcome == Outcome::done;
   }
-  std::printf("%s: refused: %s\n", path.c_str(), log.last_lines().c_str());
+  std::printf("%s: refused: %s\n", path.c_str(), log.verifier_lines().c_str());
   return false;
 }
 
