@@ -54,7 +54,11 @@ DaemonFacts Daemon::facts() const {
   facts.problems.insert(facts.problems.end(), backstop_.troubles.begin(), backstop_.troubles.end());
   facts.problems.insert(facts.problems.end(), state_troubles_.begin(), state_troubles_.end());
   facts.removed_interfaces.assign(removed_interfaces_.begin(), removed_interfaces_.end());
-  if (backstop_.at_sockets.on && !backstop_.knows_names) facts.limits.emplace_back(by_number_alone);
+  const auto& trusted = settings_.config().trusted_interfaces;
+  const bool trusts_others =
+      std::ranges::any_of(trusted, [](const auto& name) { return name != "lo"; });
+  if (trusts_others && backstop_.at_sockets.on && !backstop_.knows_names)
+    facts.limits.emplace_back(by_number_alone);
   for (const auto& [what, mend] : mends_) {
     facts.mends.push_back(
         fmt::format("{}; mended at {}{}", what, format_time_ms(mend.latest),
