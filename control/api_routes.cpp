@@ -138,6 +138,10 @@ ApiResponse post_reload(const Call& call) {
   return changed(call.service.reload(call.request.peer()));
 }
 
+ApiResponse post_clock_reset(const Call& call) {
+  return changed(call.service.reset_clock(call.request.peer()));
+}
+
 ApiResponse post_detach(const Call& call) {
   return changed(call.service.detach(call.request.peer()));
 }
@@ -170,6 +174,7 @@ const auto& routes() {
       Route{"GET", "/metrics", get_metrics},
       Route{"POST", "/v1/rules", post_rule, {}, true},
       Route{"POST", "/v1/reload", post_reload},
+      Route{"POST", "/v1/clock/reset", post_clock_reset},
       Route{"POST", "/v1/detach", post_detach},
       Route{"DELETE", "/v1/rules", delete_rule, {"database", "id"}},
       Route{"DELETE", "/v1/databases/", delete_database},

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// moat reload, detach
+// moat reload, clock reset, detach
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <iostream>
+#include <optional>
 
 #include "control/cli_change.h"
 #include "control/cli_output.h"
@@ -11,7 +13,7 @@
 namespace moat {
 namespace {
 
-struct DetachOptions {
+struct YesOptions {
   bool yes = false;
 };
 
@@ -28,16 +30,37 @@ bool ask(std::string_view question) {
   return answer == "yes";
 }
 
-Exit detach(const Cli& cli, const DetachOptions& options) {
+// Whether nobody can be asked; `meaning`: "detach ends the guard".
+std::optional<Failure> unasked(std::string_view meaning) {
+  if (isatty(STDIN_FILENO) != 0) return std::nullopt;
+  return Failure{Exit::usage,
+                 {Refusal::Kind::invalid,
+                  fmt::format("{}, and nobody is here to ask", meaning),
+                  "give --yes if that is meant",
+                  {}}};
+}
+
+Exit reset_clock(const Cli& cli, const YesOptions& options) {
   const Client client(cli);
   if (!options.yes) {
-    if (isatty(STDIN_FILENO) == 0) {
-      return fail(cli, {Exit::usage,
-                        {Refusal::Kind::invalid,
-                         "detach ends the guard, and nobody is here to ask",
-                         "give --yes if that is meant",
-                         {}}});
+    if (const auto failure = unasked("clock reset says that the host's clock is right")) {
+      return fail(cli, *failure);
     }
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    if (!ask(fmt::format("This host's clock says {}. If that is right, rules expire by it, and "
+                         "those that expire later let in again.",
+                         format_time(now)))) {
+      tell("nothing changed");
+      return Exit::refused;
+    }
+  }
+  return report_change(cli, client, client.post("/v1/clock/reset"), {});
+}
+
+Exit detach(const Cli& cli, const YesOptions& options) {
+  const Client client(cli);
+  if (!options.yes) {
+    if (const auto failure = unasked("detach ends the guard")) return fail(cli, *failure);
     const auto status = as<StatusView>(client.get("/v1/status"));
     if (!status) return fail(cli, status.error());
     const auto what = plural(status->databases, "database");
@@ -66,6 +89,16 @@ void add_daemon_commands(CLI::App& app, Cli& cli) {
   reload_command->footer(
       "moatd notices changes by itself; this is for when you will not wait, or\n"
       "want to know that it has.");
+
+  auto* clock = app.add_subcommand("clock", "The host's clock, by which rules expire");
+  clock->require_subcommand(1);
+  auto* reset = clock->add_subcommand("reset", "Say that the host's clock is right now");
+  auto& reset_options = on_command(*reset, cli, reset_clock);
+  reset->add_flag("--yes", reset_options.yes, "Do not ask");
+  reset->footer(
+      "After the clock was set back, rules that had expired stay expired, and so do\n"
+      "new ones that expire before the time it had been at. This is for when the\n"
+      "clock had been wrong and is right now.");
 
   auto* detach_command =
       app.add_subcommand("detach", "End the guard: take everything off, and end moatd");

@@ -1,17 +1,38 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/clock.h"
 
+#include <fmt/format.h>
 #include <sys/timerfd.h>
+#include <sys/timex.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <limits>
+#include <sstream>
 #include <system_error>
 #include <utility>
 
 namespace moat {
 namespace {
+
+constexpr auto offsets_path = "/proc/self/timens_offsets";
+
+std::string first_line(const char* path) {
+  std::string line;
+  std::ifstream file(path);
+  std::getline(file, line);
+  return line;
+}
+
+// Where the kernel does not tell, not.
+bool is_synchronised() {
+  timex state{};
+  return adjtimex(&state) >= 0 && (state.status & STA_UNSYNC) == 0;
+}
 
 std::int64_t nanoseconds(clockid_t clock) {
   timespec time{};
@@ -28,12 +49,54 @@ bool arm(int fd) {
 
 }  // namespace
 
-ClockPair read_clocks() {
-  const std::int64_t before = nanoseconds(CLOCK_MONOTONIC);
+Result<ClockOffsets> parse_clock_offsets(const std::string& text) {
+  ClockOffsets offsets;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string clock;
+    std::int64_t seconds = 0;
+    std::int64_t nanoseconds = 0;
+    if (!(words >> clock >> seconds >> nanoseconds))
+      return std::unexpected(
+          Error{fmt::format("{}: not a clock with its offset: \"{}\"", offsets_path, line), ""});
+    const auto offset = std::chrono::seconds(seconds) + std::chrono::nanoseconds(nanoseconds);
+    if (clock == "monotonic") offsets.monotonic = offset;
+    if (clock == "boottime") offsets.boottime = offset;
+  }
+  return offsets;
+}
+
+Result<KernelClocks> KernelClocks::open() {
+  KernelClocks clocks;
+  clocks.boot_ = first_line("/proc/sys/kernel/random/boot_id");
+  std::error_code no_such_namespaces;
+  const auto own = std::filesystem::read_symlink("/proc/self/ns/time", no_such_namespaces);
+  if (no_such_namespaces) return clocks;
+  // What /proc tells is of the children's, whose clocks moatd's own are unless somebody parted them
+  // and then started it without a process in between.
+  if (own != std::filesystem::read_symlink("/proc/self/ns/time_for_children", no_such_namespaces))
+    return std::unexpected(
+        Error{"how far this process's clocks are from the kernel's cannot be told: its time "
+              "namespace is not the one of its children",
+              "start moatd by a process of the new time namespace: unshare -T --fork ..."});
+  std::ifstream file(offsets_path);
+  auto offsets = parse_clock_offsets(std::string(std::istreambuf_iterator(file), {}));
+  if (!offsets) return std::unexpected(std::move(offsets.error()));
+  clocks.offsets_ = *offsets;
+  return clocks;
+}
+
+ClockReading KernelClocks::read() const {
+  const std::int64_t before = nanoseconds(CLOCK_MONOTONIC) - offsets_.monotonic.count();
   const std::int64_t wall = nanoseconds(CLOCK_REALTIME);
-  const std::int64_t after = nanoseconds(CLOCK_MONOTONIC);
-  return {ClockPair{}.wall + std::chrono::nanoseconds(wall),
-          static_cast<std::uint64_t>(before + (after - before) / 2)};
+  const std::int64_t boottime = nanoseconds(CLOCK_BOOTTIME);
+  const std::int64_t after = nanoseconds(CLOCK_MONOTONIC) - offsets_.monotonic.count();
+  return {{ClockPair{}.wall + std::chrono::nanoseconds(wall),
+           static_cast<std::uint64_t>(before + (after - before) / 2)},
+          std::chrono::nanoseconds(boottime) - offsets_.boottime,
+          boot_,
+          is_synchronised()};
 }
 
 std::chrono::nanoseconds drift(const ClockPair& from, const ClockPair& to) {

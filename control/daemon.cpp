@@ -29,13 +29,14 @@ Result<Settings> read_settings(const std::string& path, const std::string& last,
 }  // namespace
 
 Daemon::Daemon(Log& log, Settings settings, StateStore store, std::unique_ptr<XdpBackend> backend,
-               LoadedState loaded, EventLoop loop)
+               LoadedState loaded, KernelClocks clocks, EventLoop loop)
     : log_(log),
       settings_(std::move(settings)),
       store_(std::move(store)),
       backend_(std::move(backend)),
       state_troubles_(std::move(loaded.troubles)),
-      publisher_(*backend_, store_, std::move(loaded.state)),
+      publisher_(*backend_, store_, std::move(loaded.state),
+                 [clocks = std::move(clocks)] { return clocks.read(); }),
       enforcer_(settings_, watch_, publisher_, log),
       interfaces_(*backend_, log),
       loop_(std::move(loop)),
@@ -53,6 +54,8 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonPaths& paths, Log& log
   for (const auto& trouble : loaded->troubles) log.error("{}", trouble);
   auto settings = read_settings(paths.config, loaded->state.settings, log);
   if (!settings) return std::unexpected(settings.error());
+  auto clocks = KernelClocks::open();
+  if (!clocks) return std::unexpected(clocks.error());
   auto loop = EventLoop::open();
   if (!loop) return std::unexpected(loop.error());
   auto listener = listen_on(paths.socket, socket_group);
@@ -64,7 +67,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonPaths& paths, Log& log
 
   std::unique_ptr<Daemon> daemon(new Daemon(log, std::move(*settings), std::move(*store),
                                             std::move(*backend), std::move(*loaded),
-                                            std::move(*loop)));
+                                            std::move(*clocks), std::move(*loop)));
   log.info("moatd {}: {}; generation {} is live", MOAT_VERSION, daemon->backend_->adoption(),
            *live ? live->header().generation : 0);
   if (*live) daemon->publisher_.adopt(std::move(*live));
@@ -96,12 +99,16 @@ Result<> Daemon::arm_timers() {
     Result<EventLoop::Timer> made;
   };
   const auto turn_now = [this] { turn({}, noticed_.value_or(WallClock::now())); };
+  const auto on_sample = [this] {
+    sample();
+    on_time_passed("the clock is believed anew");
+  };
   const auto on_expiry = [this] { on_time_passed("rules have expired"); };
   std::array wanted = {
       Wanted{settle_timer_, loop_.timer([this] { on_settled(); })},
       Wanted{retry_timer_, loop_.timer(turn_now)},
       Wanted{reconcile_timer_, loop_.timer([this] { reconcile(); })},
-      Wanted{sample_timer_, loop_.timer([this] { sample(); })},
+      Wanted{sample_timer_, loop_.timer(on_sample)},
       Wanted{api_timer_, loop_.timer([this] { run_api(); })},
       Wanted{exit_timer_, loop_.timer([this] { loop_.stop(); })},
       Wanted{overdue_timer_, loop_.wall_timer([this] { check_overdue(); })},

@@ -69,6 +69,7 @@ class Daemon final : public Service {
                                  const Peer& peer) override;
   Answer<ChangeView> forget(const std::string& database, const Peer& peer) override;
   Answer<ChangeView> reload(const Peer& peer) override;
+  Answer<ChangeView> reset_clock(const Peer& peer) override;
   Answer<ChangeView> detach(const Peer& peer) override;
 
  private:
@@ -76,7 +77,7 @@ class Daemon final : public Service {
   using Steady = std::chrono::steady_clock;
 
   Daemon(Log& log, Settings settings, StateStore store, std::unique_ptr<XdpBackend> backend,
-         LoadedState loaded, EventLoop loop);
+         LoadedState loaded, KernelClocks clocks, EventLoop loop);
 
   [[nodiscard]] Result<> arm(Fd listener);
   [[nodiscard]] Result<> arm_sources();
@@ -86,7 +87,7 @@ class Daemon final : public Service {
   Applied turn(const Cause& cause, WallClock::time_point noticed);
   void scan(WallClock::time_point noticed);
   Applied enforce(const Cause& cause);
-  void renew(const std::string& why, bool forced);
+  Applied renew(const std::string& why, bool forced);
   void finish();
   void set_problem(std::string& problem, const Result<>& result, const char* what);
   void note_mend(const std::string& what);
@@ -109,6 +110,7 @@ class Daemon final : public Service {
   void on_settled();
   void on_links_changed();
   void on_time_passed(const char* why);
+  void observe_clock();
   void run_api();
   void reload_on_signal();
 
@@ -168,6 +170,7 @@ class Daemon final : public Service {
   std::string sample_problem_;
   std::string drop_problem_;
   Steady::time_point last_save_;
+  ExpiryClock::Course clock_course_ = ExpiryClock::Course::believed;  // as last logged
   bool has_guards_ = false;  // interfaces and backstop were seen to, once at least
   bool is_ready_ = false;
   bool is_detached_ = false;

@@ -250,6 +250,18 @@ Answer<ChangeView> Daemon::reload(const Peer& peer) {
   return view;
 }
 
+Answer<ChangeView> Daemon::reset_clock(const Peer& peer) {
+  const auto begun = Steady::now();
+  if (auto may = begin_change(); !may) return std::unexpected(std::move(may.error()));
+  const auto before = publisher_.expiry_time();
+  publisher_.confirm_clock();
+  log_.warn("the clock is right, says {}: rules expire by {}, and no longer by {}", describe(peer),
+            format_time(publisher_.expiry_time()), format_time(before));
+  auto view = change_view(renew("the clock was reset", false), begun);
+  cut();
+  return view;
+}
+
 Answer<ChangeView> Daemon::detach(const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_change(); !may) return std::unexpected(std::move(may.error()));

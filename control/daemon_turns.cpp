@@ -65,11 +65,12 @@ Applied Daemon::enforce(const Cause& cause) {
   return applied;
 }
 
-void Daemon::renew(const std::string& why, bool forced) {
-  const auto applied = enforcer_.renew(why, forced);
+Applied Daemon::renew(const std::string& why, bool forced) {
+  auto applied = enforcer_.renew(why, forced);
   if (!applied.enforced) retry_later();
   finish();
   rearm();
+  return applied;
 }
 
 void Daemon::finish() {
@@ -202,7 +203,8 @@ void Daemon::log_part(std::string_view where, const BackstopStatus::Part& part) 
 void Daemon::cut() {
   if (!settings_.config().drop_sessions || publisher_.generation() == 0) return;
   if (publisher_.enforced() == nullptr || !publisher_.is_compiled()) return;
-  const Generation live{publisher_.enforced()->policy, publisher_.image(), read_clocks().monotonic};
+  const Generation live{publisher_.enforced()->policy, publisher_.image(),
+                        publisher_.clocks().monotonic};
   const auto& config = settings_.config();
   const auto done = cut_sessions(live, {config.trusted_interfaces, config.interfaces}, arrivals_);
   Result<> all_ended;
@@ -231,11 +233,32 @@ void Daemon::reconcile() {
 // The clocks say something else than when the live table was compiled.
 void Daemon::on_time_passed(const char* why) {
   if (is_detached_) return;
+  observe_clock();
   if (publisher_.is_due()) {
     renew(why, false);
     cut();
   }
   rearm();
+}
+
+void Daemon::observe_clock() {
+  using Course = ExpiryClock::Course;
+  publisher_.observe_clock();
+  const auto course = publisher_.expiry_clock().standing().course;
+  if (std::exchange(clock_course_, course) == course) return;
+  const auto latest = format_time(publisher_.expiry_clock().latest().time);
+  const auto now = format_time(std::chrono::floor<std::chrono::seconds>(WallClock::now()));
+  if (course == Course::back) {
+    log_.warn("the clock was set back to {}: rules that expire before {} stay expired", now,
+              latest);
+  } else if (course == Course::ahead) {
+    log_.warn(
+        "the clock is at {}, and {} is all that is known to have come: rules expire by it, "
+        "and it is believed if it lasts",
+        now, latest);
+  } else {
+    log_.info("the clock is believed: {}", now);
+  }
 }
 
 void Daemon::sample() {
@@ -307,7 +330,7 @@ void Daemon::run_api() {
 
 void Daemon::reload_on_signal() {
   sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
-             static_cast<unsigned long long>(read_clocks().monotonic / 1000));
+             static_cast<unsigned long long>(publisher_.clocks().monotonic / 1000));
   turn({"SIGHUP", ""}, WallClock::now());
   ensure_guards();
   if (is_ready_) sd_notify(0, "READY=1");

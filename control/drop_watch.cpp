@@ -70,7 +70,7 @@ std::string DropWatch::database_of(std::uint8_t owner) const {
 
 void DropWatch::read() {
   if (!ring_) return;
-  const auto clocks = read_clocks();
+  const auto clocks = publisher_.clocks();
   std::map<std::uint32_t, std::string> names;
   ring_->read([&](const moat_drop& event) {
     auto& name = names[event.ifindex];

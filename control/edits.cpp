@@ -154,10 +154,10 @@ Answer<Rule> make_rule(const NewRule& wanted, const EditBasis& basis) {
     if (!expires) return refuse(expires.error(), wanted.expires);
     if (*expires <= basis.now) {
       return refuse(Kind::invalid,
-                    fmt::format("the host's clock showed {} once, and a rule that expires before "
+                    fmt::format("the host's clock has been at {}, and a rule that expires before "
                                 "that counts as expired",
                                 format_time(basis.now)),
-                    "set the clock right, and give a time after that");
+                    "if the clock is right now, say so with `moat clock reset`");
     }
     rule.expires = *expires;
   }

@@ -17,7 +17,7 @@ struct EditBasis {
   Mode mode = Mode::enforce;  // of the host
   const Enforced* enforced = nullptr;
   const std::set<std::string>& forgotten;
-  WallTime now;   // by which rules have expired: the latest that the clock ever showed
+  WallTime now;   // by which rules have expired: see expiry_clock.h
   WallTime wall;  // that it shows
 };
 

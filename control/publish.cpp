@@ -152,10 +152,35 @@ Policy without_expired(const Policy& policy, WallTime now) {
 }
 
 Publisher::Publisher(Backend& backend, StateStore& store, State state, Clocks clocks)
-    : backend_(backend), store_(store), state_(std::move(state)), clocks_(std::move(clocks)) {}
+    : backend_(backend),
+      store_(store),
+      state_(std::move(state)),
+      clocks_(std::move(clocks)),
+      expiry_clock_(state_.latest_time) {}
 
-WallTime Publisher::expiry_time() const {
-  return std::max(std::chrono::floor<std::chrono::seconds>(clocks_().wall), state_.latest_time);
+void Publisher::observe_clock() {
+  if (!expiry_clock_.observe(clocks_())) return;
+  state_.latest_time = expiry_clock_.latest();
+  is_unsaved_ = true;
+}
+
+void Publisher::confirm_clock() {
+  expiry_clock_.confirm(clocks_());
+  state_.latest_time = expiry_clock_.latest();
+  is_unsaved_ = true;
+}
+
+std::size_t Publisher::doubtful_rules() const {
+  std::size_t count = 0;
+  if (!state_.enforced) return count;
+  const auto now = expiry_time();
+  const auto known = expiry_clock_.latest().time;
+  for (const auto& database : state_.enforced->policy.databases) {
+    count += static_cast<std::size_t>(std::ranges::count_if(database.rules, [&](const Rule& rule) {
+      return is_expired(rule, now) && !is_expired(rule, known);
+    }));
+  }
+  return count;
 }
 
 void Publisher::adopt(Image live) {
@@ -218,13 +243,14 @@ Result<Publisher::Outcome> Publisher::commit(const Policy& policy, bool forced,
                                              const std::optional<Error>& objection) {
   Slots slots = state_.slots;
   const auto assignment = slots.assign(policy);
-  const ClockPair clock = clocks_();
-  const WallTime expired_until = expiry_time();
+  observe_clock();
+  const ClockReading reading = clocks_();
+  const WallTime expired_until = expiry_clock_.now(reading);
   const SlotMap slot_map{
       [&](std::string_view database) { return slots.owner(database); },
       [&](std::string_view database, std::string_view rule) { return slots.rule(database, rule); }};
   const auto next = std::max(state_.generation, generation()) + 1;
-  auto image = compile(without_expired(policy, expired_until), slot_map, clock, next);
+  auto image = compile(without_expired(policy, expired_until), slot_map, reading.now, next);
   if (!image) return std::unexpected(std::move(image.error()));
 
   const bool is_new = forced || !same_content(*image, image_);
@@ -237,8 +263,7 @@ Result<Publisher::Outcome> Publisher::commit(const Policy& policy, bool forced,
   }
   state_.slots = std::move(slots);
   state_.generation = generation();
-  state_.latest_time = std::max(state_.latest_time, expired_until);
-  compiled_at_ = clock;
+  compiled_at_ = reading.now;
   expired_until_ = expired_until;
   is_unsaved_ = true;
   return Outcome{generation(), is_new, std::chrono::steady_clock::now()};
@@ -247,13 +272,13 @@ Result<Publisher::Outcome> Publisher::commit(const Policy& policy, bool forced,
 bool Publisher::is_due() const {
   if (!state_.enforced || !compiled_at_) return false;
   if (image_ && image_.header().timed > 0 &&
-      std::chrono::abs(drift(*compiled_at_, clocks_())) > tolerance) {
+      std::chrono::abs(drift(*compiled_at_, clocks())) > tolerance) {
     return true;
   }
   const auto now = expiry_time();
   return std::ranges::any_of(state_.enforced->policy.databases, [&](const Database& database) {
     return std::ranges::any_of(database.rules, [&](const Rule& rule) {
-      return is_expired(rule, now) && !is_expired(rule, expired_until_);
+      return is_expired(rule, now) != is_expired(rule, expired_until_);
     });
   });
 }
@@ -292,7 +317,7 @@ std::optional<WallTime> Publisher::next_expiry() const {
 Result<> Publisher::sample() {
   auto now = backend_.counters();
   if (!now) return std::unexpected(std::move(now.error()));
-  const auto wall = std::chrono::floor<std::chrono::seconds>(clocks_().wall);
+  const auto wall = std::chrono::floor<std::chrono::seconds>(clocks().wall);
   for (const auto& [key, slot] : state_.slots.rules().in_use) {
     const std::uint64_t packets = (*now)[slot].packets;
     const auto last = state_.last_hits.find(key);
@@ -302,10 +327,7 @@ Result<> Publisher::sample() {
     is_unsaved_ = true;
   }
   counters_ = std::move(*now);
-  if (wall > state_.latest_time) {
-    state_.latest_time = wall;
-    is_unsaved_ = true;
-  }
+  observe_clock();
   return {};
 }
 

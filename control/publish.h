@@ -19,6 +19,7 @@
 
 #include "control/clock.h"
 #include "control/compile.h"
+#include "control/expiry_clock.h"
 #include "control/resolve.h"
 #include "control/state.h"
 #include "dataplane/backend.h"
@@ -39,10 +40,10 @@ namespace moat {
 
 class Publisher {
  public:
-  using Clocks = std::function<ClockPair()>;
+  using Clocks = std::function<ClockReading()>;
 
   // `backend` and `store` must outlive this.
-  Publisher(Backend& backend, StateStore& store, State state, Clocks clocks = read_clocks);
+  Publisher(Backend& backend, StateStore& store, State state, Clocks clocks);
 
   // Takes a live image over from the daemon before, so that publish() leaves it alone if it says
   // what it should. Where the state on disk is lost, or older than this image, what was enforced
@@ -80,7 +81,7 @@ class Publisher {
   // When the next rule expires.
   [[nodiscard]] std::optional<WallTime> next_expiry() const;
 
-  // Reads all counters; rules with new hits get the time as their last hit.
+  // Reads all counters and clocks; rules with new hits get the time as their last hit.
   [[nodiscard]] Result<> sample();
 
   // Writes the state, if anything in it is not on disk yet.
@@ -106,9 +107,17 @@ class Publisher {
   [[nodiscard]] std::uint64_t generation() const { return image_ ? image_.header().generation : 0; }
   // As last sampled; MOAT_COUNTER_SLOTS of them, or none before that.
   [[nodiscard]] const std::vector<moat_counter>& counters() const { return counters_; }
-  // Rules that expire by then have expired: now, or the latest wall time that was ever seen, so
-  // that a clock set back revives none.
-  [[nodiscard]] WallTime expiry_time() const;
+  [[nodiscard]] ClockPair clocks() const { return clocks_().now; }
+  // Rules that expire by then have expired: now, or the latest time that is known to have come.
+  [[nodiscard]] WallTime expiry_time() const { return expiry_clock_.now(clocks_()); }
+  // What is held of the wall clock; as of observe_clock().
+  [[nodiscard]] const ExpiryClock& expiry_clock() const { return expiry_clock_; }
+  // Looks what the clocks are up to. What follows from it is_due().
+  void observe_clock();
+  // Somebody says that the wall clock is right; renew() enforces what follows from it.
+  void confirm_clock();
+  // Rules that have expired if the wall clock is right, and have not if it is not believed.
+  [[nodiscard]] std::size_t doubtful_rules() const;
 
  private:
   [[nodiscard]] Result<Outcome> commit(const Policy& policy, bool forced,
@@ -124,6 +133,7 @@ class Publisher {
   StateStore& store_;
   State state_;
   Clocks clocks_;
+  ExpiryClock expiry_clock_;
   bool is_unsaved_ = false;
   bool is_unsure_ = false;             // of what was enforced last: see adopt()
   bool has_leftover_counters_ = true;  // some that nobody counts on may be other than zero

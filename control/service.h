@@ -231,6 +231,8 @@ class Service {
                                          const Peer& peer) = 0;
   virtual Answer<ChangeView> forget(const std::string& database, const Peer& peer) = 0;
   virtual Answer<ChangeView> reload(const Peer& peer) = 0;
+  // The host's clock is right now, so that rules expire by it: see expiry_clock.h.
+  virtual Answer<ChangeView> reset_clock(const Peer& peer) = 0;
   // Ends the guard: the daemon takes everything off and then exits.
   virtual Answer<ChangeView> detach(const Peer& peer) = 0;
 };

@@ -36,13 +36,23 @@ struct LastHit {
   friend bool operator==(const LastHit&, const LastHit&) = default;
 };
 
+// The latest time that is known to have come, and when that was on the boot clock; see
+// expiry_clock.h.
+struct LatestTime {
+  WallTime time{};
+  std::string boot;  // which boot the boot clock counts from
+  std::chrono::nanoseconds boottime{};
+
+  friend bool operator==(const LatestTime&, const LatestTime&) = default;
+};
+
 struct State {
   std::uint64_t generation = 0;      // the last one committed
   std::optional<Enforced> enforced;  // nothing: a first start
   Slots slots;
   std::map<std::string, moat_counter> retired;  // by database: what removed rules let pass
   std::map<SlotKey, LastHit> last_hits;
-  WallTime latest_time{};           // the wall clock never was later; see expiry
+  LatestTime latest_time;
   std::set<std::string> forgotten;  // databases whose guard was ended, until that is enforced
   std::string settings;             // the bytes of moat.yaml that were last in force
 };

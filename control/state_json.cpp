@@ -250,7 +250,9 @@ void read_numbers(const json& value, std::uint64_t most, Numbering<Key, Number>&
 
 json write(const State& state, const ListDigests& digests) {
   json value = {{"generation", state.generation},
-                {"latest-time", write(state.latest_time)},
+                {"latest-time", write(state.latest_time.time)},
+                {"latest-boot", state.latest_time.boot},
+                {"latest-boottime", state.latest_time.boottime.count()},
                 {"rule-slots", write(state.slots.rules())},
                 {"owner-slots", write(state.slots.owners())},
                 {"forgotten", state.forgotten},
@@ -270,7 +272,8 @@ ParsedState read_state(const json& value) {
   ParsedState result;
   auto& state = result.state;
   state.generation = value.at("generation").get<std::uint64_t>();
-  state.latest_time = read_time(value.at("latest-time"));
+  state.latest_time = {read_time(value.at("latest-time")), value.value("latest-boot", ""),
+                       std::chrono::nanoseconds(value.value("latest-boottime", std::int64_t{0}))};
   RuleSlots rules;
   OwnerSlots owners;
   read_numbers(value.at("rule-slots"), MOAT_RULE_SLOTS - 1, rules);

@@ -26,7 +26,7 @@ constexpr std::array reasons = {
 #undef MOAT_X
 };
 
-// The clock may be corrected by as much before anybody is told that rules stay expired.
+// The clock may be set back by as much before anybody is told that rules stay expired.
 constexpr std::chrono::seconds small_step{60};
 
 void add(Counts& to, const Counts& from) {
@@ -98,11 +98,7 @@ StatusView Views::status(const DaemonFacts& facts) const {
 }
 
 void Views::add_notices(StatusView& view, const DaemonFacts& facts) const {
-  if (const auto latest = publisher_.state().latest_time; latest > wall_now() + small_step) {
-    view.problems.push_back(
-        fmt::format("the clock was at {} once: rules that expire before that stay expired",
-                    format_time(latest)));
-  }
+  add_clock(view);
   view.notices.insert(view.notices.end(), facts.mends.begin(), facts.mends.end());
   view.notices.insert(view.notices.end(), facts.limits.begin(), facts.limits.end());
   for (const auto& interface : facts.removed_interfaces) {
@@ -141,6 +137,31 @@ void Views::add_mptcp_notices(StatusView& view) const {
         "who has a session with {} may go on with it from any address by MPTCP endpoint "
         "{}: {}",
         fmt::join(open, ", "), format_mptcp_endpoint(by), mptcp_remedy(by)));
+  }
+}
+
+void Views::add_clock(StatusView& view) const {
+  using Course = ExpiryClock::Course;
+  const auto& clock = publisher_.expiry_clock();
+  const auto& [course, left] = clock.standing();
+  const auto now = wall_now();
+  const auto latest = clock.latest().time;
+  const auto minutes = left ? std::chrono::ceil<std::chrono::minutes>(*left).count() : 0;
+  if (course == Course::back && latest > now + small_step) {
+    view.problems.push_back(fmt::format(
+        "the clock says {}, and has been at {}: rules that expire before that stay expired. If it "
+        "is right now, say so with `moat clock reset`. It is believed by itself once it has been "
+        "NTP-synchronised for {} min: {}",
+        format_time(now), format_time(latest), kBackLasts.count(),
+        left ? fmt::format("in {} min", minutes) : "it is not synchronised"));
+  }
+  const auto doubtful = publisher_.doubtful_rules();
+  if (course == Course::ahead && doubtful > 0) {
+    view.notices.push_back(fmt::format(
+        "the clock says {}, later than time is known to have passed, and by it {} expired. "
+        "If it is wrong, set it right within {} min, and they are valid again",
+        format_time(now), doubtful == 1 ? "a rule has" : fmt::format("{} rules have", doubtful),
+        minutes));
   }
 }
 
@@ -343,7 +364,8 @@ void Views::complete(WhyView& view, Address source) const {
   const auto entry = std::ranges::find(databases, view.database, &Database::id);
   const auto number = static_cast<std::uint32_t>(entry - databases.begin()) + 1;
   const auto& image = publisher_.image();
-  const auto slot = entry_slot(image, source_class(image, source), number, read_clocks().monotonic);
+  const auto slot =
+      entry_slot(image, source_class(image, source), number, publisher_.clocks().monotonic);
   const auto expected = view.allowed ? state.slots.rule(view.database, view.rule) : 0U;
   view.table_agrees = is_martian(source) || slot == expected;
 }

@@ -61,6 +61,7 @@ class Views {
   [[nodiscard]] const std::string& digest_of(const ManagedRange& range) const;
   void add_notices(StatusView& view, const DaemonFacts& facts) const;
   void add_mptcp_notices(StatusView& view) const;
+  void add_clock(StatusView& view) const;
   void complete(WhyView& view, Address source) const;
   [[nodiscard]] const Policy& policy() const;
 

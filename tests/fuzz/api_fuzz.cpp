@@ -64,6 +64,7 @@ class Echo final : public Service {
     return change(database);
   }
   Answer<ChangeView> reload(const Peer&) override { return change("reload"); }
+  Answer<ChangeView> reset_clock(const Peer&) override { return change("reset_clock"); }
   Answer<ChangeView> detach(const Peer&) override { return change("detach"); }
 
   std::string said_;

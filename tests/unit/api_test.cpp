@@ -167,6 +167,7 @@ TEST_F(ApiTest, ChangesWhatItIsToldTo) {
       {"DELETE", "/v1/rules?id=r-1", "remove_rule(,r-1)"},
       {"DELETE", "/v1/databases/orders", "forget(orders)"},
       {"POST", "/v1/reload", "reload"},
+      {"POST", "/v1/clock/reset", "reset_clock"},
       {"POST", "/v1/detach", "detach"}};
   for (const auto& [method, path, call] : cases) {
     service_.calls.clear();

@@ -333,7 +333,9 @@ TEST_F(CliTest, WrongUseExitsWithTwo) {
       {"rules", "remove"},
       {"rules", "add"},
       {"rules", "add", "--cidr", "192.0.2.1/32", "--managed-range", "mr-a"},
-      {"detach"}};  // without a terminal and without --yes
+      {"clock"},
+      {"clock", "reset"},  // without a terminal and without --yes
+      {"detach"}};         // without a terminal and without --yes
   for (const auto& arguments : cases) {
     const auto outcome = moat(arguments);
     EXPECT_EQ(outcome.exit, 2) << (arguments.empty() ? "" : arguments.back());
@@ -361,6 +363,8 @@ TEST_F(CliTest, HelpsOnEachCommand) {
                                                        {"drops"},
                                                        {"diff"},
                                                        {"reload"},
+                                                       {"clock"},
+                                                       {"clock", "reset"},
                                                        {"detach"},
                                                        {"version"}};
   for (auto arguments : commands) {
@@ -382,6 +386,7 @@ TEST_F(CliTest, SaysHowToStartADaemonThatIsNotThere) {
                                                        {"counters"},
                                                        {"drops"},
                                                        {"reload"},
+                                                       {"clock", "reset", "--yes"},
                                                        {"detach", "--yes"}};
   for (auto arguments : commands) {
     arguments.insert(arguments.end(), {"--socket", files() + "/none"});
@@ -499,6 +504,15 @@ TEST_F(CliTest, DetachesWithoutAskingIfTold) {
   service_.change.enforced = true;
   EXPECT_EQ(ask({"detach", "--yes"}).exit, 0);
   EXPECT_EQ(service_.calls, std::vector<std::string>{"detach"});
+}
+
+TEST_F(CliTest, ResetsTheClockWithoutAskingIfTold) {
+  service_.change.enforced = true;
+  service_.change.generation = 18;
+  const auto outcome = ask({"clock", "reset", "--yes"});
+  EXPECT_EQ(outcome.exit, 0);
+  EXPECT_EQ(service_.calls, std::vector<std::string>{"reset_clock"});
+  EXPECT_NE(outcome.err.find("generation 18 enforced"), std::string::npos) << outcome.err;
 }
 
 TEST_F(CliTest, EscapesWhatGoesIntoAPath) {

@@ -82,6 +82,7 @@ class FakeService : public Service {
     return change_by(who, "forget(" + database + ")");
   }
   Answer<ChangeView> reload(const Peer& who) override { return change_by(who, "reload"); }
+  Answer<ChangeView> reset_clock(const Peer& who) override { return change_by(who, "reset_clock"); }
   Answer<ChangeView> detach(const Peer& who) override { return change_by(who, "detach"); }
 
  private:

@@ -98,16 +98,17 @@ class PublishTest : public testing::Test {
   }
 
   void pass(seconds time) {
-    clock_.wall += time;
-    clock_.monotonic += static_cast<std::uint64_t>(std::chrono::nanoseconds(time).count());
+    clock_.now.wall += time;
+    clock_.now.monotonic += static_cast<std::uint64_t>(std::chrono::nanoseconds(time).count());
+    clock_.boottime += time;
   }
   // The wall clock alone.
-  void set_clock(WallTime time) { clock_.wall = time; }
+  void set_clock(WallTime time) { clock_.now.wall = time; }
 
   bool allows(const std::string& source, std::uint32_t number = 1) {
     const auto& image = backend_.live_image;
     const auto cls = source_class(image, parse_address(source).value());
-    return entry_slot(image, cls, number, clock_.monotonic) != 0;
+    return entry_slot(image, cls, number, clock_.now.monotonic) != 0;
   }
   std::uint16_t slot(const std::string& id, const std::string& cidr) {
     const auto* database = publisher_->enforced()->policy.find(id);
@@ -119,7 +120,7 @@ class PublishTest : public testing::Test {
 
   TemporaryFolder folder_;
   FakeBackend backend_;
-  ClockPair clock_{start, 1'000'000'000'000};
+  ClockReading clock_{{start, 1'000'000'000'000}, seconds(1000), "boot", false};
   std::optional<StateStore> store_;
   std::optional<Publisher> publisher_;
 };
@@ -257,6 +258,49 @@ TEST_F(PublishTest, RevivesNothingWhenTheClockIsSetBack) {
   restart();
   publish(wanted);
   EXPECT_FALSE(allows("192.0.2.9")) << "not after a restart either";
+}
+
+TEST_F(PublishTest, AMomentAheadEndsNoRuleForGood) {
+  const auto wanted = orders({until(rule("192.0.2.0/24"), start + seconds(1000))});
+  publish(wanted);
+  set_clock(start + std::chrono::hours(500'000));
+  EXPECT_TRUE(publisher_->is_due());
+  ASSERT_TRUE(publisher_->renew());
+  EXPECT_FALSE(allows("192.0.2.9"));
+  EXPECT_EQ(publisher_->doubtful_rules(), 1U);
+  ASSERT_TRUE(publisher_->sample());
+  ASSERT_TRUE(publisher_->save());
+
+  set_clock(start);
+  EXPECT_TRUE(publisher_->is_due()) << "the rule is valid again";
+  ASSERT_TRUE(publisher_->renew());
+  EXPECT_TRUE(allows("192.0.2.9"));
+  EXPECT_FALSE(publisher_->is_due());
+  restart();
+  publish(wanted);
+  EXPECT_TRUE(allows("192.0.2.9"));
+  EXPECT_EQ(publisher_->doubtful_rules(), 0U);
+}
+
+TEST_F(PublishTest, RevivesRulesWhenSomebodyConfirmsTheClock) {
+  const auto wanted = orders({until(rule("192.0.2.0/24"), start + seconds(100'000))});
+  publish(wanted);
+  pass(seconds(200'000));
+  ASSERT_TRUE(publisher_->renew());
+  set_clock(start);
+  ASSERT_TRUE(publisher_->renew());
+  ASSERT_FALSE(allows("192.0.2.9"));
+
+  publisher_->confirm_clock();
+  EXPECT_TRUE(publisher_->is_due());
+  ASSERT_TRUE(publisher_->renew());
+
+  EXPECT_TRUE(allows("192.0.2.9"));
+  EXPECT_EQ(publisher_->expiry_time(), start);
+  ASSERT_TRUE(publisher_->save());
+  restart();
+  publish(wanted);
+  EXPECT_TRUE(allows("192.0.2.9")) << "it is kept";
 }
 
 TEST_F(PublishTest, LetsLaterRulesLiveByTheClockThatWasSetBack) {

@@ -34,7 +34,8 @@ std::shared_ptr<const Prefixes> cidrs(std::size_t count) {
 State full_state() {
   State state;
   state.generation = 18;
-  state.latest_time = parse_time("2027-01-31T18:00:00Z").value();
+  state.latest_time = {parse_time("2027-01-31T18:00:00Z").value(),
+                       "3b388fcd-9c61-4ebd-b00f-cdf4f69ca7d8", std::chrono::nanoseconds(12345)};
   state.retired["orders"] = {7, 900};
   state.last_hits[{"orders", "r-1"}] = {parse_time("2027-01-30T08:00:00Z").value(), 7};
   state.forgotten = {"old"};

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/clock.h"
+
+#include <gtest/gtest.h>
+
+namespace moat {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(ClockTest, ReadsHowFarATimeNamespaceIsAhead) {
+  // As Linux writes them: the nanoseconds count up from the seconds, also of a negative offset.
+  EXPECT_EQ(
+      parse_clock_offsets("monotonic           0         0\nboottime            0         0\n")
+          .value(),
+      ClockOffsets{});
+  EXPECT_EQ(parse_clock_offsets("monotonic      100000         7\nboottime       -1000 999999999\n")
+                .value(),
+            (ClockOffsets{100000s + 7ns, -1000s + 999999999ns}));
+  for (const auto* text : {"monotonic", "monotonic 1", "monotonic one 0", "\n"}) {
+    EXPECT_FALSE(parse_clock_offsets(text)) << text;
+  }
+}
+
+TEST(ClockTest, ReadsTheKernelsClocks) {
+  const auto clocks = KernelClocks::open();
+  ASSERT_TRUE(clocks) << clocks.error().message;
+  const auto first = clocks->read();
+  const auto second = clocks->read();
+  EXPECT_LE(first.now.monotonic, second.now.monotonic);
+  EXPECT_LE(first.boottime, second.boottime);
+  EXPECT_FALSE(first.boot.empty());
+  EXPECT_EQ(first.boot, second.boot);
+}
+
+}  // namespace
+}  // namespace moat
