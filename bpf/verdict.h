@@ -210,7 +210,10 @@ static __always_inline __u32 moat_is_ipv6_extension(__u32 next) {
 #define MOAT_IPV6_FRAGMENT 44
 #define MOAT_IPV6_AUTHENTICATION 51
 
-/* TCP at the end of a chain: there are no IPv6 rules, so a guarded port is closed to everyone. */
+/*
+ * TCP at the end of a chain: there are no IPv6 rules, so a guarded port is closed to everyone. A
+ * port that nobody names has row 0, and a database there only where all of IPv6 is closed.
+ */
 static __always_inline __u32 moat_judge_tcp6(const struct moat_image* image, __u32 limit,
                                              const struct moat_frame* frame, __u32 l4, __u32 end,
                                              struct moat_verdict* v) {
@@ -218,10 +221,8 @@ static __always_inline __u32 moat_judge_tcp6(const struct moat_image* image, __u
   const __u8* tcp = l4 + 4 <= end ? moat_at(frame, l4, 4, scratch) : 0;
   if (!tcp) return MOAT_IPV6;
   v->port = moat_port_of(frame, tcp);
-  __u32 row = moat_port_row(image, limit, v->port);
-  if (!row) return MOAT_NOT_GUARDED;
-  v->database = moat_endpoint(image, limit, image->ipv6_row, row);
-  return MOAT_IPV6;
+  v->database = moat_endpoint(image, limit, image->ipv6_row, moat_port_row(image, limit, v->port));
+  return v->database ? MOAT_IPV6 : MOAT_NOT_GUARDED;
 }
 
 static __always_inline __u32 moat_judge_ipv6(const struct moat_image* image, __u32 limit,

@@ -258,7 +258,7 @@ Result<Image> compile(const Policy& policy, const SlotMap& slots, const ClockPai
   for (const Database& database : policy.databases)
     input->databases.push_back({slots.owner(database.id), policy.mode_of(database) == Mode::monitor,
                                 database.endpoint.address, database.endpoint.all,
-                                database.endpoint.ports});
+                                database.endpoint.ipv6 == Ipv6::closed, database.endpoint.ports});
   return build_image(*input);
 }
 

@@ -19,10 +19,11 @@ bool has_port(const Database& database, std::uint16_t port) {
   return std::ranges::find(database.endpoint.ports, port) != database.endpoint.ports.end();
 }
 
-// IPv6 has no rules: on a port that a database guards in enforce mode nobody may stay.
+// IPv6 has no rules: where a database guards it in enforce mode nobody may stay.
 bool ipv6_may_stay(const Policy& policy, std::uint16_t port) {
   return std::ranges::none_of(policy.databases, [&](const Database& database) {
-    return has_port(database, port) && policy.mode_of(database) == Mode::enforce;
+    const bool is_closed = has_port(database, port) || database.endpoint.ipv6 == Ipv6::closed;
+    return is_closed && policy.mode_of(database) == Mode::enforce;
   });
 }
 

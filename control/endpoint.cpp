@@ -50,6 +50,7 @@ std::string format_endpoint(const Endpoint& endpoint) {
                   ? fmt::format("port {}", endpoint.ports[0])
                   : fmt::format("ports {}", fmt::join(endpoint.ports, ", "));
   if (endpoint.address) text += " of " + format_address(*endpoint.address);
+  if (endpoint.ipv6) text += *endpoint.ipv6 == Ipv6::closed ? ", IPv6 closed" : ", IPv6 open";
   return text;
 }
 

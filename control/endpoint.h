@@ -2,7 +2,8 @@
 // Arithmetic of endpoints: what two of them both guard, and what is left of one without the other.
 //
 // An endpoint without address and one with are apart even on the same port: the address wins there,
-// so each packet still has one database. `all` on an address takes in each of its ports.
+// so each packet still has one database. `all` on an address takes in each of its ports. `ipv6` is
+// left out of it: what several databases close is closed.
 #pragma once
 
 #include <optional>
@@ -22,7 +23,7 @@ namespace moat {
 // endpoint: it counts as nothing left.
 [[nodiscard]] std::optional<Endpoint> subtract(const Endpoint& endpoint, const Endpoint& guarded);
 
-// "port 5432", "ports 5432, 6432 of 10.0.0.5", "every port of 10.0.0.5".
+// "port 5432", "ports 5432, 6432 of 10.0.0.5", "every port of 10.0.0.5, IPv6 closed".
 [[nodiscard]] std::string format_endpoint(const Endpoint& endpoint);
 
 }  // namespace moat

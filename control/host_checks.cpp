@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "control/mptcp_joins.h"
+#include "dataplane/sessions.h"
 
 namespace moat {
 namespace {
@@ -108,6 +109,16 @@ Fault warn_of_joins(const MptcpEndpoint& by, const Place& place) {
           format_mptcp_endpoint(by), mptcp_remedy(by)};
 }
 
+std::optional<Fault> check_ipv6(const Endpoint& endpoint, const Place& place,
+                                const HostFacts& host) {
+  if (!endpoint.all || endpoint.ipv6 || host.ipv6_ports.empty()) return std::nullopt;
+  return Fault{
+      Severity::warning, place,
+      "ports: all guards IPv4 alone: by IPv6 these ports of the host are open to everybody",
+      fmt::format("{}", fmt::join(host.ipv6_ports, ", ")),
+      "write `ipv6: closed`, or `ipv6: open` if that is meant"};
+}
+
 }  // namespace
 
 std::vector<PortRange> parse_port_ranges(std::string_view text) {
@@ -135,6 +146,7 @@ HostFacts read_host_facts() {
   facts.reserved = parse_port_ranges(first_line("/proc/sys/net/ipv4/ip_local_reserved_ports"));
   facts.addresses = host_addresses();
   if (auto endpoints = mptcp_endpoints_with_port()) facts.mptcp = std::move(*endpoints);
+  if (const auto open = listeners()) facts.ipv6_ports = ipv6_ports(*open);
   return facts;
 }
 
@@ -148,6 +160,7 @@ Faults check_on_host(const Endpoint& endpoint, const Place& place, const HostFac
   for (const auto& by : host.mptcp) {
     if (!judges_joins(endpoint, by)) faults.push_back(warn_of_joins(by, place));
   }
+  if (auto fault = check_ipv6(endpoint, place, host)) faults.push_back(std::move(*fault));
   return faults;
 }
 

@@ -25,6 +25,7 @@ struct HostFacts {
   std::vector<PortRange> reserved;    // taken out of those: ip_local_reserved_ports
   std::vector<Address> addresses;     // of all interfaces, loopback ones left out
   std::vector<MptcpEndpoint> mptcp;   // those with a port of their own
+  std::vector<std::uint16_t> ipv6_ports;  // TCP, on which something hears other hosts by IPv6
 };
 
 // Of this host and network namespace, now. What cannot be read stays as by default.
@@ -34,9 +35,9 @@ struct HostFacts {
 [[nodiscard]] std::vector<PortRange> parse_port_ranges(std::string_view text);
 
 // Faults of the endpoint written at `place`: warnings of ports that the host may take for its own
-// connections, of an address that no interface has and of MPTCP endpoints by which clients may go
-// on; an error where `ports: all` takes the host's only address and with it all replies to the
-// host, a warning if `is_forced`.
+// connections, of an address that no interface has, of MPTCP endpoints by which clients may go on,
+// and of `ports: all` that leaves IPv6 open and does not say so; an error where that takes the
+// host's only address and with it all replies to the host, a warning if `is_forced`.
 [[nodiscard]] Faults check_on_host(const Endpoint& endpoint, const Place& place,
                                    const HostFacts& host, bool is_forced);
 

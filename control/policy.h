@@ -27,11 +27,15 @@ using WallTime = std::chrono::sys_seconds;
 
 enum class Mode : std::uint8_t { enforce, monitor };
 
+// TCP over IPv6 to a host that has a wholly private IPv4 address.
+enum class Ipv6 : std::uint8_t { closed, open };
+
 // What a database is reached at. `all` needs an address and leaves `ports` empty.
 struct Endpoint {
   std::optional<Address> address;    // nothing: every IPv4 address of the host
   std::vector<std::uint16_t> ports;  // TCP, host byte order, in file order, no duplicates
   bool all = false;                  // every packet to `address`, whatever its protocol
+  std::optional<Ipv6> ipv6;          // with `all`; nothing: open, and nobody said that it is meant
 
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };

@@ -29,6 +29,7 @@ constexpr std::array endpoint_keys = {
     Key{"port", false, "write `port: 5432`"},
     Key{"ports", false, "write `ports: [5432, 6432]` or `ports: all`"},
     Key{"address", false, "leave the key out for every address of the host"},
+    Key{"ipv6", false, "write `ipv6: closed`, or `ipv6: open` if that is meant"},
 };
 constexpr std::array rule_keys = {
     Key{"cidr", false, "write `cidr: 192.0.2.1/32`"},
@@ -124,6 +125,13 @@ std::expected<Address, TextError> parse_endpoint_address(std::string_view text) 
   return address;
 }
 
+std::expected<Ipv6, TextError> parse_ipv6(std::string_view text) {
+  if (text == "closed") return Ipv6::closed;
+  if (text == "open") return Ipv6::open;
+  return std::unexpected(TextError{"neither closed nor open",
+                                   "write `ipv6: closed`, or `ipv6: open` if that is meant"});
+}
+
 // The endpoint, if nothing at all is wrong with it.
 std::optional<Endpoint> read_endpoint(const Node& node, FaultLog& log) {
   const auto errors_before = log.errors();
@@ -149,6 +157,13 @@ std::optional<Endpoint> read_endpoint(const Node& node, FaultLog& log) {
   if (endpoint.all && !fields->has("address")) {
     log.error(fields->key("ports")->spot(), "`ports: all` needs an address", "all",
               "write `address: 10.0.0.5` beside it, or name the ports");
+  }
+  if (const auto* ipv6 = fields->find("ipv6")) {
+    endpoint.ipv6 = read_parsed(*ipv6, "ipv6", parse_ipv6, log);
+    if (endpoint.ipv6 && !endpoint.all) {
+      log.error(fields->key("ipv6")->spot(), "`ipv6` goes with `ports: all`", ipv6->text,
+                "leave it out: named ports are closed on IPv6");
+    }
   }
   const bool is_sound = log.errors() == errors_before && !fields->has_repeated_key();
   return is_sound ? std::optional(endpoint) : std::nullopt;

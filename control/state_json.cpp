@@ -79,6 +79,7 @@ void write_optional_mode(json& object, const std::optional<Mode>& mode) {
 json write(const Endpoint& endpoint) {
   json value = {{"ports", endpoint.ports}, {"all", endpoint.all}};
   if (endpoint.address) value["address"] = format_address(*endpoint.address);
+  if (endpoint.ipv6) value["ipv6"] = *endpoint.ipv6 == Ipv6::closed ? "closed" : "open";
   return value;
 }
 Endpoint read_endpoint(const json& value) {
@@ -90,6 +91,11 @@ Endpoint read_endpoint(const json& value) {
   if (value.contains("address")) {
     const auto text = value.at("address").get<std::string>();
     endpoint.address = value_of(parse_address(text), text);
+  }
+  if (value.contains("ipv6")) {
+    const auto text = value.at("ipv6").get<std::string>();
+    if (!endpoint.all || (text != "closed" && text != "open")) refuse("no ipv6: " + value.dump());
+    endpoint.ipv6 = text == "closed" ? Ipv6::closed : Ipv6::open;
   }
   const bool is_sound =
       endpoint.all ? endpoint.address && endpoint.ports.empty() : !endpoint.ports.empty();

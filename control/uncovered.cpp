@@ -41,13 +41,16 @@ bool hears(const UncoveredPort& port, const Session& listener) {
   return !port.address || listener.local == 0 || listener.local == *port.address;
 }
 
+// Of IPv6 there are no addresses to tell apart: a port is closed for the whole host, or open.
+bool guards_ipv6(const Database& database, std::uint16_t port) {
+  return has_port(database, port) || database.endpoint.ipv6 == Ipv6::closed;
+}
+
 // Whether whatever reaches the listener is judged.
 bool is_guarded(const Policy& policy, const Session& listener) {
   return std::ranges::any_of(policy.databases, [&](const Database& database) {
     const auto& address = database.endpoint.address;
-    if (listener.ipv6 && !database.endpoint.all && has_port(database, listener.local_port)) {
-      return true;  // IPv6 is guarded by port alone
-    }
+    if (listener.ipv6) return guards_ipv6(database, listener.local_port);
     if (address && *address != listener.local) return false;
     return database.endpoint.all || has_port(database, listener.local_port);
   });
@@ -107,6 +110,24 @@ std::vector<std::uint16_t> unguarded_listeners(const Policy& policy,
     }
   }
   return {open.begin(), open.end()};
+}
+
+std::vector<std::string> open_ipv6(const Policy& policy, const std::vector<Session>& listeners) {
+  auto ports = ipv6_ports(listeners);
+  std::erase_if(ports, [&](std::uint16_t port) {
+    return std::ranges::any_of(
+        policy.databases, [port](const Database& database) { return guards_ipv6(database, port); });
+  });
+  std::vector<std::string> sentences;
+  for (const auto& database : policy.databases) {
+    if (ports.empty() || !database.endpoint.all || database.endpoint.ipv6) continue;
+    sentences.push_back(
+        fmt::format("ports: all of {} guards IPv4 alone: by IPv6, TCP ports of this host are open "
+                    "to everybody: "
+                    "{}. Write `ipv6: closed` in its endpoint, or `ipv6: open` if that is meant",
+                    database.id, list_ports(ports)));
+  }
+  return sentences;
 }
 
 std::string list_ports(const std::vector<std::uint16_t>& ports) {

@@ -41,6 +41,11 @@ class Uncovered {
 [[nodiscard]] std::vector<std::uint16_t> unguarded_listeners(const Policy& policy,
                                                              const std::vector<Session>& listeners);
 
+// For each database with `ports: all` whose file does not say what IPv6 is to be: that it is open,
+// where something listens.
+[[nodiscard]] std::vector<std::string> open_ipv6(const Policy& policy,
+                                                 const std::vector<Session>& listeners);
+
 // "22, 6432 (PgBouncer's usual port)"
 [[nodiscard]] std::string list_ports(const std::vector<std::uint16_t>& ports);
 

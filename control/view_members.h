@@ -24,6 +24,9 @@ template <>
 inline constexpr auto words<Mode> = std::to_array<std::pair<Mode, std::string_view>>(
     {{Mode::enforce, "enforce"}, {Mode::monitor, "monitor"}});
 template <>
+inline constexpr auto words<Ipv6> = std::to_array<std::pair<Ipv6, std::string_view>>(
+    {{Ipv6::closed, "closed"}, {Ipv6::open, "open"}});
+template <>
 inline constexpr auto words<AttachMode> = std::to_array<std::pair<AttachMode, std::string_view>>(
     {{AttachMode::none, "none"}, {AttachMode::native, "native"}, {AttachMode::generic, "generic"}});
 template <>
@@ -79,6 +82,7 @@ void members(V& v, F& f) {
   f("address", AsAddress{v.address});
   f("ports", v.ports);
   f("all", v.all);
+  f("ipv6", v.ipv6);
 }
 
 template <typename F, Is<Counts> V>

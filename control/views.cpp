@@ -115,6 +115,8 @@ void Views::add_notices(StatusView& view, const DaemonFacts& facts) const {
     return;
   }
   view.uncovered = enforcer_.uncovered().sentences(*open);
+  const auto ipv6 = open_ipv6(policy(), *open);
+  view.notices.insert(view.notices.end(), ipv6.begin(), ipv6.end());
   if (const auto ports = unguarded_listeners(policy(), *open); !ports.empty()) {
     view.notices.push_back(fmt::format("something listens on TCP ports that no database guards: {}",
                                        list_ports(ports)));

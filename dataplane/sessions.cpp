@@ -260,6 +260,14 @@ Result<std::vector<Session>> connected_sessions(const LocalPorts& ports) {
 
 Result<std::vector<Session>> listeners() { return sessions(listening, std::nullopt); }
 
+std::vector<std::uint16_t> ipv6_ports(const std::vector<Session>& listeners) {
+  std::set<std::uint16_t> ports;
+  for (const auto& listener : listeners) {
+    if (listener.ipv6 && !listener.loopback) ports.insert(listener.local_port);
+  }
+  return {ports.begin(), ports.end()};
+}
+
 Result<unsigned> destroy_sessions(const LocalPorts& ports,
                                   const std::function<bool(const Session&)>& allowed) {
   auto socket = open_diag();

@@ -41,6 +41,9 @@ using LocalPorts = std::optional<std::vector<std::uint16_t>>;
 // Listening sockets.
 [[nodiscard]] Result<std::vector<Session>> listeners();
 
+// Ports on which one of the listeners hears other hosts by IPv6, ascending.
+[[nodiscard]] std::vector<std::uint16_t> ipv6_ports(const std::vector<Session>& listeners);
+
 // Ends (SOCK_DESTROY) the connected sockets on `ports` for which `allowed` says no; how many. The
 // owner's next read fails with ECONNABORTED. What is in TIME_WAIT ends as well, uncounted. Needs
 // CAP_NET_ADMIN and CONFIG_INET_DIAG_DESTROY.
