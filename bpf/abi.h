@@ -12,7 +12,8 @@
  *   +--------------------+ pages_offset
  *   | port pages         |  u16[256] each: port -> port row; page 0 is all "not guarded"
  *   +--------------------+ endpoints_offset
- *   | endpoints          |  u8[address rows][endpoint_stride]: (address row, port row) -> database
+ *   | endpoints          |  u8[address rows][endpoint_stride]: (address row, port row) -> database;
+ *   |                    |  port row 0, of all ports else, has one in the IPv6 row alone
  *   +--------------------+ classes_offset
  *   | classes            |  u16[classes][databases]: (source class, database) -> verdict entry
  *   +--------------------+ timed_offset
@@ -159,7 +160,7 @@ struct moat_leaf {
 /* Image flags. */
 #define MOAT_ANY_ADDRESS 1u  /* some endpoint has no address: every IPv4 destination is guarded */
 #define MOAT_SOME_ADDRESS 2u /* some endpoint has an address: the hash is worth asking */
-#define MOAT_SOME_PORT 4u    /* some port is guarded, on IPv6 as well */
+#define MOAT_SOME_PORT 4u    /* some port is guarded on IPv6 */
 
 struct moat_image {
   __u32 magic;

@@ -221,8 +221,10 @@ static __always_inline __u32 moat_judge_tcp6(const struct moat_image* image, __u
   const __u8* tcp = l4 + 4 <= end ? moat_at(frame, l4, 4, scratch) : 0;
   if (!tcp) return MOAT_IPV6;
   v->port = moat_port_of(frame, tcp);
-  v->database = moat_endpoint(image, limit, image->ipv6_row, moat_port_row(image, limit, v->port));
-  return v->database ? MOAT_IPV6 : MOAT_NOT_GUARDED;
+  __u32 row = moat_port_row(image, limit, v->port);
+  v->database = moat_endpoint(image, limit, image->ipv6_row, row);
+  if (!v->database) return MOAT_NOT_GUARDED;
+  return MOAT_IPV6;
 }
 
 static __always_inline __u32 moat_judge_ipv6(const struct moat_image* image, __u32 limit,

@@ -82,6 +82,12 @@ bool guards_all(const Policy& policy, Address address) {
   });
 }
 
+bool closes_ipv6(const Policy& policy) {
+  return std::ranges::any_of(policy.databases, [](const Database& database) {
+    return database.endpoint.ipv6 == Ipv6::closed;
+  });
+}
+
 // What the image guards and the policy would leave open, or nothing.
 std::optional<std::string> uncovered_by(const Policy& policy, const Image& image) {
   const auto& header = image.header();
@@ -104,6 +110,8 @@ std::optional<std::string> uncovered_by(const Policy& policy, const Image& image
     const Address address = __builtin_bswap32(place.address);
     if (place.all != 0 && !guards_all(policy, address)) return format_address(address);
   }
+  if (moat_endpoint(&header, header.size, header.ipv6_row, 0) != 0 && !closes_ipv6(policy))
+    return "IPv6";
   return std::nullopt;
 }
 

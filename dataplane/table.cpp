@@ -46,24 +46,33 @@ struct Destinations {
   std::array<std::uint16_t, 256> page{};
 };
 
+// A place of the IPv6 row, which one more database guards.
+void add_ipv6_guard(std::uint8_t& place, const TableInput& input, std::uint8_t number) {
+  const bool is_monitored = input.databases[number - 1u].monitor;
+  if (place == 0) {
+    place = number;
+  } else if (place <= MOAT_MAX_DATABASES) {
+    const bool both = is_monitored && input.databases[place - 1u].monitor;
+    place = both ? MOAT_SEVERAL_MONITORED : MOAT_SEVERAL_ENFORCED;
+  } else if (!is_monitored) {
+    place = MOAT_SEVERAL_ENFORCED;
+  }
+}
+
 Result<> fill_endpoint(Destinations& to, const TableInput& input, std::uint8_t number) {
   const TableInput::Database& database = input.databases[number - 1u];
   const std::uint32_t row = database.address ? to.address_rows.at(*database.address) : 0;
+  auto* ipv6 = &to.endpoints[to.ipv6_row * to.stride];
   for (const auto port : database.ports) {
     const std::uint32_t port_row = to.port_rows.at(port);
     auto& place = to.endpoints[row * to.stride + port_row];
     if (place != 0) return refuse(fmt::format("port {} is guarded twice on one address", port));
     place = number;
-    auto& ipv6 = to.endpoints[to.ipv6_row * to.stride + port_row];
-    if (ipv6 == 0) {
-      ipv6 = number;
-    } else if (ipv6 <= MOAT_MAX_DATABASES) {
-      const bool monitor = input.databases[ipv6 - 1].monitor && database.monitor;
-      ipv6 = monitor ? MOAT_SEVERAL_MONITORED : MOAT_SEVERAL_ENFORCED;
-    } else if (!database.monitor) {
-      ipv6 = MOAT_SEVERAL_ENFORCED;
-    }
+    add_ipv6_guard(ipv6[port_row], input, number);
   }
+  if (database.ipv6_closed)
+    for (std::uint32_t port_row = 0; port_row < to.stride; port_row++)
+      add_ipv6_guard(ipv6[port_row], input, number);
   return {};
 }
 
@@ -92,8 +101,8 @@ Result<Destinations> place_destinations(const TableInput& input) {
   for (const auto& database : input.databases) {
     to.flags |= database.address ? MOAT_SOME_ADDRESS : MOAT_ANY_ADDRESS;
     if (database.address) to.address_rows.emplace(*database.address, to.address_rows.size() + 1);
+    if (database.ipv6_closed || !database.ports.empty()) to.flags |= MOAT_SOME_PORT;
     for (const auto port : database.ports) {
-      to.flags |= MOAT_SOME_PORT;
       to.port_rows.emplace(port, to.port_rows.size() + 1);
     }
   }

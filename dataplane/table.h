@@ -42,6 +42,7 @@ struct TableInput {
     bool monitor = false;                  // drops are counted and passed
     std::optional<std::uint32_t> address;  // host byte order; nothing: any
     bool all = false;                      // every packet to `address`
+    bool ipv6_closed = false;              // with it, every TCP port by IPv6
     std::vector<std::uint16_t> ports;      // host byte order
   };
   struct Range {

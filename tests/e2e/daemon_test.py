@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""moatd as a whole, in network namespaces of its own: daemon_test.py MOATD [TEST...]
+"""moatd as a whole, in network namespaces of its own: daemon_test.py MOATD CLOCK_SHIM [TEST...]
 
 A database host and a peer, joined by one veth pair; a server that echoes stands for the database.
 The peer has two addresses: one that the rule file lists, and a stranger's.
@@ -23,6 +23,7 @@ import time
 import unittest
 
 MOATD = ""
+CLOCK_SHIM = ""
 HOST, LISTED, STRANGER = "198.18.0.5", "198.18.0.9", "198.18.7.9"
 CLONE_NEWNET = 0x40000000
 PREFIX = f"moat-daemon-{os.getpid()}"
@@ -214,15 +215,15 @@ class DaemonTest(unittest.TestCase):
         return [MOATD, "--config", self.path("etc/moat.yaml"), "--bpffs", self.path("bpf/moat"),
                 "--state", self.path("state"), "--socket", self.path("moatd.sock")]
 
-    def launch(self, environment=None):
+    def launch(self, environment=None, through=()):
         log = open(self.path("log"), "ab")
         with log:
             return subprocess.Popen(
-                ["nsenter", f"--net=/run/netns/{PREFIX}-host"] + self.arguments(),
+                ["nsenter", f"--net=/run/netns/{PREFIX}-host", *through] + self.arguments(),
                 stderr=log, env={**os.environ, **(environment or {})})
 
-    def start(self):
-        self.daemon = self.launch()
+    def start(self, environment=None, through=()):
+        self.daemon = self.launch(environment, through)
         return wait_until(self.ready_status, "ready: " + self.path("log"))
 
     def ready_status(self):
@@ -615,6 +616,100 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual([rule["state"] for rule in self.rules()], ["active", "expired"])
         self.assertEqual(self.status()["generation"], 3)
 
+    # What the clocks do. It looks at them at each reconcile.
+
+    def move_clocks(self, wall, boot=0, synchronised=0):
+        """By as many seconds, for moatd alone."""
+        self.write("clocks.new", f"{wall} {boot} {synchronised}\n")
+        os.rename(self.path("clocks.new"), self.path("clocks"))
+
+    def start_with_clocks(self):
+        return self.start({"LD_PRELOAD": CLOCK_SHIM, "CLOCK_SHIM": self.path("clocks")})
+
+    def let_stranger_in(self, expires):
+        status, change = self.request("POST", "/v1/rules",
+                                      {"cidr": "198.18.7.0/24", "expires": expires})
+        self.assertEqual(status, 200, change)
+        self.assertTrue(reaches(STRANGER))
+
+    def wait_for_stranger(self, is_in, why):
+        wait_until(lambda: reaches(STRANGER) == is_in, why + ": " + self.log(), 30)
+
+    def clock_problem(self):
+        found = [text for text in self.status()["problems"] if "clock" in text]
+        return found[0] if found else ""
+
+    def test_clock_ahead_for_a_moment_leaves_no_trace(self):
+        self.write("etc/moat.yaml", CONFIG % "200ms")
+        self.move_clocks(0)
+        self.start_with_clocks()
+        self.let_stranger_in("1h")
+        self.move_clocks(2_000_000_000)
+        self.wait_for_stranger(False, "by that clock the rule has expired")
+        self.assertTrue(any("later than time" in text for text in self.status()["notices"]))
+        self.stop()
+        self.start_with_clocks()
+        self.assertFalse(reaches(STRANGER))
+        self.move_clocks(0)
+        self.wait_for_stranger(True, "the clock was wrong")
+        self.assertEqual(self.clock_problem(), "")
+        status, change = self.request("POST", "/v1/rules", {"cidr": "10.9.0.0/16", "expires": "2h"})
+        self.assertEqual(status, 200, change)
+        self.stop(signal.SIGKILL)
+        self.start_with_clocks()
+        self.assertTrue(reaches(STRANGER))
+        self.assertEqual({rule["state"] for rule in self.rules()}, {"active"})
+
+    def test_clock_set_back_revives_nothing_until_it_is_confirmed(self):
+        self.write("etc/moat.yaml", CONFIG % "200ms")
+        self.move_clocks(0)
+        self.start_with_clocks()
+        self.let_stranger_in("1h")
+        self.move_clocks(7200, 7200)
+        self.wait_for_stranger(False, "two hours have passed")
+        self.move_clocks(0, 7200)
+        wait_until(self.clock_problem, "the clock was set back")
+        self.assertFalse(reaches(STRANGER))
+        self.assertIn("moat clock reset", self.clock_problem())
+        self.stop(signal.SIGKILL)
+        self.start_with_clocks()
+        self.assertFalse(reaches(STRANGER))
+        status, refusal = self.request("POST", "/v1/rules",
+                                       {"cidr": "10.9.0.0/16", "expires": "30m"})
+        self.assertEqual(status, 400)
+        self.assertIn("moat clock reset", refusal["error"]["remedy"])
+        status, change = self.request("POST", "/v1/clock/reset")
+        self.assertEqual((status, change["enforced"]), (200, True), change)
+        self.assertTrue(reaches(STRANGER))
+        self.assertEqual(self.clock_problem(), "")
+        self.assertRegex(self.log(), r"the clock is right, says .*uid 0")
+
+    def test_clock_set_back_is_believed_if_it_is_synchronised_for_long(self):
+        self.write("etc/moat.yaml", CONFIG % "200ms")
+        self.move_clocks(0)
+        self.start_with_clocks()
+        self.let_stranger_in("1h")
+        self.move_clocks(7200, 7200)
+        self.wait_for_stranger(False, "two hours have passed")
+        self.move_clocks(-86400, 7200, 1)
+        wait_until(lambda: "in 60 min" in self.clock_problem(), "the clock was set back")
+        self.assertFalse(reaches(STRANGER))
+        self.move_clocks(-86400 + 3600, 7200 + 3600, 1)
+        self.wait_for_stranger(True, "an hour later")
+        self.assertEqual(self.clock_problem(), "")
+
+    def test_deadlines_are_the_kernels_in_a_time_namespace(self):
+        self.start(through=["unshare", "-T", "--monotonic", "100000", "--boottime", "100000"])
+        end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=8)
+        self.let_stranger_in(end.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        self.stop(signal.SIGKILL)
+        self.wait_for_stranger(False, "the kernel alone ends the rule")
+
+        self.edit("etc/databases.d/orders.yaml", "198.18.7.0/24", "10.9.0.0/16")
+        behind = min(1000, int(time.monotonic()) - 1)
+        self.start(through=["unshare", "-T", "--monotonic", f"-{behind}"])
+        self.let_stranger_in(f"{behind}s")
+
     def test_hits_are_counted_and_kept(self):
         self.start()
         reaches(LISTED)
@@ -873,5 +968,5 @@ if __name__ == "__main__":
     if os.geteuid() != 0:
         print("needs root")
         sys.exit(77)
-    MOATD = os.path.abspath(sys.argv.pop(1))
+    MOATD, CLOCK_SHIM = (os.path.abspath(sys.argv.pop(1)) for _ in range(2))
     unittest.main(verbosity=2, warnings="ignore")

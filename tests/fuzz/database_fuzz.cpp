@@ -14,6 +14,7 @@ constexpr WallTime kTime{std::chrono::seconds{1'800'000'000}};
 void require_limits(const Endpoint& endpoint) {
   require(!endpoint.all || endpoint.address, "`ports: all` has an address");
   require(endpoint.all == endpoint.ports.empty(), "ports, or all of them");
+  require(endpoint.all || !endpoint.ipv6, "`ipv6` with `ports: all`");
   require(endpoint.ports.size() <= limits::ports, "at most 16 ports");
   const std::set<std::uint16_t> ports(endpoint.ports.begin(), endpoint.ports.end());
   require(ports.size() == endpoint.ports.size() && !ports.contains(0), "ports, each once");

@@ -36,6 +36,7 @@ class EndpointMaker {
       endpoint.address = kAddresses[below(random_, std::size(kAddresses))];
     if (endpoint.address && below(random_, 3) == 0 && !addresses_.contains(*endpoint.address)) {
       endpoint.all = true;
+      if (below(random_, 2) == 0) endpoint.ipv6 = Ipv6::closed;
       addresses_.insert(*endpoint.address);
       whole_.insert(*endpoint.address);
       return endpoint;

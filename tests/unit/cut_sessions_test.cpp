@@ -111,6 +111,21 @@ TEST_F(MayStay, NobodyByIpv6OnAPortThatOneOfTwoDatabasesEnforces) {
   EXPECT_TRUE(may_stay(session));
 }
 
+TEST_F(MayStay, NobodyByIpv6WhereAllOfItIsClosed) {
+  Database whole;
+  whole.id = "whole";
+  whole.endpoint = {parse_address("203.0.113.5").value(), {}, true, Ipv6::open};
+  policy_.databases.push_back(whole);
+  Session session;
+  session.ipv6 = true;
+  session.local_port = 22;
+  EXPECT_TRUE(may_stay(session));
+  policy_.databases.back().endpoint.ipv6 = Ipv6::closed;
+  EXPECT_FALSE(may_stay(session));
+  policy_.databases.back().mode = Mode::monitor;
+  EXPECT_TRUE(may_stay(session));
+}
+
 TEST_F(MayStay, ByTheDatabaseOfTheAddressBeforeTheOneOfThePort) {
   auto own = guarded("own", {5432}, "10.0.0.0/8");
   own.endpoint.address = parse_address("203.0.113.5").value();

@@ -68,6 +68,25 @@ TEST(HostChecks, WarnOfMptcpEndpointsByWhichClientsMayGoOn) {
   EXPECT_TRUE(check({0x0a000006, {}, true}, host).empty());
 }
 
+TEST(HostChecks, WarnOfIpv6ThatAllPortsLeavesOpen) {
+  auto host = host_with({0x0a000006, 0x0a000007});
+  host.ipv6_ports = {22, 5432};
+  Endpoint all{0x0a000006, {}, true};
+  const auto faults = check(all, host);
+  ASSERT_EQ(faults.size(), 1);
+  EXPECT_EQ(faults[0].severity, Severity::warning);
+  EXPECT_EQ(faults[0].place, place);
+  EXPECT_EQ(faults[0].value, "22, 5432");
+  all.ipv6 = Ipv6::closed;
+  EXPECT_TRUE(check(all, host).empty());
+  all.ipv6 = Ipv6::open;
+  EXPECT_TRUE(check(all, host).empty());
+  all.ipv6.reset();
+  host.ipv6_ports = {};
+  EXPECT_TRUE(check(all, host).empty()) << "nothing listens";
+  EXPECT_TRUE(check({0x0a000006, {5432}, false}, host_with({0x0a000006})).empty());
+}
+
 TEST(HostChecks, ReadTheKernelsWayToWritePorts) {
   EXPECT_EQ(parse_port_ranges("1,5-7,65535"),
             (std::vector<PortRange>{{1, 1}, {5, 7}, {65535, 65535}}));

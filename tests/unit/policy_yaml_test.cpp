@@ -75,6 +75,10 @@ TEST(ReadDatabase, TakesEachOfTheseWithoutAFault) {
                        ", 3,4,5,6,7,8,9,10,11,12,13,14,15,16]\nrules: []\n"},
       {"a wholly private address",
        "database: orders\nendpoint: {ports: all, address: 10.0.0.5}\nrules: []\n"},
+      {"one that closes IPv6",
+       "database: orders\nendpoint: {ports: all, address: 10.0.0.5, ipv6: closed}\nrules: []\n"},
+      {"one that leaves it open",
+       "database: orders\nendpoint: {ports: all, address: 10.0.0.5, ipv6: open}\nrules: []\n"},
       {"a label that must be quoted", head + "rules: [{cidr: 10.0.0.0/8, label: 'a: #b'}]\n"},
       {"an empty label", head + "rules: [{cidr: 10.0.0.0/8, label: ''}]\n"},
       {"a label in UTF-8", head + "rules: [{cidr: 10.0.0.0/8, label: B\xc3\xbcro \xe2\x98\x95}]\n"},
@@ -87,6 +91,17 @@ TEST(ReadDatabase, TakesEachOfTheseWithoutAFault) {
     EXPECT_TRUE(reading.value) << row.name;
     EXPECT_EQ(full_text(reading.faults), "") << row.name;
   }
+}
+
+TEST(ReadDatabase, KnowsWhatIpv6IsToBe) {
+  const auto ipv6 = [](const std::string& more) {
+    const auto reading =
+        read("database: a\nendpoint: {ports: all, address: 10.0.0.5" + more + "}\nrules: []\n");
+    return reading.value.value().endpoint.ipv6;
+  };
+  EXPECT_EQ(ipv6(""), std::nullopt);
+  EXPECT_EQ(ipv6(", ipv6: closed"), Ipv6::closed);
+  EXPECT_EQ(ipv6(", ipv6: open"), Ipv6::open);
 }
 
 struct FaultCase {
@@ -247,6 +262,12 @@ INSTANTIATE_TEST_SUITE_P(
                   "2:59 more than 16 ports: 17\n"},
         FaultCase{"all without address", endpoint("{ports: all}"),
                   "2:12 `ports: all` needs an address: all\n"},
+        FaultCase{"IPv6 half open", endpoint("{ports: all, address: 10.0.0.5, ipv6: half}"),
+                  "2:46 neither closed nor open: half\n"},
+        FaultCase{"IPv6 by truth", endpoint("{ports: all, address: 10.0.0.5, ipv6: false}"),
+                  "2:46 neither closed nor open: false\n"},
+        FaultCase{"IPv6 beside named ports", endpoint("{port: 1, ipv6: closed}"),
+                  "2:21 `ipv6` goes with `ports: all`: closed\n"},
         FaultCase{"short address", endpoint("{port: 1, address: 10.1}"),
                   "2:30 the address is short of octets: 10.1\n"},
         FaultCase{"network as address", endpoint("{port: 1, address: 10.0.0.0/8}"),

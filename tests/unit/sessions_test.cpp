@@ -163,6 +163,15 @@ TEST_F(Sessions, ListsListeners) {
   EXPECT_TRUE(at(7432)->loopback);
 }
 
+TEST_F(Sessions, TellsOnWhichPortsOthersAreHeardByIpv6) {
+  const auto four = listener(address4("0.0.0.0", 5432));
+  const auto six = listener(address6("::", 22));
+  const auto local = listener(address6("::1", 7432));
+  const auto found = listeners();
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_EQ(ipv6_ports(*found), std::vector<std::uint16_t>{22});
+}
+
 TEST_F(Sessions, EndsThoseThatAreNotAllowedAndNoOthers) {
   const auto server = listener(address4("127.0.0.1", 5432));
   const auto keep = connect_to(server, address4("127.0.0.2", 40001), address4("127.0.0.1", 5432));

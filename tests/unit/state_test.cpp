@@ -52,7 +52,8 @@ State full_state() {
                           {"a.yaml", 4, 5}});
   orders.rules.push_back({"r-2", std::nullopt, "mr-a", "", std::nullopt, {"a.yaml", 6, 5}});
   orders.peerings.push_back({"pcx-1", {0x0a2a0000, 16}, {"a.yaml", 9, 5}});
-  Database wholly{"private", {0x0a000006, {}, true}, {}, {}, std::nullopt, {"p.yaml", 1, 1}};
+  Database wholly{"private",       {0x0a000006, {}, true, Ipv6::closed}, {}, {}, std::nullopt,
+                  {"p.yaml", 1, 1}};
   Database sealed{"sealed", {std::nullopt, {1}, false}, {}, {}, std::nullopt, {"s.yaml", 0, 0}};
   enforced.policy.databases = {orders, wholly, sealed};
   enforced.policy.ranges["mr-a"] = {"mr-a", "A", cidrs(3), {"r.yaml", 1, 3}};

@@ -96,6 +96,36 @@ TEST(UnguardedListeners, OfIPv6AreHeldToTheAddressesOfIPv4TheyTake) {
   EXPECT_TRUE(unguarded_listeners(policy({guarded("a", {5432})}), {both}).empty());
 }
 
+TEST(UnguardedListeners, OfIPv6AreGuardedWhereAllOfItIsClosed) {
+  auto ipv6 = listening(22);
+  ipv6.ipv6 = true;
+  auto whole = guarded("a", {}, "10.0.0.5");
+  EXPECT_EQ(unguarded_listeners(policy({whole}), {ipv6}), Ports{22});
+  whole.endpoint.ipv6 = Ipv6::closed;
+  EXPECT_TRUE(unguarded_listeners(policy({whole}), {ipv6}).empty());
+}
+
+TEST(OpenIpv6, IsToldUntilAFileSaysWhatItIsToBe) {
+  auto ssh = listening(22);
+  ssh.ipv6 = true;
+  auto postgres = listening(5432);
+  postgres.ipv6 = postgres.ipv4_too = true;
+  auto whole = guarded("vault", {}, "10.0.0.5");
+  const auto told = open_ipv6(policy({whole}), {ssh, postgres, listening(80)});
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_NE(told[0].find("vault"), std::string::npos) << told[0];
+  EXPECT_NE(told[0].find("22, 5432 (PostgreSQL's usual port). Write"), std::string::npos);
+  EXPECT_NE(
+      open_ipv6(policy({guarded("a", {5432}), whole}), {ssh, postgres})[0].find(": 22. Write"),
+      std::string::npos)
+      << "a port that is named is closed";
+  EXPECT_TRUE(open_ipv6(policy({whole}), {listening(80)}).empty());
+  whole.endpoint.ipv6 = Ipv6::open;
+  EXPECT_TRUE(open_ipv6(policy({whole}), {ssh}).empty());
+  whole.endpoint.ipv6 = Ipv6::closed;
+  EXPECT_TRUE(open_ipv6(policy({whole}), {ssh}).empty());
+}
+
 TEST(UnguardedListeners, AreTextWithWhatUsuallyListensThere) {
   EXPECT_EQ(list_ports({22, 6432}), "22, 6432 (PgBouncer's usual port)");
 }

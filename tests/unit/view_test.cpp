@@ -132,6 +132,9 @@ TEST(View, WritesTimesDurationsAndWordsForPrograms) {
   EXPECT_EQ(encode(database)["endpoint"]["address"], nullptr);
   database.endpoint.address = 0x0a000005;
   EXPECT_EQ(encode(database)["endpoint"]["address"], "10.0.0.5");
+  EXPECT_EQ(encode(database)["endpoint"]["ipv6"], nullptr);
+  database.endpoint.ipv6 = Ipv6::closed;
+  EXPECT_EQ(encode(database)["endpoint"]["ipv6"], "closed");
 }
 
 TEST(View, BeginsADocumentWithItsSchema) {

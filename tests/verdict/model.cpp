@@ -139,7 +139,7 @@ class Model {
 
   Expected ipv6(Bytes packet) const {
     const auto has_ports = [](const Database& database) {
-      return !database.endpoint.ports.empty();
+      return !database.endpoint.ports.empty() || database.endpoint.ipv6 == Ipv6::closed;
     };
     if (std::ranges::none_of(policy_.databases, has_ports)) return {MOAT_NOT_GUARDED, nullptr, {}};
     if (packet.size() < 40 || packet[0] >> 4 != 6) return {MOAT_IPV6, nullptr, {}};
@@ -184,7 +184,8 @@ class Model {
     if (!port) return {MOAT_IPV6, nullptr, {}};
     std::vector<const Database*> guards;
     for (const Database& database : policy_.databases)
-      if (std::ranges::find(database.endpoint.ports, *port) != database.endpoint.ports.end())
+      if (database.endpoint.ipv6 == Ipv6::closed ||
+          std::ranges::find(database.endpoint.ports, *port) != database.endpoint.ports.end())
         guards.push_back(&database);
     if (guards.empty()) return {MOAT_NOT_GUARDED, nullptr, {}};
     if (guards.size() == 1) return {MOAT_IPV6, guards.front(), {}};

@@ -337,6 +337,26 @@ def length_cases():
                  behind(HOP, bytes([TCP, 0, 0xC2, 4, 0, 1, 0, 0]), of(tcp())))
 
 
+def all_closed_cases():
+    yield closed("all-closed", "`ports: all` with `ipv6: closed` closes every TCP port.",
+                 packet(tcp(dport=22)), "drop ipv6 vault", policy="all-closed")
+    yield closed("all-closed-reply", "Replies to connections that the host opened among them.",
+                 packet(tcp(sport=443, dport=40000, flags="SA")), "drop ipv6 vault",
+                 policy="all-closed")
+    yield closed("all-closed-port", "A port that another database guards as well: neither counts "
+                 "it.", packet(tcp()), IPV6_HOST, policy="all-closed")
+    yield closed("all-closed-chain", "A chain without end.", chain(*[OPTIONS] * 9), IPV6_HOST,
+                 policy="all-closed")
+    yield passes("all-closed-udp", "UDP is as open as ever.", packet(UDP(dport=22)),
+                 policy="all-closed")
+    yield passes("all-closed-icmp", "And ICMPv6.", packet(ICMPv6EchoRequest()),
+                 policy="all-closed")
+    yield closed("all-closed-monitor", "In monitor mode it is counted and passes.",
+                 packet(tcp(dport=22)), "monitor ipv6 vault", policy="all-closed-monitor")
+    yield closed("all-closed-monitor-port", "Not so a port that another database guards and "
+                 "enforces.", packet(tcp()), IPV6_HOST, policy="all-closed-monitor")
+
+
 def policy_cases():
     yield closed("address", "An endpoint with an IPv4 address guards its ports on every IPv6 "
                  "address; as two databases have the port, neither counts it.", packet(tcp()),
@@ -345,12 +365,13 @@ def policy_cases():
                  "drop ipv6 ledger", policy="addresses")
     yield closed("mixed", "A port with an endpoint for any address and one for an address.",
                  packet(tcp()), IPV6_HOST, policy="mixed")
-    yield passes("all-only", "`ports: all` means nothing for IPv6.", packet(tcp()),
+    yield passes("all-only", "`ports: all` alone means nothing for IPv6.", packet(tcp()),
                  policy="all-only")
     yield passes("all-only-chain", "Nor need a chain be walked then.",
                  chain(*[OPTIONS] * 9), policy="all-only")
     yield closed("all-and-port", "Beside it a port is guarded as ever.", packet(tcp()),
                  policy="all-ports")
+    yield from all_closed_cases()
     yield passes("nothing", "No database: IPv6 is open.", packet(tcp()), policy="nothing")
     yield passes("nothing-broken", "And nothing is malformed.", cut(packet(tcp()), 20),
                  policy="nothing")
