@@ -49,8 +49,8 @@ bool arm(int fd) {
 
 }  // namespace
 
-Result<ClockOffsets> parse_clock_offsets(const std::string& text) {
-  ClockOffsets offsets;
+Result<std::chrono::nanoseconds> parse_monotonic_offset(const std::string& text) {
+  std::chrono::nanoseconds offset{};
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     std::istringstream words(line);
@@ -60,11 +60,10 @@ Result<ClockOffsets> parse_clock_offsets(const std::string& text) {
     if (!(words >> clock >> seconds >> nanoseconds))
       return std::unexpected(
           Error{fmt::format("{}: not a clock with its offset: \"{}\"", offsets_path, line), ""});
-    const auto offset = std::chrono::seconds(seconds) + std::chrono::nanoseconds(nanoseconds);
-    if (clock == "monotonic") offsets.monotonic = offset;
-    if (clock == "boottime") offsets.boottime = offset;
+    if (clock == "monotonic")
+      offset = std::chrono::seconds(seconds) + std::chrono::nanoseconds(nanoseconds);
   }
-  return offsets;
+  return offset;
 }
 
 Result<KernelClocks> KernelClocks::open() {
@@ -81,22 +80,21 @@ Result<KernelClocks> KernelClocks::open() {
               "namespace is not the one of its children",
               "start moatd by a process of the new time namespace: unshare -T --fork ..."});
   std::ifstream file(offsets_path);
-  auto offsets = parse_clock_offsets(std::string(std::istreambuf_iterator(file), {}));
-  if (!offsets) return std::unexpected(std::move(offsets.error()));
-  clocks.offsets_ = *offsets;
+  auto offset = parse_monotonic_offset(std::string(std::istreambuf_iterator(file), {}));
+  if (!offset) return std::unexpected(std::move(offset.error()));
+  clocks.offset_ = *offset;
   return clocks;
 }
 
 ClockReading KernelClocks::read() const {
-  const std::int64_t before = nanoseconds(CLOCK_MONOTONIC) - offsets_.monotonic.count();
+  const std::int64_t before = nanoseconds(CLOCK_MONOTONIC);
   const std::int64_t wall = nanoseconds(CLOCK_REALTIME);
-  const std::int64_t boottime = nanoseconds(CLOCK_BOOTTIME);
-  const std::int64_t after = nanoseconds(CLOCK_MONOTONIC) - offsets_.monotonic.count();
-  return {{ClockPair{}.wall + std::chrono::nanoseconds(wall),
-           static_cast<std::uint64_t>(before + (after - before) / 2)},
-          std::chrono::nanoseconds(boottime) - offsets_.boottime,
-          boot_,
-          is_synchronised()};
+  const std::int64_t after = nanoseconds(CLOCK_MONOTONIC);
+  const std::int64_t monotonic = before + (after - before) / 2 - offset_.count();
+  return {
+      {ClockPair{}.wall + std::chrono::nanoseconds(wall), static_cast<std::uint64_t>(monotonic)},
+      boot_,
+      is_synchronised()};
 }
 
 std::chrono::nanoseconds drift(const ClockPair& from, const ClockPair& to) {

@@ -16,20 +16,13 @@ namespace moat {
 // All that is known of the time at one instant.
 struct ClockReading {
   ClockPair now;
-  std::chrono::nanoseconds boottime{};  // CLOCK_BOOTTIME: nobody sets it, and it never stands still
-  std::string boot;                     // which boot it counts from
+  std::string boot;              // which boot the monotonic clock counts from
   bool is_synchronised = false;  // the wall clock, with others by NTP, as the kernel was told
 };
 
-// How far clocks of a time namespace are ahead of the kernel's own; see time_namespaces(7).
-struct ClockOffsets {
-  std::chrono::nanoseconds monotonic{};
-  std::chrono::nanoseconds boottime{};
-
-  friend bool operator==(const ClockOffsets&, const ClockOffsets&) = default;
-};
-// The text of /proc/PID/timens_offsets: a clock, seconds and nanoseconds in each line.
-[[nodiscard]] Result<ClockOffsets> parse_clock_offsets(const std::string& text);
+// How far CLOCK_MONOTONIC of a time namespace is ahead of the kernel's own, by the text of
+// /proc/PID/timens_offsets: a clock, seconds and nanoseconds in each line. See time_namespaces(7).
+[[nodiscard]] Result<std::chrono::nanoseconds> parse_monotonic_offset(const std::string& text);
 
 // The clocks as the kernel's programs read them, which know no time namespace.
 class KernelClocks {
@@ -39,7 +32,7 @@ class KernelClocks {
   [[nodiscard]] ClockReading read() const;
 
  private:
-  ClockOffsets offsets_;
+  std::chrono::nanoseconds offset_{};  // of CLOCK_MONOTONIC here, ahead of the kernel's
   std::string boot_;
 };
 

@@ -253,9 +253,9 @@ void Daemon::observe_clock() {
               latest);
   } else if (course == Course::ahead) {
     log_.warn(
-        "the clock is at {}, and {} is all that is known to have come: rules expire by it, "
-        "and it is believed if it lasts",
-        now, latest);
+        "the clock has jumped to {}, and time is known to have passed until {}: rules expire "
+        "by the clock, and it is believed once that has lasted {} min",
+        now, latest, kAheadLasts.count());
   } else {
     log_.info("the clock is believed: {}", now);
   }

@@ -10,6 +10,10 @@ using std::chrono::nanoseconds;
 
 nanoseconds wall_of(const ClockReading& reading) { return reading.now.wall.time_since_epoch(); }
 
+nanoseconds monotonic_of(const ClockReading& reading) {
+  return nanoseconds(static_cast<std::int64_t>(reading.now.monotonic));
+}
+
 WallTime wall_seconds(const ClockReading& reading) {
   return std::chrono::floor<std::chrono::seconds>(reading.now.wall);
 }
@@ -43,7 +47,7 @@ void ExpiryClock::begin(const ClockReading& reading) {
   } else if (latest_.boot == reading.boot) {
     go_on(reading);
   } else {
-    latest_ = {latest_.time, reading.boot, reading.boottime};
+    latest_ = {latest_.time, reading.boot, monotonic_of(reading)};
   }
 }
 
@@ -54,40 +58,41 @@ void ExpiryClock::confirm(const ClockReading& reading) {
 }
 
 void ExpiryClock::follow_course(const ClockReading& reading) {
-  const auto distance = wall_of(reading) - reading.boottime;
+  const auto distance = wall_of(reading) - monotonic_of(reading);
   if (!distance_ || std::chrono::abs(distance - *distance_) > kSmallStep) {
-    begun_ = reading.boottime;
+    begun_ = monotonic_of(reading);
     synchronised_.reset();
   }
   distance_ = distance;
   if (!reading.is_synchronised) {
     synchronised_.reset();
   } else if (!synchronised_) {
-    synchronised_ = reading.boottime;
+    synchronised_ = monotonic_of(reading);
   }
 }
 
 ExpiryClock::Standing ExpiryClock::judge(const ClockReading& reading) const {
   const auto latest = latest_.time.time_since_epoch();
-  const auto elapsed = reading.boottime - latest_.boottime;
+  const auto elapsed = monotonic_of(reading) - latest_.monotonic;
   if (wall_of(reading) > latest + elapsed + kSmallStep)
-    return {Course::ahead, begun_ + kAheadLasts - reading.boottime};
+    return {Course::ahead, begun_ + kAheadLasts - monotonic_of(reading)};
   if (wall_of(reading) >= latest - kSmallStep) return {};
   if (!synchronised_) return {Course::back, std::nullopt};
-  return {Course::back, *synchronised_ + kBackLasts - reading.boottime};
+  return {Course::back, *synchronised_ + kBackLasts - monotonic_of(reading)};
 }
 
 void ExpiryClock::believe(const ClockReading& reading) {
   const auto time = wall_seconds(reading);
-  latest_ = {time, reading.boot, reading.boottime - (reading.now.wall - time)};
+  latest_ = {time, reading.boot, monotonic_of(reading) - (reading.now.wall - time)};
   standing_ = {};
 }
 
-// Of the time that has passed by the boot clock there is no doubt.
+// Of the time that has passed by the monotonic clock there is no doubt.
 void ExpiryClock::go_on(const ClockReading& reading) {
-  const auto passed = std::chrono::floor<std::chrono::seconds>(reading.boottime - latest_.boottime);
+  const auto passed =
+      std::chrono::floor<std::chrono::seconds>(monotonic_of(reading) - latest_.monotonic);
   latest_.time += passed;
-  latest_.boottime += passed;
+  latest_.monotonic += passed;
 }
 
 }  // namespace moat

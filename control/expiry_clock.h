@@ -3,8 +3,8 @@
 //
 // A clock set back must not revive what has expired, and a clock that was once ahead, for a second
 // or by a broken RTC, must not end for good what has not. So the latest time that is known to have
-// come is kept, on disk as well, and it follows the wall clock by what the boot clock, which nobody
-// sets, can vouch for:
+// come is kept, on disk as well, and it follows the wall clock by what the monotonic clock, which
+// nobody sets, can vouch for:
 //
 //   the wall clock       rules have expired by    and the latest time
 //   goes on              the wall clock           follows it
@@ -15,9 +15,10 @@
 //                                                 for kBackLasts, NTP-synchronised all the while,
 //                                                 or somebody confirms it: then it goes back, too
 //
-// How long the host was off, nobody can vouch for: a clock that is later after a boot has jumped.
-// The first time of all is believed as it is. The flag of synchronisation alone proves nothing: it
-// stays up for hours after the last answer of a server, whatever happens to the clock.
+// How long the host was off or asleep, only its RTC says: the monotonic clock stands still, so a
+// clock that is later after that has jumped. The first time of all is believed as it is. The flag
+// of synchronisation alone proves nothing: it stays up for hours after the last answer of a server,
+// whatever happens to the clock.
 #pragma once
 
 #include <optional>
@@ -66,8 +67,8 @@ class ExpiryClock {
   bool has_begun_ = false;
   LatestTime latest_;
   Standing standing_;
-  // The distance from boot clock to wall clock that has held since `begun_`, and since when the
-  // wall clock has been synchronised at it. On the boot clock.
+  // The distance from monotonic clock to wall clock that has held since `begun_`, and since when
+  // the wall clock has been synchronised at it. On the monotonic clock.
   std::optional<std::chrono::nanoseconds> distance_;
   std::chrono::nanoseconds begun_{};
   std::optional<std::chrono::nanoseconds> synchronised_;

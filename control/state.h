@@ -36,12 +36,12 @@ struct LastHit {
   friend bool operator==(const LastHit&, const LastHit&) = default;
 };
 
-// The latest time that is known to have come, and when that was on the boot clock; see
+// The latest time that is known to have come, and when that was on the monotonic clock; see
 // expiry_clock.h.
 struct LatestTime {
   WallTime time{};
-  std::string boot;  // which boot the boot clock counts from
-  std::chrono::nanoseconds boottime{};
+  std::string boot;  // which boot the monotonic clock counts from
+  std::chrono::nanoseconds monotonic{};
 
   friend bool operator==(const LatestTime&, const LatestTime&) = default;
 };

@@ -258,7 +258,7 @@ json write(const State& state, const ListDigests& digests) {
   json value = {{"generation", state.generation},
                 {"latest-time", write(state.latest_time.time)},
                 {"latest-boot", state.latest_time.boot},
-                {"latest-boottime", state.latest_time.boottime.count()},
+                {"latest-monotonic", state.latest_time.monotonic.count()},
                 {"rule-slots", write(state.slots.rules())},
                 {"owner-slots", write(state.slots.owners())},
                 {"forgotten", state.forgotten},
@@ -279,7 +279,7 @@ ParsedState read_state(const json& value) {
   auto& state = result.state;
   state.generation = value.at("generation").get<std::uint64_t>();
   state.latest_time = {read_time(value.at("latest-time")), value.value("latest-boot", ""),
-                       std::chrono::nanoseconds(value.value("latest-boottime", std::int64_t{0}))};
+                       std::chrono::nanoseconds(value.value("latest-monotonic", std::int64_t{0}))};
   RuleSlots rules;
   OwnerSlots owners;
   read_numbers(value.at("rule-slots"), MOAT_RULE_SLOTS - 1, rules);

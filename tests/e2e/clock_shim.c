@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * For LD_PRELOAD: moves the clocks of one process and of nobody else. The file that CLOCK_SHIM
- * names says by how many seconds the wall clock is ahead, by how many the boot clock, and whether
- * the wall clock is synchronised: "-86400 0 1".
+ * For LD_PRELOAD: moves the wall clock of one process and of nobody else. The file that CLOCK_SHIM
+ * names says by how many seconds it is ahead, and whether it is synchronised: "-86400 1".
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,25 +12,23 @@
 #include <unistd.h>
 
 struct shift {
-  long wall, boot;
+  long seconds;
   int is_synchronised;
 };
 
 static struct shift read_shift(void) {
-  struct shift shift = {0, 0, 0};
+  struct shift shift = {0, 0};
   const char* path = getenv("CLOCK_SHIM");
   FILE* file = path ? fopen(path, "re") : NULL;
   if (!file) return shift;
-  if (fscanf(file, "%ld %ld %d", &shift.wall, &shift.boot, &shift.is_synchronised) != 3) abort();
+  if (fscanf(file, "%ld %d", &shift.seconds, &shift.is_synchronised) != 2) abort();
   fclose(file);
   return shift;
 }
 
-int clock_gettime(clockid_t clock, struct timespec* time) {
-  const long failed = syscall(SYS_clock_gettime, clock, time);
-  if (failed) return -1;
-  if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) time->tv_sec += read_shift().wall;
-  if (clock == CLOCK_BOOTTIME) time->tv_sec += read_shift().boot;
+int clock_gettime(clockid_t clock, struct timespec* to) {
+  if (syscall(SYS_clock_gettime, clock, to) != 0) return -1;
+  if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) to->tv_sec += read_shift().seconds;
   return 0;
 }
 
