@@ -63,6 +63,12 @@ struct StatusView {
     std::string not_before;        // why it is not there
   } backstop;
   std::string unpinned;  // why the guard would end with the daemon; empty: it would not
+  // Guarded ports that something listens on in a cgroup that the backstop's does not hold.
+  struct OutsideBackstop {
+    std::uint16_t port = 0;
+    std::string cgroup;  // folder; empty: it is gone
+  };
+  std::vector<OutsideBackstop> outside_backstop;
   std::vector<FileStatus> files;
   std::optional<Propagation> last;   // latest change enforced
   std::vector<Propagation> pending;  // noticed, not enforced

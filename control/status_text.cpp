@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 #include <string_view>
 
 #include "control/seals.h"
@@ -32,6 +33,13 @@ std::string count(std::size_t number, std::string_view one, std::string_view sev
   return number == 1 ? fmt::format("1 {}", one) : fmt::format("{} {}", number, several);
 }
 
+// "port 5432", "ports 5432, 6432"
+std::string outside_ports(const StatusView& status) {
+  std::set<std::uint16_t> ports;
+  for (const auto& outside : status.outside_backstop) ports.insert(outside.port);
+  return fmt::format("{} {}", ports.size() == 1 ? "port" : "ports", fmt::join(ports, ", "));
+}
+
 // "Guarding 2 databases on eth0, eth1"
 std::string subject(const StatusView& status) {
   const auto what = count(status.databases, "database", "databases");
@@ -42,6 +50,9 @@ std::string subject(const StatusView& status) {
   const bool has_backstop = status.backstop.at_sockets || status.backstop.before_sockets;
   if (attached.empty() && !has_backstop) {
     return fmt::format("NOT GUARDING {}: Moat's program is on no interface", what);
+  }
+  if (attached.empty() && !status.outside_backstop.empty()) {
+    return fmt::format("NOT GUARDING {}: Moat's program is on no interface", outside_ports(status));
   }
   if (attached.empty()) return fmt::format("{} {} by the backstop alone", verb, what);
   return fmt::format("{} {} on {}", verb, what, fmt::join(attached, ", "));
@@ -147,6 +158,9 @@ std::string headline(const StatusView& status) {
       "rule files have vanished");
   if (auto gap = backstop_gap(status.backstop); !gap.empty()) wrong.push_back(std::move(gap));
   if (!status.unpinned.empty()) wrong.emplace_back("the guard ends when moatd ends");
+  if (!status.outside_backstop.empty()) {
+    wrong.push_back(fmt::format("the backstop does NOT guard {}", outside_ports(status)));
+  }
   if (wrong.empty()) {
     add(status.problems.size(), "problem", "problems");
   } else {
@@ -190,6 +204,15 @@ std::vector<Trouble> troubles(const StatusView& status) {
   if (!status.unpinned.empty())
     all.push_back(
         {fmt::format("not pinned, so the guard ends when moatd ends: {}", status.unpinned), {}});
+  for (const auto& [port, cgroup] : status.outside_backstop) {
+    all.push_back(
+        {fmt::format("port {} is NOT GUARDED by the backstop: what listens there is in {}, "
+                     "and backstop-cgroup is {} (name the database's cgroup, or leave "
+                     "backstop-cgroup out)",
+                     port, cgroup.empty() ? "a cgroup that is gone" : "cgroup " + cgroup,
+                     status.backstop.cgroup),
+         {}});
+  }
   for (const auto& problem : status.problems) all.push_back({problem, {}});
   return all;
 }

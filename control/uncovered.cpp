@@ -56,6 +56,17 @@ bool is_guarded(const Policy& policy, const Session& listener) {
   });
 }
 
+// Whether something that reaches the listener is judged.
+bool is_heard(const Policy& policy, const Session& listener) {
+  return std::ranges::any_of(policy.databases, [&](const Database& database) {
+    const auto& endpoint = database.endpoint;
+    const bool any_address = listener.ipv6 || listener.local == 0;
+    if (!any_address && endpoint.address && *endpoint.address != listener.local) return false;
+    return has_port(database, listener.local_port) ||
+           (endpoint.all && (!listener.ipv6 || listener.ipv4_too));
+  });
+}
+
 }  // namespace
 
 std::vector<UncoveredPort> uncovered_ports(const Policy& before, const Policy& after) {
@@ -128,6 +139,18 @@ std::vector<std::string> open_ipv6(const Policy& policy, const std::vector<Sessi
                     database.id, list_ports(ports)));
   }
   return sentences;
+}
+
+std::vector<Session> listeners_outside(const Policy& policy, const std::vector<Session>& listeners,
+                                       const std::map<std::uint64_t, std::string>& cgroups) {
+  std::map<std::pair<std::uint16_t, std::uint64_t>, Session> outside;
+  for (const auto& listener : listeners) {
+    if (listener.loopback || listener.cgroup == 0 || cgroups.contains(listener.cgroup)) continue;
+    if (is_heard(policy, listener)) outside[{listener.local_port, listener.cgroup}] = listener;
+  }
+  std::vector<Session> out;
+  for (const auto& [key, listener] : outside) out.push_back(listener);
+  return out;
 }
 
 std::string list_ports(const std::vector<std::uint16_t>& ports) {

@@ -3,6 +3,7 @@
 // open while something listens on them, and listeners that never were guarded.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -45,6 +46,12 @@ class Uncovered {
 // where something listens.
 [[nodiscard]] std::vector<std::string> open_ipv6(const Policy& policy,
                                                  const std::vector<Session>& listeners);
+
+// Guarded listeners, loopback ones aside, that were made in none of these cgroups; one a port and
+// cgroup, by port.
+[[nodiscard]] std::vector<Session> listeners_outside(
+    const Policy& policy, const std::vector<Session>& listeners,
+    const std::map<std::uint64_t, std::string>& cgroups);
 
 // "22, 6432 (PgBouncer's usual port)"
 [[nodiscard]] std::string list_ports(const std::vector<std::uint16_t>& ports);

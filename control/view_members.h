@@ -131,6 +131,12 @@ void members(V& v, F& f) {
   f("not_before", v.not_before);
 }
 
+template <typename F, Is<StatusView::OutsideBackstop> V>
+void members(V& v, F& f) {
+  f("port", v.port);
+  f("cgroup", v.cgroup);
+}
+
 template <typename F, Is<StatusView> V>
 void members(V& v, F& f) {
   f("version", v.version);
@@ -144,6 +150,7 @@ void members(V& v, F& f) {
   f("interfaces", v.interfaces);
   f("backstop", v.backstop);
   f("unpinned", v.unpinned);
+  f("outside_backstop", v.outside_backstop);
   f("files", v.files);
   f("last", v.last);
   f("pending", v.pending);

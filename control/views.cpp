@@ -11,6 +11,8 @@
 #include "control/mptcp_joins.h"
 #include "control/why.h"
 #include "dataplane/sessions.h"
+#include "dataplane/backstop_link.h"
+#include "dataplane/cgroups.h"
 
 namespace moat {
 namespace {
@@ -39,6 +41,20 @@ Counts counts_of(const moat_counter& counter) { return {counter.packets, counter
 bool is_zero(const Counts& counts) { return counts.packets == 0; }
 
 WallTime wall_now() {
+std::vector<StatusView::OutsideBackstop> outside_backstop(const Policy& policy,
+                                                          const std::vector<Session>& listeners,
+                                                          const std::string& cgroup) {
+  std::vector<StatusView::OutsideBackstop> views;
+  const auto outside = listeners_outside(policy, listeners, cgroups_below(cgroup));
+  if (outside.empty()) return views;
+  const auto all = cgroups_below(find_cgroup2().value_or(""));
+  for (const auto& listener : outside) {
+    const auto folder = all.find(listener.cgroup);
+    views.push_back({listener.local_port, folder == all.end() ? "" : folder->second});
+  }
+  return views;
+}
+
   return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
 }
 
@@ -119,6 +135,9 @@ void Views::add_notices(StatusView& view, const DaemonFacts& facts) const {
   view.notices.insert(view.notices.end(), ipv6.begin(), ipv6.end());
   if (const auto ports = unguarded_listeners(policy(), *open); !ports.empty()) {
     view.notices.push_back(fmt::format("something listens on TCP ports that no database guards: {}",
+  if (view.backstop.on && !settings_.config().backstop_cgroup.empty()) {
+    view.outside_backstop = outside_backstop(policy(), *open, view.backstop.cgroup);
+  }
                                        list_ports(ports)));
   }
 }

@@ -131,6 +131,9 @@ Found read_socket(const nlmsghdr* message, int protocol, const OwnAddresses& own
         session.ipv4_too =
             session.ipv6 && session.local_ipv6 == Address6{} && mnl_attr_get_u8(attribute) == 0;
         break;
+      case INET_DIAG_CGROUP_ID:
+        session.cgroup = mnl_attr_get_u64(attribute);
+        break;
       case INET_DIAG_ULP_INFO:
         found.token = token_of_subflow(attribute);
         break;

@@ -24,6 +24,7 @@ struct Session {
   std::uint16_t peer_port = 0;
   std::uint32_t ifindex = 0;  // of the bound device, 0 without
   std::uint64_t cookie = 0;   // by which the kernel tells the socket from all others
+  std::uint64_t cgroup = 0;   // number of the cgroup2 it was made in; 0: the kernel does not tell
   bool loopback = false;      // of a listener: on a loopback address alone
   bool ipv4_too = false;      // of an IPv6 listener on any address: it takes IPv4 as well
   // The peer is this host: a loopback address, or one that an interface of the host has.

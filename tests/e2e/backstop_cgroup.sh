@@ -25,8 +25,9 @@ logged() { says "$1" cat "$scene/moatd.log"; }
 
 root_cgroup=$(findmnt -n -t cgroup2 -o TARGET | head -n 1)
 cgroup=$root_cgroup/moat-$$
+other=$root_cgroup/moat-$$-other
 remove_cgroups() {
-  rmdir "$cgroup/child" "$cgroup" 2>/dev/null || true
+  rmdir "$cgroup/child" "$cgroup" "$other" 2>/dev/null || true
 }
 
 begin() {
@@ -78,6 +79,32 @@ by_hand attach "$cgroup" multi
 keeps_out "another program beside the backstop's"
 ! by_hand attach "$cgroup" none 2>/dev/null || fail "a program that allows no other was attached"
 holds "a program that allows no other beside it is refused by the kernel"
+
+# --- A listener elsewhere ----------------------------------------------------------------------------
+stop listener
+mkdir "$other"
+listen_in "$other"
+same "a listener in another cgroup, an unlisted source" AS "$(knock stranger 198.18.21.5 5432)"
+status_says "the backstop does NOT guard port 5432" || fail "the first sentence does not say so"
+status_says "port 5432 is NOT GUARDED by the backstop: what listens there is in cgroup $other," ||
+  fail "status does not name port and cgroup"
+holds "a listener that the backstop's cgroup does not hold is named"
+sed -i "s/^interfaces: .*/interfaces: [nothing0]/" "$scene/moat/moat.yaml"
+on db-host moat reload >"$scene/moat.log" 2>&1
+status_says "^NOT GUARDING port 5432: Moat's program is on no interface" ||
+  fail "the first sentence claims a guard"
+holds "without an interface, status does not claim that the port is guarded"
+sed -i "s/^interfaces: .*/interfaces: [eth0]/" "$scene/moat/moat.yaml"
+on db-host moat reload >"$scene/moat.log" 2>&1
+stop listener
+rmdir "$other"
+mkdir "$cgroup/child"
+listen_in "$cgroup/child"
+! status_says "NOT GUARDED by the backstop" || fail "status names a listener in a cgroup below"
+holds "a listener in a cgroup below is not named"
+stop listener
+rmdir "$cgroup/child"
+listen_in "$cgroup"
 
 # --- Undone by hand -------------------------------------------------------------------------------------
 bpftool link detach pinned "$(link)"

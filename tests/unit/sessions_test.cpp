@@ -158,6 +158,7 @@ TEST_F(Sessions, ListsListeners) {
   ASSERT_EQ(found->size(), 3U);
   EXPECT_EQ(at(5432)->local, 0U);
   EXPECT_FALSE(at(5432)->loopback);
+  EXPECT_NE(at(5432)->cgroup, 0U);
   EXPECT_TRUE(at(6432)->loopback);
   EXPECT_TRUE(at(7432)->ipv6);
   EXPECT_TRUE(at(7432)->loopback);

@@ -29,6 +29,19 @@ TEST(Headline, SaysThatAllIsWell) {
   EXPECT_EQ(headline(one), "Guarding 1 database on eth0, eth1; all rules enforced.");
 }
 
+TEST(Troubles, NameTheCgroupOfAListenerThatTheBackstopDoesNotHold) {
+  auto status = well();
+  status.backstop.cgroup = "/cgroup/database";
+  status.outside_backstop = {{5432, "/cgroup/other"}, {6432, ""}};
+  const auto found = troubles(status);
+  ASSERT_EQ(found.size(), 2);
+  EXPECT_EQ(found[0].text,
+            "port 5432 is NOT GUARDED by the backstop: what listens there is in cgroup "
+            "/cgroup/other, and backstop-cgroup is /cgroup/database (name the database's cgroup, "
+            "or leave backstop-cgroup out)");
+  EXPECT_TRUE(found[1].text.find("is in a cgroup that is gone, and") != std::string::npos);
+}
+
 struct Case {
   const char* name;
   void (*spoil)(StatusView&);
@@ -80,6 +93,17 @@ INSTANTIATE_TEST_SUITE_P(
              "Guarding 2 databases on eth0; the backstop is off before sockets."},
         Case{"Unpinned", [](StatusView& s) { s.unpinned = "no bpf filesystem"; },
              "Guarding 2 databases on eth0; the guard ends when moatd ends."},
+        Case{"OutsideTheBackstop",
+             [](StatusView& s) { s.outside_backstop = {{5432, "/a"}, {5432, ""}, {6432, "/a"}}; },
+             "Guarding 2 databases on eth0; the backstop does NOT guard ports 5432, 6432."},
+        Case{"NoInterfaceAndOutsideTheBackstop",
+             [](StatusView& s) {
+               s.interfaces[0].mode = AttachMode::none;
+               s.outside_backstop = {{5432, "/a"}};
+             },
+             "NOT GUARDING port 5432: Moat's program is on no interface; the backstop does NOT "
+             "guard "
+             "port 5432."},
         Case{"Problems", [](StatusView& s) { s.problems = {"a", "b"}; },
              "Guarding 2 databases on eth0; 2 problems."},
         Case{"OtherProblem",

@@ -70,6 +70,27 @@ TEST(Uncovered, IsToldForAsLongAsItIsOpenAndListenedOn) {
   EXPECT_TRUE(uncovered.sentences({listening(5432)}).empty()) << "guarded again";
 }
 
+Session in_cgroup(Session listener, std::uint64_t cgroup) {
+  listener.cgroup = cgroup;
+  return listener;
+}
+
+TEST(ListenersOutside, AreGuardedOnesOfOtherCgroups) {
+  auto local = listening(5432, "127.0.0.1");
+  local.loopback = true;
+  const auto outside = listeners_outside(
+      policy({guarded("a", {5432}), guarded("b", {6432}, "10.0.0.5")}),
+      {in_cgroup(listening(5432), 7), in_cgroup(listening(5432), 9), in_cgroup(listening(5432), 9),
+       in_cgroup(listening(6432, "10.0.0.5"), 8), in_cgroup(listening(6432, "10.0.0.6"), 8),
+       in_cgroup(listening(22), 8), in_cgroup(local, 8), in_cgroup(listening(5432), 0)},
+      {{7, "/cgroup/database"}});
+  ASSERT_EQ(outside.size(), 2);
+  EXPECT_EQ(outside[0].local_port, 5432);
+  EXPECT_EQ(outside[0].cgroup, 9);
+  EXPECT_EQ(outside[1].local_port, 6432);
+  EXPECT_EQ(outside[1].cgroup, 8);
+}
+
 TEST(UnguardedListeners, AreThoseThatOthersReach) {
   auto local = listening(9999, "127.0.0.1");
   local.loopback = true;

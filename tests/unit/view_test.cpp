@@ -49,6 +49,7 @@ TEST(View, KeepsAStatus) {
   view.interfaces = {{"eth0", true, AttachMode::generic, 7, true, "reason", "remedy"}};
   view.backstop = {true, true, "/sys/fs/cgroup", "reason", true, true, "because"};
   view.unpinned = "no bpf filesystem";
+  view.outside_backstop = {{6432, "/sys/fs/cgroup/a"}};
   view.files = {{"/a.yaml", "orders", FileState::not_guarded, {fault}}};
   view.last =
       Propagation{"/a.yaml", noon, noon + milliseconds(2), noon + milliseconds(9), 18, true};
