@@ -5,7 +5,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <ifaddrs.h>
+#include <linux/magic.h>
 #include <netinet/in.h>
+#include <sys/vfs.h>
 
 #include <algorithm>
 #include <charconv>
@@ -16,6 +18,7 @@
 #include <string_view>
 
 #include "control/mptcp_joins.h"
+#include "control/nearest.h"
 #include "dataplane/sessions.h"
 
 namespace moat {
@@ -82,18 +85,39 @@ std::optional<Fault> check_ports(const Endpoint& endpoint, const Place& place,
       fmt::format("set net.ipv4.ip_local_reserved_ports={}", format_ranges(reserved))};
 }
 
+std::string join(const std::vector<Address>& addresses) {
+  std::vector<std::string> texts;
+  texts.reserve(addresses.size());
+  for (const auto address : addresses) texts.push_back(format_address(address));
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+// The program sees no routing: what goes on to a guest and what is for the host look alike to it.
+std::optional<Fault> check_forwarding(const Endpoint& endpoint, const Place& place,
+                                      const HostFacts& host) {
+  if (!host.is_forwarding || endpoint.address) return std::nullopt;
+  return Fault{
+      Severity::warning, place,
+      "this host forwards packets (net.ipv4.ip_forward is 1), and without an address the "
+      "port is closed to what it forwards as well: the port of routed guests and containers",
+      fmt::format("{}", fmt::join(endpoint.ports, ", ")),
+      host.addresses.empty()
+          ? "if that is not meant, name the address that the database listens on"
+          : fmt::format("if that is not meant, name the address that the database listens "
+                        "on; here are {}",
+                        join(host.addresses))};
+}
+
 std::optional<Fault> check_address(const Endpoint& endpoint, const Place& place,
                                    const HostFacts& host, bool is_forced) {
   if (!endpoint.address) return std::nullopt;
   const auto shown = format_address(*endpoint.address);
   if (std::ranges::find(host.addresses, *endpoint.address) == host.addresses.end()) {
-    std::vector<std::string> known;
-    known.reserve(host.addresses.size());
-    for (const auto address : host.addresses) known.push_back(format_address(address));
     return Fault{Severity::warning, place, "no interface of this host has this address", shown,
-                 known.empty() ? "behind NAT, name the private address"
-                               : fmt::format("behind NAT, name the private address; here are {}",
-                                             fmt::join(known, ", "))};
+                 host.addresses.empty()
+                     ? "behind NAT, name the private address"
+                     : fmt::format("behind NAT, name the private address; here are {}",
+                                   join(host.addresses))};
   }
   if (!endpoint.all || host.addresses.size() > 1) return std::nullopt;
   return Fault{is_forced ? Severity::warning : Severity::error, place,
@@ -117,6 +141,30 @@ std::optional<Fault> check_ipv6(const Endpoint& endpoint, const Place& place,
       "ports: all guards IPv4 alone: by IPv6 these ports of the host are open to everybody",
       fmt::format("{}", fmt::join(host.ipv6_ports, ", ")),
       "write `ipv6: closed`, or `ipv6: open` if that is meant"};
+}
+
+void check_names(const std::vector<ConfigReading::NamedInterface>& named, const std::string& what,
+                 const HostFacts& host, Faults& faults) {
+  std::vector<std::string> names;
+  for (const auto& [name, place] : named) names.push_back(name);
+  for (const auto& [name, place] : named) {
+    if (has_interface(host.interfaces, name)) continue;
+    faults.push_back(
+        {Severity::warning, place, what, name, interface_remedy(name, host.interfaces, names)});
+  }
+}
+
+std::optional<Fault> check_cgroup(const std::string& folder, const Place& place) {
+  struct statfs filesystem{};
+  if (folder.empty()) return std::nullopt;
+  if (::statfs(folder.c_str(), &filesystem) != 0) {
+    return Fault{Severity::warning, place,
+                 "there is no such folder, and without it the backstop is off", folder,
+                 "see `systemd-cgls` for the cgroups there are"};
+  }
+  if (filesystem.f_type == CGROUP2_SUPER_MAGIC) return std::nullopt;
+  return Fault{Severity::warning, place, "no cgroup of version 2, so the backstop is off", folder,
+               "name a folder below where cgroup2 is mounted: see `findmnt -t cgroup2`"};
 }
 
 }  // namespace
@@ -147,6 +195,8 @@ HostFacts read_host_facts() {
   facts.addresses = host_addresses();
   if (auto endpoints = mptcp_endpoints_with_port()) facts.mptcp = std::move(*endpoints);
   if (const auto open = listeners()) facts.ipv6_ports = ipv6_ports(*open);
+  facts.is_forwarding = first_line("/proc/sys/net/ipv4/ip_forward") == "1";
+  facts.interfaces = list_link_names().value_or(std::vector<LinkNames>{});
   return facts;
 }
 
@@ -161,7 +211,56 @@ Faults check_on_host(const Endpoint& endpoint, const Place& place, const HostFac
     if (!judges_joins(endpoint, by)) faults.push_back(warn_of_joins(by, place));
   }
   if (auto fault = check_ipv6(endpoint, place, host)) faults.push_back(std::move(*fault));
+  if (auto fault = check_forwarding(endpoint, place, host)) faults.push_back(std::move(*fault));
   return faults;
+}
+
+Faults check_on_host(const ConfigReading& config, const HostFacts& host) {
+  auto faults = find_loopback(config, host.interfaces);
+  if (!host.interfaces.empty()) {
+    check_names(config.interfaces, "this host has no such interface; it is guarded once it appears",
+                host, faults);
+    check_names(config.trusted_interfaces,
+                "this host has no such interface, so there is nothing to trust", host, faults);
+  }
+  if (config.value && config.value->backstop) {
+    auto fault = check_cgroup(config.value->backstop_cgroup, config.backstop_cgroup_place);
+    if (fault) faults.push_back(std::move(*fault));
+  }
+  return faults;
+}
+
+Faults find_loopback(const ConfigReading& config, const std::vector<LinkNames>& interfaces) {
+  Faults faults;
+  for (const auto& [name, place] : config.interfaces) {
+    const auto is_it = [&](const LinkNames& link) {
+      return link.loopback && std::ranges::find(link.names, name) != link.names.end();
+    };
+    if (std::ranges::none_of(interfaces, is_it)) continue;
+    faults.push_back({Severity::error, place,
+                      "this is the loopback interface: it carries the host's connections to "
+                      "itself, which would be dropped",
+                      name, "take it out: what comes from outside never comes by it"});
+  }
+  return faults;
+}
+
+bool has_interface(const std::vector<LinkNames>& interfaces, const std::string& name) {
+  return std::ranges::any_of(interfaces, [&](const LinkNames& link) {
+    return std::ranges::find(link.names, name) != link.names.end();
+  });
+}
+
+std::string interface_remedy(const std::string& name, const std::vector<LinkNames>& interfaces,
+                             const std::vector<std::string>& named) {
+  std::vector<std::string_view> candidates;
+  for (const auto& link : interfaces) {
+    for (const auto& candidate : link.names) {
+      if (std::ranges::find(named, candidate) == named.end()) candidates.emplace_back(candidate);
+    }
+  }
+  const auto near = nearest(name, candidates);
+  return near.empty() ? "check the name with `ip link`" : fmt::format("did you mean {}?", near);
 }
 
 }  // namespace moat

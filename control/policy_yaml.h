@@ -2,7 +2,7 @@
 // The three kinds of file that people write, read strictly: every byte is either understood or
 // named as a fault, with its place. All faults of a file at once; a syntax error ends that file.
 //
-//   moat.yaml ------------> Reading<Config>
+//   moat.yaml ------------> ConfigReading
 //   databases.d/*.yaml ---> DatabaseReading       one database a file
 //   managed-ranges.d/*.yaml -> Reading<vector<ManagedRange>>  (and the cidrs-file each may name)
 //
@@ -48,6 +48,17 @@ struct Reading {
   Faults faults;
 };
 
+// moat.yaml also says where it names what a host has or has not, for control/host_checks.
+struct ConfigReading : Reading<Config> {
+  struct NamedInterface {
+    std::string name;
+    Place place;
+  };
+  std::vector<NamedInterface> interfaces;
+  std::vector<NamedInterface> trusted_interfaces;
+  Place backstop_cgroup_place;
+};
+
 // A database file that has errors may still say which database it is about and what it guards:
 // `id` and `endpoint` are set where those parts alone are sound, for whoever holds the file back;
 // `named_ranges` are the managed ranges that its rules name, sound or not.
@@ -67,7 +78,7 @@ struct DatabaseReading : Reading<Database> {
 using FileReader = std::function<std::expected<std::string, std::string>(const std::string& path,
                                                                          std::size_t limit)>;
 
-[[nodiscard]] Reading<Config> read_config(const std::string& file, std::string_view bytes);
+[[nodiscard]] ConfigReading read_config(const std::string& file, std::string_view bytes);
 
 // `now` serves the warning for rules that have expired already.
 [[nodiscard]] DatabaseReading read_database(const std::string& file, std::string_view bytes,

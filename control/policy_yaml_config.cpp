@@ -55,6 +55,16 @@ std::expected<std::string, TextError> parse_interface(std::string_view text) {
   return std::string(text);
 }
 
+// One whose packets can be judged.
+std::expected<std::string, TextError> parse_guarded_interface(std::string_view text) {
+  if (text == "lo") {
+    return std::unexpected(
+        TextError{"lo carries the host's connections to itself, which would be dropped",
+                  "take it out: what comes from outside never comes by lo"});
+  }
+  return parse_interface(text);
+}
+
 std::expected<Attach, TextError> parse_attach(std::string_view text) {
   if (text == "auto") return Attach::automatic;
   if (text == "native") return Attach::native;
@@ -74,18 +84,23 @@ std::expected<std::string, TextError> parse_cgroup(std::string_view text) {
 
 class ConfigReader {
  public:
-  ConfigReader(const Fields& fields, FaultLog& log) : fields_(fields), log_(log) {}
+  ConfigReader(const Fields& fields, FaultLog& log, ConfigReading& reading)
+      : fields_(fields), log_(log), reading_(reading) {}
 
   Config read() {
     Config config;
-    read_interfaces("interfaces", config.interfaces);
-    read_interfaces("trusted-interfaces", config.trusted_interfaces);
+    read_interfaces("interfaces", parse_guarded_interface, config.interfaces, reading_.interfaces);
+    read_interfaces("trusted-interfaces", parse_interface, config.trusted_interfaces,
+                    reading_.trusted_interfaces);
     read_with("attach", parse_attach, config.attach);
     read_with("mode", parse_host_mode, config.mode);
     read_folder("databases", config.databases);
     read_folder("managed-ranges", config.managed_ranges);
     read_switch("backstop", config.backstop);
     read_with("backstop-cgroup", parse_cgroup, config.backstop_cgroup);
+    if (const auto* node = fields_.find("backstop-cgroup")) {
+      reading_.backstop_cgroup_place = log_.place(node->spot());
+    }
     read_switch("drop-sessions", config.drop_sessions);
     if (const auto* propagation = fields_.find("propagation")) {
       read_propagation(*propagation, config);
@@ -102,17 +117,20 @@ class ConfigReader {
     }
   }
 
-  void read_interfaces(std::string_view name, std::vector<std::string>& interfaces) {
+  template <typename Parse>
+  void read_interfaces(std::string_view name, Parse parse, std::vector<std::string>& interfaces,
+                       std::vector<ConfigReading::NamedInterface>& places) {
     const auto* node = fields_.find(name);
     const auto* items = node == nullptr ? nullptr : read_list(*node, name, no_interface, log_);
     if (items == nullptr) return;
     interfaces.clear();
     for (const auto& item : *items) {
-      auto interface = read_parsed(item, name, parse_interface, log_);
+      auto interface = read_parsed(item, name, parse, log_);
       if (!interface) continue;
       if (std::ranges::find(interfaces, *interface) != interfaces.end()) {
         log_.error(item.spot(), "the same interface twice", *interface, "name it once");
       }
+      places.push_back({*interface, log_.place(item.spot())});
       interfaces.push_back(*std::move(interface));
     }
   }
@@ -158,10 +176,17 @@ class ConfigReader {
       log_.warning(interfaces->spot(), "no interface is guarded", {},
                    "name the interface of the clients");
     }
+    if (const auto* backstop = fields_.find("backstop"); backstop != nullptr && !config.backstop) {
+      log_.warning(backstop->spot(),
+                   "without the backstop, an interface that appears while Moat runs is open until "
+                   "the program is on it, a few milliseconds later",
+                   "false", "write `backstop: true`");
+    }
   }
 
   const Fields& fields_;
   FaultLog& log_;
+  ConfigReading& reading_;
 };
 
 }  // namespace
@@ -190,8 +215,8 @@ std::expected<milliseconds, TextError> parse_duration(std::string_view text) {
   return milliseconds(number * scale);
 }
 
-Reading<Config> read_config(const std::string& file, std::string_view bytes) {
-  Reading<Config> reading;
+ConfigReading read_config(const std::string& file, std::string_view bytes) {
+  ConfigReading reading;
   FaultLog log(file);
   const auto tree = read_yaml(bytes, log);
   if (!tree.is_whole) {
@@ -199,7 +224,7 @@ Reading<Config> read_config(const std::string& file, std::string_view bytes) {
   } else if (!tree.root || tree.root->is(Node::Kind::null)) {
     log.error({1, 1}, "the file is empty", {}, "write `interfaces: [eth0]`");
   } else if (const auto fields = Fields::of(*tree.root, "moat.yaml", config_keys, log)) {
-    reading.value = ConfigReader(*fields, log).read();
+    reading.value = ConfigReader(*fields, log, reading).read();
   }
   reading.faults = log.take();
   if (has_error(reading.faults)) reading.value.reset();

@@ -160,15 +160,21 @@ class Loader {
     status.path = path;
   }
 
-  static Reading<Config> read_config_file(const fs::path& path) {
+  static ConfigReading read_config_file(const fs::path& path) {
     const auto bytes =
         read_regular_file(AT_FDCWD, path.string(), path.string(), limits::file_bytes);
-    if (!bytes) return {std::nullopt, {bytes.error()}};
-    return read_config(path.string(), bytes->bytes);
+    if (bytes) return read_config(path.string(), bytes->bytes);
+    ConfigReading reading;
+    reading.faults = {bytes.error()};
+    return reading;
   }
 
   void load_config(const fs::path& path) {
     auto reading = read_config_file(path);
+    if (options_.host != nullptr) {
+      add_in_order(check_on_host(reading, *options_.host), reading.faults);
+      if (moat::has_error(reading.faults)) reading.value.reset();
+    }
     result_.config = reading.value;
     const auto state = reading.value ? FileState::active : FileState::held_back;
     result_.files.push_back({path.string(), "", state, std::move(reading.faults)});
@@ -195,9 +201,13 @@ class Loader {
 
   void add_host_faults(const DatabaseFile& file, Faults& faults) const {
     if (options_.host == nullptr || !file.reading.endpoint) return;
-    std::ranges::move(check_on_host(*file.reading.endpoint, file.reading.endpoint_place,
-                                    *options_.host, options_.is_forced),
-                      std::back_inserter(faults));
+    add_in_order(check_on_host(*file.reading.endpoint, file.reading.endpoint_place, *options_.host,
+                               options_.is_forced),
+                 faults);
+  }
+
+  static void add_in_order(Faults more, Faults& faults) {
+    std::ranges::move(more, std::back_inserter(faults));
     std::ranges::stable_sort(faults, {}, [](const Fault& fault) {
       return std::pair(fault.place.line, fault.place.column);
     });

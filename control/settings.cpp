@@ -3,9 +3,12 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <utility>
 
+#include "control/host_checks.h"
 #include "control/limits.h"
 
 namespace moat {
@@ -42,7 +45,9 @@ bool Settings::read(const IsBeingWritten& is_being_written) {
   bytes_ = std::move(file->bytes);
   auto reading = read_config(path_, *bytes_);
   faults_ = std::move(reading.faults);
-  if (!reading.value) return false;
+  std::ranges::move(find_loopback(reading, list_link_names().value_or(std::vector<LinkNames>{})),
+                    std::back_inserter(faults_));
+  if (has_error(faults_)) return false;
   config_ = std::move(*reading.value);
   known_ = true;
   has_fallen_back_ = false;

@@ -8,11 +8,12 @@
 #include <array>
 
 #include "control/cidrs_digest.h"
+#include "control/host_checks.h"
 #include "control/mptcp_joins.h"
 #include "control/why.h"
-#include "dataplane/sessions.h"
 #include "dataplane/backstop_link.h"
 #include "dataplane/cgroups.h"
+#include "dataplane/sessions.h"
 
 namespace moat {
 namespace {
@@ -40,7 +41,25 @@ Counts counts_of(const moat_counter& counter) { return {counter.packets, counter
 
 bool is_zero(const Counts& counts) { return counts.packets == 0; }
 
-WallTime wall_now() {
+// What moat.yaml has no error for and yet leaves other than one may think.
+void add_config_notices(const Config& config, std::vector<std::string>& notices) {
+  if (!config.backstop) {
+    notices.emplace_back(
+        "without the backstop (backstop: false), an interface that appears is open until the "
+        "program is on it, a few milliseconds later");
+  }
+  const auto interfaces = list_link_names();
+  if (!interfaces) {
+    notices.push_back(interfaces.error().message);
+    return;
+  }
+  for (const auto& name : config.trusted_interfaces) {
+    if (has_interface(*interfaces, name)) continue;
+    notices.push_back(fmt::format("trusted-interfaces: the host has no interface {} ({})", name,
+                                  interface_remedy(name, *interfaces, config.trusted_interfaces)));
+  }
+}
+
 std::vector<StatusView::OutsideBackstop> outside_backstop(const Policy& policy,
                                                           const std::vector<Session>& listeners,
                                                           const std::string& cgroup) {
@@ -55,6 +74,7 @@ std::vector<StatusView::OutsideBackstop> outside_backstop(const Policy& policy,
   return views;
 }
 
+WallTime wall_now() {
   return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
 }
 
@@ -121,6 +141,7 @@ void Views::add_notices(StatusView& view, const DaemonFacts& facts) const {
     view.notices.push_back(
         fmt::format("interface {} is no longer guarded: it was taken out of moat.yaml", interface));
   }
+  add_config_notices(settings_.config(), view.notices);
   for (const auto& database : policy().databases) {
     if (policy().mode_of(database) == Mode::monitor) view.monitored.push_back(database.id);
   }
@@ -133,11 +154,11 @@ void Views::add_notices(StatusView& view, const DaemonFacts& facts) const {
   view.uncovered = enforcer_.uncovered().sentences(*open);
   const auto ipv6 = open_ipv6(policy(), *open);
   view.notices.insert(view.notices.end(), ipv6.begin(), ipv6.end());
-  if (const auto ports = unguarded_listeners(policy(), *open); !ports.empty()) {
-    view.notices.push_back(fmt::format("something listens on TCP ports that no database guards: {}",
-  if (view.backstop.on && !settings_.config().backstop_cgroup.empty()) {
+  if (view.backstop.at_sockets && !settings_.config().backstop_cgroup.empty()) {
     view.outside_backstop = outside_backstop(policy(), *open, view.backstop.cgroup);
   }
+  if (const auto ports = unguarded_listeners(policy(), *open); !ports.empty()) {
+    view.notices.push_back(fmt::format("something listens on TCP ports that no database guards: {}",
                                        list_ports(ports)));
   }
 }

@@ -54,6 +54,35 @@ sed -i 's/^interfaces: .*/interfaces: [eth0, eth1]/; s/^backstop: .*/backstop: f
 start_moatd
 listen
 
+# --- Names -----------------------------------------------------------------------------------------------
+check() { on db-host moat check "$scene/moat" 2>&1; }
+status_says "without the backstop .*an interface that appears is open" ||
+  fail "status does not tell of interfaces that appear"
+says 'moat.yaml:[0-9]+:[0-9]+: warning: without the backstop' check ||
+  fail "check does not tell of interfaces that appear"
+holds "that a new interface is open without the backstop is told"
+says 'eth1" \(check the name|eth1" \(did you mean' check || fail "check does not name eth1"
+db_link add docker0 type bridge
+configure 's/^trusted-interfaces: .*/trusted-interfaces: [lo, docker00]/'
+status_says "trusted-interfaces: the host has no interface docker00 \(did you mean docker0\?\)" ||
+  fail "status does not name docker00"
+says 'moat.yaml:[0-9]+:[0-9]+: warning: this host has no such interface.*docker00" \(did you mean docker0\?' \
+  check || fail "check does not name docker00"
+holds "a mistyped name in trusted-interfaces is told"
+configure 's/^trusted-interfaces: .*/trusted-interfaces: [lo, docker0]/'
+! status_says "trusted-interfaces:" || fail "status names an interface that is there"
+db_link property add dev lo altname local0
+for name in lo local0; do
+  configure "s/^interfaces: .*/interfaces: [eth0, eth1, $name]/" && fail "$name was taken"
+  status_says "held back: .*moat.yaml" || fail "moat.yaml is not held back"
+  status_says "moat.yaml:[0-9]+:26: error: .*\"$name\"" || fail "status does not name $name"
+  ! check >"$scene/moat.log" 2>&1 || fail "check takes $name"
+  same "$name in interfaces, the host itself" AS "$(knock db-host 127.0.0.1 5432)"
+  keeps_out "$name in interfaces" "$database_host"
+done
+configure 's/^interfaces: .*/interfaces: [eth0, eth1]/'
+! status_says "held back" || fail "moat.yaml is still held back"
+
 # --- Told by rtnetlink ---------------------------------------------------------------------------------
 status_says "eth1: the host has no such interface" || fail "status does not name eth1"
 on_event "an interface that appears later" "interface eth1 is guarded in native mode" make_second

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/fault_text.h"
+#include "tests/unit/temporary_folder.h"
+
 namespace moat {
 namespace {
 
@@ -87,6 +90,73 @@ TEST(HostChecks, WarnOfIpv6ThatAllPortsLeavesOpen) {
   EXPECT_TRUE(check({0x0a000006, {5432}, false}, host_with({0x0a000006})).empty());
 }
 
+TEST(HostChecks, WarnThatWhatIsForwardedIsClosedToo) {
+  auto host = host_with({0x0a000006, 0xac110001});
+  host.is_forwarding = true;
+  const auto faults = check({std::nullopt, {5432, 6432}, false}, host);
+  ASSERT_EQ(faults.size(), 1);
+  EXPECT_EQ(faults[0].severity, Severity::warning);
+  EXPECT_EQ(faults[0].place, place);
+  EXPECT_EQ(faults[0].value, "5432, 6432");
+  EXPECT_EQ(faults[0].remedy,
+            "if that is not meant, name the address that the database listens on; here are "
+            "10.0.0.6, 172.17.0.1");
+  EXPECT_TRUE(check({0x0a000006, {5432}, false}, host).empty());
+}
+
+// eth0 is wan0 as well, and lo is local.
+HostFacts host_with_interfaces() {
+  HostFacts host;
+  host.interfaces = {{{"lo", "local"}, true}, {{"eth0", "wan0"}, false}, {{"docker0"}, false}};
+  return host;
+}
+
+std::string check(std::string_view config) {
+  return fault_text(check_on_host(read_config("moat.yaml", config), host_with_interfaces()));
+}
+
+TEST(HostChecks, AreContentWithInterfacesThatAreThere) {
+  EXPECT_EQ(check("interfaces: [eth0]\ntrusted-interfaces: [lo, docker0]\n"), "");
+  EXPECT_EQ(check("interfaces: [wan0]\ntrusted-interfaces: [local]\n"), "");
+}
+
+TEST(HostChecks, WarnOfInterfacesThatAreNotThere) {
+  EXPECT_EQ(
+      check("interfaces: [eth0, eht1]\ntrusted-interfaces: [lo, docker]\n"),
+      "1:20 warning: this host has no such interface; it is guarded once it appears: eht1\n"
+      "2:26 warning: this host has no such interface, so there is nothing to trust: docker\n");
+}
+
+TEST(HostChecks, NameTheNearestInterface) {
+  const auto interfaces = host_with_interfaces().interfaces;
+  EXPECT_EQ(interface_remedy("docker00", interfaces, {}), "did you mean docker0?");
+  EXPECT_EQ(interface_remedy("eth1", interfaces, {"wan0"}), "did you mean eth0?");
+  EXPECT_EQ(interface_remedy("eth1", interfaces, {"eth0"}), "check the name with `ip link`");
+}
+
+TEST(HostChecks, RefuseTheLoopbackInterfaceByAnotherName) {
+  const auto reading = read_config("moat.yaml", "interfaces: [eth0, local]\n");
+  const auto faults = check_on_host(reading, host_with_interfaces());
+  ASSERT_EQ(faults.size(), 1);
+  EXPECT_EQ(faults[0].severity, Severity::error);
+  EXPECT_EQ(faults[0].place, (Place{"moat.yaml", 1, 20}));
+  EXPECT_EQ(faults[0].value, "local");
+}
+
+TEST(HostChecks, WarnOfACgroupThatIsNone) {
+  const TemporaryFolder folder;
+  const auto cgroup = [](const std::string& path) {
+    return check("interfaces: [eth0]\nbackstop-cgroup: " + path + "\n");
+  };
+  const auto path = folder.path();
+  EXPECT_EQ(cgroup(path),
+            "2:18 warning: no cgroup of version 2, so the backstop is off: " + path + "\n");
+  EXPECT_EQ(cgroup(path + "/gone"),
+            "2:18 warning: there is no such folder, and without it the backstop is off: " + path +
+                "/gone\n");
+  EXPECT_EQ(check("interfaces: [eth0]\nbackstop: false\nbackstop-cgroup: /gone\n"), "");
+}
+
 TEST(HostChecks, ReadTheKernelsWayToWritePorts) {
   EXPECT_EQ(parse_port_ranges("1,5-7,65535"),
             (std::vector<PortRange>{{1, 1}, {5, 7}, {65535, 65535}}));
@@ -98,6 +168,7 @@ TEST(HostChecks, KnowThisHost) {
   const auto facts = read_host_facts();
   EXPECT_GT(facts.ephemeral.last, facts.ephemeral.first);
   for (const auto address : facts.addresses) EXPECT_NE(address >> 24, 127);
+  EXPECT_TRUE(has_interface(facts.interfaces, "lo"));
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-Reading<Config> read(std::string_view text) { return read_config("moat.yaml", text); }
+ConfigReading read(std::string_view text) { return read_config("moat.yaml", text); }
 
 TEST(ReadConfig, ReadsTheExample) {
   std::ifstream file("config/moat.yaml", std::ios::binary);
@@ -48,6 +48,20 @@ TEST(ReadConfig, TakesWhatIsWritten) {
   EXPECT_EQ(config.bound, 60s);
   EXPECT_EQ(config.reconcile, 1500ms);
   EXPECT_EQ(config.settle, 1ms);
+}
+
+TEST(ReadConfig, SaysWhereItNamesWhatAHostHas) {
+  const auto reading = read(
+      "interfaces: [eth0, eth1]\n"
+      "trusted-interfaces:\n"
+      "  - lo\n"
+      "backstop-cgroup: /sys/fs/cgroup/a\n");
+  ASSERT_EQ(reading.interfaces.size(), 2);
+  EXPECT_EQ(reading.interfaces[1].name, "eth1");
+  EXPECT_EQ(reading.interfaces[1].place, (Place{"moat.yaml", 1, 20}));
+  ASSERT_EQ(reading.trusted_interfaces.size(), 1);
+  EXPECT_EQ(reading.trusted_interfaces[0].place, (Place{"moat.yaml", 3, 5}));
+  EXPECT_EQ(reading.backstop_cgroup_place, (Place{"moat.yaml", 4, 18}));
 }
 
 TEST(ReadConfig, KeepsTheDefaultsOfWhatIsLeftOut) {
@@ -97,6 +111,12 @@ INSTANTIATE_TEST_SUITE_P(
                   "1:26 no interface can have such a name: .\n"
                   "1:35 an interface without a name\n"},
         FaultCase{"twice", "interfaces: [eth0, eth0]\n", "1:20 the same interface twice: eth0\n"},
+        FaultCase{"loopback", "interfaces: [eth0, lo]\n",
+                  "1:20 lo carries the host's connections to itself, which would be dropped: lo\n"},
+        FaultCase{
+            "no backstop", head + "backstop: false\n",
+            "2:11 warning: without the backstop, an interface that appears while Moat runs is "
+            "open until the program is on it, a few milliseconds later: false\n"},
         FaultCase{"unknown key", head + "interface: eth1\n",
                   "2:1 moat.yaml has no such key: interface\n"},
         FaultCase{"bad attach", head + "attach: offload\n", "2:9 no such way to attach: offload\n"},
