@@ -28,15 +28,17 @@ struct Tally {
   }
 };
 
-Json as_json(const LoadedRules& rules, const Tally& tally) {
+Json as_json(const LoadedRules& rules, const Tally& tally, const NatReading& nat) {
   Json files = Json::array();
   for (const auto& file : rules.files) {
     Json faults = Json::array();
     for (const auto& fault : file.faults) faults.push_back(encode(fault));
     files.push_back({{"path", file.path}, {"database", file.id}, {"faults", std::move(faults)}});
   }
-  return document(
-      {{"errors", tally.errors}, {"warnings", tally.warnings}, {"files", std::move(files)}});
+  return document({{"errors", tally.errors},
+                   {"warnings", tally.warnings},
+                   {"files", std::move(files)},
+                   {"unread", nat.unread}});
 }
 
 // What was looked at, for somebody who wonders whether it was all.
@@ -67,11 +69,13 @@ void print(const LoadedRules& rules, const Tally& tally) {
 Exit check(const Cli& cli, const CheckOptions& options) {
   const auto host = read_host_facts();
   const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  const auto rules = load_rules(options.path, {now, &host, options.force});
+  const auto nat = read_nat_rules();
+  const auto rules = load_rules(options.path, {now, &host, options.force, &nat.rules});
   const Tally tally(rules);
   if (cli.json) {
-    print_json(as_json(rules, tally));
+    print_json(as_json(rules, tally, nat));
   } else {
+    for (const auto& sentence : nat.unread) tell(fmt::format("note: {}", printable(sentence)));
     print(rules, tally);
   }
   return tally.errors == 0 ? Exit::done : Exit::refused;

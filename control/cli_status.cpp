@@ -6,6 +6,7 @@
 
 #include "control/cli_output.h"
 #include "control/endpoint.h"
+#include "control/nat_checks.h"
 #include "control/status_text.h"
 
 namespace moat {
@@ -120,22 +121,39 @@ void print_other_files(const StatusView& status) {
   table.print();
 }
 
+// What the host's NAT rules do to guarded ports. The command looks at it: the daemon starts no
+// programs.
+void add_nat_notices(const std::vector<DatabaseView>& databases, StatusView& status) {
+  std::vector<Endpoint> endpoints;
+  for (const auto& database : databases) endpoints.push_back(database.endpoint);
+  if (endpoints.empty()) return;
+  const auto nat = read_nat_rules();
+  for (const auto& [index, message, remedy] :
+       find_ways_round(endpoints, nat.rules, read_host_facts(), status.backstop.on)) {
+    status.notices.push_back(
+        fmt::format("database {}: {} ({})", databases[index].id, message, remedy));
+  }
+  status.notices.insert(status.notices.end(), nat.unread.begin(), nat.unread.end());
+}
+
 Exit show_status(const Cli& cli, const StatusOptions&) {
   const Client client(cli);
   const auto answer = client.get("/v1/status");
-  const auto status = as<StatusView>(answer);
+  auto status = as<StatusView>(answer);
   if (!status) return fail(cli, status.error());
   const auto rules = as_list<RuleView>(client.get("/v1/rules"), "rules");
   if (!rules) return fail(cli, rules.error());
+  const auto databases = as_list<DatabaseView>(client.get("/v1/databases"), "databases");
+  if (!databases) return fail(cli, databases.error());
+  add_nat_notices(*databases, *status);
   if (cli.json) {
     auto json = *answer;
+    json["notices"] = status->notices;
     json["headline"] = headline(*status);
     json.update(list_document("rules", *rules));
     print_json(json);
     return Exit::done;
   }
-  const auto databases = as_list<DatabaseView>(client.get("/v1/databases"), "databases");
-  if (!databases) return fail(cli, databases.error());
   print_line(paint(printable(headline(*status)), is_well(*status) ? Colour::good : Colour::bad));
   print_line("");
   print_troubles(troubles(*status), Colour::bad, "!");

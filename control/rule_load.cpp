@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "control/limits.h"
+#include "control/nat_checks.h"
 #include "control/rule_files.h"
 
 namespace moat {
@@ -127,6 +128,7 @@ class Loader {
     auto& status = result_.files.front();
     status.faults = file.reading.faults;
     add_host_faults(file, status.faults);
+    add_nat_faults({file});
   }
 
   // True if a moat.yaml above the file's folder names that folder.
@@ -197,6 +199,7 @@ class Loader {
     }
     std::ranges::move(resolution.files, std::back_inserter(result_.files));
     result_.policy = std::move(resolution.policy);
+    add_nat_faults(files.databases);
   }
 
   void add_host_faults(const DatabaseFile& file, Faults& faults) const {
@@ -204,6 +207,29 @@ class Loader {
     add_in_order(check_on_host(*file.reading.endpoint, file.reading.endpoint_place, *options_.host,
                                options_.is_forced),
                  faults);
+  }
+
+  // NAT leads from one database's ports to another's, so that all are looked at together.
+  void add_nat_faults(const std::vector<DatabaseFile>& files) {
+    if (options_.host == nullptr || options_.nat == nullptr) return;
+    std::vector<Endpoint> endpoints;
+    std::vector<Place> places;
+    for (const auto& file : files) {
+      if (!file.reading.endpoint) continue;
+      endpoints.push_back(*file.reading.endpoint);
+      places.push_back(file.reading.endpoint_place);
+    }
+    const bool has_backstop = !result_.config || result_.config->backstop;
+    auto findings = find_ways_round(endpoints, *options_.nat, *options_.host, has_backstop);
+    std::ranges::move(find_taken_ports(endpoints, *options_.nat, *options_.host),
+                      std::back_inserter(findings));
+    for (auto& [index, message, remedy] : findings) {
+      const auto& place = places[index];
+      const auto status = std::ranges::find(result_.files, place.file, &FileStatus::path);
+      if (status == result_.files.end()) continue;
+      add_in_order({{Severity::warning, place, std::move(message), "", std::move(remedy)}},
+                   status->faults);
+    }
   }
 
   static void add_in_order(Faults more, Faults& faults) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "control/host_checks.h"
+#include "control/nat_rules.h"
 #include "control/policy.h"
 #include "control/policy_yaml.h"
 #include "control/resolve.h"
@@ -27,6 +28,7 @@ struct LoadOptions {
   WallTime now;
   const HostFacts* host = nullptr;  // for check_on_host(); null: without
   bool is_forced = false;
+  const std::vector<NatRule>* nat = nullptr;  // for nat_checks, with `host`; null: without
 };
 
 // `path` is a moat.yaml, a folder with one (or with databases.d or managed-ranges.d), or a single
