@@ -129,7 +129,7 @@ void add_nat_notices(const std::vector<DatabaseView>& databases, StatusView& sta
   if (endpoints.empty()) return;
   const auto nat = read_nat_rules();
   for (const auto& [index, message, remedy] :
-       find_ways_round(endpoints, nat.rules, read_host_facts(), status.backstop.on)) {
+       find_ways_round(endpoints, nat.rules, read_host_facts(), status.backstop.at_sockets)) {
     status.notices.push_back(
         fmt::format("database {}: {} ({})", databases[index].id, message, remedy));
   }
