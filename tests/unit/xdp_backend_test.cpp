@@ -518,7 +518,7 @@ TEST_F(XdpBackendTest, links_pinned_by_an_earlier_version_are_taken_over_in_plac
   {
     const auto earlier = open();
     ASSERT_DONE(earlier->publish(table(1, 10)));
-    ASSERT_TRUE(earlier->ensure_backstop("", {}).on);
+    ASSERT_TRUE(earlier->ensure_backstop("", {}).at_sockets.on);
     for (const auto& [now, then] : moved) {
       ids.push_back(kernel_id(pins().get(now).get()));
       ASSERT_EQ(pins().rename(now, then), ids.back() != 0) << now;
@@ -526,7 +526,7 @@ TEST_F(XdpBackendTest, links_pinned_by_an_earlier_version_are_taken_over_in_plac
     ASSERT_NE(ids[0], 0u);
   }
   const auto backend = open();
-  ASSERT_TRUE(backend->ensure_backstop("", {}).on);
+  ASSERT_TRUE(backend->ensure_backstop("", {}).at_sockets.on);
   EXPECT_EQ(pins().list("links"), Names{});
   EXPECT_EQ(kernel_id(pins().get("backstop-link").get()), ids[0]) << "it was detached";
   EXPECT_EQ(pins().get("input-link-ipv4").get() >= 0, ids[1] != 0);
@@ -538,7 +538,7 @@ TEST_F(XdpBackendTest, every_pin_that_is_removed_is_mended_and_told) {
   const auto backend = open();
   const auto look = [&] {
     (void)backend->ensure_attached("mt0", WantedAttach::automatic);
-    EXPECT_TRUE(backend->ensure_backstop("", {}).on);
+    EXPECT_TRUE(backend->ensure_backstop("", {}).at_sockets.on);
     EXPECT_TRUE(backend->ensure_pins());
     return backend->take_mended();
   };

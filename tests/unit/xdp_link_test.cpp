@@ -243,7 +243,7 @@ TEST_F(XdpLinkTest, an_interface_is_called_like_a_pin_of_moats) {
     ASSERT_TRUE(run(fmt::format("ip link add name {} type veth peer name mt9", name)));
     EXPECT_EQ(ensure(name).mode, AttachMode::native);
     const auto link = pinned_link(name);
-    ASSERT_TRUE(backend_->ensure_backstop("", {}).on);
+    ASSERT_TRUE(backend_->ensure_backstop("", {}).at_sockets.on);
     EXPECT_EQ(pinned_link(name), link);
     EXPECT_TRUE(drops(name, 11));
     EXPECT_NE(kernel_id(pins().get("backstop-link").get()), 0u);
