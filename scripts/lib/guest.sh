@@ -69,7 +69,8 @@ mount -t bpf bpf /sys/fs/bpf
 mount -t tracefs tracefs /sys/kernel/tracing
 ln -sfn /proc/self/fd /dev/fd
 for n in 0 1 2; do ln -sfn /proc/self/fd/\$n /dev/\$(cut -d' ' -f\$((n + 1)) <<<'stdin stdout stderr'); done
-modprobe -a tun veth
+# Those that the kernel does not load of its own accord when they are asked for.
+modprobe -a tun fou
 [[ -e /dev/net/tun ]] || mknod /dev/net/tun c 10 200
 ip link set lo up
 bash '$script' </dev/null
@@ -82,29 +83,30 @@ END
 
 run_in_guest() {
   local kernel=$1 release=$2 out=$3 seconds=$4 script=$5 cpus=${6:-2}
-  local modules=$kernel/lib/modules/$release sockets file tag
-  local -a servers=() devices=()
+  local modules=$kernel/lib/modules/$release sockets tag
+  local -a servers=() devices=() share=()
   mkdir -p "$out"
   rm -f "$out/ended"
   [[ -e $kernel/initramfs ]] || make_initramfs "$modules" "$kernel/initramfs"
   write_start "$kernel/lib/modules" "$script" >"$out/start"
   sockets=$(mktemp -d)
   for tag in root out; do
-    file=/
-    [[ $tag == root ]] || file=$out
-    "$virtiofsd" --socket-path="$sockets/$tag" -o source="$file" -o sandbox=chroot -o xattr \
+    # Without a cache a program takes ten times as long to start.
+    share=(-o source=/ -o cache=always)
+    [[ $tag == root ]] || share=(-o source="$out")
+    "$virtiofsd" --socket-path="$sockets/$tag" "${share[@]}" -o sandbox=chroot -o xattr \
       >"$out/virtiofsd-$tag.log" 2>&1 &
     servers+=("$!")
     devices+=(-chardev "socket,id=$tag,path=$sockets/$tag"
       -device "vhost-user-fs-pci,chardev=$tag,tag=$tag")
     until [[ -S $sockets/$tag ]] || ! kill -0 "$!" 2>/dev/null; do sleep 0.02; done
   done
-  timeout "$seconds" qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max -smp "$cpus" \
+  timeout --kill-after=10 "$seconds" qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max -smp "$cpus" \
     -m "$guest_memory" -object "memory-backend-memfd,id=memory,size=${guest_memory}M,share=on" \
     -numa node,memdev=memory "${devices[@]}" \
     -kernel "$(find "$kernel/" -name 'vmlinu[xz]*' -type f | head -n 1)" -initrd "$kernel/initramfs" \
     -append "console=ttyS0 quiet loglevel=0 panic=-1 mitigations=off" \
-    -nodefaults -display none -serial stdio -no-reboot </dev/null | tr -d '\r' || true
+    -nodefaults -display none -serial stdio -no-reboot </dev/null | sed -u 's/\r//g; s/\x1b[^ ]*//g' || true
   # They end with the machine.
   kill "${servers[@]}" 2>/dev/null || true
   wait "${servers[@]}" || true

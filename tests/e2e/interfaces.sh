@@ -157,9 +157,9 @@ await 10 "the program to be mended" is_shut "$second_nic"
 holds "a link detached and a program replaced by hand are mended with nobody asking"
 
 # --- The filesystem that the pins are on -----------------------------------------------------------------------------
-umount "$scene/bpf"
-await 10 "it to be told" logged "the guard would end with this daemon"
-status_says "would end with this daemon" || fail "status does not tell of the pins"
+umount --lazy "$scene/bpf"
+await 10 "it to be told" logged "nothing can be pinned"
+status_says "the guard ends when moatd ends" || fail "status does not tell of the pins"
 keeps_out "no bpf filesystem" "$second_nic"
 lets_in "no bpf filesystem" "$second_nic"
 mount -t bpf bpf "$scene/bpf"

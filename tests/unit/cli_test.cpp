@@ -14,6 +14,7 @@
 #include "control/cidrs_digest.h"
 #include "control/view.h"
 #include "fake_service.h"
+#include "own_netns.h"
 
 namespace moat {
 namespace {
@@ -40,6 +41,12 @@ std::vector<std::string> lines(const std::string& text) {
 
 class CliTest : public testing::Test {
  protected:
+  // A host of its own with one NIC: `moat check` looks at interfaces.
+  static void SetUpTestSuite() {
+    static const bool has_host = enter_own_netns() && run("ip link add nic0 type veth peer name nic1");
+    ASSERT_TRUE(has_host) << "needs root: a network namespace";
+  }
+
   // Runs `moat ARGUMENTS` without a terminal.
   Outcome moat(std::vector<std::string> arguments) {
     const auto out = (folder_.path() / "stdout").string();
@@ -76,7 +83,7 @@ class CliTest : public testing::Test {
 
   // A folder in order, with one database that has one rule.
   void write_config() {
-    write("moat.yaml", "interfaces: [lo]\n");
+    write("moat.yaml", "interfaces: [nic0]\n");
     write("databases.d/orders.yaml",
           "database: orders\nendpoint: {port: 5432}\nrules:\n"
           "  - {id: r-office, cidr: 192.0.2.64/29, label: Office}\n");
