@@ -12,6 +12,7 @@ namespace moat {
 namespace {
 
 constexpr std::uint16_t first_unprivileged = 1024;
+constexpr std::size_t most_told = 10;  // ways to one endpoint
 constexpr Address loopback = 0x7f000000;
 
 using Ports = std::vector<PortRange>;
@@ -215,14 +216,23 @@ std::vector<NatFinding> find_ways_round(const std::vector<Endpoint>& endpoints,
                                         const std::vector<NatRule>& rules, const HostFacts& host,
                                         bool has_backstop) {
   std::vector<NatFinding> findings;
+  std::vector<std::size_t> found(endpoints.size());
   for (const auto& rule : rules) {
     if (rule.kind != NatRule::Kind::destination) continue;
     for (std::size_t i = 0; i < endpoints.size(); i++) {
       auto finding = find_way(rule, i, endpoints, host, has_backstop);
       if (!finding) continue;
-      findings.push_back(*std::move(finding));
+      if (found[i]++ < most_told) findings.push_back(*std::move(finding));
       break;
     }
+  }
+  for (std::size_t i = 0; i < endpoints.size(); i++) {
+    if (found[i] <= most_told) continue;
+    findings.push_back({i,
+                        fmt::format("{} more NAT rules lead ports that no database guards to a "
+                                    "guarded one",
+                                    found[i] - most_told),
+                        "guard those ports, then look again"});
   }
   return findings;
 }

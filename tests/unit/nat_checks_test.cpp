@@ -89,6 +89,18 @@ TEST(WaysRound, ToThisHostAreNamedWithoutTheBackstopAlone) {
   EXPECT_NE(ways({at(bridge, {5432})}, to_bridge, false), "");
 }
 
+TEST(WaysRound, BeyondTenAreCounted) {
+  std::string more = "-p tcp -m tcp --dport 5400 -j DNAT --to-destination 172.17.0.2:5432";
+  for (int port = 5401; port < 5413; port++) {
+    more += "\n-A PREROUTING -p tcp -m tcp --dport " + std::to_string(port) +
+            " -j DNAT --to-destination 172.17.0.2:5432";
+  }
+  const auto findings = find_ways_round({at({}, {5432})}, rules(more), host(), true);
+  ASSERT_EQ(findings.size(), 11);
+  EXPECT_EQ(findings.back().message,
+            "3 more NAT rules lead ports that no database guards to a guarded one");
+}
+
 TEST(WaysRound, ByIpv6AreNamed) {
   const auto ruleset = parse_iptables_nat(
       "*nat\n-A PREROUTING -p tcp -m tcp --dport 5400 -j DNAT --to-destination [fd00::2]:5432\n"
