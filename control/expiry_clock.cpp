@@ -29,12 +29,12 @@ bool ExpiryClock::observe(const ClockReading& reading) {
   follow_course(reading);
   if (!has_begun_) begin(reading);
   standing_ = judge(reading);
-  if (standing_.left && *standing_.left <= nanoseconds(0)) {
+  const bool has_lasted = standing_.left && *standing_.left <= nanoseconds(0);
+  const bool goes_on = standing_.course == Course::believed && wall_seconds(reading) > latest_.time;
+  if (has_lasted || goes_on) {
     believe(reading);
   } else if (standing_.course == Course::ahead) {
     go_on(reading);
-  } else if (standing_.course == Course::believed && wall_seconds(reading) > latest_.time) {
-    believe(reading);
   }
   return latest_ != before;
 }

@@ -25,6 +25,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -220,14 +221,22 @@ class Frames {
       if (answer.is_question) fault(each, letter, "asks for a neighbour: " + describe(answer));
   }
 
+  // To a source that is an address of its own the host answers over lo, and answers that again.
+  static bool is_to_itself(const Answer& answer, std::span<const Answer> earlier) {
+    return std::ranges::any_of(earlier, [&answer](const Answer& before) {
+      return before.from == answer.to && before.from_port == answer.to_port &&
+             before.to == answer.from && before.to_port == answer.from_port;
+    });
+  }
+
   // Nobody gets TCP from a port from which a plain SYN of theirs would be kept.
   void check_answers(const Policy& policy, WallTime now, const std::string& name,
-                     const std::vector<Answer>& answers) {
+                     std::span<const Answer> answers) {
     constexpr std::array<std::uint8_t, 14> plain{};
-    for (const Answer& answer : answers) {
+    for (std::size_t i = 0; i < answers.size(); i++) {
+      const Answer& answer = answers[i];
       if (answer.kind == Answer::Kind::arp || answer.kind == Answer::Kind::icmp) continue;
-      // A forged loopback source has the host answer itself, of which nobody gets anything.
-      if (!answer.six && answer.from[0] == 127) continue;
+      if (is_to_itself(answer, answers.first(i))) continue;
       const auto verdict = expect(policy, reply_to(answer, Segment::syn, plain), now);
       if (is_drop(verdict.reason) && !is_monitored(policy, verdict))
         fault(name, "BYPASS: " + describe(answer));
