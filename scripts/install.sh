@@ -144,6 +144,7 @@ fi
 [[ -n $interface ]] || usage
 [[ $interface =~ ^[[:alnum:]_-][[:alnum:]_.-]{0,14}$ ]] ||
   die "'$interface' is no interface's name: up to 15 letters, digits, '.', '_' and '-'"
+[[ $interface != lo ]] || die "no client comes in by lo; name the interface that they come in by"
 [[ -n $destdir || -e /sys/class/net/$interface ]] ||
   die "this host has no interface '$interface'; it has: $(ls /sys/class/net)"
 install_files

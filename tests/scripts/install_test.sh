@@ -19,6 +19,7 @@ fail() {
 
 ! moat_install --build "$build" || fail "an interface is not asked for"
 ! moat_install --build "$build" --interface 'lo]' || fail "what is no interface's name is taken"
+! moat_install --build "$build" --interface lo || fail "lo is taken"
 ! "$root/scripts/install.sh" --prefix "$usr" --build "$build" --interface moat-none0 \
   >"$place/log" 2>&1 || fail "an interface that this host lacks is taken"
 grep -q "no interface 'moat-none0'" "$place/log" || fail "not refused for its interface"
@@ -33,10 +34,10 @@ left=$(find "$place/other/host" -mindepth 1 -not -path "$place/other/host/etc*")
 [[ -z $left ]] || fail "left behind after one installation: $left"
 
 mkdir -p "$usr/share/man" "$usr/lib"
-moat_install --build "$build" --interface lo || fail "does not install"
+moat_install --build "$build" --interface eth0 || fail "does not install"
 [[ -x $usr/bin/moat && -x $usr/sbin/moatd ]] || fail "a program is missing"
 grep -q '^mode: monitor' "$place/etc/moat/moat.yaml" || fail "not in monitor mode"
-grep -q '^interfaces: \[lo\]' "$place/etc/moat/moat.yaml" || fail "not on the interface"
+grep -q '^interfaces: \[eth0\]' "$place/etc/moat/moat.yaml" || fail "not on the interface"
 "$usr/bin/moat" check "$place/etc/moat" >"$place/log" 2>&1 || fail "the configuration does not hold"
 
 unit=$usr/lib/systemd/system/moatd.service
@@ -50,7 +51,7 @@ fi
 
 echo "# mine" >>"$place/etc/moat/moat.yaml"
 rm "$place/etc/moat/databases.d/postgresql.yaml"
-moat_install --build "$build" --interface lo || fail "does not install again"
+moat_install --build "$build" --interface eth0 || fail "does not install again"
 grep -q '^# mine' "$place/etc/moat/moat.yaml" || fail "the operator's configuration is overwritten"
 [[ -z $(ls "$place/etc/moat/databases.d") ]] || fail "a database that was taken out is back"
 
