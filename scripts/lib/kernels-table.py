@@ -16,7 +16,7 @@ HEAD = """\
 What was tried under Debian's own kernels, each booted by `scripts/kernels.sh` in a virtual machine.
 Written by `scripts/kernels.sh --write`.
 """
-PROGRAMS = ("xdp", "backstop", "input")
+PROGRAMS = ("xdp", "backstop", "input", "sessions")
 LIMIT = 1_000_000
 
 # Ways to the database host, as tests/e2e/ways.sh prints them.
