@@ -37,7 +37,8 @@ StatusView::Backstop Daemon::backstop_view() const {
           .not_at = at.reason,
           .before_sockets = before.on,
           .before_expected = before.expected,
-          .not_before = before.reason};
+          .not_before = before.reason,
+          .as_nat_left = backstop_.as_nat_left};
 }
 
 DaemonFacts Daemon::facts() const {
