@@ -206,9 +206,6 @@ struct moat_image {
  */
 #define MOAT_CLOSED_BYTES (256u << 10) /* of its map's value; the most endpoints take 210 KiB */
 
-/* The number of `lo` in every network namespace: a constant of the kernel's. */
-#define MOAT_LOOPBACK_IFINDEX 1
-
 /*
  * INTERFACES, by ifindex, for the backstop. The kernel gives the number of an interface that is
  * gone to another one, so trust holds only for the interface that has the name as well.
@@ -220,21 +217,6 @@ struct moat_interface {
 #define MOAT_INTERFACE_TRUSTED 1u /* nothing from it is judged: lo, a bridge to containers */
 #define MOAT_INTERFACE_XDP 2u     /* the XDP program saw and counted what comes from it */
 #define MOAT_MAX_INTERFACES (1u << 16)
-
-/*
- * A NOTE for the program at sockets: how the packet that it meets next on this CPU was on the wire,
- * before NAT. See bpf/wire.h.
- */
-struct moat_wire {
-  __u64 packet;       /* whose note this is: where its struct sk_buff is */
-  __be32 source;      /* IPv4; 0: the packet's own */
-  __be32 address;     /* IPv4 destination } where NAT changed either; */
-  __u16 port;         /* host byte order  } else 0 both */
-  __u8 is_redirected; /* NAT did */
-  __u8 is_unseen;     /* no program on its NIC has seen it */
-  __u8 is_counted;    /* the program before sockets has counted that it passes */
-  __u8 reserved[3];
-};
 
 /*
  * A drop, as told to whoever listens on the ring buffer. Not each is told: see bpf/drops.h. Those

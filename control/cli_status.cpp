@@ -66,8 +66,6 @@ void print_facts(const StatusView& status) {
   fact("Backstop", describe(status.backstop));
   if (status.backstop.at_sockets && !status.backstop.before_sockets)
     fact("", printable(status.backstop.not_before));
-  if (!status.backstop.as_nat_left.empty())
-    fact("", "packets are judged as NAT left them: " + printable(status.backstop.as_nat_left));
   fact("Daemon", fmt::format("moatd {}, started {}", printable(status.version), ago(status.since)));
 }
 

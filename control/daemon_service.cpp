@@ -37,8 +37,7 @@ StatusView::Backstop Daemon::backstop_view() const {
           .not_at = at.reason,
           .before_sockets = before.on,
           .before_expected = before.expected,
-          .not_before = before.reason,
-          .as_nat_left = backstop_.as_nat_left};
+          .not_before = before.reason};
 }
 
 DaemonFacts Daemon::facts() const {

@@ -186,8 +186,6 @@ bool Daemon::ensure_backstop() {
         backstop_.at_sockets);
   if (is_news(before.before_sockets, backstop_.before_sockets))
     log_part("before sockets", backstop_.before_sockets);
-  if (!backstop_.as_nat_left.empty() && backstop_.as_nat_left != before.as_nat_left)
-    log_.warn("the backstop judges packets as NAT left them: {}", backstop_.as_nat_left);
   return !backstop_.mended.empty() || (backstop_.at_sockets.on && !before.at_sockets.on) ||
          (backstop_.before_sockets.on && !before.before_sockets.on);
 }

@@ -61,7 +61,6 @@ struct StatusView {
     bool before_sockets = false;
     bool before_expected = false;  // kernel and moat.yaml leave a place for it before sockets
     std::string not_before;        // why it is not there
-    std::string as_nat_left;  // why packets are judged as NAT left them alone; empty: they are not
   } backstop;
   std::string unpinned;  // why the guard would end with the daemon; empty: it would not
   // Guarded ports that something listens on in a cgroup that the backstop's does not hold.

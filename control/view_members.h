@@ -129,7 +129,6 @@ void members(V& v, F& f) {
   f("before_sockets", v.before_sockets);
   f("before_expected", v.before_expected);
   f("not_before", v.not_before);
-  f("as_nat_left", v.as_nat_left);
 }
 
 template <typename F, Is<StatusView::OutsideBackstop> V>

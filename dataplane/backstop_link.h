@@ -9,10 +9,8 @@
 #include "dataplane/bpf_pins.h"
 #include "dataplane/cgroup_link.h"
 #include "dataplane/error.h"
-#include "dataplane/fd.h"
 #include "dataplane/input_link.h"
 #include "dataplane/interface_map.h"
-#include "dataplane/wire_link.h"
 #include "dataplane/xdp_program.h"
 
 namespace moat {
@@ -30,8 +28,6 @@ struct BackstopStatus {
   std::string cgroup;  // folder of the cgroup whose sockets it is at
   // Whether trust goes by name and number; else the kernel allows it by number alone.
   bool knows_names = true;
-  // Why packets are judged as NAT left them alone; empty: as they were on the wire, too.
-  std::string as_nat_left;
   std::vector<std::string> mended;  // what somebody had done to it since it was last seen to
   std::vector<std::string> troubles;
 
@@ -60,15 +56,11 @@ class BackstopLink {
   [[nodiscard]] Result<> tell(const Result<KnownInterfaces>& interfaces, BackstopStatus& status);
   void ensure_at(const std::vector<NamedMap>& maps, const std::string& cgroup,
                  BackstopStatus& status);
-  void ensure_before(const std::vector<NamedMap>& maps, bool judges, BackstopStatus& status);
-  [[nodiscard]] Result<> make_wires();
+  void ensure_before(const std::vector<NamedMap>& maps, BackstopStatus& status);
 
-  BpfPins pins_;
   InterfaceMap interfaces_;
-  Fd wires_;  // the notes on how packets were on the wire
   CgroupLink at_sockets_;
   InputLink before_sockets_;
-  WireLink wire_;  // takes the notes where nothing before sockets does
 };
 
 }  // namespace moat

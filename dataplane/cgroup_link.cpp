@@ -49,15 +49,13 @@ constexpr std::array<Helpers, 4> helper_sets = {
 
 using Skeleton = std::unique_ptr<moat_backstop_bpf, void (*)(moat_backstop_bpf*)>;
 
-Result<Skeleton> open_program(const std::vector<NamedMap>& maps, int interfaces, int wires) {
+Result<Skeleton> open_program(const std::vector<NamedMap>& maps, int interfaces) {
   Skeleton skeleton(moat_backstop_bpf::open(), moat_backstop_bpf::destroy);
   if (!skeleton) return bpf_failure("open the backstop program");
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, skeleton->obj) {
     const std::string name = bpf_map__name(map);
-    const int fd = name == "interfaces" ? interfaces
-                   : name == "wires"    ? wires
-                                        : find_map(maps, name);
+    const int fd = name == "interfaces" ? interfaces : find_map(maps, name);
     if (fd < 0) continue;
     if (const int error = bpf_map__reuse_fd(map, fd); error != 0)
       return bpf_failure(fmt::format("use map {}", name), error);
@@ -106,12 +104,12 @@ Result<std::string> find_cgroup2() {
 
 CgroupLink::CgroupLink(BpfPins pins) : pins_(std::move(pins)), link_(pins_.get(link_pin)) {}
 
-Result<> CgroupLink::load(const std::vector<NamedMap>& maps, int interfaces, int wires) {
+Result<> CgroupLink::load(const std::vector<NamedMap>& maps, int interfaces) {
   const auto cookie = own_netns_cookie();
   if (!cookie) return std::unexpected(cookie.error());
   for (const auto& helpers : helper_sets) {
     const LibbpfLog log;
-    const auto skeleton = open_program(maps, interfaces, wires);
+    const auto skeleton = open_program(maps, interfaces);
     if (!skeleton) return std::unexpected(skeleton.error());
     (*skeleton)->rodata->own_netns_cookie = *cookie;
     (*skeleton)->rodata->has_netns_cookie_helper = helpers.netns_cookie;
@@ -152,20 +150,18 @@ Result<std::string> CgroupLink::attach(const std::string& cgroup) {
 }
 
 Result<CgroupLink::Attached> CgroupLink::ensure(const std::vector<NamedMap>& maps, int interfaces,
-                                                int wires, const std::string& cgroup) {
-  auto done = ensure_on(maps, interfaces, wires, cgroup);
+                                                const std::string& cgroup) {
+  auto done = ensure_on(maps, interfaces, cgroup);
   was_on_ = done.has_value();
   return done;
 }
 
 Result<CgroupLink::Attached> CgroupLink::ensure_on(const std::vector<NamedMap>& maps,
-                                                   int interfaces, int wires,
-                                                   const std::string& cgroup) {
+                                                   int interfaces, const std::string& cgroup) {
   auto folder = cgroup.empty() ? find_cgroup2() : Result<std::string>(cgroup);
   if (!folder) return std::unexpected(folder.error());
   if (!program_)
-    if (auto loaded = load(maps, interfaces, wires); !loaded)
-      return std::unexpected(loaded.error());
+    if (auto loaded = load(maps, interfaces); !loaded) return std::unexpected(loaded.error());
   auto mended = attach(*folder);
   if (!mended) return std::unexpected(mended.error());
   return Attached{std::move(*folder), std::move(*mended)};

@@ -23,10 +23,9 @@ class CgroupLink {
     std::string mended;  // what somebody had done to it since it was last seen to
   };
   // Has the program on that cgroup (empty: the root, wherever cgroup2 is mounted); one of an
-  // earlier daemon is replaced in place. `interfaces` is the backstop's map of them,
-  // `wires` that of notes on packets.
+  // earlier daemon is replaced in place. `interfaces` is the backstop's map of them.
   [[nodiscard]] Result<Attached> ensure(const std::vector<NamedMap>& maps, int interfaces,
-                                        int wires, const std::string& cgroup);
+                                        const std::string& cgroup);
 
   // Whether the program compares names before it trusts. Else the kernel would not have it so.
   [[nodiscard]] bool knows_names() const { return knows_names_; }
@@ -37,9 +36,9 @@ class CgroupLink {
   [[nodiscard]] Result<> ensure_pins();
 
  private:
-  [[nodiscard]] Result<> load(const std::vector<NamedMap>& maps, int interfaces, int wires);
+  [[nodiscard]] Result<> load(const std::vector<NamedMap>& maps, int interfaces);
   [[nodiscard]] Result<Attached> ensure_on(const std::vector<NamedMap>& maps, int interfaces,
-                                           int wires, const std::string& cgroup);
+                                           const std::string& cgroup);
   // What there was to mend.
   [[nodiscard]] Result<std::string> attach(const std::string& cgroup);
 

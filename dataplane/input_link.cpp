@@ -96,7 +96,7 @@ bool InputLink::has_place() {
   return program || errno != EINVAL;
 }
 
-Result<> InputLink::load(const std::vector<NamedMap>& maps, int interfaces, int wires) {
+Result<> InputLink::load(const std::vector<NamedMap>& maps, int interfaces) {
   if (!has_place())
     return std::unexpected(Error{"this kernel has no place for it",
                                  load_remedy(LoadFacts::this_host(EINVAL, false), need)});
@@ -107,14 +107,10 @@ Result<> InputLink::load(const std::vector<NamedMap>& maps, int interfaces, int 
   bpf_program* program = skeleton->progs.moat_input;
   bpf_program__set_type(program, netfilter_program);
   bpf_program__set_expected_attach_type(program, netfilter_attach);
-  skeleton->rodata->can_read_kernel = reads_kernel_;
-  skeleton->rodata->takes_notes_only = !judges_;
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, skeleton->obj) {
     const std::string name = bpf_map__name(map);
-    const int fd = name == "interfaces" ? interfaces
-                   : name == "wires"    ? wires
-                                        : find_map(maps, name);
+    const int fd = name == "interfaces" ? interfaces : find_map(maps, name);
     if (fd < 0) continue;
     if (const int error = bpf_map__reuse_fd(map, fd); error != 0)
       return bpf_failure(fmt::format("use map {}", name), error);
@@ -149,19 +145,9 @@ Result<bool> InputLink::attach(Family& family) {
   return false;
 }
 
-Result<bool> InputLink::ensure(const std::vector<NamedMap>& maps, int interfaces, int wires,
-                               bool judges) {
-  if (judges != judges_) program_ = Fd();
-  judges_ = judges;
-  if (!program_) {
-    reads_kernel_ = true;
-    const auto loaded = load(maps, interfaces, wires);
-    if (!loaded) {
-      // Under lockdown programs may not read the kernel's memory, and do without.
-      reads_kernel_ = false;
-      if (!load(maps, interfaces, wires)) return std::unexpected(loaded.error());
-    }
-  }
+Result<bool> InputLink::ensure(const std::vector<NamedMap>& maps, int interfaces) {
+  if (!program_)
+    if (auto loaded = load(maps, interfaces); !loaded) return std::unexpected(loaded.error());
   bool mended = false;
   for (auto& family : families_) {
     const auto attached = attach(family);

@@ -26,14 +26,9 @@ class InputLink {
   explicit InputLink(BpfPins pins);
 
   // Has the program on; one of an earlier daemon is replaced. `interfaces` is the backstop's map of
-  // them, `wires` that of the notes for its program at sockets. Where it does not judge it only
-  // takes those. True if somebody had taken it off since it was last seen to. Errors: has_place()
-  // is false, or this kernel refuses.
-  [[nodiscard]] Result<bool> ensure(const std::vector<NamedMap>& maps, int interfaces, int wires,
-                                    bool judges);
-
-  // Whether the program on may read the kernel's memory: what NAT changed is written there.
-  [[nodiscard]] bool reads_kernel() const { return reads_kernel_; }
+  // them. True if somebody had taken it off since it was last seen to. Errors: has_place() is
+  // false, or this kernel refuses.
+  [[nodiscard]] Result<bool> ensure(const std::vector<NamedMap>& maps, int interfaces);
 
   // Whether this kernel takes programs for netfilter's hooks: from Linux 6.4 on, with
   // NETFILTER_BPF_LINK.
@@ -51,15 +46,12 @@ class InputLink {
     Fd link;
   };
 
-  [[nodiscard]] Result<> load(const std::vector<NamedMap>& maps, int interfaces, int wires);
+  [[nodiscard]] Result<> load(const std::vector<NamedMap>& maps, int interfaces);
   [[nodiscard]] Result<bool> attach(Family& family);
 
   BpfPins pins_;
   std::array<Family, 2> families_;
   Fd program_;
-  // Of that program.
-  bool judges_ = true;
-  bool reads_kernel_ = true;
 };
 
 }  // namespace moat

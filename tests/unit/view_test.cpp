@@ -47,7 +47,7 @@ TEST(View, KeepsAStatus) {
   view.ready = true;
   view.since = noon;
   view.interfaces = {{"eth0", true, AttachMode::generic, 7, true, "reason", "remedy"}};
-  view.backstop = {true, true, "/sys/fs/cgroup", "reason", true, true, "because", "lockdown"};
+  view.backstop = {true, true, "/sys/fs/cgroup", "reason", true, true, "because"};
   view.unpinned = "no bpf filesystem";
   view.outside_backstop = {{6432, "/sys/fs/cgroup/a"}};
   view.files = {{"/a.yaml", "orders", FileState::not_guarded, {fault}}};
