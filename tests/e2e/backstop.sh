@@ -39,12 +39,6 @@ counted() {
   same "seven packets $1 count as allowed, no-rule, backstop; monitored" "$2" "${after[*]}"
 }
 
-# configure SED-EXPRESSION: of moat.yaml; returns when it is in force.
-configure() {
-  sed -i "$1" "$scene/moat/moat.yaml"
-  on db-host moat reload >"$scene/moat.log" 2>&1
-}
-
 build_ways "$1"
 says "^Backstop +on, cgroup /" on db-host moat status || fail "status does not name the backstop"
 holds "status says that the backstop is on, and where"

@@ -32,13 +32,9 @@ remove_cgroups() {
 
 begin() {
   trap 'stop listener || true; remove_cgroups; end_scene' EXIT
-  add_host db-host "$database_host" 198.18.0.1
-  add_host office "$listed_client" 198.51.100.1
-  add_host stranger "$unlisted_client" 198.19.0.1
+  add_peers
   add_nic eth1 to-eth1
   add_way "a second NIC" 21 eth1 to-eth1
-  cp -r "$root"/config/{moat.yaml,databases.d,managed-ranges.d} "$scene/moat"
-  sed -i '/expires:/d' "$scene/moat/databases.d/orders.yaml"
   sed -i "s/reconcile: 30s/reconcile: 100ms/; \$abackstop-cgroup: $cgroup" "$scene/moat/moat.yaml"
 }
 

@@ -5,7 +5,6 @@
 #   all_say WHAT COMMAND ANSWER  every session that is held, see peers.py
 #   let_go                       the stranger ends them
 #   have_ended                   whether the listener has seen the end of all that it accepted
-#   configure SED                changes moat.yaml, and has it read
 # shellcheck shell=bash
 # shellcheck disable=SC2154  # scene, pids and peers are set by what is sourced before
 
@@ -44,11 +43,3 @@ let_go() {
 }
 
 have_ended() { (($(grep -c ^end "$scene/listener.log") == $(grep -c ^accept "$scene/listener.log"))); }
-
-configure() {
-  local before
-  before=$(md5sum <"$scene/moat/moat.yaml")
-  sed -i "$1" "$scene/moat/moat.yaml"
-  [[ $(md5sum <"$scene/moat/moat.yaml") != "$before" ]] || fail "nothing to change: $1"
-  on db-host moat reload >"$scene/moat.log" 2>&1
-}

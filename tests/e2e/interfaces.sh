@@ -19,10 +19,6 @@ logged() { says "$1" cat "$scene/moatd.log"; }
 times_logged() { grep -cE "$1" "$scene/moatd.log" || true; }
 is_logged_again() { (($(times_logged "$1") > $2)); }
 status_says() { says "$1" on db-host moat status; }
-configure() {
-  sed -i "$1" "$scene/moat/moat.yaml"
-  on db-host moat reload >"$scene/moat.log" 2>&1
-}
 # on_event WHAT LOG-PATTERN COMMAND...: the log has it once more after the command.
 on_event() {
   local before
@@ -43,12 +39,8 @@ forget_second() {
 }
 
 begin_scene "$1"
-add_host db-host "$database_host" 198.18.0.1
-add_host office "$listed_client" 198.51.100.1
-add_host stranger "$unlisted_client" 198.19.0.1
-cp -r "$root"/config/{moat.yaml,databases.d,managed-ranges.d} "$scene/moat"
+add_peers
 # The backstop would hide what is missing here. No reconcile comes before the test has ended.
-sed -i '/expires:/d' "$scene/moat/databases.d/orders.yaml"
 sed -i 's/^interfaces: .*/interfaces: [eth0, eth1]/; s/^backstop: .*/backstop: false/
   s/reconcile: 30s/reconcile: 1h/' "$scene/moat/moat.yaml"
 start_moatd

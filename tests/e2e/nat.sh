@@ -11,10 +11,6 @@ set -euo pipefail
 . "$(dirname "$0")/ways.sh"
 
 container=172.30.0.2
-configure() {
-  sed -i "$1" "$scene/moat/moat.yaml"
-  on db-host moat reload >"$scene/moat.log" 2>&1
-}
 # endpoint TEXT: what the database is reached at, from now on
 endpoint() {
   sed -i "s/^endpoint: .*/endpoint: $1/" "$scene/moat/databases.d/orders.yaml"
@@ -37,11 +33,7 @@ reaches() { same "$1" AS "$(knock "${@:2}")"; }
 is_dropped() { same "$1" silence "$(knock "${@:2}")"; }
 
 begin_scene "$1"
-add_host db-host "$database_host" 198.18.0.1
-add_host office "$listed_client" 198.51.100.1
-add_host stranger "$unlisted_client" 198.19.0.1
-cp -r "$root"/config/{moat.yaml,databases.d,managed-ranges.d} "$scene/moat"
-sed -i '/expires:/d' "$scene/moat/databases.d/orders.yaml"
+add_peers
 add_namespace container
 ip -n "$prefix-db-host" link add guests type veth peer name eth0 netns "$prefix-container"
 ip -n "$prefix-db-host" address add 172.30.0.1/24 dev guests

@@ -7,6 +7,8 @@
 #                                     198.18.N.1        198.18.N.5
 #
 #   build_ways BUILD            the wall, its clients, a listener on all addresses, and the ways
+#   add_peers                   the hosts without the rest, and rules that do not expire
+#   configure SED               changes moat.yaml, and has it read; SED has to change something
 #   ways, ways6                 "ADDRESS PORT NAME" each
 #   translations, translations6 the same, of ports that nobody guards and that become 5432
 #   missing                     what this kernel cannot make, and why; build_ways prints it
@@ -33,6 +35,22 @@ holds() {
 same() {
   [[ $3 == "$2" ]] || fail "$1: '$3', not '$2'"
   holds "$1: $2"
+}
+
+add_peers() {
+  add_host db-host "$database_host" 198.18.0.1
+  add_host office "$listed_client" 198.51.100.1
+  add_host stranger "$unlisted_client" 198.19.0.1
+  cp -r "$root"/config/{moat.yaml,databases.d,managed-ranges.d} "$scene/moat"
+  sed -i '/expires:/d' "$scene/moat/databases.d/orders.yaml"
+}
+
+configure() {
+  local before
+  before=$(md5sum <"$scene/moat/moat.yaml")
+  sed -i "$1" "$scene/moat/moat.yaml"
+  [[ $(md5sum <"$scene/moat/moat.yaml") != "$before" ]] || fail "nothing to change: $1"
+  on db-host moat reload >"$scene/moat.log" 2>&1
 }
 
 knock() { on "$1" /usr/bin/python3 "$peers" knock "${@:2}"; }
