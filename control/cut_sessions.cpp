@@ -10,20 +10,16 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "control/endpoint.h"
 #include "dataplane/netlink.h"
 
 namespace moat {
 namespace {
 
-bool has_port(const Database& database, std::uint16_t port) {
-  return std::ranges::find(database.endpoint.ports, port) != database.endpoint.ports.end();
-}
-
 // IPv6 has no rules: where a database guards it in enforce mode nobody may stay.
 bool ipv6_may_stay(const Policy& policy, std::uint16_t port) {
   return std::ranges::none_of(policy.databases, [&](const Database& database) {
-    const bool is_closed = has_port(database, port) || database.endpoint.ipv6 == Ipv6::closed;
-    return is_closed && policy.mode_of(database) == Mode::enforce;
+    return guards_ipv6(database.endpoint, port) && policy.mode_of(database) == Mode::enforce;
   });
 }
 
@@ -55,9 +51,8 @@ class ExemptSessions {
     if (trusted_.size() == 1 || session.time_wait) return false;
     if (!interfaces_) interfaces_ = arrivals_.read();
     if (!*interfaces_) {
-      const auto& error = interfaces_->error();
-      doubt_ = "which of them come in by a trusted interface is not known: " + error.message;
-      if (!error.remedy.empty()) doubt_ += " (" + error.remedy + ")";
+      doubt_ = "which of them come in by a trusted interface is not known: " +
+               format_error(interfaces_->error());
       return true;
     }
     const auto entry = (*interfaces_)->find(session.cookie);

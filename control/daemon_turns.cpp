@@ -87,11 +87,7 @@ void Daemon::save() {
 // Logged when it begins and when it ends, and kept for the status meanwhile.
 void Daemon::set_problem(std::string& problem, const Result<>& result, const char* what) {
   std::string now;
-  if (!result) {
-    const auto& [message, remedy] = result.error();
-    now =
-        fmt::format("{}: {}{}", what, message, remedy.empty() ? "" : fmt::format(" ({})", remedy));
-  }
+  if (!result) now = fmt::format("{}: {}", what, format_error(result.error()));
   if (now == problem) return;
   if (now.empty()) {
     log_.info("no longer: {}", problem);

@@ -10,7 +10,7 @@ namespace moat {
 namespace {
 
 bool has_port(const Endpoint& endpoint, std::uint16_t port) {
-  return endpoint.all || std::ranges::find(endpoint.ports, port) != endpoint.ports.end();
+  return endpoint.all || names_port(endpoint, port);
 }
 
 // The ports of `endpoint` for which `guarded` says `wanted`.
@@ -24,6 +24,14 @@ std::optional<Endpoint> select(const Endpoint& endpoint, const Endpoint& guarded
 }
 
 }  // namespace
+
+bool names_port(const Endpoint& endpoint, std::uint16_t port) {
+  return std::ranges::find(endpoint.ports, port) != endpoint.ports.end();
+}
+
+bool guards_ipv6(const Endpoint& endpoint, std::uint16_t port) {
+  return names_port(endpoint, port) || endpoint.ipv6 == Ipv6::closed;
+}
 
 std::optional<Endpoint> intersect(const Endpoint& a, const Endpoint& b) {
   if (a.address != b.address) return std::nullopt;

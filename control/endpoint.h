@@ -6,12 +6,20 @@
 // left out of it: what several databases close is closed.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
 #include "control/policy.h"
 
 namespace moat {
+
+// Whether it is among the ports named; `ports: all` names none.
+[[nodiscard]] bool names_port(const Endpoint& endpoint, std::uint16_t port);
+
+// Whether it closes the TCP port on IPv6: for the whole host, as there are no addresses to tell
+// apart.
+[[nodiscard]] bool guards_ipv6(const Endpoint& endpoint, std::uint16_t port);
 
 // What both guard, or nothing.
 [[nodiscard]] std::optional<Endpoint> intersect(const Endpoint& a, const Endpoint& b);

@@ -210,8 +210,7 @@ void Enforcer::succeed(Resolution resolution, std::uint64_t generation) {
 }
 
 Applied Enforcer::fail(const Error& error) {
-  auto why =
-      error.remedy.empty() ? error.message : fmt::format("{} ({})", error.message, error.remedy);
+  auto why = format_error(error);
   if (why != failure_) {
     log_.error("not enforced, generation {} stays: {}", publisher_.generation(), why);
   }

@@ -12,8 +12,7 @@ namespace {
 int serve(const moat::DaemonPaths& paths) {
   const auto log = moat::make_log();
   const auto fail = [&log](const moat::Error& error) {
-    log->error("{}{}", error.message,
-               error.remedy.empty() ? "" : fmt::format(" ({})", error.remedy));
+    log->error("{}", moat::format_error(error));
     return EXIT_FAILURE;
   };
   auto daemon = moat::Daemon::start(paths, *log);

@@ -4,16 +4,16 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
+
+#include "control/endpoint.h"
 
 namespace moat {
 
 bool judges_joins(const Endpoint& endpoint, const MptcpEndpoint& by) {
-  const bool has_port = std::ranges::find(endpoint.ports, by.port) != endpoint.ports.end();
-  if (by.ipv6) return has_port;  // IPv6 is guarded by port alone
+  if (by.ipv6) return names_port(endpoint, by.port);  // IPv6 is guarded by port alone
   if (endpoint.address && *endpoint.address != by.address) return false;
-  return endpoint.all || has_port;
+  return endpoint.all || names_port(endpoint, by.port);
 }
 
 std::string format_mptcp_endpoint(const MptcpEndpoint& endpoint) {

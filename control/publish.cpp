@@ -8,6 +8,7 @@
 #include <set>
 
 #include "bpf/table.h"
+#include "control/endpoint.h"
 
 namespace moat {
 namespace {
@@ -63,16 +64,12 @@ std::vector<std::uint32_t> outcome_slots(std::uint8_t owner) {
   return slots;
 }
 
-bool has_port(const Database& database, std::uint16_t port) {
-  return std::ranges::find(database.endpoint.ports, port) != database.endpoint.ports.end();
-}
-
 // Whether `policy` guards that port of that address; without an address, of all addresses.
 bool guards(const Policy& policy, std::optional<Address> address, std::uint16_t port) {
   return std::ranges::any_of(policy.databases, [&](const Database& database) {
     const auto& endpoint = database.endpoint;
-    if (!endpoint.address) return has_port(database, port);
-    return endpoint.address == address && (endpoint.all || has_port(database, port));
+    if (!endpoint.address) return names_port(endpoint, port);
+    return endpoint.address == address && (endpoint.all || names_port(endpoint, port));
   });
 }
 

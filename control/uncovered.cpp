@@ -8,6 +8,8 @@
 #include <array>
 #include <set>
 
+#include "control/endpoint.h"
+
 namespace moat {
 namespace {
 
@@ -21,17 +23,12 @@ constexpr std::array usual_ports = {
     UsualPort{5432, "PostgreSQL"}, UsualPort{6379, "Redis"},         UsualPort{6432, "PgBouncer"},
     UsualPort{9042, "Cassandra"},  UsualPort{9200, "Elasticsearch"}, UsualPort{27017, "MongoDB"}};
 
-bool has_port(const Database& database, std::uint16_t port) {
-  const auto& ports = database.endpoint.ports;
-  return std::ranges::find(ports, port) != ports.end();
-}
-
 bool guards(const Policy& policy, const UncoveredPort& port) {
   return std::ranges::any_of(policy.databases, [&](const Database& database) {
     const auto& endpoint = database.endpoint;
     if (endpoint.address && endpoint.address != port.address) return false;
     if (endpoint.all) return true;
-    return port.port != 0 && has_port(database, port.port);
+    return port.port != 0 && names_port(endpoint, port.port);
   });
 }
 
@@ -41,18 +38,13 @@ bool hears(const UncoveredPort& port, const Session& listener) {
   return !port.address || listener.local == 0 || listener.local == *port.address;
 }
 
-// Of IPv6 there are no addresses to tell apart: a port is closed for the whole host, or open.
-bool guards_ipv6(const Database& database, std::uint16_t port) {
-  return has_port(database, port) || database.endpoint.ipv6 == Ipv6::closed;
-}
-
 // Whether whatever reaches the listener is judged.
 bool is_guarded(const Policy& policy, const Session& listener) {
   return std::ranges::any_of(policy.databases, [&](const Database& database) {
     const auto& address = database.endpoint.address;
-    if (listener.ipv6) return guards_ipv6(database, listener.local_port);
+    if (listener.ipv6) return guards_ipv6(database.endpoint, listener.local_port);
     if (address && *address != listener.local) return false;
-    return database.endpoint.all || has_port(database, listener.local_port);
+    return database.endpoint.all || names_port(database.endpoint, listener.local_port);
   });
 }
 
@@ -62,7 +54,7 @@ bool is_heard(const Policy& policy, const Session& listener) {
     const auto& endpoint = database.endpoint;
     const bool any_address = listener.ipv6 || listener.local == 0;
     if (!any_address && endpoint.address && *endpoint.address != listener.local) return false;
-    return has_port(database, listener.local_port) ||
+    return names_port(endpoint, listener.local_port) ||
            (endpoint.all && (!listener.ipv6 || listener.ipv4_too));
   });
 }
@@ -126,8 +118,9 @@ std::vector<std::uint16_t> unguarded_listeners(const Policy& policy,
 std::vector<std::string> open_ipv6(const Policy& policy, const std::vector<Session>& listeners) {
   auto ports = ipv6_ports(listeners);
   std::erase_if(ports, [&](std::uint16_t port) {
-    return std::ranges::any_of(
-        policy.databases, [port](const Database& database) { return guards_ipv6(database, port); });
+    return std::ranges::any_of(policy.databases, [port](const Database& database) {
+      return guards_ipv6(database.endpoint, port);
+    });
   });
   std::vector<std::string> sentences;
   for (const auto& database : policy.databases) {

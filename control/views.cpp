@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <net/if.h>
 
 #include <algorithm>
 #include <array>
@@ -48,6 +49,9 @@ void add_config_notices(const Config& config, std::vector<std::string>& notices)
         "without the backstop (backstop: false), an interface that appears is open until the "
         "program is on it, a few milliseconds later");
   }
+  // Nearly always all are there, and the list, of thousands on some hosts, is not needed.
+  const auto is_there = [](const std::string& name) { return if_nametoindex(name.c_str()) != 0; };
+  if (std::ranges::all_of(config.trusted_interfaces, is_there)) return;
   const auto interfaces = list_link_names();
   if (!interfaces) {
     notices.push_back(interfaces.error().message);

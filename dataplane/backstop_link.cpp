@@ -1,18 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "dataplane/backstop_link.h"
 
-#include <fmt/format.h>
-
 #include <tuple>
 
 namespace moat {
-namespace {
-
-std::string describe(const Error& error) {
-  return error.remedy.empty() ? error.message : fmt::format("{} ({})", error.message, error.remedy);
-}
-
-}  // namespace
 
 BackstopLink::BackstopLink(BpfPins pins)
     : interfaces_(pins), at_sockets_(pins), before_sockets_(std::move(pins)) {}
@@ -21,7 +12,7 @@ Result<> BackstopLink::tell(const Result<KnownInterfaces>& interfaces, BackstopS
   if (auto made = interfaces_.ensure(); !made) return made;
   if (!interfaces) {
     status.troubles.push_back("the backstop is not told of interfaces: " +
-                              describe(interfaces.error()));
+                              format_error(interfaces.error()));
     return {};
   }
   auto told = interfaces_.tell(*interfaces);
@@ -34,7 +25,7 @@ void BackstopLink::ensure_at(const std::vector<NamedMap>& maps, const std::strin
                              BackstopStatus& status) {
   auto done = at_sockets_.ensure(maps, interfaces_.fd(), cgroup);
   if (!done) {
-    status.at_sockets.reason = describe(done.error());
+    status.at_sockets.reason = format_error(done.error());
     return;
   }
   status.at_sockets.on = true;
@@ -46,7 +37,7 @@ void BackstopLink::ensure_at(const std::vector<NamedMap>& maps, const std::strin
 void BackstopLink::ensure_before(const std::vector<NamedMap>& maps, BackstopStatus& status) {
   const auto done = before_sockets_.ensure(maps, interfaces_.fd());
   if (!done) {
-    status.before_sockets = {false, InputLink::has_place(), describe(done.error())};
+    status.before_sockets = {false, InputLink::has_place(), format_error(done.error())};
     return;
   }
   status.before_sockets.on = true;
@@ -58,7 +49,7 @@ BackstopStatus BackstopLink::ensure(const std::vector<NamedMap>& maps, const std
   BackstopStatus status;
   // First what is exempt, then the programs: nobody local is cut off in between.
   if (const auto told = tell(interfaces, status); !told)
-    return BackstopStatus::off(describe(told.error()));
+    return BackstopStatus::off(format_error(told.error()));
   ensure_at(maps, cgroup, status);
   if (cgroup.empty()) {
     ensure_before(maps, status);

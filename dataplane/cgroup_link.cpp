@@ -52,14 +52,8 @@ using Skeleton = std::unique_ptr<moat_backstop_bpf, void (*)(moat_backstop_bpf*)
 Result<Skeleton> open_program(const std::vector<NamedMap>& maps, int interfaces) {
   Skeleton skeleton(moat_backstop_bpf::open(), moat_backstop_bpf::destroy);
   if (!skeleton) return bpf_failure("open the backstop program");
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, skeleton->obj) {
-    const std::string name = bpf_map__name(map);
-    const int fd = name == "interfaces" ? interfaces : find_map(maps, name);
-    if (fd < 0) continue;
-    if (const int error = bpf_map__reuse_fd(map, fd); error != 0)
-      return bpf_failure(fmt::format("use map {}", name), error);
-  }
+  if (auto reused = reuse_maps(skeleton->obj, maps, interfaces); !reused)
+    return std::unexpected(reused.error());
   return skeleton;
 }
 

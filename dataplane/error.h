@@ -12,6 +12,11 @@ struct Error {
   std::string remedy;   // what the reader can do, or empty
 };
 
+// "MESSAGE (REMEDY)"
+[[nodiscard]] inline std::string format_error(const Error& error) {
+  return error.remedy.empty() ? error.message : error.message + " (" + error.remedy + ")";
+}
+
 template <typename T = void>
 using Result = std::expected<T, Error>;
 

@@ -4,7 +4,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -107,14 +106,7 @@ Result<> InputLink::load(const std::vector<NamedMap>& maps, int interfaces) {
   bpf_program* program = skeleton->progs.moat_input;
   bpf_program__set_type(program, netfilter_program);
   bpf_program__set_expected_attach_type(program, netfilter_attach);
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, skeleton->obj) {
-    const std::string name = bpf_map__name(map);
-    const int fd = name == "interfaces" ? interfaces : find_map(maps, name);
-    if (fd < 0) continue;
-    if (const int error = bpf_map__reuse_fd(map, fd); error != 0)
-      return bpf_failure(fmt::format("use map {}", name), error);
-  }
+  if (auto reused = reuse_maps(skeleton->obj, maps, interfaces); !reused) return reused;
   if (const int error = moat_input_bpf::load(skeleton.get()); error != 0)
     return load_failure("load the backstop's program before sockets", error, log, need);
   program_ = Fd(::fcntl(bpf_program__fd(program), F_DUPFD_CLOEXEC, 0));

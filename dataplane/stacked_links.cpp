@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "dataplane/stacked_links.h"
 
+#include <linux/if.h>
 #include <linux/rtnetlink.h>
 
 #include <algorithm>
@@ -43,6 +44,7 @@ LinkPlace place_of(const nlmsghdr* message) {
   LinkPlace place;
   const auto& info = *static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(message));
   place.ifindex = static_cast<std::uint32_t>(info.ifi_index);
+  place.loopback = (info.ifi_flags & IFF_LOOPBACK) != 0;
   std::uint32_t lower = 0;
   bool vlan = false;
   bool elsewhere = false;  // the index of the lower one is another namespace's

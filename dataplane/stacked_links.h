@@ -20,6 +20,7 @@ struct LinkPlace {
   std::uint32_t master = 0;   // the bridge, bond, ... that this is a port of; 0: of none
   std::string name = {};      // the kernel's
   std::vector<std::string> other_names = {};  // of `ip link property`
+  bool loopback = false;
 };
 
 [[nodiscard]] Result<std::vector<LinkPlace>> list_links();

@@ -244,13 +244,16 @@ Result<bool> XdpBackend::Kernel::keep_closed() {
   if (!closed) return false;
   const int map = find_map(maps, "policy_closed");
   const __u32 key = 0;
-  std::vector<std::byte> wanted(MOAT_CLOSED_BYTES);
-  std::vector<std::byte> found(MOAT_CLOSED_BYTES);
-  std::ranges::copy(closed.bytes(), wanted.begin());
-  if (bpf_map_lookup_elem(map, &key, found.data()) != 0)
+  std::vector<std::byte> value(MOAT_CLOSED_BYTES);
+  if (bpf_map_lookup_elem(map, &key, value.data()) != 0)
     return bpf_failure("read the closed table");
-  if (found == wanted) return false;
-  if (bpf_map_update_elem(map, &key, wanted.data(), BPF_ANY) != 0)
+  const auto rest = value.begin() + static_cast<std::ptrdiff_t>(closed.bytes().size());
+  if (std::equal(value.begin(), rest, closed.bytes().begin()) &&
+      std::all_of(rest, value.end(), [](std::byte byte) { return byte == std::byte{}; }))
+    return false;
+  std::fill(rest, value.end(), std::byte{});
+  std::ranges::copy(closed.bytes(), value.begin());
+  if (bpf_map_update_elem(map, &key, value.data(), BPF_ANY) != 0)
     return bpf_failure("write the closed table");
   return true;
 }
