@@ -76,7 +76,9 @@ static __always_inline void moat_read_source(const struct moat_frame* frame,
   struct moat_source scratch;
   const __u8* p = 0;
   __builtin_memset(source, 0, sizeof *source);
-  if (news->family == 4) {
+  if (news->family == 4 && frame->source) {
+    source->word[0] = frame->source;
+  } else if (news->family == 4) {
     p = moat_at(frame, news->l3 + 12, 4, (__u8*)&scratch);
     if (p) source->word[0] = moat_load_u32(p);
   } else if (news->family == 6) {

@@ -89,7 +89,7 @@ static __always_inline __u32 moat_parse_ipv4(const struct moat_frame* frame, __u
   if (total == 0 && room > 0xffff) total = room; /* BIG TCP */
   if (p[0] >> 4 != 4 || header < 20 || total < header || total > room) return MOAT_MALFORMED;
 
-  ip->source = __builtin_bswap32(moat_load_u32(p + 12));
+  ip->source = __builtin_bswap32(frame->source ? frame->source : moat_load_u32(p + 12));
   ip->destination = frame->address ? frame->address : moat_load_u32(p + 16);
   ip->protocol = p[9];
   ip->fragment = moat_be16(p + 6);
