@@ -218,6 +218,17 @@ struct moat_interface {
 #define MOAT_INTERFACE_XDP 2u     /* the XDP program saw and counted what comes from it */
 #define MOAT_MAX_INTERFACES (1u << 16)
 
+/* WIRES: what was on the wire of a packet, noted for the backstop's program at sockets (wire.h). */
+struct moat_wire {
+  __u64 packet;       /* whose note this is: where its struct sk_buff is */
+  __be32 source;      /* IPv4; 0: the packet's own */
+  __be32 address;     /* IPv4 destination } where NAT changed either; */
+  __u16 port;         /* host byte order  } else 0 both */
+  __u8 is_redirected; /* NAT did */
+  __u8 is_unseen;     /* no program on its NIC has seen it */
+  __u8 is_counted;    /* the program before sockets has counted that it passes */
+};
+
 /*
  * A drop, as told to whoever listens on the ring buffer. Not each is told: see bpf/drops.h. Those
  * that were not are in the numbers of a later event.

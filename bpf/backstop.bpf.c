@@ -30,20 +30,30 @@ static __always_inline long moat_fetch(void* context, __u32 offset, void* to, __
 
 static __always_inline void moat_measure(struct moat_frame* frame) { (void)frame; }
 
+// What was noted of this packet, if anything was.
+static __always_inline struct moat_wire* wire_of(struct __sk_buff* skb) {
+  __u32 zero = 0;
+  struct moat_wire* wire = bpf_map_lookup_elem(&wires, &zero);
+  return wire && wire->packet == (__u64)(long)skb ? wire : 0;  // the context is the sk_buff
+}
+
 static __always_inline void moat_show(struct __sk_buff* skb, moat_room* room,
                                       struct moat_frame* frame) {
   (void)room;
   frame->data = (const __u8*)(long)skb->data;
   frame->end = (const __u8*)(long)skb->data_end;
   frame->context = skb;
+  const struct moat_wire* wire = wire_of(skb);
+  if (wire) frame->source = wire->source;
 }
 
 static __always_inline __u32 moat_ifindex(struct __sk_buff* skb) { return skb->ifindex; }
+static __always_inline __u32 moat_length(struct __sk_buff* skb) { return skb->len; }
+static __always_inline __u32 moat_ethertype(struct __sk_buff* skb) {
+  return bpf_ntohs(skb->protocol);
+}
 
 // What is read of the kernel's structures; the loader fills in the offsets of the running kernel.
-struct sk_buff {
-  struct net_device* dev;
-} __attribute__((preserve_access_index));
 struct net {
   __u64 net_cookie;
 } __attribute__((preserve_access_index));
@@ -84,28 +94,6 @@ static __always_inline bool is_own_namespace(struct __sk_buff* skb) {
   return tcp->inet_conn.icsk_inet.sk.__sk_common.skc_net.net->net_cookie == own_netns_cookie;
 }
 
-// Whether of two verdicts on one packet the second is the one to follow.
-static __always_inline bool is_stricter(const struct moat_verdict* second,
-                                        const struct moat_verdict* first) {
-  if (first->drop) return false;
-  if (second->drop || first->reason == MOAT_NOT_GUARDED) return true;
-  return moat_is_drop(second->reason) && !moat_is_drop(first->reason);
-}
-
-// The verdict on a packet as it is, or as if it were for that port and address (unless 0). A
-// function of its own, so that the verifier looks at it once.
-MOAT_FUNCTION int moat_judge_skb(struct __sk_buff* skb, __u32 port, __u32 address,
-                                 struct moat_verdict* v) {
-  __u32 limit;
-  moat_room room;
-  const struct moat_image* image = moat_live_image(&limit);
-  if (!image || !v) return 0;
-  struct moat_frame packet = {.length = skb->len, .port = port, .address = address};
-  moat_show(skb, &room, &packet);
-  moat_judge_packet(image, limit, &packet, bpf_ntohs(skb->protocol), v);
-  return 1;
-}
-
 // TPROXY or an sk_lookup program may hand a connection to a listener on another port or address
 // than the one it asks for: what guards either of them has a say. Only the listener tells: the
 // socket of a connection that was let in has the packet's.
@@ -115,8 +103,8 @@ static __always_inline void judge_by_listener(struct __sk_buff* skb, struct moat
   __u32 port = sk->src_port, address = sk->src_ip4;
   if (port == v->port && !address) return;
   struct moat_verdict second = {};
-  moat_judge_skb(skb, port, address, &second);
-  if (is_stricter(&second, v)) *v = second;
+  moat_judge_as(skb, port, address, &second);
+  if (moat_is_stricter(&second, v)) *v = second;
 }
 
 SEC("cgroup_skb/ingress")
@@ -128,12 +116,16 @@ int moat_backstop(struct __sk_buff* skb) {
   if (flags & MOAT_INTERFACE_TRUSTED) return PASS;
   if (!is_own_namespace(skb)) return PASS;
 
+  __u8 on_wire;
   struct moat_verdict v = {};
-  if (!moat_judge_skb(skb, 0, 0, &v)) return PASS;
+  struct moat_wire* wire = wire_of(skb);
+  if (!moat_judge(skb, wire, &v, &on_wire)) return PASS;
   judge_by_listener(skb, &v);
-  // What the program on the NIC counted and told is not counted and told again; but that a packet
-  // which passed there is dropped here is news.
-  if (v.drop || !(flags & MOAT_INTERFACE_XDP)) moat_count_backstop(skb, &v);
+  // What others counted and told is not counted and told again; but that a packet which passed
+  // there is dropped here is news.
+  int is_counted = wire && wire->is_counted && !v.drop;
+  if (!is_counted && moat_is_news(&v, on_wire, flags, wire)) moat_count_backstop(skb, &v);
+  if (wire) wire->packet = 0;  // or another packet that comes to be there could be taken for it
   return v.drop ? DROP : PASS;
 }
 

@@ -3,17 +3,11 @@
 #ifndef MOAT_BACKSTOP_H
 #define MOAT_BACKSTOP_H
 
-#include <bpf/bpf_core_read.h>
-
 #include "bpf/drops.h"
+#include "bpf/kernel.h"
 #include "bpf/maps.h"
 #include "bpf/verdict.h"
-
-/* The number of `lo` in every network namespace: a constant of the kernel's. */
-#define MOAT_LOOPBACK_IFINDEX 1
-
-/* Set before loading: whether this kernel lets the program read its memory (no under lockdown). */
-const volatile __u8 can_read_kernel = 1;
+#include "bpf/wire.h"
 
 /* What is known of the interfaces of the daemon's network namespace, by ifindex. */
 struct {
@@ -23,12 +17,6 @@ struct {
   __type(key, __u32);
   __type(value, struct moat_interface);
 } interfaces SEC(".maps");
-
-/* Of the kernel's; the loader fills in the offset that the running one has. */
-struct net_device {
-  int ifindex;
-  char name[16];
-} __attribute__((preserve_access_index));
 
 /* Each including program defines where a packet came in. */
 static __always_inline const struct net_device* moat_device(moat_context* context);
@@ -50,6 +38,59 @@ static __always_inline __u32 moat_interface_flags(moat_context* context, __u32 i
       !moat_is_named(moat_device(context), known->name))
     return 0;
   return known->flags;
+}
+
+/* Each including program defines what else it knows of its context. */
+static __always_inline __u32 moat_length(moat_context* context);
+static __always_inline __u32 moat_ethertype(moat_context* context);
+
+/*
+ * The verdict on a packet as it is, or as if it were for that port and address (unless 0). A
+ * function of its own, so that the verifier looks at it once. 0 while nothing is enforced.
+ */
+MOAT_FUNCTION int moat_judge_as(moat_context* context, __u32 port, __u32 address,
+                                struct moat_verdict* v) {
+  __u32 limit;
+  moat_room room;
+  const struct moat_image* image = moat_live_image(&limit);
+  if (!image || !v) return 0;
+  struct moat_frame packet = {.length = moat_length(context), .port = port, .address = address};
+  moat_show(context, &room, &packet);
+  moat_judge_packet(image, limit, &packet, moat_ethertype(context), v);
+  return 1;
+}
+
+/* Whether of two verdicts on one packet the second is the one to follow. */
+static __always_inline int moat_is_stricter(const struct moat_verdict* second,
+                                            const struct moat_verdict* first) {
+  if (first->drop) return 0;
+  if (second->drop || first->reason == MOAT_NOT_GUARDED) return 1;
+  return moat_is_drop(second->reason) && !moat_is_drop(first->reason);
+}
+
+/*
+ * The verdict on a packet as it is now, and if NAT has redirected it, as it was on the wire: what
+ * guards either has a say. *on_wire is the reason that a program on the NIC had found. 0 while
+ * nothing is enforced.
+ */
+static __always_inline int moat_judge(moat_context* context, const struct moat_wire* wire,
+                                      struct moat_verdict* v, __u8* on_wire) {
+  if (!moat_judge_as(context, 0, 0, v)) return 0;
+  *on_wire = v->reason;
+  if (!wire || !wire->is_redirected) return 1;
+  struct moat_verdict second = {};
+  moat_judge_as(context, wire->port, wire->address, &second);
+  *on_wire = second.reason;
+  if (moat_is_stricter(&second, v)) *v = second;
+  return 1;
+}
+
+/* Whether the program on the NIC, where there is one, has not counted the like. */
+static __always_inline int moat_is_news(const struct moat_verdict* v, __u8 on_wire, __u32 flags,
+                                        const struct moat_wire* wire) {
+  if (!(flags & MOAT_INTERFACE_XDP) || (wire && wire->is_unseen)) return 1;
+  if (on_wire == MOAT_NOT_GUARDED) return 1;
+  return v->drop || (moat_is_drop(v->reason) && !moat_is_drop(on_wire));
 }
 
 /* Counts what the rest of the host would not know of: allowed, or dropped by the backstop. */

@@ -5,35 +5,23 @@
 // rule that rejects.
 //
 // What it lets by, the program at sockets judges again and counts, and that one alone knows the
-// listener that TPROXY or an sk_lookup program steered a packet to. But it does not count what came
-// by a NIC with an XDP program, as that has; where NAT has changed the destination since, it has
-// not, and this one does.
+// listener that TPROXY or an sk_lookup program steered a packet to. It goes by the note that this
+// one leaves (wire.h). What came by a NIC with an XDP program that has not counted it, as NAT has
+// redirected it since or it came behind that program, this one counts.
 //
 // Linux 6.4 and later, one network namespace: that of whoever attached it.
 #include <linux/bpf.h>
 
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
+#include "bpf/note.h"
 
-// What is read of the kernel's structures; the loader fills in the offsets of the running kernel.
-struct nf_hook_state {
-  struct net_device* in;
-} __attribute__((preserve_access_index));
 struct sock_common {
   volatile unsigned char skc_state;
 } __attribute__((preserve_access_index));
 struct sock {
   struct sock_common __sk_common;
 } __attribute__((preserve_access_index));
-struct nf_conn {
-  unsigned long status;
-} __attribute__((preserve_access_index));
-struct sk_buff {
-  struct sock* sk;
-  unsigned long _nfct;
-  __u32 len;
-  __be16 protocol;
+struct nf_hook_state {
+  struct net_device* in;
 } __attribute__((preserve_access_index));
 
 // What a program of this kind is given.
@@ -49,11 +37,13 @@ typedef struct bpf_dynptr moat_room;
 #define MOAT_CLOCK bpf_ktime_get_ns  // programs of this kind have no coarse one
 #include "bpf/backstop.h"
 
+// Set before loading: whether this program leaves it to the one at sockets to judge.
+const volatile __u8 takes_notes_only = 0;
+
 #define ACCEPT 1
 #define DROP 0
-#define TIME_WAIT 6       // enum tcp_state
-#define NEW_SYN_RECV 12   // likewise
-#define IPS_DST_NAT 0x20  // enum ip_conntrack_status
+#define TIME_WAIT 6      // enum tcp_state
+#define NEW_SYN_RECV 12  // likewise
 
 static __always_inline long moat_fetch(void* context, __u32 offset, void* to, __u32 bytes) {
   return bpf_dynptr_read(to, bytes, context, offset, 0);
@@ -71,6 +61,10 @@ static __always_inline void moat_show(struct bpf_nf_ctx* ctx, moat_room* room,
 static __always_inline __u32 moat_ifindex(struct bpf_nf_ctx* ctx) {
   return (__u32)ctx->state->in->ifindex;
 }
+static __always_inline __u32 moat_length(struct bpf_nf_ctx* ctx) { return ctx->skb->len; }
+static __always_inline __u32 moat_ethertype(struct bpf_nf_ctx* ctx) {
+  return bpf_ntohs(ctx->skb->protocol);
+}
 
 static __always_inline const struct net_device* moat_device(struct bpf_nf_ctx* ctx) {
   return ctx->state->in;
@@ -86,34 +80,20 @@ static __always_inline int has_socket(const struct sk_buff* skb) {
   return state != TIME_WAIT && state != NEW_SYN_RECV;
 }
 
-// Whether NAT has changed where the packet goes.
-static __always_inline int is_translated(const struct sk_buff* skb) {
-  unsigned long tracked = skb->_nfct & ~7ul;  // the low bits say how
-  unsigned long status = 0;
-  if (!tracked) return 0;
-  bpf_probe_read_kernel(&status, sizeof status,
-                        (void*)(tracked + bpf_core_field_offset(struct nf_conn, status)));
-  return (status & IPS_DST_NAT) != 0;
-}
-
 SEC("netfilter")
 int moat_input(struct bpf_nf_ctx* ctx) {
-  __u32 limit, ifindex = moat_ifindex(ctx);
-  struct sk_buff* skb = ctx->skb;
+  __u32 ifindex = moat_ifindex(ctx);
   if (ifindex == MOAT_LOOPBACK_IFINDEX) return ACCEPT;
-  int translated = is_translated(skb);
-  if (has_socket(skb) && !translated) return ACCEPT;
-  const struct moat_image* image = moat_live_image(&limit);
-  if (!image) return ACCEPT;
+  struct moat_wire* wire = moat_note_wire(ctx->skb);
+  if (!wire || takes_notes_only || has_socket(ctx->skb)) return ACCEPT;
   __u32 flags = moat_interface_flags(ctx, ifindex);
   if (flags & MOAT_INTERFACE_TRUSTED) return ACCEPT;
 
+  __u8 on_wire;
   struct moat_verdict v = {};
-  moat_room room;
-  struct moat_frame packet = {.length = skb->len};
-  moat_show(ctx, &room, &packet);
-  moat_judge_packet(image, limit, &packet, bpf_ntohs(skb->protocol), &v);
-  if (v.drop || (translated && flags & MOAT_INTERFACE_XDP)) moat_count_backstop(ctx, &v);
+  if (!moat_judge(ctx, wire, &v, &on_wire)) return ACCEPT;
+  wire->is_counted = flags & MOAT_INTERFACE_XDP && moat_is_news(&v, on_wire, flags, wire);
+  if (v.drop || wire->is_counted) moat_count_backstop(ctx, &v);
   return v.drop ? DROP : ACCEPT;
 }
 

@@ -59,6 +59,8 @@ DaemonFacts Daemon::facts() const {
       std::ranges::any_of(trusted, [](const auto& name) { return name != "lo"; });
   if (trusts_others && backstop_.at_sockets.on && !backstop_.knows_names)
     facts.limits.emplace_back(by_number_alone);
+  if (backstop_.at_sockets.on && !backstop_.as_nat_left.empty())
+    facts.limits.push_back("packets are judged as NAT left them: " + backstop_.as_nat_left);
   for (const auto& [what, mend] : mends_) {
     facts.mends.push_back(
         fmt::format("{}; mended at {}{}", what, format_time_ms(mend.latest),

@@ -6,7 +6,7 @@
 namespace moat {
 
 BackstopLink::BackstopLink(BpfPins pins)
-    : interfaces_(pins), at_sockets_(pins), before_sockets_(std::move(pins)) {}
+    : interfaces_(pins), notes_(pins), at_sockets_(pins), before_sockets_(std::move(pins)) {}
 
 Result<> BackstopLink::tell(const Result<KnownInterfaces>& interfaces, BackstopStatus& status) {
   if (auto made = interfaces_.ensure(); !made) return made;
@@ -21,9 +21,9 @@ Result<> BackstopLink::tell(const Result<KnownInterfaces>& interfaces, BackstopS
   return {};
 }
 
-void BackstopLink::ensure_at(const std::vector<NamedMap>& maps, const std::string& cgroup,
+void BackstopLink::ensure_at(const BackstopMaps& maps, const std::string& cgroup,
                              BackstopStatus& status) {
-  auto done = at_sockets_.ensure(maps, interfaces_.fd(), cgroup);
+  auto done = at_sockets_.ensure(maps, cgroup);
   if (!done) {
     status.at_sockets.reason = format_error(done.error());
     return;
@@ -34,14 +34,30 @@ void BackstopLink::ensure_at(const std::vector<NamedMap>& maps, const std::strin
   if (!done->mended.empty()) status.mended.push_back(std::move(done->mended));
 }
 
-void BackstopLink::ensure_before(const std::vector<NamedMap>& maps, BackstopStatus& status) {
-  const auto done = before_sockets_.ensure(maps, interfaces_.fd());
-  if (!done) {
+void BackstopLink::ensure_before(const BackstopMaps& maps, bool judges, BackstopStatus& status) {
+  const auto done = before_sockets_.ensure(maps, judges);
+  if (!judges) {
+    status.before_sockets = {false, false,
+                             "backstop-cgroup is set, and before a socket there is no cgroup"};
+  } else if (!done) {
     status.before_sockets = {false, InputLink::has_place(), format_error(done.error())};
-    return;
+  } else {
+    status.before_sockets.on = true;
   }
-  status.before_sockets.on = true;
-  if (*done) status.mended.emplace_back("the backstop had been taken off its place before sockets");
+  if (done && *done)
+    status.mended.emplace_back("the backstop had been taken off its place before sockets");
+  ensure_notes(done.has_value(), status);
+}
+
+// By one of the two: the program before sockets, or the one for want of it.
+void BackstopLink::ensure_notes(bool are_taken_before, BackstopStatus& status) {
+  if (are_taken_before) {
+    notes_.remove_program();
+    if (!before_sockets_.reads_kernel())
+      status.as_nat_left = "this kernel lets no program read its memory (lockdown=confidentiality)";
+  } else if (const auto done = notes_.ensure_program(); !done) {
+    status.as_nat_left = format_error(done.error());
+  }
 }
 
 BackstopStatus BackstopLink::ensure(const std::vector<NamedMap>& maps, const std::string& cgroup,
@@ -50,20 +66,18 @@ BackstopStatus BackstopLink::ensure(const std::vector<NamedMap>& maps, const std
   // First what is exempt, then the programs: nobody local is cut off in between.
   if (const auto told = tell(interfaces, status); !told)
     return BackstopStatus::off(format_error(told.error()));
-  ensure_at(maps, cgroup, status);
-  if (cgroup.empty()) {
-    ensure_before(maps, status);
-  } else {
-    before_sockets_.remove();
-    status.before_sockets = {false, false,
-                             "backstop-cgroup is set, and before a socket there is no cgroup"};
-  }
+  if (const auto made = notes_.ensure(); !made)
+    return BackstopStatus::off(format_error(made.error()));
+  const BackstopMaps all = {maps, interfaces_.fd(), notes_.fd()};
+  ensure_at(all, cgroup, status);
+  ensure_before(all, cgroup.empty(), status);
   std::ignore = ensure_pins();  // without a filesystem to pin on it is on all the same
   return status;
 }
 
 Result<> BackstopLink::ensure_pins() {
   if (auto done = interfaces_.ensure_pin(); !done) return done;
+  if (auto done = notes_.ensure_pins(); !done) return done;
   if (auto done = at_sockets_.ensure_pins(); !done) return done;
   return before_sockets_.ensure_pins();
 }
@@ -71,6 +85,7 @@ Result<> BackstopLink::ensure_pins() {
 void BackstopLink::remove() {
   before_sockets_.remove();
   at_sockets_.remove();
+  notes_.remove();
   interfaces_.remove();
 }
 

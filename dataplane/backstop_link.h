@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The backstop: its program at sockets, its program before them, and the map by which both know the
-// interfaces. Each program is on whatever becomes of the other.
+// The backstop: its program at sockets, its program before them, and the maps by which both know
+// the interfaces and the one at sockets what was on the wire. Each program is on whatever becomes
+// of the other.
 #pragma once
 
 #include <string>
@@ -11,6 +12,7 @@
 #include "dataplane/error.h"
 #include "dataplane/input_link.h"
 #include "dataplane/interface_map.h"
+#include "dataplane/wire_notes.h"
 #include "dataplane/xdp_program.h"
 
 namespace moat {
@@ -28,6 +30,8 @@ struct BackstopStatus {
   std::string cgroup;  // folder of the cgroup whose sockets it is at
   // Whether trust goes by name and number; else the kernel allows it by number alone.
   bool knows_names = true;
+  // Why packets are judged only as NAT left them; empty: as they were on the wire, too.
+  std::string as_nat_left;
   std::vector<std::string> mended;  // what somebody had done to it since it was last seen to
   std::vector<std::string> troubles;
 
@@ -42,7 +46,8 @@ class BackstopLink {
   explicit BackstopLink(BpfPins pins);
 
   // Has the programs, with these maps, on and pinned; those of an earlier daemon are replaced.
-  // `cgroup` empty: all sockets, and before them as well, where the kernel has a place for that. If
+  // `cgroup` empty: all sockets, and before them as well, where the kernel has a place for that;
+  // else the program there only takes notes. If
   // `interfaces` could not be learnt, what was last known of them stays.
   [[nodiscard]] BackstopStatus ensure(const std::vector<NamedMap>& maps, const std::string& cgroup,
                                       const Result<KnownInterfaces>& interfaces);
@@ -54,11 +59,12 @@ class BackstopLink {
 
  private:
   [[nodiscard]] Result<> tell(const Result<KnownInterfaces>& interfaces, BackstopStatus& status);
-  void ensure_at(const std::vector<NamedMap>& maps, const std::string& cgroup,
-                 BackstopStatus& status);
-  void ensure_before(const std::vector<NamedMap>& maps, BackstopStatus& status);
+  void ensure_at(const BackstopMaps& maps, const std::string& cgroup, BackstopStatus& status);
+  void ensure_before(const BackstopMaps& maps, bool judges, BackstopStatus& status);
+  void ensure_notes(bool are_taken_before, BackstopStatus& status);
 
   InterfaceMap interfaces_;
+  WireNotes notes_;
   CgroupLink at_sockets_;
   InputLink before_sockets_;
 };

@@ -49,10 +49,10 @@ constexpr std::array<Helpers, 4> helper_sets = {
 
 using Skeleton = std::unique_ptr<moat_backstop_bpf, void (*)(moat_backstop_bpf*)>;
 
-Result<Skeleton> open_program(const std::vector<NamedMap>& maps, int interfaces) {
+Result<Skeleton> open_program(const BackstopMaps& maps) {
   Skeleton skeleton(moat_backstop_bpf::open(), moat_backstop_bpf::destroy);
   if (!skeleton) return bpf_failure("open the backstop program");
-  if (auto reused = reuse_maps(skeleton->obj, maps, interfaces); !reused)
+  if (auto reused = reuse_maps(skeleton->obj, maps); !reused)
     return std::unexpected(reused.error());
   return skeleton;
 }
@@ -98,12 +98,12 @@ Result<std::string> find_cgroup2() {
 
 CgroupLink::CgroupLink(BpfPins pins) : pins_(std::move(pins)), link_(pins_.get(link_pin)) {}
 
-Result<> CgroupLink::load(const std::vector<NamedMap>& maps, int interfaces) {
+Result<> CgroupLink::load(const BackstopMaps& maps) {
   const auto cookie = own_netns_cookie();
   if (!cookie) return std::unexpected(cookie.error());
   for (const auto& helpers : helper_sets) {
     const LibbpfLog log;
-    const auto skeleton = open_program(maps, interfaces);
+    const auto skeleton = open_program(maps);
     if (!skeleton) return std::unexpected(skeleton.error());
     (*skeleton)->rodata->own_netns_cookie = *cookie;
     (*skeleton)->rodata->has_netns_cookie_helper = helpers.netns_cookie;
@@ -143,19 +143,19 @@ Result<std::string> CgroupLink::attach(const std::string& cgroup) {
   return was_on_ && attached == 0 ? "the backstop had been taken off its cgroup" : "";
 }
 
-Result<CgroupLink::Attached> CgroupLink::ensure(const std::vector<NamedMap>& maps, int interfaces,
+Result<CgroupLink::Attached> CgroupLink::ensure(const BackstopMaps& maps,
                                                 const std::string& cgroup) {
-  auto done = ensure_on(maps, interfaces, cgroup);
+  auto done = ensure_on(maps, cgroup);
   was_on_ = done.has_value();
   return done;
 }
 
-Result<CgroupLink::Attached> CgroupLink::ensure_on(const std::vector<NamedMap>& maps,
-                                                   int interfaces, const std::string& cgroup) {
+Result<CgroupLink::Attached> CgroupLink::ensure_on(const BackstopMaps& maps,
+                                                   const std::string& cgroup) {
   auto folder = cgroup.empty() ? find_cgroup2() : Result<std::string>(cgroup);
   if (!folder) return std::unexpected(folder.error());
   if (!program_)
-    if (auto loaded = load(maps, interfaces); !loaded) return std::unexpected(loaded.error());
+    if (auto loaded = load(maps); !loaded) return std::unexpected(loaded.error());
   auto mended = attach(*folder);
   if (!mended) return std::unexpected(mended.error());
   return Attached{std::move(*folder), std::move(*mended)};

@@ -4,12 +4,11 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
+#include "dataplane/backstop_maps.h"
 #include "dataplane/bpf_pins.h"
 #include "dataplane/error.h"
 #include "dataplane/fd.h"
-#include "dataplane/xdp_program.h"
 
 namespace moat {
 
@@ -23,9 +22,8 @@ class CgroupLink {
     std::string mended;  // what somebody had done to it since it was last seen to
   };
   // Has the program on that cgroup (empty: the root, wherever cgroup2 is mounted); one of an
-  // earlier daemon is replaced in place. `interfaces` is the backstop's map of them.
-  [[nodiscard]] Result<Attached> ensure(const std::vector<NamedMap>& maps, int interfaces,
-                                        const std::string& cgroup);
+  // earlier daemon is replaced in place.
+  [[nodiscard]] Result<Attached> ensure(const BackstopMaps& maps, const std::string& cgroup);
 
   // Whether the program compares names before it trusts. Else the kernel would not have it so.
   [[nodiscard]] bool knows_names() const { return knows_names_; }
@@ -36,9 +34,8 @@ class CgroupLink {
   [[nodiscard]] Result<> ensure_pins();
 
  private:
-  [[nodiscard]] Result<> load(const std::vector<NamedMap>& maps, int interfaces);
-  [[nodiscard]] Result<Attached> ensure_on(const std::vector<NamedMap>& maps, int interfaces,
-                                           const std::string& cgroup);
+  [[nodiscard]] Result<> load(const BackstopMaps& maps);
+  [[nodiscard]] Result<Attached> ensure_on(const BackstopMaps& maps, const std::string& cgroup);
   // What there was to mend.
   [[nodiscard]] Result<std::string> attach(const std::string& cgroup);
 

@@ -95,7 +95,7 @@ bool InputLink::has_place() {
   return program || errno != EINVAL;
 }
 
-Result<> InputLink::load(const std::vector<NamedMap>& maps, int interfaces) {
+Result<> InputLink::load(const BackstopMaps& maps) {
   if (!has_place())
     return std::unexpected(Error{"this kernel has no place for it",
                                  load_remedy(LoadFacts::this_host(EINVAL, false), need)});
@@ -106,7 +106,9 @@ Result<> InputLink::load(const std::vector<NamedMap>& maps, int interfaces) {
   bpf_program* program = skeleton->progs.moat_input;
   bpf_program__set_type(program, netfilter_program);
   bpf_program__set_expected_attach_type(program, netfilter_attach);
-  if (auto reused = reuse_maps(skeleton->obj, maps, interfaces); !reused) return reused;
+  skeleton->rodata->can_read_kernel = reads_kernel_;
+  skeleton->rodata->takes_notes_only = !judges_;
+  if (auto reused = reuse_maps(skeleton->obj, maps); !reused) return reused;
   if (const int error = moat_input_bpf::load(skeleton.get()); error != 0)
     return load_failure("load the backstop's program before sockets", error, log, need);
   program_ = Fd(::fcntl(bpf_program__fd(program), F_DUPFD_CLOEXEC, 0));
@@ -137,9 +139,18 @@ Result<bool> InputLink::attach(Family& family) {
   return false;
 }
 
-Result<bool> InputLink::ensure(const std::vector<NamedMap>& maps, int interfaces) {
-  if (!program_)
-    if (auto loaded = load(maps, interfaces); !loaded) return std::unexpected(loaded.error());
+Result<bool> InputLink::ensure(const BackstopMaps& maps, bool judges) {
+  if (judges != judges_) program_ = Fd();
+  judges_ = judges;
+  if (!program_) {
+    reads_kernel_ = true;
+    const auto loaded = load(maps);
+    if (!loaded) {
+      // Under lockdown programs may not read the kernel's memory, and do without.
+      reads_kernel_ = false;
+      if (!load(maps)) return std::unexpected(loaded.error());
+    }
+  }
   bool mended = false;
   for (auto& family : families_) {
     const auto attached = attach(family);

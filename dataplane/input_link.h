@@ -11,12 +11,11 @@
 #include <array>
 #include <cstdint>
 #include <string>
-#include <vector>
 
+#include "dataplane/backstop_maps.h"
 #include "dataplane/bpf_pins.h"
 #include "dataplane/error.h"
 #include "dataplane/fd.h"
-#include "dataplane/xdp_program.h"
 
 namespace moat {
 
@@ -25,10 +24,13 @@ class InputLink {
   // Takes over the links that are pinned.
   explicit InputLink(BpfPins pins);
 
-  // Has the program on; one of an earlier daemon is replaced. `interfaces` is the backstop's map of
-  // them. True if somebody had taken it off since it was last seen to. Errors: has_place() is
-  // false, or this kernel refuses.
-  [[nodiscard]] Result<bool> ensure(const std::vector<NamedMap>& maps, int interfaces);
+  // Has the program on; one of an earlier daemon is replaced. If it is not to judge, it only takes
+  // notes for the one at sockets. True if somebody had taken it off since it was last seen to.
+  // Errors: has_place() is false, or this kernel refuses.
+  [[nodiscard]] Result<bool> ensure(const BackstopMaps& maps, bool judges);
+
+  // Whether the program may read the kernel's memory, and so knows names and what NAT changed.
+  [[nodiscard]] bool reads_kernel() const { return reads_kernel_; }
 
   // Whether this kernel takes programs for netfilter's hooks: from Linux 6.4 on, with
   // NETFILTER_BPF_LINK.
@@ -46,12 +48,15 @@ class InputLink {
     Fd link;
   };
 
-  [[nodiscard]] Result<> load(const std::vector<NamedMap>& maps, int interfaces);
+  [[nodiscard]] Result<> load(const BackstopMaps& maps);
   [[nodiscard]] Result<bool> attach(Family& family);
 
   BpfPins pins_;
   std::array<Family, 2> families_;
   Fd program_;
+  // Of that program.
+  bool judges_ = true;
+  bool reads_kernel_ = true;
 };
 
 }  // namespace moat

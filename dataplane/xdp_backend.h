@@ -5,11 +5,12 @@
 //
 //   xdp, backstop, input                 programs
 //   backstop-link, input-link-ipv4, -ipv6   what holds the latter two in their places
+//   wire-link-ipv4, -ipv6                what holds a program that notes, where `input` cannot be
 //   policy-small, -medium, -large        outer maps, one a size tier
 //   policy-closed                        map: the endpoints, closed to all, should those be empty
 //   table-N                              the live inner map of generation N
 //   counters, drops, drop-sources,
-//   interfaces                           maps
+//   interfaces, wires                    maps
 //   version                              a map: which program `xdp` is
 //   links/INTERFACE                      what holds `xdp` on an interface, and nothing else, as
 //                                        interfaces have any name; a colon stands for a dot:

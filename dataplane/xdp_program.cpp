@@ -34,18 +34,6 @@ int find_map(const std::vector<NamedMap>& maps, const std::string& name) {
   return found == maps.end() ? -1 : found->fd.get();
 }
 
-Result<> reuse_maps(bpf_object* object, const std::vector<NamedMap>& maps, int interfaces) {
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, object) {
-    const std::string name = bpf_map__name(map);
-    const int fd = name == "interfaces" ? interfaces : find_map(maps, name);
-    if (fd < 0) continue;
-    if (const int error = bpf_map__reuse_fd(map, fd); error != 0)
-      return bpf_failure("use map " + name, error);
-  }
-  return {};
-}
-
 std::string pin_name(const std::string& map) {
   std::string name = map;
   std::replace(name.begin(), name.end(), '_', '-');

@@ -27,11 +27,6 @@ struct NamedMap {
 // The file descriptor of a map among these; -1 if it is not.
 [[nodiscard]] int find_map(const std::vector<NamedMap>& maps, const std::string& name);
 
-// Has the object use these maps, and that one as its `interfaces`, in place of new ones of those
-// names.
-[[nodiscard]] Result<> reuse_maps(bpf_object* object, const std::vector<NamedMap>& maps,
-                                  int interfaces);
-
 // The name of a map's pin.
 [[nodiscard]] std::string pin_name(const std::string& map);
 

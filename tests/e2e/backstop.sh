@@ -13,32 +13,6 @@ keeps_out() { same "$1 ($2), an unlisted source" silence "$(knock stranger "$2" 
 lets_in() { same "$1 ($2), a listed source" AS "$(knock office "$2" "$3")"; }
 is_open() { same "$1 ($2) leads to the listener" AS "$(knock stranger "$2" "$3")"; }
 
-# Packets allowed, dropped for want of a rule, dropped by the backstop; the same that monitor mode
-# let pass.
-counts() {
-  on db-host moat counters --json | /usr/bin/python3 -c '
-import json, sys
-counters = json.load(sys.stdin)
-def packets(reason, monitored):
-    return sum(entry["counts"]["packets"] for entry in counters["reasons"]
-               if entry["reason"] == reason and entry["monitored"] == monitored)
-print(sum(total["allowed"]["packets"] for total in counters["totals"]),
-      *(packets(reason, monitored) for monitored in (False, True)
-        for reason in ("no-rule", "backstop")))'
-}
-
-# counted WHAT EXPECTED KNOCK...: what seven of them add to counts(). RSTs, as no one answers them.
-flags=R
-counted() {
-  local -a before after
-  local i
-  read -ra before < <(counts)
-  knock "$3" --count 7 --flags "$flags" "${@:4}" >/dev/null
-  read -ra after < <(counts)
-  for i in "${!after[@]}"; do after[i]=$((after[i] - before[i])); done
-  same "seven packets $1 count as allowed, no-rule, backstop; monitored" "$2" "${after[*]}"
-}
-
 build_ways "$1"
 says "^Backstop +on, cgroup /" on db-host moat status || fail "status does not name the backstop"
 holds "status says that the backstop is on, and where"

@@ -13,6 +13,7 @@
 #   translations, translations6 the same, of ports that nobody guards and that become 5432
 #   missing                     what this kernel cannot make, and why; build_ways prints it
 #   knock HOST [OPTIONS] ADDRESS [PORT]   what comes back, see peers.py
+#   counts, counted, configure  what was counted; what a knock adds to it; a change of moat.yaml
 # shellcheck shell=bash
 
 # shellcheck source=wall.sh
@@ -54,6 +55,38 @@ configure() {
 }
 
 knock() { on "$1" /usr/bin/python3 "$peers" knock "${@:2}"; }
+
+# Packets allowed, dropped for want of a rule, dropped by the backstop; the same that monitor mode
+# let pass.
+counts() {
+  on db-host moat counters --json | /usr/bin/python3 -c '
+import json, sys
+counters = json.load(sys.stdin)
+def packets(reason, monitored):
+    return sum(entry["counts"]["packets"] for entry in counters["reasons"]
+               if entry["reason"] == reason and entry["monitored"] == monitored)
+print(sum(total["allowed"]["packets"] for total in counters["totals"]),
+      *(packets(reason, monitored) for monitored in (False, True)
+        for reason in ("no-rule", "backstop")))'
+}
+
+# counted WHAT EXPECTED KNOCK...: what seven of them add to counts(). RSTs, as no one answers them.
+flags=R
+counted() {
+  local -a before after
+  local i
+  read -ra before < <(counts)
+  knock "$3" --count 7 --flags "$flags" "${@:4}" >/dev/null
+  read -ra after < <(counts)
+  for i in "${!after[@]}"; do after[i]=$((after[i] - before[i])); done
+  same "seven packets $1 count as allowed, no-rule, backstop; monitored" "$2" "${after[*]}"
+}
+
+# configure SED-EXPRESSION: of moat.yaml; returns when it is in force.
+configure() {
+  sed -i "$1" "$scene/moat/moat.yaml"
+  on db-host moat reload >"$scene/moat.log" 2>&1
+}
 
 set_sysctl() { on "$1" sh -c "echo $3 >/proc/sys/$2"; }
 

@@ -140,11 +140,12 @@ TEST_F(BackstopTest, without_cgroup2_it_is_on_before_sockets_and_at_sockets_once
 TEST_F(BackstopTest, without_a_place_before_sockets_it_is_on_at_sockets) {
   auto backend = open();
   ASSERT_TRUE(backend->publish(table(1, 10)));
+  const std::vector<NamedMap> no_maps;
   InputLink one(BpfPins(mount_point() + "/one"));
   InputLink other(BpfPins(mount_point() + "/other"));
   if (InputLink::has_place()) {
-    ASSERT_TRUE(one.ensure({}, -1));
-    ASSERT_TRUE(other.ensure({}, -1));
+    ASSERT_TRUE(one.ensure({.path = no_maps}, true));
+    ASSERT_TRUE(other.ensure({.path = no_maps}, true));
   }
   const auto status = backend->ensure_backstop("", {});
   EXPECT_TRUE(status.at_sockets.on) << status.at_sockets.reason;

@@ -10,6 +10,7 @@
 #include <bpf/libbpf.h>
 #include <unistd.h>
 
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <cstdio>
@@ -19,6 +20,7 @@
 #include <string>
 
 #include "dataplane/bpf_error.h"
+#include "dataplane/fd.h"
 
 namespace {
 
@@ -34,6 +36,21 @@ constexpr auto netfilter_attach = std::bit_cast<bpf_attach_type>(45u);
 bool kernel_has_type(const char* name) {
   const std::unique_ptr<btf, void (*)(btf*)> types(btf__load_vmlinux_btf(), btf__free);
   return types && btf__find_by_name_kind(types.get(), name, BTF_KIND_STRUCT) > 0;
+}
+
+// Whether a program that does nothing may look on at that function.
+bool may_look_on(const char* function) {
+  const std::array<bpf_insn, 2> code = {
+      {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}}};
+  const int id = libbpf_find_vmlinux_btf_id(function, BPF_TRACE_FENTRY);
+  bpf_prog_load_opts options = {};
+  options.sz = sizeof options;
+  options.expected_attach_type = BPF_TRACE_FENTRY;
+  options.attach_btf_id = id > 0 ? static_cast<__u32>(id) : 0;
+  const moat::Fd program(
+      bpf_prog_load(BPF_PROG_TYPE_TRACING, "look_on", "GPL", code.data(), code.size(), &options));
+  return static_cast<bool>(program);
 }
 
 // The constant NAME in the object, a byte, as the daemon sets it before loading.
@@ -85,6 +102,12 @@ Outcome try_load(const std::string& path, bool has_all_helpers, const moat::Libb
     }
     bpf_program__set_type(program, netfilter_program);
     bpf_program__set_expected_attach_type(program, netfilter_attach);
+  }
+  if (const std::string section = bpf_program__section_name(program);
+      section.starts_with("fentry/") && !may_look_on(section.c_str() + std::strlen("fentry/"))) {
+    std::printf("%s: not here: this kernel lets no program look on at its functions\n",
+                name.c_str());
+    return Outcome::done;
   }
   set_constant(object.get(), "has_netns_cookie_helper", has_all_helpers);
   if (bpf_object__load(object.get()) != 0) return Outcome::refused;
