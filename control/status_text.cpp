@@ -202,8 +202,7 @@ std::vector<Trouble> troubles(const StatusView& status) {
   }
   for (auto& trouble : backstop_troubles(status.backstop)) all.push_back(std::move(trouble));
   if (!status.unpinned.empty())
-    all.push_back(
-        {fmt::format("not pinned, so the guard ends when moatd ends: {}", status.unpinned), {}});
+    all.push_back({fmt::format("the guard ends when moatd ends: {}", status.unpinned), {}});
   for (const auto& [port, cgroup] : status.outside_backstop) {
     all.push_back(
         {fmt::format("port {} is NOT GUARDED by the backstop: what listens there is in {}, "

@@ -63,10 +63,11 @@ std::string load_remedy(const LoadFacts& facts, const KernelNeed& need) {
 std::unexpected<Error> load_failure(const std::string& what, int error, const LibbpfLog& log,
                                     const KernelNeed& need) {
   const std::string said = log.verifier_lines();
+  const auto facts = LoadFacts::this_host(error, !said.empty());
   auto message = what + ": " + errno_words(error);
-  if (!said.empty()) message += ": " + said;
-  return std::unexpected(
-      Error{std::move(message), load_remedy(LoadFacts::this_host(error, !said.empty()), need)});
+  // What the verifier says for want of a capability leads astray.
+  if (!said.empty() && facts.missing_capabilities.empty()) message += ": " + said;
+  return std::unexpected(Error{std::move(message), load_remedy(facts, need)});
 }
 
 }  // namespace moat

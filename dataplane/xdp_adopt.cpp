@@ -41,6 +41,18 @@ Result<std::vector<NamedMap>> pinned_maps(const BpfPins& pins, const Program& pr
   return maps;
 }
 
+// An earlier version may have had fewer maps than this one; this one had not.
+std::vector<std::string> missing_pins(const BpfPins& pins, const Adopted& adopted,
+                                      const XdpObject& object) {
+  std::vector<std::string> missing;
+  const Fd version = pins.get("version");
+  const Version ours{XdpObject::digest(), adopted.program.tag};
+  if (!version || read_version_map(version.get()) != ours) return missing;
+  for (const auto& name : object.map_names())
+    if (find_map(adopted.maps, name) < 0) missing.push_back(pin_name(name));
+  return missing;
+}
+
 // The pinned note of a version, if the program is what our object would be loaded as.
 Fd matching_version(const BpfPins& pins, const Adopted& adopted, const XdpObject& object) {
   Fd version = pins.get("version");
@@ -117,6 +129,7 @@ Result<Adopted> adopt(const BpfPins& pins, XdpObject& object) {
   auto maps = pinned_maps(pins, adopted.program, object);
   if (!maps) return std::unexpected(maps.error());
   adopted.maps = std::move(*maps);
+  adopted.missing = missing_pins(pins, adopted, object);
 
   auto table = find_live(pins, tiers_of(adopted.maps));
   if (!table) return std::unexpected(table.error());

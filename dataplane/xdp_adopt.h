@@ -23,7 +23,9 @@ struct Adopted {
   Program program;
   std::vector<NamedMap> maps;
   LiveTable table;
-  Fd version;  // closed if the program, or one of its maps, is of another version
+  Fd version;  // closed if the program, or one of its maps, is of another version, or missing
+  // Pins that somebody has removed: the program is of this version, and its maps are not all there.
+  std::vector<std::string> missing;
 };
 
 // The outer maps among these, as tiers.

@@ -105,7 +105,10 @@ Result<> XdpBackend::Kernel::continue_with(Adopted adopted, XdpObject& object) {
     maps = std::move(adopted.maps);
     version = std::move(adopted.version);
   } else {
-    adoption = "adopted, with a newer program";
+    adoption = adopted.missing.empty() ? "adopted, with a newer program"
+                                       : "adopted, but for pins that were missing";
+    for (const auto& name : adopted.missing)
+      mended.push_back(fmt::format("the pin {} was missing when moatd started", name));
     if (auto loaded = load(object); !loaded) return loaded;
   }
   tiers = tiers_of(maps);

@@ -226,6 +226,11 @@ class DaemonTest(unittest.TestCase):
         self.daemon = self.launch(environment, through)
         return wait_until(self.ready_status, "ready: " + self.path("log"))
 
+    def refuses_to_start(self, words):
+        self.daemon = self.launch()
+        self.assertEqual(self.daemon.wait(20), 1)
+        self.assertIn(words, self.log())
+
     def ready_status(self):
         self.assertIsNone(self.daemon.poll(), self.log())
         try:
@@ -890,15 +895,13 @@ class DaemonTest(unittest.TestCase):
             shutil.rmtree(self.path("state"), ignore_errors=True)
             os.mkdir(self.path("state"), 0o700)
             spoil(self.path("state"))
-            self.assertEqual(self.launch().wait(20), 1)
-            self.assertIn(words, self.log())
+            self.refuses_to_start(words)
 
     def test_lock_that_is_a_symlink_harms_nobody(self):
         os.mkdir(self.path("state"), 0o700)
         self.write("precious", "bytes")
         os.symlink(self.path("precious"), self.path("state/lock"))
-        self.assertEqual(self.launch().wait(20), 1)
-        self.assertIn("remove it: rm", self.log())
+        self.refuses_to_start("remove it: rm")
         with open(self.path("precious"), encoding="utf-8") as file:
             self.assertEqual(file.read(), "bytes")
 

@@ -149,7 +149,7 @@ await 10 "the program to be mended" is_shut "$second_nic"
 holds "a link detached and a program replaced by hand are mended with nobody asking"
 
 # --- The filesystem that the pins are on -----------------------------------------------------------------------------
-umount --lazy "$scene/bpf"
+umount --lazy "$scene/bpf"  # moatd keeps it busy
 await 10 "it to be told" logged "nothing can be pinned"
 status_says "the guard ends when moatd ends" || fail "status does not tell of the pins"
 keeps_out "no bpf filesystem" "$second_nic"

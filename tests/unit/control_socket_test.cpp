@@ -53,6 +53,14 @@ TEST(ControlSocket, StaysItsOwnersWhereThereIsNoSuchGroup) {
   EXPECT_EQ(status_of(path).st_gid, ::getegid());
 }
 
+TEST(ControlSocket, IsNotPutWhereOthersCanTakeItsName) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(::chmod(folder.path().c_str(), 01777), 0);
+  const auto listener = listen_on(folder / "moatd.sock", "");
+  ASSERT_FALSE(listener);
+  EXPECT_EQ(listener.error().message, folder.path() + " is writable by others (mode 1777)");
+}
+
 TEST(ControlSocket, TakesThePlaceOfOneThatNobodyAnswersOn) {
   const TemporaryFolder folder;
   const auto path = folder / "moatd.sock";

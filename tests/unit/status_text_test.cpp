@@ -140,13 +140,12 @@ TEST(Troubles, PutWhatIsNotGuardedFirst) {
   status.problems = {"disk full"};
   std::vector<std::string> texts;
   for (const auto& trouble : troubles(status)) texts.push_back(trouble.text);
-  EXPECT_EQ(texts,
-            (std::vector<std::string>{
-                "NOT GUARDED: b.yaml: nothing tells what to guard",
-                "eth1 is not guarded: no driver (load it)",
-                "held back: a (a.yaml): guarded, and nobody is allowed",
-                "overdue: c.yaml is not enforced within 120 s",
-                "not pinned, so the guard ends when moatd ends: no bpf filesystem", "disk full"}));
+  EXPECT_EQ(texts, (std::vector<std::string>{
+                       "NOT GUARDED: b.yaml: nothing tells what to guard",
+                       "eth1 is not guarded: no driver (load it)",
+                       "held back: a (a.yaml): guarded, and nobody is allowed",
+                       "overdue: c.yaml is not enforced within 120 s",
+                       "the guard ends when moatd ends: no bpf filesystem", "disk full"}));
 }
 
 TEST(Troubles, NameWhatOfTheBackstopIsOff) {
