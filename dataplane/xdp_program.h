@@ -13,7 +13,6 @@
 #include "dataplane/error.h"
 #include "dataplane/fd.h"
 
-struct bpf_object;
 struct moat_xdp_bpf;
 
 namespace moat {
