@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "control/compile.h"
-#include "control/policy.h"
-#include "dataplane/table.h"
+#include "control/enforce/compile.h"
+#include "control/policy/policy.h"
+#include "dataplane/table/table.h"
 
 namespace moat::bench {
 

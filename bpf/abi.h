@@ -21,7 +21,7 @@
  *   +--------------------+ tops_offset
  *   | top entries        |  u64[2^top_bits]: what the first bits of a source lead to
  *   +--------------------+ trees_offset
- *   | trees              |  packed B+-trees over the /24s below a top entry (see bpf/table.h)
+ *   | trees              |  packed B+-trees over the /24s below a top entry (see bpf/lookup.h)
  *   +--------------------+ leaves_offset
  *   | leaves             |  moat_leaf[]: the ranges of one /24 that is divided
  *   +--------------------+ size
@@ -132,7 +132,7 @@ struct moat_address {
 #define MOAT_ADDRESS_BITS 9
 
 /*
- * THE SOURCE TABLE; bpf/table.h says how it is read.
+ * THE SOURCE TABLE; bpf/lookup.h says how it is read.
  *
  * The lower half of a top entry is a source class, or with MOAT_TREE set a reference to a tree: its
  * depth from MOAT_DEPTH_SHIFT on, below that its place from trees_offset in units of 16 bytes. The
@@ -230,8 +230,8 @@ struct moat_wire {
 };
 
 /*
- * A drop, as told to whoever listens on the ring buffer. Not each is told: see bpf/drops.h. Those
- * that were not are in the numbers of a later event.
+ * A drop, as told to whoever listens on the ring buffer. Not each is told: see bpf/drop_events.h.
+ * Those that were not are in the numbers of a later event.
  */
 struct moat_drop {
   __u64 time;      /* CLOCK_MONOTONIC, ns */

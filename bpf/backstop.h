@@ -3,7 +3,7 @@
 #ifndef MOAT_BACKSTOP_H
 #define MOAT_BACKSTOP_H
 
-#include "bpf/drops.h"
+#include "bpf/drop_events.h"
 #include "bpf/kernel.h"
 #include "bpf/maps.h"
 #include "bpf/verdict.h"

@@ -14,8 +14,8 @@
 #ifndef MOAT_VERDICT_H
 #define MOAT_VERDICT_H
 
+#include "bpf/lookup.h"
 #include "bpf/parse.h"
-#include "bpf/table.h"
 
 struct moat_verdict {
   __u32 slot;     /* the one counter slot to add this packet to */

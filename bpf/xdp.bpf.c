@@ -7,7 +7,7 @@
 typedef struct xdp_md moat_context;
 typedef struct {
 } moat_room;
-#include "bpf/drops.h"
+#include "bpf/drop_events.h"
 #include "bpf/maps.h"
 #include "bpf/verdict.h"
 

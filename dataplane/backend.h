@@ -8,10 +8,11 @@
 #include <vector>
 
 #include "dataplane/error.h"
-#include "dataplane/table.h"
+#include "dataplane/table/table.h"
 
 namespace moat {
 
+enum class WantedAttach : std::uint8_t { automatic, native, generic };
 enum class AttachMode : std::uint8_t { none, native, generic };
 
 // One interface as it is now, not as it was meant to be.

@@ -72,7 +72,7 @@ kernel() {
 network() {
   local bench=$1
   shift
-  "$root/bench/$bench.sh" "$@" "$root/build" >"$parts/$bench.jsonl" &
+  "$root/bench/network/$bench.sh" "$@" "$root/build" >"$parts/$bench.jsonl" &
   running=$!
   wait "$running" || failed+=("$bench")
   running=
@@ -120,6 +120,6 @@ if $designs; then
 fi
 
 mkdir -p "$root/bench/results"
-/usr/bin/python3 -B "$root/bench/summary.py" "$parts" "$root/bench/results/$name.json" \
+/usr/bin/python3 -B "$root/bench/report/summary.py" "$parts" "$root/bench/results/$name.json" \
   "$root/bench/results/reference.json"
 [[ ${#failed[@]} -eq 0 ]] || { echo "bench: failed: ${failed[*]}" >&2 && exit 1; }

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck disable=SC2317  # the steps are called by name
-# What a change must pass beside the tests: layout, shell, lint, and the unit tests under ASan and
-# UBSan.
+# What a change must pass beside the tests: layout, shell, layers, lint, and the unit tests under
+# ASan and UBSan.
 #
-#   scripts/check.sh [STEP...]      format, shell, sanitize, tidy; without arguments all of them
+#   scripts/check.sh [STEP...]      format, shell, layers, sanitize, tidy; without arguments all
 set -euo pipefail
 # shellcheck source=lib/build.sh
 . "$(dirname "$0")/lib/build.sh"
@@ -17,13 +17,16 @@ check_format() { sources | xargs clang-format-19 --dry-run -Werror; }
 
 check_shell() { scripts | xargs shellcheck; }
 
+# That no include points up, and that libraries stay in the folders that are theirs.
+check_layers() { /usr/bin/python3 scripts/lib/layers.py; }
+
 # The parsers, the table and the verdict run as ordinary code in the unit and verdict tests.
 check_sanitize() {
   configure build-sanitize -Db_sanitize=address,undefined -Db_lundef=false -Dbench=false \
     -Dwerror=true -Dcpp_args=-fno-sanitize-recover=all
   build build-sanitize
-  meson test -C build-sanitize --no-rebuild --print-errorlogs --suite unit --suite verdict \
-    --suite fuzz
+  meson test -C build-sanitize --no-rebuild --print-errorlogs --suite unit --suite kernel \
+    --suite verdict --suite fuzz
 }
 
 # Clang reads what the build knows; the warnings are g++'s business. libstdc++'s own algorithms use
@@ -38,7 +41,7 @@ print(*sorted({entry["file"] for entry in json.load(open("build/compile_commands
       --extra-arg=-Wno-deprecated-declarations 2> >(grep -v 'warnings generated' >&2))
 }
 
-[[ $# -gt 0 ]] || set -- format shell sanitize tidy
+[[ $# -gt 0 ]] || set -- format shell layers sanitize tidy
 "$root/scripts/setup.sh" build test check
 status=0
 for step in "$@"; do

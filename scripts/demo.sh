@@ -262,7 +262,7 @@ if [[ -z $binaries ]]; then
   "$root/scripts/setup.sh" build test
   echo "Building Moat in $binaries ..."
   configure "$binaries"
-  build "$binaries" control/moatd control/moat
+  build "$binaries" control/daemon/moatd control/cli/moat
 fi
 binaries=$(cd "$binaries" && pwd)
 

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# Builds Moat in build/ and runs its tests, as root on Debian 12: installs what is missing, and makes
-# network namespaces and bpf objects of its own, which it removes.
+# Builds Moat in build/ and runs its tests on Debian 12: installs what is missing, and makes network
+# namespaces and bpf objects of its own, which it removes. The suite `unit` needs neither, and where
+# nothing is missing anyone can run it; the others are for root.
 #
-#   scripts/test.sh [SUITE...]      unit, verdict, fuzz, e2e, scripts; without arguments all of them
+#   scripts/test.sh [SUITE...]      unit, kernel, verdict, fuzz, e2e, scripts; without arguments all
 #
 # With MOAT_TEST_PATIENCE=N in the environment all waiting takes up to N times as long until it has failed.
 set -euo pipefail

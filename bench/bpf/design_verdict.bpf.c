@@ -12,7 +12,7 @@
 #include "bench/designs/sorted.h"
 #include "bench/designs/strides.h"
 #include "bench/designs/wide.h"
-#include "bpf/table.h"
+#include "bpf/lookup.h"
 
 #define DESIGN_CLASS_OF(name) name##_class
 #define DESIGN_CLASS(name) DESIGN_CLASS_OF(name)

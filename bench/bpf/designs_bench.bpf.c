@@ -18,7 +18,7 @@ static __always_inline long moat_fetch(void* context, unsigned int offset, void*
 #include "bench/designs/sorted.h"
 #include "bench/designs/strides.h"
 #include "bench/designs/wide.h"
-#include "bpf/table.h"
+#include "bpf/lookup.h"
 
 // The table; its size is set before loading.
 struct {

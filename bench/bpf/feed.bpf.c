@@ -4,7 +4,7 @@
 
 #include <bpf/bpf_helpers.h>
 
-#include "bench/feed.h"
+#include "bench/network/feed.h"
 
 // What each frame in turn is given.
 struct {

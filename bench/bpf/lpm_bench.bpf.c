@@ -6,7 +6,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "bench/bpf/trie.h"
-#include "bpf/table.h"
+#include "bpf/lookup.h"
 
 #define moat_source_class(image, limit, source) bench_lpm_class(source)
 #include "bench/bpf/verdict_bench.bpf.c"

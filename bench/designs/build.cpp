@@ -15,7 +15,7 @@
 #include "bench/designs/sorted.h"
 #include "bench/designs/strides.h"
 #include "bench/designs/wide.h"
-#include "bpf/table.h"
+#include "bpf/lookup.h"
 
 namespace moat::bench {
 namespace {

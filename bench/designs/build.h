@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/table.h"
+#include "dataplane/table/table.h"
 
 namespace moat::bench {
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The product's packed B+-tree (see bpf/table.h), in a block of the designs. A
+ * The product's packed B+-tree (see bpf/lookup.h), in a block of the designs. A
  * reference is DESIGN_NODE | depth << 28 | place in units of 16 bytes from `base`.
  */
 #ifndef BENCH_DESIGNS_PACKED_H
 #define BENCH_DESIGNS_PACKED_H
 
 #include "bench/designs/layout.h"
-#include "bpf/table.h"
+#include "bpf/lookup.h"
 
 /* The value of the range that holds x. */
 static __always_inline __u32 packed_value(const __u8* block, __u32 limit, __u32 base,

@@ -15,7 +15,7 @@
 #define WIDE_NO_KEY 0x8000u
 #define WIDE_MAX_DEPTH 3
 
-/* How many of the 16 keys at `at` are at most x. Four lanes a word, as in bpf/table.h. */
+/* How many of the 16 keys at `at` are at most x. Four lanes a word, as in bpf/lookup.h. */
 static __always_inline __u32 wide_rank(const __u8* block, __u32 limit, __u32 at, __u32 x) {
   __u64 spread = (__u64)x * WIDE_ONES | WIDE_TOPS, count = 0;
   moat_hide(at);

@@ -16,10 +16,10 @@ HEAD = """\
 What was tried under Debian's own kernels, each booted by `scripts/kernels.sh` in a virtual machine.
 Written by `scripts/kernels.sh --write`.
 """
-PROGRAMS = ("xdp", "backstop", "input", "sessions")
+PROGRAMS = ("xdp", "backstop", "input", "wire", "sessions")
 LIMIT = 1_000_000
 
-# Ways to the database host, as tests/e2e/ways.sh prints them.
+# Ways to the database host, as tests/e2e/lib/ways.sh prints them.
 HAS_WAY = re.compile(r"^ways that this kernel has: (.+)$", re.MULTILINE)
 NOT_TRIED = re.compile(r"^NOT TRIED: ([^:]+): (.+)$", re.MULTILINE)
 LOADED = re.compile(r"^(\w+): loaded, (\d+) of", re.MULTILINE)

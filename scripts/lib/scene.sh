@@ -41,8 +41,8 @@ begin_scene() {
   mkdir -m 700 "$scene/state"
   # Copies, as moatd will not have the capability to read through everybody's folders.
   if [[ -n $build ]]; then
-    install -m 755 "$build/control/moatd" "$scene/bin/moatd"
-    install -m 755 "$build/control/moat" "$scene/bin/moat.real"
+    install -m 755 "$build/control/daemon/moatd" "$scene/bin/moatd"
+    install -m 755 "$build/control/cli/moat" "$scene/bin/moat.real"
   fi
   printf '#!/bin/sh\nexec %q --socket %q "$@"\n' "$scene/bin/moat.real" "$scene/moatd.sock" \
     >"$scene/bin/moat"

@@ -4,8 +4,8 @@
 #include <set>
 #include <sstream>
 
-#include "control/api_routes.h"
-#include "control/view.h"
+#include "control/api/routes.h"
+#include "control/service/json.h"
 #include "tests/fuzz/require.h"
 
 namespace moat::testing {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The readers of single values: what they accept has one spelling, so that writing it gives back
 // the text; and what they refuse is explained.
-#include "control/policy_yaml.h"
-#include "control/prefix.h"
+#include "control/files/reading.h"
+#include "control/policy/prefix.h"
 #include "tests/fuzz/require.h"
 
 namespace moat::testing {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // read_config on any bytes.
-#include "control/policy_yaml.h"
+#include "control/files/reading.h"
 #include "tests/fuzz/require.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);

@@ -2,8 +2,8 @@
 // read_database on any bytes: what it accepts is within the limits, what it refuses is explained.
 #include <set>
 
-#include "control/limits.h"
-#include "control/policy_yaml.h"
+#include "control/files/reading.h"
+#include "control/text/input_limits.h"
 #include "tests/fuzz/require.h"
 
 namespace moat::testing {

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "control/limits.h"
-#include "control/policy_edit.h"
+#include "control/files/database_edit.h"
+#include "control/text/input_limits.h"
 #include "tests/fuzz/require.h"
 
 namespace moat::testing {

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "tests/unit/policies.h"
+#include "tests/support/policies.h"
 
 namespace moat::testing {
 

@@ -6,7 +6,7 @@
 #include <set>
 #include <utility>
 
-#include "tests/unit/policies.h"
+#include "tests/support/policies.h"
 
 namespace moat::testing {
 

@@ -2,8 +2,8 @@
 // read_managed_ranges on any bytes; behind the first NUL stands the cidrs-file that they may name.
 #include <set>
 
-#include "control/limits.h"
-#include "control/policy_yaml.h"
+#include "control/files/reading.h"
+#include "control/text/input_limits.h"
 #include "tests/fuzz/require.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);

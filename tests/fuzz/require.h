@@ -10,8 +10,8 @@
 #include <string>
 #include <string_view>
 
-#include "control/fault.h"
-#include "control/text.h"
+#include "control/text/fault.h"
+#include "control/text/utf8.h"
 
 namespace moat::testing {
 

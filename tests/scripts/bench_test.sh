@@ -29,7 +29,7 @@ measure flood --rounds 1 --seconds 1 --rates 0,50000 --cpus 1 --scale 1 --only m
 measure backstop --rounds 1
 measure reload --sizes 40 --reloads 3 --starts 1 --beside 40 --changes 3 --idle 1
 
-/usr/bin/python3 -B "$root/bench/summary.py" "$place" "$place/result.json" >"$place/said"
+/usr/bin/python3 -B "$root/bench/report/summary.py" "$place" "$place/result.json" >"$place/said"
 reports '^\| xdp-drop .* [0-9.]+ '
 reports '^\| moat +\| +[0-9.]+ '
 reports '^\| 50 +\| +[0-9,]+ \|'
@@ -40,7 +40,7 @@ for plot in wire flood reload; do
   [[ -s $place/result-$plot.svg ]] || fail "no plot of $plot"
 done
 # The same figures again: nothing has moved.
-/usr/bin/python3 -B "$root/bench/summary.py" "$place" "$place/again.json" "$place/result.json" >"$place/said"
+/usr/bin/python3 -B "$root/bench/report/summary.py" "$place" "$place/again.json" "$place/result.json" >"$place/said"
 grep -q ': 0 of [1-9]' "$place/said" || fail "a run differs from itself: $(<"$place/said")"
 left=$(find "$place" -maxdepth 1 -name 'moat-scene.*')
 [[ -z $left ]] || fail "left behind: $left"

@@ -10,8 +10,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "control/policy_yaml.h"
-#include "tests/unit/policies.h"
+#include "control/files/reading.h"
+#include "tests/support/policies.h"
 
 namespace moat::testing {
 namespace {

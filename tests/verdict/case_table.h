@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "control/compile.h"
-#include "control/policy.h"
+#include "control/enforce/compile.h"
+#include "control/policy/policy.h"
 #include "dataplane/error.h"
-#include "dataplane/table.h"
+#include "dataplane/table/table.h"
 
 namespace moat::testing {
 

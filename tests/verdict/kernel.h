@@ -11,7 +11,7 @@
 
 #include "bpf/abi.h"
 #include "dataplane/error.h"
-#include "dataplane/table.h"
+#include "dataplane/table/table.h"
 
 namespace moat::testing {
 

@@ -19,8 +19,8 @@
 #include <memory>
 #include <string>
 
-#include "dataplane/bpf_error.h"
 #include "dataplane/fd.h"
+#include "dataplane/xdp/bpf_error.h"
 
 namespace {
 

@@ -9,8 +9,8 @@
 #include <string>
 
 #include "bpf/abi.h"
-#include "control/compile.h"
-#include "control/policy.h"
+#include "control/enforce/compile.h"
+#include "control/policy/policy.h"
 
 namespace moat::testing {
 

@@ -8,7 +8,7 @@
 #include <span>
 
 #include "bpf/verdict.h"
-#include "dataplane/table.h"
+#include "dataplane/table/table.h"
 
 namespace moat::testing {
 

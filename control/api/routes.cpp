@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/api/routes.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "control/api/metrics.h"
+#include "control/service/json.h"
+#include "control/text/nearest.h"
+
+namespace moat {
+namespace {
+
+unsigned code_of(Refusal::Kind kind) {
+  switch (kind) {
+    case Refusal::Kind::invalid:
+      return 400;
+    case Refusal::Kind::not_found:
+      return 404;
+    case Refusal::Kind::conflict:
+      return 409;
+    case Refusal::Kind::forbidden:
+      return 403;
+    case Refusal::Kind::unavailable:
+      return 503;
+  }
+  return 500;
+}
+
+ApiResponse refuse(const Refusal& refusal) { return refuse(code_of(refusal.kind), refusal); }
+
+ApiResponse invalid(std::string message, std::string remedy) {
+  return refuse({Refusal::Kind::invalid, std::move(message), std::move(remedy), {}});
+}
+
+ApiResponse ok(const Json& document) { return {200, dump(document)}; }
+
+ApiResponse changed(const Answer<ChangeView>& answer) {
+  if (!answer) return refuse(answer.error());
+  return {answer->enforced ? 200U : 202U, dump(document(encode(*answer)))};
+}
+
+template <typename T>
+ApiResponse list(std::string_view key, const Answer<std::vector<T>>& answer) {
+  if (!answer) return refuse(answer.error());
+  return ok(list_document(key, *answer));
+}
+
+template <typename T>
+ApiResponse object(const Answer<T>& answer) {
+  if (!answer) return refuse(answer.error());
+  return ok(document(encode(*answer)));
+}
+
+// A request that fits its route: `id` is the rest of the path where the route's ends with a slash.
+struct Call {
+  Service& service;
+  const ApiRequest& request;
+  std::string id;
+
+  // Empty where it was not given.
+  [[nodiscard]] std::string argument(const std::string& name) const {
+    const auto found = request.arguments.find(name);
+    return found == request.arguments.end() ? "" : found->second;
+  }
+};
+
+ApiResponse get_status(const Call& call) { return ok(document(encode(call.service.status()))); }
+
+ApiResponse get_databases(const Call& call) {
+  return ok(list_document("databases", call.service.databases()));
+}
+
+ApiResponse get_rules(const Call& call) {
+  return list("rules", call.service.rules(call.argument("database")));
+}
+
+ApiResponse get_managed_ranges(const Call& call) {
+  return ok(list_document("managed_ranges", call.service.managed_ranges()));
+}
+
+ApiResponse get_managed_range(const Call& call) {
+  return object(call.service.managed_range(call.id));
+}
+
+ApiResponse get_why(const Call& call) {
+  const auto source = call.argument("source");
+  if (source.empty()) return invalid("no source is given", "ask /v1/why?source=192.0.2.1");
+  return list("answers", call.service.why(source, call.argument("database")));
+}
+
+ApiResponse get_counters(const Call& call) {
+  return object(call.service.counters(call.argument("database")));
+}
+
+ApiResponse get_drops(const Call& call) {
+  const auto text = call.argument("since");
+  std::uint64_t since = 0;
+  const auto* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, since);
+  if (!text.empty() && (error != std::errc() || stop != end)) {
+    return invalid(fmt::format("since is no number: \"{}\"", text),
+                   "give the \"next\" of an earlier answer");
+  }
+  return object(call.service.drops(call.argument("database"), since));
+}
+
+ApiResponse get_metrics(const Call& call) {
+  return {200, metrics_text(call.service), "text/plain; version=0.0.4; charset=utf-8"};
+}
+
+ApiResponse post_rule(const Call& call) {
+  const auto rule = read_new_rule(call.request.body);
+  if (!rule) return refuse(rule.error());
+  return changed(call.service.add_rule(*rule, call.request.peer()));
+}
+
+ApiResponse delete_rule(const Call& call) {
+  const auto id = call.argument("id");
+  if (id.empty()) {
+    return invalid("no rule is named", "send DELETE /v1/rules?database=DATABASE&id=RULE");
+  }
+  return changed(call.service.remove_rule(call.argument("database"), id, call.request.peer()));
+}
+
+ApiResponse delete_database(const Call& call) {
+  return changed(call.service.forget(call.id, call.request.peer()));
+}
+
+ApiResponse post_reload(const Call& call) {
+  return changed(call.service.reload(call.request.peer()));
+}
+
+ApiResponse post_clock_reset(const Call& call) {
+  return changed(call.service.reset_clock(call.request.peer()));
+}
+
+ApiResponse post_detach(const Call& call) {
+  return changed(call.service.detach(call.request.peer()));
+}
+
+struct Route {
+  std::string_view method;
+  std::string_view path;  // with a slash at its end: an id follows
+  ApiResponse (*handle)(const Call&);
+  std::vector<std::string_view> arguments = {};
+  bool has_body = false;
+
+  // The id in `wanted`, "" for a route without one, nothing if the path is not this route's.
+  [[nodiscard]] std::optional<std::string> match(std::string_view wanted) const {
+    if (!path.ends_with('/')) return wanted == path ? std::optional<std::string>("") : std::nullopt;
+    if (!wanted.starts_with(path) || wanted.size() == path.size()) return std::nullopt;
+    return std::string(wanted.substr(path.size()));
+  }
+};
+
+const auto& routes() {
+  static const std::array all{
+      Route{"GET", "/v1/status", get_status},
+      Route{"GET", "/v1/databases", get_databases},
+      Route{"GET", "/v1/rules", get_rules, {"database"}},
+      Route{"GET", "/v1/managed-ranges", get_managed_ranges},
+      Route{"GET", "/v1/managed-ranges/", get_managed_range},
+      Route{"GET", "/v1/why", get_why, {"source", "database"}},
+      Route{"GET", "/v1/counters", get_counters, {"database"}},
+      Route{"GET", "/v1/drops", get_drops, {"database", "since"}},
+      Route{"GET", "/metrics", get_metrics},
+      Route{"POST", "/v1/rules", post_rule, {}, true},
+      Route{"POST", "/v1/reload", post_reload},
+      Route{"POST", "/v1/clock/reset", post_clock_reset},
+      Route{"POST", "/v1/detach", post_detach},
+      Route{"DELETE", "/v1/rules", delete_rule, {"database", "id"}},
+      Route{"DELETE", "/v1/databases/", delete_database},
+  };
+  return all;
+}
+
+// What is wrong with the request on this route, if anything.
+std::optional<ApiResponse> find_misfit(const Route& route, const ApiRequest& request) {
+  if (!request.twice.empty()) {
+    return invalid(fmt::format("the argument \"{}\" is there twice", request.twice),
+                   "give it once");
+  }
+  for (const auto& [name, value] : request.arguments) {
+    if (std::ranges::find(route.arguments, name) != route.arguments.end()) continue;
+    const auto hint = nearest(name, route.arguments);
+    return invalid(fmt::format("unknown argument \"{}\"", name),
+                   !hint.empty() ? fmt::format("did you mean \"{}\"?", hint)
+                   : route.arguments.empty()
+                       ? "leave it out: this path takes none"
+                       : fmt::format("known are {}", fmt::join(route.arguments, ", ")));
+  }
+  if (!route.has_body && !request.body.empty()) {
+    return invalid("the request has a body, and this path takes none", "leave it out");
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+ApiResponse refuse(unsigned code, const Refusal& refusal) {
+  return {code, dump(document({{"error", encode(refusal)}}))};
+}
+
+ApiResponse respond(Service& service, const ApiRequest& request) {
+  std::vector<std::string_view> allowed;
+  for (const auto& route : routes()) {
+    auto id = route.match(request.path);
+    if (!id) continue;
+    if (route.method == request.method) {
+      if (auto misfit = find_misfit(route, request)) return std::move(*misfit);
+      return route.handle({service, request, std::move(*id)});
+    }
+    allowed.push_back(route.method);
+  }
+  if (allowed.empty()) {
+    return refuse(404, {Refusal::Kind::not_found,
+                        fmt::format("no such path: {}", request.path),
+                        "moatd(8) lists the paths",
+                        {}});
+  }
+  const auto methods = fmt::format("{}", fmt::join(allowed, ", "));
+  auto response = refuse(405, {Refusal::Kind::invalid,
+                               fmt::format("{} does not take {}", request.path, request.method),
+                               fmt::format("it takes {}", methods),
+                               {}});
+  response.allow = methods;
+  return response;
+}
+
+}  // namespace moat

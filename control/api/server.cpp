@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/api/server.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <microhttpd.h>
+#include <pwd.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <list>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "control/api/routes.h"
+
+namespace moat {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// One client's connection, which has one request.
+struct Connection {
+  int fd = -1;
+  Clock::time_point deadline;
+  bool has_request = false;  // its headers are there, its body comes in
+  bool is_too_large = false;
+  bool is_answered = false;  // an answer is on its way: nothing else may be written
+  bool is_ended = false;     // by us; the library has not seen it yet
+  std::string body;
+  std::list<Connection>::iterator self;
+};
+using Connections = std::list<Connection>;
+
+std::string user_name(uid_t uid) {
+  std::array<char, 4096> buffer;
+  passwd entry;
+  passwd* found = nullptr;
+  getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found);
+  return found ? found->pw_name : fmt::format("{}", uid);
+}
+
+Peer peer_of(int fd) {
+  ucred credentials{};
+  socklen_t size = sizeof(credentials);
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
+    return {~0U, ~0U, 0, "unknown"};
+  }
+  return {credentials.uid, credentials.gid, credentials.pid, user_name(credentials.uid)};
+}
+
+int digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// Decodes %XX in place, as the library does, but for %00, where its C strings would end early and
+// "orders%00x" would name orders.
+std::size_t unescape(void*, MHD_Connection*, char* text) {
+  char* out = text;
+  for (const char* in = text; *in != '\0';) {
+    const int high = *in == '%' ? digit(in[1]) : -1;
+    const int low = high >= 0 ? digit(in[2]) : -1;
+    if (low >= 0 && high * 16 + low != 0) {
+      *out++ = static_cast<char>(high * 16 + low);
+      in += 3;
+    } else {
+      *out++ = *in++;
+    }
+  }
+  *out = '\0';
+  return static_cast<std::size_t>(out - text);
+}
+
+MHD_Result collect_argument(void* into, MHD_ValueKind, const char* key, const char* value) {
+  auto& request = *static_cast<ApiRequest*>(into);
+  const bool is_new = request.arguments.emplace(key, value ? value : "").second;
+  if (!is_new) request.twice = key;
+  return MHD_YES;
+}
+
+MHD_Result queue(MHD_Connection* connection, const ApiResponse& answer) {
+  // The library takes the bytes as writable, and only copies them.
+  MHD_Response* response = MHD_create_response_from_buffer(
+      answer.body.size(), const_cast<char*>(answer.body.data()), MHD_RESPMEM_MUST_COPY);
+  if (response == nullptr) return MHD_NO;
+  MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer.type.c_str());
+  if (!answer.allow.empty()) {
+    MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, answer.allow.c_str());
+  }
+  // A connection has one request: who holds one for longer only keeps others out.
+  MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+  const auto result = MHD_queue_response(connection, answer.code, response);
+  MHD_destroy_response(response);
+  return result;
+}
+
+ApiResponse too_large(std::size_t limit) {
+  return refuse(413, {Refusal::Kind::invalid,
+                      fmt::format("the request is larger than {} bytes", limit),
+                      "send one rule a request",
+                      {}});
+}
+
+bool announces_too_much(MHD_Connection* connection, std::size_t limit) {
+  const char* length =
+      MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+  return length != nullptr && std::strtoull(length, nullptr, 10) > limit;
+}
+
+// Says 503 to a client that waits, as far as its buffer takes it, and ends the connection. The
+// library sees the end and forgets it.
+void turn_away(const Connection& connection) {
+  if (!connection.is_answered) {
+    const auto answer = refuse(503, {Refusal::Kind::unavailable,
+                                     "too many connections",
+                                     "try again, and close those not needed",
+                                     {}});
+    const auto text = fmt::format(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: {}\r\nContent-Length: {}\r\n"
+        "Connection: close\r\nRetry-After: 1\r\n\r\n{}",
+        answer.type, answer.body.size(), answer.body);
+    send(connection.fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
+  shutdown(connection.fd, SHUT_RDWR);
+}
+
+}  // namespace
+
+class Api::Server {
+ public:
+  Server(Service& service, ApiLimits limits) : service_(service), limits_(limits) {}
+  ~Server() {
+    if (daemon_ != nullptr) MHD_stop_daemon(daemon_);
+  }
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  Result<> start(int listener) {
+    const int flags = fcntl(listener, F_GETFL);
+    if (flags < 0 || fcntl(listener, F_SETFL, flags | O_NONBLOCK) != 0) {
+      return std::unexpected(Error{fmt::format("control socket: {}", std::strerror(errno)), ""});
+    }
+    // The library's own limit only bounds those that were told to go and have not yet.
+    const auto most = static_cast<unsigned>(2 * limits_.connections + 64);
+    daemon_ =
+        MHD_start_daemon(MHD_USE_EPOLL, 0, nullptr, nullptr, on_request, this,                   //
+                         MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT, most,  //
+                         MHD_OPTION_NOTIFY_CONNECTION, on_connection, this,                      //
+                         MHD_OPTION_UNESCAPE_CALLBACK, unescape, nullptr, MHD_OPTION_END);
+    if (daemon_ == nullptr) {
+      return std::unexpected(Error{
+          fmt::format("control socket: the HTTP server does not start: {}", std::strerror(errno)),
+          ""});
+    }
+    const auto* info = MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_EPOLL_FD);
+    fd_ = info->epoll_fd;
+    return {};
+  }
+
+  void run() {
+    MHD_run(daemon_);
+    const auto now = Clock::now();
+    while (!open_.empty() && open_.front().deadline <= now) end(open_.front());
+  }
+
+  [[nodiscard]] std::optional<std::chrono::milliseconds> timeout() const {
+    std::optional<std::chrono::milliseconds> due;
+    MHD_UNSIGNED_LONG_LONG library_due = 0;
+    if (MHD_get_timeout(daemon_, &library_due) == MHD_YES) {
+      due = std::chrono::milliseconds(library_due);
+    }
+    if (!open_.empty()) {
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(open_.front().deadline - Clock::now());
+      due = std::min(due.value_or(left), std::max(left, std::chrono::milliseconds(0)));
+    }
+    return due;
+  }
+
+  [[nodiscard]] int fd() const { return fd_; }
+
+  [[nodiscard]] std::size_t connections() const {
+    return MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
+  }
+
+ private:
+  void end(Connection& connection) {
+    turn_away(connection);
+    connection.is_ended = true;
+    ended_.splice(ended_.end(), open_, connection.self);
+  }
+
+  void make_room() {
+    if (open_.size() <= limits_.connections) return;
+    const auto oldest = std::ranges::find(open_, false, &Connection::is_answered);
+    end(oldest == open_.end() ? open_.front() : *oldest);
+  }
+
+  static void on_connection(void* self, MHD_Connection* client, void** context,
+                            MHD_ConnectionNotificationCode code) {
+    auto& server = *static_cast<Server*>(self);
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+      const auto* info = MHD_get_connection_info(client, MHD_CONNECTION_INFO_CONNECTION_FD);
+      auto& connection = server.open_.emplace_back();
+      connection.fd = info->connect_fd;
+      connection.deadline = Clock::now() + server.limits_.lifetime;
+      connection.self = std::prev(server.open_.end());
+      *context = &connection;
+      server.make_room();
+    } else {
+      const auto& connection = *static_cast<Connection*>(*context);
+      (connection.is_ended ? server.ended_ : server.open_).erase(connection.self);
+    }
+  }
+
+  static MHD_Result on_request(void* self, MHD_Connection* client, const char* path,
+                               const char* method, const char*, const char* data, std::size_t* size,
+                               void**) {
+    auto& server = *static_cast<Server*>(self);
+    const auto* info = MHD_get_connection_info(client, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    auto& connection = *static_cast<Connection*>(info->socket_context);
+    const std::string_view piece(data, *size);
+    *size = 0;  // all of it is taken
+    try {
+      const auto response = server.take(client, connection, path, method, piece);
+      if (!response) return MHD_YES;
+      server.await_reading(connection);
+      return queue(client, *response);
+    } catch (const std::exception& error) {  // must not reach the library, which is C
+      return queue(client, refuse(500, {Refusal::Kind::unavailable, error.what(), "", {}}));
+    }
+  }
+
+  // Called once when the headers are there, then for each piece of the body, then once without.
+  // Nothing: there is more to come.
+  std::optional<ApiResponse> take(MHD_Connection* client, Connection& connection, const char* path,
+                                  const char* method, std::string_view piece) {
+    if (!connection.has_request) {
+      connection.has_request = true;
+      if (announces_too_much(client, limits_.body)) return too_large(limits_.body);
+      return std::nullopt;
+    }
+    if (!piece.empty()) {
+      connection.is_too_large |= connection.body.size() + piece.size() > limits_.body;
+      if (!connection.is_too_large) connection.body += piece;
+      return std::nullopt;
+    }
+    if (connection.is_too_large) return too_large(limits_.body);
+    ApiRequest request{method, path, {}, "", std::move(connection.body), {}};
+    request.peer = [fd = connection.fd] { return peer_of(fd); };
+    MHD_get_connection_values(client, MHD_GET_ARGUMENT_KIND, collect_argument, &request);
+    return respond(service_, request);
+  }
+
+  // The client has its time anew to read the answer.
+  void await_reading(Connection& connection) {
+    connection.is_answered = true;
+    if (connection.is_ended) return;
+    connection.deadline = Clock::now() + limits_.lifetime;
+    open_.splice(open_.end(), open_, connection.self);
+  }
+
+  Service& service_;
+  ApiLimits limits_;
+  Connections open_;   // by deadline, the earliest first
+  Connections ended_;  // by us, until the library sees it
+  MHD_Daemon* daemon_ = nullptr;
+  int fd_ = -1;
+};
+
+Api::Api(std::unique_ptr<Server> server) : server_(std::move(server)) {}
+Api::~Api() = default;
+
+Result<std::unique_ptr<Api>> Api::start(Service& service, int listener, ApiLimits limits) {
+  auto server = std::make_unique<Server>(service, limits);
+  if (auto started = server->start(listener); !started) return std::unexpected(started.error());
+  return std::unique_ptr<Api>(new Api(std::move(server)));
+}
+
+int Api::fd() const { return server_->fd(); }
+void Api::run() { server_->run(); }
+std::optional<std::chrono::milliseconds> Api::timeout() const { return server_->timeout(); }
+std::size_t Api::connections() const { return server_->connections(); }
+
+}  // namespace moat

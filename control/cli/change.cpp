@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/cli/change.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "control/cli/output.h"
+
+namespace moat {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds between_looks{200};
+
+// A change that failed left its generation in place: the one that enforces it is a later one.
+bool is_enforced(const StatusView& status, const ChangeView& change) {
+  const bool waits = std::ranges::any_of(status.pending, [&](const Propagation& pending) {
+    return change.path.empty() || pending.path == change.path;
+  });
+  return !waits && status.generation > change.generation;
+}
+
+// Looks at the status until the change is in force, or the bound has passed.
+Reply<ChangeView> wait_for(const Client& client, ChangeView change) {
+  const auto start = Clock::now();
+  const auto already = change.took;
+  while (!change.enforced && change.took < change.bound) {
+    std::this_thread::sleep_for(between_looks);
+    const auto status = as<StatusView>(client.get("/v1/status"));
+    if (!status) return std::unexpected(status.error());
+    change.took = already + Milliseconds(Clock::now() - start);
+    change.enforced = is_enforced(*status, change);
+    if (change.enforced) change.generation = status->generation;
+  }
+  return change;
+}
+
+Exit tell_outcome(const ChangeView& change, const ChangeOptions& options) {
+  const auto bound = format_duration(change.bound);
+  if (change.enforced) {
+    tell(fmt::format("generation {} enforced in {} (bound {})", change.generation,
+                     format_duration(change.took), bound),
+         Colour::good);
+    if (!has_error(change.warnings)) return Exit::done;
+    tell("not all of it: what has errors is held back, and what was last enforced of it stays",
+         Colour::bad);
+    return Exit::refused;
+  }
+  const auto cause = change.why_not.empty() ? "moatd does not say why" : change.why_not;
+  if (options.no_wait) {
+    tell(fmt::format("accepted, not enforced yet: {}", cause), Colour::doubtful);
+    return Exit::done;
+  }
+  tell(fmt::format("accepted, but NOT ENFORCED within {}: {}", bound, cause), Colour::bad);
+  tell("      moatd goes on trying: see moat status");
+  return Exit::not_enforced;
+}
+
+}  // namespace
+
+void add_no_wait(CLI::App& command, ChangeOptions& options) {
+  command.add_flag("--no-wait", options.no_wait,
+                   "Return when the change is accepted, whether or not it is enforced yet");
+}
+
+Exit report_change(const Cli& cli, const Client& client, const Reply<Json>& reply,
+                   const ChangeOptions& options, PrintRuleId print_rule_id) {
+  auto change = as<ChangeView>(reply);
+  if (!change) return fail(cli, change.error());
+  print_faults(change->warnings, stderr);
+  if (!change->enforced && !options.no_wait) {
+    tell(fmt::format("accepted, waiting for it to be enforced: {}", change->why_not),
+         Colour::doubtful);
+    change = wait_for(client, std::move(*change));
+    if (!change) return fail(cli, change.error());
+  }
+  if (cli.json) {
+    print_json(document(encode(*change)));
+  } else if (print_rule_id == PrintRuleId::yes) {
+    print_line(change->rule_id);
+  }
+  return tell_outcome(*change, options);
+}
+
+}  // namespace moat

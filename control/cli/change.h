@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What the commands that change something have in common: they wait until the kernel enforces the
+// change, and say so.
+#pragma once
+
+#include <string>
+
+#include "control/cli/client.h"
+
+namespace moat {
+
+struct ChangeOptions {
+  bool no_wait = false;
+};
+void add_no_wait(CLI::App& command, ChangeOptions& options);
+
+enum class PrintRuleId { no, yes };  // on stdout
+
+// Tells what became of a change, having waited for it up to the bound if the daemon could not
+// enforce it at once.
+[[nodiscard]] Exit report_change(const Cli& cli, const Client& client, const Reply<Json>& reply,
+                                 const ChangeOptions& options,
+                                 PrintRuleId print_rule_id = PrintRuleId::no);
+
+}  // namespace moat

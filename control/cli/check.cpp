@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// moat check: what is wrong with rule files, without a daemon.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/cli/output.h"
+#include "control/cli/rule_load.h"
+
+namespace moat {
+namespace {
+
+struct CheckOptions {
+  std::string path{paths::config};
+  bool force = false;
+};
+
+struct Tally {
+  std::size_t errors = 0;
+  std::size_t warnings = 0;
+
+  explicit Tally(const LoadedRules& rules) {
+    for (const auto& file : rules.files) {
+      for (const auto& fault : file.faults) {
+        ++(fault.severity == Severity::error ? errors : warnings);
+      }
+    }
+  }
+};
+
+Json as_json(const LoadedRules& rules, const Tally& tally, const NatReading& nat) {
+  Json files = Json::array();
+  for (const auto& file : rules.files) {
+    Json faults = Json::array();
+    for (const auto& fault : file.faults) faults.push_back(encode(fault));
+    files.push_back({{"path", file.path}, {"database", file.id}, {"faults", std::move(faults)}});
+  }
+  return document({{"errors", tally.errors},
+                   {"warnings", tally.warnings},
+                   {"files", std::move(files)},
+                   {"unread", nat.unread}});
+}
+
+// What was looked at, for somebody who wonders whether it was all.
+std::string summary(const LoadedRules& rules) {
+  std::size_t count = 0;
+  for (const auto& database : rules.policy.databases) count += database.rules.size();
+  return fmt::format("{}: {}, {}, {}", plural(rules.files.size(), "file"),
+                     plural(rules.policy.databases.size(), "database"), plural(count, "rule"),
+                     plural(rules.policy.ranges.size(), "managed range"));
+}
+
+void print(const LoadedRules& rules, const Tally& tally) {
+  for (const auto& file : rules.files) print_faults(file.faults, stdout);
+  if (rules.is_alone) {
+    tell("note: no moat.yaml names this file's folder, so other files were not looked at");
+  }
+  if (tally.errors != 0) {
+    tell(fmt::format("{}, {}", plural(tally.errors, "error"), plural(tally.warnings, "warning")),
+         Colour::bad);
+  } else if (rules.is_alone) {
+    tell(fmt::format("no error, {}", plural(tally.warnings, "warning")), Colour::good);
+  } else {
+    tell(fmt::format("no error, {}, in {}", plural(tally.warnings, "warning"), summary(rules)),
+         Colour::good);
+  }
+}
+
+Exit check(const Cli& cli, const CheckOptions& options) {
+  const auto host = read_host_facts();
+  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  const auto nat = read_nat_rules();
+  const auto rules = load_rules(options.path, {now, &host, options.force, &nat.rules});
+  const Tally tally(rules);
+  if (cli.json) {
+    print_json(as_json(rules, tally, nat));
+  } else {
+    for (const auto& sentence : nat.unread) tell(fmt::format("note: {}", printable(sentence)));
+    print(rules, tally);
+  }
+  return tally.errors == 0 ? Exit::done : Exit::refused;
+}
+
+}  // namespace
+
+void add_check(CLI::App& app, Cli& cli) {
+  auto* command = app.add_subcommand("check", "Say what is wrong with rule files; needs no daemon");
+  auto& options = on_command(*command, cli, check);
+  command->add_option("PATH", options.path, "A moat.yaml, the folder of one, or a single rule file")
+      ->capture_default_str();
+  command->add_flag("--force", options.force,
+                    "Take `ports: all` on the host's only address for a warning");
+  command->footer(
+      "All faults of all files are told at once, with file, line and column. Warnings change\n"
+      "nothing about the exit code.\n\n"
+      "Exit: 0 no errors, 1 errors, 2 wrong use.\n\n"
+      "Examples:\n"
+      "  moat check\n"
+      "  moat check ./config\n"
+      "  moat check /etc/moat/databases.d/orders.yaml");
+}
+
+}  // namespace moat

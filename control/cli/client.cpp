@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/cli/client.h"
+
+#include <curl/curl.h>
+#include <fmt/format.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <thread>
+
+namespace moat {
+namespace {
+
+// A change is answered when the kernel enforces it, which may have to wait for a million prefixes.
+constexpr long answer_seconds = 600;
+
+// So often, and so long apart, is a daemon tried that has more callers than it has taken yet.
+constexpr int attempts = 50;
+constexpr std::chrono::milliseconds between_attempts{100};
+
+std::size_t append(const char* data, std::size_t size, std::size_t count, void* into) {
+  static_cast<std::string*>(into)->append(data, size * count);
+  return size * count;
+}
+
+Failure unreachable(std::string message, std::string remedy) {
+  return {Exit::unreachable,
+          {Refusal::Kind::unavailable, std::move(message), std::move(remedy), {}}};
+}
+
+Failure why_unreachable(const std::string& socket, CURLcode code, long os_error) {
+  const std::string cause =
+      os_error != 0 ? std::strerror(static_cast<int>(os_error)) : curl_easy_strerror(code);
+  const auto message = fmt::format("moatd is not reachable at {}: {}", socket, cause);
+  if (os_error == EACCES || os_error == EPERM) {
+    return unreachable(message, "run this as root, or as a member of the socket's group");
+  }
+  if (code == CURLE_OPERATION_TIMEDOUT || os_error == 0) {
+    return unreachable(message, "it is there but does not answer: see journalctl -u moatd");
+  }
+  return unreachable(message,
+                     "start it with: systemctl start moatd; or name its socket with --socket");
+}
+
+Failure refused(const Json& answer, long code) {
+  const auto error = answer.find("error");
+  if (error == answer.end()) return not_understood(fmt::format("code {} without an error", code));
+  auto refusal = decode<Refusal>(*error);
+  if (!refusal) return not_understood(refusal.error());
+  return {Exit::refused, std::move(*refusal)};
+}
+
+struct CurlDeleter {
+  void operator()(CURL* curl) const { curl_easy_cleanup(curl); }
+};
+
+struct Performed {
+  CURLcode result;
+  long os_error;
+};
+
+// libcurl connects without waiting, takes the EAGAIN of a full queue of callers for a connect under
+// way, and then fails without a cause.
+Performed perform(CURL* curl) {
+  for (int attempt = 1;; ++attempt) {
+    const auto result = curl_easy_perform(curl);
+    long os_error = 0;
+    curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_error);
+    const bool is_full = result == CURLE_COULDNT_CONNECT && os_error == 0;
+    if (!is_full || attempt == attempts) return {result, os_error};
+    std::this_thread::sleep_for(between_attempts);
+  }
+}
+
+std::string with_arguments(std::string path, const Client::Arguments& arguments) {
+  char separator = '?';
+  for (const auto& [name, value] : arguments) {
+    if (value.empty()) continue;
+    path += fmt::format("{}{}={}", separator, name, escape(value));
+    separator = '&';
+  }
+  return path;
+}
+
+}  // namespace
+
+std::string escape(const std::string& text) {
+  std::string escaped;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool is_plain = (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
+                          (byte >= 'a' && byte <= 'z') || std::strchr("-._~", c) != nullptr;
+    escaped += is_plain && c != '\0' ? std::string(1, c) : fmt::format("%{:02X}", byte);
+  }
+  return escaped;
+}
+
+Failure not_understood(const std::string& why) {
+  return {Exit::refused,
+          {Refusal::Kind::unavailable,
+           fmt::format("moatd's answer is not understood: {}", why),
+           "moat and moatd should be of one version: see moat version",
+           {}}};
+}
+
+Reply<Json> Client::get(const std::string& path, const Arguments& arguments) const {
+  return send("GET", with_arguments(path, arguments), "");
+}
+
+Reply<Json> Client::post(const std::string& path, const std::string& body) const {
+  return send("POST", path, body);
+}
+
+Reply<Json> Client::remove(const std::string& path, const Arguments& arguments) const {
+  return send("DELETE", with_arguments(path, arguments), "");
+}
+
+Reply<Json> Client::send(const char* method, const std::string& path,
+                         const std::string& body) const {
+  if (socket_.size() >= sizeof(sockaddr_un::sun_path)) {
+    return std::unexpected(unreachable(fmt::format("the path {} is too long for a socket", socket_),
+                                       "name the socket by a shorter path"));
+  }
+  const std::unique_ptr<CURL, CurlDeleter> curl(curl_easy_init());
+  if (!curl) return std::unexpected(unreachable("no memory for a request", ""));
+  std::string answer;
+  curl_easy_setopt(curl.get(), CURLOPT_UNIX_SOCKET_PATH, socket_.c_str());
+  curl_easy_setopt(curl.get(), CURLOPT_NOPROXY, "*");  // whatever http_proxy says
+  curl_easy_setopt(curl.get(), CURLOPT_URL, ("http://moatd" + path).c_str());
+  curl_easy_setopt(curl.get(), CURLOPT_CUSTOMREQUEST, method);
+  curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT, answer_seconds);
+  curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, append);
+  curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &answer);
+  if (std::strcmp(method, "POST") == 0) {
+    curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE, static_cast<long>(body.size()));
+    curl_easy_setopt(curl.get(), CURLOPT_COPYPOSTFIELDS, body.c_str());
+  }
+  if (const auto [result, os_error] = perform(curl.get()); result != CURLE_OK) {
+    return std::unexpected(why_unreachable(socket_, result, os_error));
+  }
+  long code = 0;
+  curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &code);
+  auto json = parse_json(answer);
+  if (!json) return std::unexpected(not_understood(json.error()));
+  if (code >= 300) return std::unexpected(refused(*json, code));
+  return std::move(*json);
+}
+
+}  // namespace moat

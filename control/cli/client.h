@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The command's side of the daemon's socket.
+#pragma once
+
+#include <expected>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "control/cli/commands.h"
+#include "control/service/json.h"
+
+namespace moat {
+
+// Why there is no answer: how the command ends, and what it tells.
+struct Failure {
+  Exit exit = Exit::refused;
+  Refusal refusal;
+};
+template <typename T>
+using Reply = std::expected<T, Failure>;
+
+class Client {
+ public:
+  explicit Client(const Cli& cli) : socket_(cli.socket) {}
+
+  // Arguments with an empty value are left out.
+  using Arguments = std::vector<std::pair<std::string, std::string>>;
+  [[nodiscard]] Reply<Json> get(const std::string& path, const Arguments& arguments = {}) const;
+  [[nodiscard]] Reply<Json> post(const std::string& path, const std::string& body = "") const;
+  [[nodiscard]] Reply<Json> remove(const std::string& path, const Arguments& arguments = {}) const;
+
+ private:
+  [[nodiscard]] Reply<Json> send(const char* method, const std::string& path,
+                                 const std::string& body) const;
+  std::string socket_;
+};
+
+// Part of a path or the value of an argument: as it is, or with %XX where it has to be.
+[[nodiscard]] std::string escape(const std::string& text);
+
+// The answer as a view, or a list of them.
+template <typename T>
+[[nodiscard]] Reply<T> as(const Reply<Json>& reply);
+template <typename T>
+[[nodiscard]] Reply<std::vector<T>> as_list(const Reply<Json>& reply, const std::string& key);
+
+// An answer that this command does not understand, as of another version.
+[[nodiscard]] Failure not_understood(const std::string& why);
+
+template <typename T>
+Reply<T> as(const Reply<Json>& reply) {
+  if (!reply) return std::unexpected(reply.error());
+  auto view = decode<T>(*reply);
+  if (!view) return std::unexpected(not_understood(view.error()));
+  return std::move(*view);
+}
+
+template <typename T>
+Reply<std::vector<T>> as_list(const Reply<Json>& reply, const std::string& key) {
+  if (!reply) return std::unexpected(reply.error());
+  auto views = decode_list<T>(*reply, key);
+  if (!views) return std::unexpected(not_understood(views.error()));
+  return std::move(*views);
+}
+
+}  // namespace moat

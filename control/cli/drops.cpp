@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// moat drops: who was refused lately, or is being refused now.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "control/cli/output.h"
+
+namespace moat {
+namespace {
+
+struct DropsOptions {
+  std::string database;
+  bool follow = false;
+};
+
+constexpr std::chrono::milliseconds between_looks{500};
+constexpr std::size_t most_at_first = 10;  // of what was there before, when following
+
+std::string format_seconds(std::chrono::system_clock::time_point time) {
+  return format_time(std::chrono::floor<std::chrono::seconds>(time));
+}
+
+// What stands where there is nothing to tell.
+std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
+std::string or_dash(std::uint16_t number) { return number == 0 ? "-" : fmt::format("{}", number); }
+
+void print_table(const std::vector<DropView>& drops) {
+  Table table({{"LAST"},
+               {"SOURCE"},
+               {"DATABASE"},
+               {"PORT", true},
+               {"REASON"},
+               {"INTERFACE"},
+               {"VLAN", true},
+               {"PACKETS", true},
+               {"FIRST"},
+               {"NOTE"}});
+  for (const auto& drop : drops) {
+    table.add({{format_seconds(drop.last)},
+               {or_dash(drop.source)},
+               {or_dash(drop.database)},
+               {or_dash(drop.port)},
+               {drop.reason},
+               {or_dash(drop.interface)},
+               {or_dash(drop.vlan)},
+               {format_number(drop.packets)},
+               {format_seconds(drop.first)},
+               {drop.monitored ? "passed: monitor mode" : "", Colour::doubtful}});
+  }
+  table.print();
+}
+
+// In columns as far as that goes when nobody knows what comes next.
+void print_row(const DropView& drop) {
+  const auto port = drop.port == 0 ? "" : fmt::format(":{}", drop.port);
+  const auto vlan = drop.vlan == 0 ? "" : fmt::format(" vlan {}", drop.vlan);
+  print_line(printable(fmt::format(
+      "{}  {:<15}  {:<20}  {:<12}  {:<8}  {}{}", format_seconds(drop.last), or_dash(drop.source),
+      or_dash(drop.database) + port, drop.reason, drop.interface + vlan, drop.packets,
+      drop.monitored ? "  passed: monitor mode" : "")));
+}
+
+void print_rest(const DropsView& view) {
+  if (view.unlisted == 0) return;
+  tell(
+      fmt::format("{} more packets were dropped on this host and counted, but are not listed: they "
+                  "were too many at once, or are too long ago. See `moat counters`",
+                  format_number(view.unlisted)));
+}
+
+Reply<DropsView> ask(const Client& client, const DropsOptions& options, std::uint64_t since) {
+  return as<DropsView>(client.get(
+      "/v1/drops", {{"database", options.database}, {"since", fmt::format("{}", since)}}));
+}
+
+Exit list_drops(const Cli& cli, const DropsOptions& options) {
+  const auto view = ask(Client(cli), options, 0);
+  if (!view) return fail(cli, view.error());
+  if (cli.json) {
+    print_json(document(encode(*view)));
+    return Exit::done;
+  }
+  if (view->drops.empty()) tell("no drops");
+  print_table(view->drops);
+  print_rest(*view);
+  return Exit::done;
+}
+
+// A line for each row that is new or has changed, the latest last; until interrupted.
+Exit follow_drops(const Cli& cli, const DropsOptions& options) {
+  const Client client(cli);
+  std::uint64_t since = 0;
+  for (;;) {
+    auto view = ask(client, options, since);
+    if (!view) return fail(cli, view.error());
+    if (since == 0 && view->drops.size() > most_at_first) view->drops.resize(most_at_first);
+    std::ranges::reverse(view->drops);
+    for (const auto& drop : view->drops) {
+      if (cli.json) {
+        const auto line = document(encode(drop));
+        print_line(line.dump(-1, ' ', false, Json::error_handler_t::replace));
+      } else {
+        print_row(drop);
+      }
+    }
+    std::fflush(stdout);
+    since = view->next;
+    std::this_thread::sleep_for(between_looks);
+  }
+}
+
+Exit show_drops(const Cli& cli, const DropsOptions& options) {
+  return options.follow ? follow_drops(cli, options) : list_drops(cli, options);
+}
+
+}  // namespace
+
+void add_drops(CLI::App& app, Cli& cli) {
+  auto* command = app.add_subcommand("drops", "Show who was refused lately, and why");
+  auto& options = on_command(*command, cli, show_drops);
+  command->add_option("--database", options.database, "On the way to this database alone")
+      ->type_name("ID");
+  command->add_flag("--follow", options.follow, "Go on with what comes, until interrupted");
+  command->footer(
+      "One row for each source, database (or port), reason, interface and VLAN, the newest first;\n"
+      "the latest 4,096 of them. Under a flood only some are listed: all are counted, see\n"
+      "moat counters. With --follow --json, one object a line.\n\n"
+      "Examples:\n"
+      "  moat drops --database orders\n"
+      "  moat drops --follow");
+}
+
+}  // namespace moat

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// How the command writes: data on stdout, as tables for a person or JSON for a program; messages on
+// stderr. Colour only on a terminal, and not where NO_COLOR is set.
+#pragma once
+
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "control/cli/client.h"
+
+namespace moat {
+
+enum class Colour { none, good, bad, doubtful, faint, strong };
+
+// `text` in the colour, if `stream` is to have any.
+[[nodiscard]] std::string paint(std::string_view text, Colour colour, FILE* stream = stdout);
+
+// Text from elsewhere, without what would move the cursor or break the line.
+[[nodiscard]] std::string printable(std::string_view text);
+
+struct Cell {
+  std::string text;
+  Colour colour = Colour::none;
+};
+
+struct Column {
+  std::string name;
+  bool is_number = false;  // to the right
+};
+
+class Table {
+ public:
+  explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
+  // As many cells as there are columns.
+  void add(std::vector<Cell> row) { rows_.push_back(std::move(row)); }
+  [[nodiscard]] bool empty() const { return rows_.empty(); }
+  // Nothing if it is empty. Control characters come out as \xNN.
+  void print() const;
+
+ private:
+  std::vector<Column> columns_;
+  std::vector<std::vector<Cell>> rows_;
+};
+
+void print_json(const Json& document);
+void print_line(std::string_view text);                          // to stdout
+void tell(std::string_view text, Colour colour = Colour::none);  // to stderr, one line
+// As `moat check` words them.
+void print_faults(const Faults& faults, FILE* stream);
+
+// Tells why, as JSON on stdout too where that is wanted, and gives the exit code.
+[[nodiscard]] Exit fail(const Cli& cli, const Failure& failure);
+
+// "2 databases", "1 database"
+[[nodiscard]] std::string plural(std::size_t count, std::string_view singular);
+// "3 s ago", "2 h ago"; "-" for never
+[[nodiscard]] std::string ago(const std::optional<std::chrono::system_clock::time_point>& time);
+// "9 ms", "1.2 s", "120 s"
+[[nodiscard]] std::string format_duration(Milliseconds duration);
+// "1,234,567"
+[[nodiscard]] std::string format_number(std::uint64_t number);
+// "1.2 MiB"
+[[nodiscard]] std::string format_bytes(std::uint64_t bytes);
+
+}  // namespace moat

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// moat status: first a sentence, then what is wrong, then what is well.
+#include <fmt/format.h>
+
+#include <map>
+
+#include "control/cli/nat_checks.h"
+#include "control/cli/output.h"
+#include "control/cli/status_text.h"
+#include "control/policy/endpoint.h"
+
+namespace moat {
+namespace {
+
+struct StatusOptions {};
+
+// Rules of a database by state: "3 active, 1 expired".
+std::string rule_states(const std::vector<RuleView>& rules, const std::string& database) {
+  std::map<RuleState, std::size_t> counts;
+  for (const auto& rule : rules) {
+    if (rule.database == database) ++counts[rule.state];
+  }
+  std::string text;
+  for (const auto& [state, count] : counts) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, word(state));
+  }
+  return text.empty() ? "none: nobody is allowed" : text;
+}
+
+void print_troubles(const std::vector<Trouble>& troubles, Colour colour, std::string_view mark) {
+  for (const auto& [text, faults] : troubles) {
+    print_line(paint(fmt::format("{} {}", mark, printable(text)), colour));
+    print_faults(faults, stdout);
+  }
+  if (!troubles.empty()) print_line("");
+}
+
+std::string describe_last(const std::optional<Propagation>& last, Milliseconds bound) {
+  if (!last || !last->enforced)
+    return fmt::format("no change yet (bound {})", format_duration(bound));
+  return fmt::format("{} from written to enforced (bound {}), {}{}",
+                     format_duration(*last->enforced - last->written), format_duration(bound),
+                     ago(last->enforced),
+                     last->path.empty() ? "" : fmt::format(": {}", printable(last->path)));
+}
+
+std::string describe(const StatusView::Backstop& backstop) {
+  if (!backstop.wanted) return "off, as configured";
+  if (backstop.at_sockets)
+    return fmt::format("on, cgroup {}, {}", printable(backstop.cgroup),
+                       backstop.before_sockets ? "and before sockets" : "not before sockets");
+  return backstop.before_sockets ? "OFF at sockets, on before sockets" : "OFF";
+}
+
+void print_facts(const StatusView& status) {
+  const auto fact = [](std::string_view name, std::string_view value) {
+    print_line(fmt::format("{:<15} {}", name, value));
+  };
+  fact("Generation",
+       fmt::format("{} ({}, table of {})", status.generation,
+                   status.prefixes == 1 ? "1 prefix" : format_number(status.prefixes) + " prefixes",
+                   format_bytes(status.image_bytes)));
+  fact("Mode", to_string(status.mode));
+  fact("Last change", describe_last(status.last, status.bound));
+  if (!status.pending.empty()) fact("Pending", plural(status.pending.size(), "change"));
+  fact("Backstop", describe(status.backstop));
+  if (status.backstop.at_sockets && !status.backstop.before_sockets)
+    fact("", printable(status.backstop.not_before));
+  fact("Daemon", fmt::format("moatd {}, started {}", printable(status.version), ago(status.since)));
+}
+
+void print_interfaces(const StatusView& status) {
+  Table table({{"INTERFACE"}, {"MODE"}, {"PROGRAM ID", true}});
+  for (const auto& interface : status.interfaces) {
+    const bool is_ours = interface.mode != AttachMode::none && !interface.foreign;
+    const std::string mode = !interface.present  ? "absent"
+                             : interface.foreign ? "foreign"
+                                                 : std::string(word(interface.mode));
+    const auto colour = !is_ours                                ? Colour::bad
+                        : interface.mode == AttachMode::generic ? Colour::doubtful
+                                                                : Colour::good;
+    table.add({{interface.name},
+               {mode, colour},
+               {interface.program_id == 0 ? "-" : fmt::format("{}", interface.program_id)}});
+  }
+  if (table.empty()) return;
+  print_line("");
+  table.print();
+}
+
+void print_databases(const std::vector<DatabaseView>& databases,
+                     const std::vector<RuleView>& rules) {
+  Table table({{"DATABASE"}, {"ENDPOINT"}, {"MODE"}, {"STATE"}, {"RULES"}, {"FILE"}});
+  for (const auto& database : databases) {
+    const bool is_active = database.state == FileState::active;
+    table.add({{database.id},
+               {format_endpoint(database.endpoint)},
+               {std::string(to_string(database.mode)),
+                database.mode == Mode::monitor ? Colour::doubtful : Colour::none},
+               {database.sealed ? "sealed" : std::string(word(database.state)),
+                is_active ? Colour::good : Colour::bad},
+               {rule_states(rules, database.id)},
+               {database.path}});
+  }
+  if (table.empty()) return;
+  print_line("");
+  table.print();
+}
+
+// Those of the databases are in their table.
+void print_other_files(const StatusView& status) {
+  Table table({{"OTHER FILE"}, {"STATE"}});
+  for (const auto& file : status.files) {
+    if (!file.id.empty()) continue;
+    table.add({{file.path},
+               {std::string(word(file.state)),
+                file.state == FileState::active ? Colour::good : Colour::bad}});
+  }
+  if (table.empty()) return;
+  print_line("");
+  table.print();
+}
+
+// What the host's NAT rules do to guarded ports. The command looks at it: the daemon starts no
+// programs.
+void add_nat_notices(const std::vector<DatabaseView>& databases, StatusView& status) {
+  std::vector<Endpoint> endpoints;
+  for (const auto& database : databases) endpoints.push_back(database.endpoint);
+  if (endpoints.empty()) return;
+  const auto nat = read_nat_rules();
+  for (const auto& [index, message, remedy] :
+       find_ways_round(endpoints, nat.rules, read_host_facts(), status.backstop.at_sockets)) {
+    status.notices.push_back(
+        fmt::format("database {}: {} ({})", databases[index].id, message, remedy));
+  }
+  status.notices.insert(status.notices.end(), nat.unread.begin(), nat.unread.end());
+}
+
+Exit show_status(const Cli& cli, const StatusOptions&) {
+  const Client client(cli);
+  const auto answer = client.get("/v1/status");
+  auto status = as<StatusView>(answer);
+  if (!status) return fail(cli, status.error());
+  const auto rules = as_list<RuleView>(client.get("/v1/rules"), "rules");
+  if (!rules) return fail(cli, rules.error());
+  const auto databases = as_list<DatabaseView>(client.get("/v1/databases"), "databases");
+  if (!databases) return fail(cli, databases.error());
+  add_nat_notices(*databases, *status);
+  if (cli.json) {
+    auto json = *answer;
+    json["notices"] = status->notices;
+    json["headline"] = headline(*status);
+    json.update(list_document("rules", *rules));
+    print_json(json);
+    return Exit::done;
+  }
+  print_line(paint(printable(headline(*status)), is_well(*status) ? Colour::good : Colour::bad));
+  print_line("");
+  print_troubles(troubles(*status), Colour::bad, "!");
+  print_troubles(remarks(*status), Colour::doubtful, "-");
+  print_facts(*status);
+  print_interfaces(*status);
+  print_databases(*databases, *rules);
+  print_other_files(*status);
+  return Exit::done;
+}
+
+}  // namespace
+
+void add_status(CLI::App& app, Cli& cli) {
+  auto* command = app.add_subcommand("status", "Say what is guarded, and what is wrong");
+  on_command(*command, cli, show_status);
+  command->footer(
+      "The first sentence tells whether all is well. What is wrong follows, worst first, then\n"
+      "what is well: the generation, the latest change and how long it took, each interface\n"
+      "with the mode and id of its program, each database and its rules.\n\n"
+      "Example:\n  moat status --json | jq .generation");
+}
+
+}  // namespace moat

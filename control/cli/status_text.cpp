@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/cli/status_text.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+#include <string_view>
+
+#include "control/resolve/placeholders.h"
+
+namespace moat {
+namespace {
+
+bool is_attached(const InterfaceStatus& interface) {
+  return interface.mode != AttachMode::none && !interface.foreign;
+}
+
+std::vector<std::string> interface_names(const StatusView& status, bool attached) {
+  std::vector<std::string> names;
+  for (const auto& interface : status.interfaces) {
+    if (is_attached(interface) == attached) names.push_back(interface.name);
+  }
+  return names;
+}
+
+std::size_t count_files(const StatusView& status, FileState state) {
+  return static_cast<std::size_t>(std::ranges::count(status.files, state, &FileStatus::state));
+}
+
+std::string count(std::size_t number, std::string_view one, std::string_view several) {
+  return number == 1 ? fmt::format("1 {}", one) : fmt::format("{} {}", number, several);
+}
+
+// "port 5432", "ports 5432, 6432"
+std::string outside_ports(const StatusView& status) {
+  std::set<std::uint16_t> ports;
+  for (const auto& outside : status.outside_backstop) ports.insert(outside.port);
+  return fmt::format("{} {}", ports.size() == 1 ? "port" : "ports", fmt::join(ports, ", "));
+}
+
+// "Guarding 2 databases on eth0, eth1"
+std::string subject(const StatusView& status) {
+  const auto what = count(status.databases, "database", "databases");
+  const auto attached = interface_names(status, true);
+  const bool only_watches = status.monitored.size() == status.databases;
+  const std::string_view verb = only_watches ? "Only watching" : "Guarding";
+  if (status.databases == 0) return "NOT GUARDING anything: no rule file names a database";
+  const bool has_backstop = status.backstop.at_sockets || status.backstop.before_sockets;
+  if (attached.empty() && !has_backstop) {
+    return fmt::format("NOT GUARDING {}: Moat's program is on no interface", what);
+  }
+  if (attached.empty() && !status.outside_backstop.empty()) {
+    return fmt::format("NOT GUARDING {}: Moat's program is on no interface", outside_ports(status));
+  }
+  if (attached.empty()) return fmt::format("{} {} by the backstop alone", verb, what);
+  return fmt::format("{} {} on {}", verb, what, fmt::join(attached, ", "));
+}
+
+std::string with_remedy(std::string text, std::string_view remedy) {
+  if (!remedy.empty()) text += fmt::format(" ({})", remedy);
+  return text;
+}
+
+// What of the backstop is off that should be on, and why.
+std::vector<Trouble> backstop_troubles(const StatusView::Backstop& backstop) {
+  const auto off = [](std::string_view where, const std::string& why) {
+    return Trouble{fmt::format("the backstop is off{}: {}", where, why), {}};
+  };
+  if (!backstop.wanted) return {};
+  const bool is_off_before = backstop.before_expected && !backstop.before_sockets;
+  if (!backstop.at_sockets && is_off_before && backstop.not_at == backstop.not_before)
+    return {off("", backstop.not_at)};
+  std::vector<Trouble> all;
+  if (!backstop.at_sockets) all.push_back(off(" at sockets", backstop.not_at));
+  if (is_off_before) all.push_back(off(" before sockets", backstop.not_before));
+  return all;
+}
+
+// The same in a few words; empty if all is on.
+std::string backstop_gap(const StatusView::Backstop& backstop) {
+  if (backstop_troubles(backstop).empty()) return "";
+  if (backstop.at_sockets) return "the backstop is off before sockets";
+  return backstop.before_sockets ? "the backstop is off at sockets" : "the backstop is off";
+}
+
+void add_interface_trouble(const InterfaceStatus& interface, std::vector<Trouble>& into) {
+  if (is_attached(interface)) return;
+  std::string text;
+  if (!interface.present) {
+    text = fmt::format("{}: the host has no such interface; it is guarded once it appears",
+                       interface.name);
+  } else if (interface.foreign) {
+    text = fmt::format("{} is not guarded: somebody else's XDP program ({}) is on it",
+                       interface.name, interface.program_id);
+  } else {
+    text = fmt::format("{} is not guarded: {}", interface.name,
+                       interface.reason.empty() ? "no program is attached" : interface.reason);
+  }
+  into.push_back({with_remedy(std::move(text), interface.remedy), {}});
+}
+
+std::string subject_of(const FileStatus& file) {
+  return file.id.empty() ? file.path : fmt::format("{} ({})", file.id, file.path);
+}
+
+// Whether the database of a file is among the ids, also if the file does not tell which that is.
+bool names(const std::vector<std::string>& ids, const FileStatus& file) {
+  return std::ranges::find(ids, seal_base(file.id, file.path)) != ids.end();
+}
+
+void add_file_troubles(const StatusView& status, std::vector<Trouble>& into) {
+  for (const auto& file : status.files) {
+    if (file.state == FileState::not_guarded) {
+      into.push_back({fmt::format("NOT GUARDED: {}: nothing tells what to guard", subject_of(file)),
+                      file.faults});
+    }
+  }
+  for (const auto& file : status.files) {
+    if (file.state == FileState::held_back) {
+      into.push_back(
+          {fmt::format("held back: {}: {}", subject_of(file),
+                       names(status.sealed, file)     ? "guarded, and nobody is allowed"
+                       : names(status.shadowed, file) ? "its ports are guarded for others"
+                                                      : "what was last enforced stays"),
+           file.faults});
+    } else if (file.state == FileState::vanished) {
+      into.push_back({fmt::format("vanished: {}: what was last enforced stays", subject_of(file)),
+                      file.faults});
+    }
+  }
+}
+
+std::string describe(const Propagation& change) {
+  return change.path.empty() ? "a change of the clock or an expiry" : change.path;
+}
+
+}  // namespace
+
+std::string headline(const StatusView& status) {
+  if (status.generation == 0) return "NOT GUARDING anything: no rules are enforced yet.";
+  std::vector<std::string> wrong;
+  const auto add = [&wrong](std::size_t number, std::string_view one, std::string_view several) {
+    if (number != 0) wrong.push_back(count(number, one, several));
+  };
+  add(count_files(status, FileState::not_guarded), "database file is NOT GUARDED",
+      "database files are NOT GUARDED");
+  const auto missing = interface_names(status, false);
+  if (!missing.empty() && missing.size() < status.interfaces.size()) {
+    wrong.push_back(fmt::format("NOT on {}", fmt::join(missing, ", ")));
+  }
+  add(static_cast<std::size_t>(std::ranges::count(status.pending, true, &Propagation::overdue)),
+      "change is overdue", "changes are overdue");
+  add(count_files(status, FileState::held_back), "rule file is held back",
+      "rule files are held back");
+  add(count_files(status, FileState::vanished), "rule file has vanished",
+      "rule files have vanished");
+  if (auto gap = backstop_gap(status.backstop); !gap.empty()) wrong.push_back(std::move(gap));
+  if (!status.unpinned.empty()) wrong.emplace_back("the guard ends when moatd ends");
+  if (!status.outside_backstop.empty()) {
+    wrong.push_back(fmt::format("the backstop does NOT guard {}", outside_ports(status)));
+  }
+  if (wrong.empty()) {
+    add(status.problems.size(), "problem", "problems");
+  } else {
+    add(status.problems.size(), "other problem", "other problems");
+  }
+  if (status.monitored.size() == status.databases && status.databases != 0) {
+    wrong.emplace_back("monitor mode lets every drop pass");
+  } else if (!status.monitored.empty()) {
+    wrong.push_back(
+        fmt::format("monitor mode lets every drop of {} pass", fmt::join(status.monitored, ", ")));
+  } else if (status.mode == Mode::monitor) {
+    wrong.emplace_back("monitor mode lets drops pass that concern no database");
+  }
+  add(status.uncovered.size(), "port, once guarded, is open", "ports, once guarded, are open");
+  if (!wrong.empty()) return fmt::format("{}; {}.", subject(status), fmt::join(wrong, "; "));
+  if (!is_well(status)) return fmt::format("{}.", subject(status));
+  return fmt::format("{}; all rules enforced.", subject(status));
+}
+
+bool is_well(const StatusView& status) {
+  return status.generation != 0 && status.databases != 0 && status.mode == Mode::enforce &&
+         status.monitored.empty() && status.uncovered.empty() && troubles(status).empty();
+}
+
+std::vector<Trouble> troubles(const StatusView& status) {
+  std::vector<Trouble> all;
+  add_file_troubles(status, all);
+  // What is not guarded at all comes before what is held back.
+  std::vector<Trouble> interfaces;
+  for (const auto& interface : status.interfaces) add_interface_trouble(interface, interfaces);
+  const auto first_held = std::ranges::find_if(
+      all, [](const Trouble& trouble) { return !trouble.text.starts_with("NOT GUARDED"); });
+  all.insert(first_held, interfaces.begin(), interfaces.end());
+  for (const auto& change : status.pending) {
+    if (!change.overdue) continue;
+    all.push_back({fmt::format("overdue: {} is not enforced within {:.0f} s", describe(change),
+                               status.bound.count() / 1000),
+                   {}});
+  }
+  for (auto& trouble : backstop_troubles(status.backstop)) all.push_back(std::move(trouble));
+  if (!status.unpinned.empty())
+    all.push_back({fmt::format("the guard ends when moatd ends: {}", status.unpinned), {}});
+  for (const auto& [port, cgroup] : status.outside_backstop) {
+    all.push_back(
+        {fmt::format("port {} is NOT GUARDED by the backstop: what listens there is in {}, "
+                     "and backstop-cgroup is {} (name the database's cgroup, or leave "
+                     "backstop-cgroup out)",
+                     port, cgroup.empty() ? "a cgroup that is gone" : "cgroup " + cgroup,
+                     status.backstop.cgroup),
+         {}});
+  }
+  for (const auto& problem : status.problems) all.push_back({problem, {}});
+  return all;
+}
+
+std::vector<Trouble> remarks(const StatusView& status) {
+  std::vector<Trouble> all;
+  if (status.mode == Mode::monitor) {
+    all.push_back({"monitor mode: what would be dropped is counted and passes", {}});
+  } else {
+    for (const auto& id : status.monitored) {
+      all.push_back({fmt::format("database {} is in monitor mode: what would be dropped is counted "
+                                 "and passes",
+                                 id),
+                     {}});
+    }
+  }
+  for (const auto& interface : status.interfaces) {
+    if (!is_attached(interface) || interface.mode != AttachMode::generic) continue;
+    const auto text = fmt::format("{} runs in generic mode, which is slower: {}", interface.name,
+                                  interface.reason.empty() ? "as configured" : interface.reason);
+    all.push_back({with_remedy(text, interface.remedy), {}});
+  }
+  for (const auto& port : status.uncovered) all.push_back({port, {}});
+  for (const auto& notice : status.notices) all.push_back({notice, {}});
+  for (const auto& id : status.withdrawn) {
+    all.push_back({fmt::format("managed range {} is withdrawn: rules name it, so its last CIDRs "
+                               "stay allowed",
+                               id),
+                   {}});
+  }
+  for (const auto& file : status.files) {
+    if (file.state != FileState::active || file.faults.empty()) continue;
+    all.push_back({fmt::format("warnings: {}", subject_of(file)), file.faults});
+  }
+  return all;
+}
+
+}  // namespace moat

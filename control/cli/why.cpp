@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// moat why: what a source would get, and because of what.
+#include <arpa/inet.h>
+#include <fmt/format.h>
+
+#include <array>
+#include <fstream>
+
+#include "control/cli/output.h"
+#include "control/cli/rule_load.h"
+#include "control/service/explain.h"
+
+namespace moat {
+namespace {
+
+struct WhyOptions {
+  std::string source;
+  std::string database;
+  std::string config;
+};
+
+std::string format_place(const Place& place) {
+  if (place.line == 0) return place.file;
+  return fmt::format("{}:{}:{}", place.file, place.line, place.column);
+}
+
+// The line of the file at that place as it is now, if we may read it.
+std::string read_line(const Place& place) {
+  std::ifstream file(place.line == 0 ? "" : place.file);
+  std::string line;
+  for (unsigned i = 0; i < place.line; i++) {
+    if (!std::getline(file, line)) return {};
+  }
+  const auto first = line.find_first_not_of(" \t\r");
+  return first == std::string::npos ? "" : line.substr(first);
+}
+
+void fact(std::string_view name, std::string_view value) {
+  if (!value.empty()) print_line(fmt::format("  {:<12} {}", name, printable(value)));
+}
+
+std::string describe(const DropView& drop) {
+  return fmt::format("{} ({}), {} on {}, {} packet{}{}",
+                     format_time(std::chrono::floor<std::chrono::seconds>(drop.last)),
+                     ago(drop.last), drop.reason, drop.interface, format_number(drop.packets),
+                     drop.packets == 1 ? "" : "s",
+                     drop.monitored ? ", passed in monitor mode" : "");
+}
+
+void print_answer(const WhyView& why) {
+  auto verdict = why.allowed ? std::string("allowed") : fmt::format("dropped ({})", why.reason);
+  auto colour = why.allowed ? Colour::good : Colour::bad;
+  if (!why.allowed && why.monitored) {
+    verdict = fmt::format("would be dropped ({}), passes in monitor mode", why.reason);
+    colour = Colour::doubtful;
+  }
+  print_line(fmt::format("{} to {}: {}", printable(why.source), printable(why.database),
+                         paint(verdict, colour)));
+  fact("why", why.detail);
+  if (!why.rule.empty()) fact("rule", fmt::format("{}  {}", why.rule, why.rule_source));
+  fact("label", why.label);
+  fact("see", format_place(why.place));
+  fact("file says", read_line(why.place));
+  if (why.generation == 0) {
+    fact("generation", "none: answered from files, not from what is enforced");
+    return;
+  }
+  fact("generation",
+       fmt::format("{}{}", why.generation,
+                   why.table_agrees.value_or(false) ? ", whose table says the same" : ""));
+  if (!why.rule.empty()) fact("last hit", why.last_hit ? ago(why.last_hit) : "never");
+  fact("last drop", why.last_drop ? describe(*why.last_drop) : "none of late");
+  if (!why.table_agrees.value_or(true)) {
+    print_line(paint("  ! the live table says otherwise: report this as a bug", Colour::bad));
+  }
+}
+
+Exit print_answers(const Cli& cli, const std::vector<WhyView>& answers) {
+  if (cli.json) {
+    print_json(list_document("answers", answers));
+    return Exit::done;
+  }
+  if (answers.empty()) tell("no database is guarded: every source reaches everything");
+  for (const auto& answer : answers) print_answer(answer);
+  return Exit::done;
+}
+
+Failure bad_source(const std::string& source, const TextError& error) {
+  std::array<unsigned char, sizeof(in6_addr)> address{};
+  if (inet_pton(AF_INET6, source.c_str(), address.data()) == 1) {
+    return {Exit::refused,
+            {Refusal::Kind::invalid,
+             "there are no IPv6 rules: no IPv6 source reaches a guarded port",
+             "ask about an IPv4 address",
+             {}}};
+  }
+  return {
+      Exit::usage,
+      {Refusal::Kind::invalid, fmt::format("{}: \"{}\"", error.message, source), error.remedy, {}}};
+}
+
+Exit answer_from_files(const Cli& cli, const WhyOptions& options, Address source) {
+  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  const auto rules = load_rules(options.config, {now, nullptr, false});
+  for (const auto& file : rules.files) {
+    if (has_error(file.faults)) print_faults(file.faults, stderr);
+  }
+  if (rules.has_error()) tell("files with errors do not count below", Colour::doubtful);
+  const auto answers = explain(rules.policy, source, options.database, now);
+  if (answers.empty() && !options.database.empty()) {
+    return fail(cli, {Exit::refused,
+                      {Refusal::Kind::not_found,
+                       fmt::format("no database {} in {}", options.database, options.config),
+                       "leave out --database to hear about all",
+                       {}}});
+  }
+  const auto exit = print_answers(cli, answers);
+  return rules.has_error() ? Exit::refused : exit;
+}
+
+Exit explain_source(const Cli& cli, const WhyOptions& options) {
+  const auto source = parse_address(options.source);
+  if (!source) return fail(cli, bad_source(options.source, source.error()));
+  if (!options.config.empty()) return answer_from_files(cli, options, *source);
+  const auto answers = as_list<WhyView>(
+      Client(cli).get("/v1/why", {{"source", options.source}, {"database", options.database}}),
+      "answers");
+  if (!answers) return fail(cli, answers.error());
+  return print_answers(cli, *answers);
+}
+
+}  // namespace
+
+void add_why(CLI::App& app, Cli& cli) {
+  auto* command = app.add_subcommand("why", "Say what a source gets, and because of what");
+  auto& options = on_command(*command, cli, explain_source);
+  command->add_option("SOURCE", options.source, "An IPv4 address")->required();
+  command->add_option("--database", options.database, "Asked of this database alone")
+      ->type_name("ID");
+  command->add_option("--config", options.config, "Answer from these rule files, without a daemon")
+      ->type_name("DIR");
+  command->footer(
+      "Names the rule that matches, and the file that says so; without one, what comes nearest:\n"
+      "a rule that has expired, or the network just beside the source.\n\n"
+      "Examples:\n"
+      "  moat why 192.0.2.77\n"
+      "  moat why 192.0.2.77 --config ./config");
+}
+
+}  // namespace moat

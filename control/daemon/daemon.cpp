@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// How the daemon starts: everything that can fail before anything is changed.
+#include "control/daemon/daemon.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <csignal>
+
+#include "control/os/control_socket.h"
+
+namespace moat {
+namespace {
+
+constexpr auto socket_group = "moat";
+
+// `last`: what was in force before, for a file that has faults by now.
+Result<Settings> read_settings(const std::string& path, const std::string& last, Log& log) {
+  Settings settings(path);
+  settings.read(
+      [](const FileStamp&, std::optional<bool> writer) { return writer.value_or(false); });
+  if (!settings.is_known()) settings.fall_back(last);
+  if (settings.is_known()) return settings;
+  for (const auto& fault : settings.faults()) log.error("{}", format_fault(fault));
+  return std::unexpected(Error{fmt::format("{} cannot be used", settings.path()),
+                               "mend it; `moat check` tells the same"});
+}
+
+}  // namespace
+
+Daemon::Daemon(Log& log, Settings settings, StateStore store, std::unique_ptr<XdpBackend> backend,
+               LoadedState loaded, KernelClocks clocks, EventLoop loop)
+    : log_(log),
+      settings_(std::move(settings)),
+      store_(std::move(store)),
+      backend_(std::move(backend)),
+      state_troubles_(std::move(loaded.troubles)),
+      publisher_(*backend_, store_, std::move(loaded.state),
+                 [clocks = std::move(clocks)] { return clocks.read(); }),
+      enforcer_(settings_, watch_, publisher_, log),
+      interfaces_(*backend_, log),
+      loop_(std::move(loop)),
+      drops_(loop_, publisher_),
+      views_(settings_, enforcer_, publisher_, interfaces_, drops_.table()) {}
+
+Daemon::~Daemon() = default;
+
+Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonPaths& paths, Log& log) {
+  // The lock comes first: whoever holds it may use the socket and the pins.
+  auto store = StateStore::open(paths.state);
+  if (!store) return std::unexpected(store.error());
+  auto loaded = store->load();
+  if (!loaded) return std::unexpected(loaded.error());
+  for (const auto& trouble : loaded->troubles) log.error("{}", trouble);
+  auto settings = read_settings(paths.config, loaded->state.settings, log);
+  if (!settings) return std::unexpected(settings.error());
+  auto clocks = KernelClocks::open();
+  if (!clocks) return std::unexpected(clocks.error());
+  auto loop = EventLoop::open();
+  if (!loop) return std::unexpected(loop.error());
+  auto listener = listen_on(paths.socket, socket_group);
+  if (!listener) return std::unexpected(listener.error());
+  auto backend = XdpBackend::open(paths.bpffs);
+  if (!backend) return std::unexpected(backend.error());
+  auto live = (*backend)->live_image();
+  if (!live) return std::unexpected(live.error());
+
+  std::unique_ptr<Daemon> daemon(new Daemon(log, std::move(*settings), std::move(*store),
+                                            std::move(*backend), std::move(*loaded),
+                                            std::move(*clocks), std::move(*loop)));
+  log.info("moatd {}: {}; generation {} is live", MOAT_VERSION, daemon->backend_->adoption(),
+           *live ? live->header().generation : 0);
+  if (*live) daemon->publisher_.adopt(std::move(*live));
+  if (auto armed = daemon->arm(std::move(*listener)); !armed) {
+    return std::unexpected(armed.error());
+  }
+  return daemon;
+}
+
+Result<> Daemon::arm(Fd listener) {
+  auto api = Api::start(*this, listener.release());
+  if (!api) return std::unexpected(api.error());
+  api_ = std::move(*api);
+  auto links = LinkMonitor::open();
+  if (!links) return std::unexpected(links.error());
+  links_.emplace(std::move(*links));
+  auto clock = ClockWatch::open();
+  if (!clock) return std::unexpected(clock.error());
+  clock_.emplace(std::move(*clock));
+  if (auto armed = arm_timers(); !armed) return armed;
+  // A guard that tells of no drops is a guard all the same.
+  set_problem(drop_problem_, drops_.start(backend_->drops()), "drops cannot be shown");
+  return arm_sources();
+}
+
+Result<> Daemon::arm_timers() {
+  struct Wanted {
+    EventLoop::Timer& timer;
+    Result<EventLoop::Timer> made;
+  };
+  const auto turn_now = [this] { turn({}, noticed_.value_or(WallClock::now())); };
+  const auto on_sample = [this] {
+    sample();
+    on_time_passed("the clock is believed anew");
+  };
+  const auto on_expiry = [this] { on_time_passed("rules have expired"); };
+  std::array wanted = {
+      Wanted{settle_timer_, loop_.timer([this] { on_settled(); })},
+      Wanted{retry_timer_, loop_.timer(turn_now)},
+      Wanted{reconcile_timer_, loop_.timer([this] { reconcile(); })},
+      Wanted{sample_timer_, loop_.timer(on_sample)},
+      Wanted{api_timer_, loop_.timer([this] { run_api(); })},
+      Wanted{exit_timer_, loop_.timer([this] { loop_.stop(); })},
+      Wanted{overdue_timer_, loop_.wall_timer([this] { check_overdue(); })},
+      Wanted{expiry_timer_, loop_.wall_timer(on_expiry)},
+  };
+  for (auto& [timer, made] : wanted) {
+    if (!made) return std::unexpected(made.error());
+    timer = std::move(*made);
+  }
+  return {};
+}
+
+Result<> Daemon::arm_sources() {
+  const auto end = [this] { loop_.stop(); };
+  const auto on_clock = [this] {
+    clock_->drain();
+    on_time_passed("the clock was set");
+  };
+  std::vector<Result<EventLoop::Source>> made;
+  made.push_back(loop_.on_signal(SIGTERM, end));
+  made.push_back(loop_.on_signal(SIGINT, end));
+  made.push_back(loop_.on_signal(SIGHUP, [this] { reload_on_signal(); }));
+  made.push_back(loop_.on_readable(api_->fd(), [this] { run_api(); }));
+  made.push_back(loop_.on_readable(links_->fd(), [this] { on_links_changed(); }));
+  made.push_back(loop_.on_readable(clock_->fd(), on_clock));
+  if (watch_.fd() >= 0) {  // without, reconcile makes up for it
+    made.push_back(loop_.on_readable(watch_.fd(), [this] { on_files_changed(); }));
+  }
+  for (auto& source : made) {
+    if (!source) return std::unexpected(source.error());
+    sources_.push_back(std::move(*source));
+  }
+  return {};
+}
+
+Result<> Daemon::run() {
+  turn({"start", ""}, WallClock::now());
+  reconcile_timer_.set_after(settings_.config().reconcile);
+  sample();
+  run_api();
+  auto ended = loop_.run();
+  if (!is_detached_) {
+    (void)publisher_.sample();  // for the state; without, it has those of a second ago
+    save();
+    if (unpinned_.empty()) {
+      log_.info("moatd ends; generation {} stays enforced", publisher_.generation());
+    } else {
+      log_.error("moatd ends, and the guard with it: {}", unpinned_);
+    }
+  }
+  return ended;
+}
+
+}  // namespace moat

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// moatd: waits for what can happen, and has the parts do what is due.
+//
+//   inotify --> settle --+
+//   API, SIGHUP, retry --+--> turn: scan -> enforce -> interfaces, backstop -> cut sessions -> save
+//   reconcile -----------+
+//   clock, expiry -----------> renew
+//   rtnetlink ---------------> interfaces
+//   ring buffer -------------> drops
+//
+// The start is a turn like any other; so a restart changes nothing that need not change.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "control/api/server.h"
+#include "control/daemon/drop_watch.h"
+#include "control/daemon/report.h"
+#include "control/daemon/rule_edits.h"
+#include "control/enforce/enforcer.h"
+#include "control/enforce/interfaces.h"
+#include "control/files/settings.h"
+#include "control/os/clock.h"
+#include "control/os/event_loop.h"
+#include "control/os/file_watch.h"
+#include "control/os/log.h"
+#include "control/os/paths.h"
+#include "control/service/service.h"
+#include "control/state/state.h"
+#include "dataplane/fd.h"
+#include "dataplane/host/netlink.h"
+#include "dataplane/xdp/arrivals.h"
+#include "dataplane/xdp/xdp_backend.h"
+
+namespace moat {
+
+struct DaemonPaths {
+  std::string config{paths::config};
+  std::string bpffs{paths::bpffs};
+  std::string state{paths::state};
+  std::string socket{paths::socket};
+};
+
+class Daemon final : public Service {
+ public:
+  // Everything up to the first turn: settings read, state locked and loaded, pins adopted.
+  [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(const DaemonPaths& paths, Log& log);
+  ~Daemon() override;
+
+  // Until a signal or detach() ends it. What is enforced stays enforced, but for detach().
+  [[nodiscard]] Result<> run();
+
+  StatusView status() override;
+  std::vector<DatabaseView> databases() override;
+  Answer<std::vector<RuleView>> rules(const std::string& database) override;
+  std::vector<ManagedRangeView> managed_ranges() override;
+  Answer<ManagedRangeView> managed_range(const std::string& id) override;
+  Answer<std::vector<WhyView>> why(const std::string& source, const std::string& database) override;
+  Answer<CountersView> counters(const std::string& database) override;
+  Answer<DropsView> drops(const std::string& database, std::uint64_t since) override;
+  Answer<ChangeView> add_rule(const NewRule& rule, const Peer& peer) override;
+  Answer<ChangeView> remove_rule(const std::string& database, const std::string& id,
+                                 const Peer& peer) override;
+  Answer<ChangeView> forget(const std::string& database, const Peer& peer) override;
+  Answer<ChangeView> reload(const Peer& peer) override;
+  Answer<ChangeView> reset_clock(const Peer& peer) override;
+  Answer<ChangeView> detach(const Peer& peer) override;
+
+ private:
+  using WallClock = std::chrono::system_clock;
+  using Steady = std::chrono::steady_clock;
+
+  Daemon(Log& log, Settings settings, StateStore store, std::unique_ptr<XdpBackend> backend,
+         LoadedState loaded, KernelClocks clocks, EventLoop loop);
+
+  [[nodiscard]] Result<> arm(Fd listener);
+  [[nodiscard]] Result<> arm_sources();
+  [[nodiscard]] Result<> arm_timers();
+
+  // daemon_turns.cpp: what is done when something has happened
+  Applied turn(const Cause& cause, WallClock::time_point noticed);
+  void scan(WallClock::time_point noticed);
+  Applied enforce(const Cause& cause);
+  Applied renew(const std::string& why, bool forced);
+  void finish();
+  void set_problem(std::string& problem, const Result<>& result, const char* what);
+  void note_mend(const std::string& what);
+  void ensure_table();
+  void republish(const std::string& wrong);
+  void ensure_guards();
+  bool ensure_backstop();
+  void log_part(std::string_view where, const BackstopStatus::Part& part);
+  void ensure_pins();
+  void cut();
+  void reconcile();
+  void sample();
+  void save();
+  void rearm();
+  void retry_later();
+  void check_overdue();
+  void tell_ready();
+
+  void on_files_changed();
+  void on_settled();
+  void on_links_changed();
+  void on_time_passed(const char* why);
+  void observe_clock();
+  void run_api();
+  void reload_on_signal();
+
+  // daemon_service.cpp: what others ask for
+  [[nodiscard]] Answer<void> begin_change();
+  [[nodiscard]] Answer<void> begin_edit();
+  [[nodiscard]] EditBasis edit_basis() const;
+  [[nodiscard]] Answer<ChangeView> carry_out(const Answer<Edit>& edit, const char* what,
+                                             const Peer& peer, Steady::time_point begun);
+  [[nodiscard]] ChangeView change_view(const Applied& applied, Steady::time_point begun) const;
+  [[nodiscard]] StatusView::Backstop backstop_view() const;
+  [[nodiscard]] DaemonFacts facts() const;
+  void read_all_drops();
+
+  Log& log_;
+  Settings settings_;
+  StateStore store_;
+  std::unique_ptr<XdpBackend> backend_;
+  std::vector<std::string> state_troubles_;
+  Publisher publisher_;
+  Watch watch_;
+  Enforcer enforcer_;
+  Interfaces interfaces_;
+
+  EventLoop loop_;
+  DropWatch drops_;
+  Views views_;
+  Arrivals arrivals_;
+  std::optional<LinkMonitor> links_;
+  std::optional<ClockWatch> clock_;
+  std::unique_ptr<Api> api_;
+  std::vector<EventLoop::Source> sources_;
+  EventLoop::Timer settle_timer_;
+  EventLoop::Timer retry_timer_;
+  EventLoop::Timer reconcile_timer_;
+  EventLoop::Timer sample_timer_;
+  EventLoop::Timer overdue_timer_;
+  EventLoop::Timer expiry_timer_;
+  EventLoop::Timer api_timer_;
+  EventLoop::Timer exit_timer_;
+
+  WallClock::time_point since_ = WallClock::now();
+  std::optional<WallClock::time_point> noticed_;  // the first change that waits for settling
+  Steady::time_point patience_ends_;              // and by when it is dealt with
+  std::chrono::milliseconds retry_delay_{0};
+  BackstopStatus backstop_ = BackstopStatus::off("nothing is enforced yet");
+  std::set<std::string> removed_interfaces_;
+  struct Mend {
+    WallClock::time_point latest;
+    unsigned times = 0;
+  };
+  std::map<std::string, Mend> mends_;  // by what had been undone
+  std::string table_problem_;
+  std::string unpinned_;
+  std::string save_problem_;
+  std::string cut_problem_;
+  std::string sample_problem_;
+  std::string drop_problem_;
+  Steady::time_point last_save_;
+  ExpiryClock::Course clock_course_ = ExpiryClock::Course::believed;  // as last logged
+  bool has_guards_ = false;  // interfaces and backstop were seen to, once at least
+  bool is_ready_ = false;
+  bool is_detached_ = false;
+};
+
+}  // namespace moat

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Takes in the drops that the packet path tells of, as they come: a lone one at once, and under a
+// flood ten times a second, so that it costs the daemon no more than that.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "control/daemon/drop_table.h"
+#include "control/enforce/publisher.h"
+#include "control/os/event_loop.h"
+#include "dataplane/error.h"
+#include "dataplane/xdp/drop_ring.h"
+
+namespace moat {
+
+class DropWatch {
+ public:
+  // Both must outlive this. `publisher` knows which database a number stands for.
+  DropWatch(EventLoop& loop, const Publisher& publisher);
+
+  [[nodiscard]] Result<> start(Result<DropRing> ring);
+
+  // What there is by now.
+  void read();
+
+  void note_untold(const UntoldDrops& untold) { table_.note_untold(untold); }
+
+  // The publisher has read the counters.
+  void note_counters() { table_.note_counters(publisher_.counters()); }
+
+  [[nodiscard]] const DropTable& table() const { return table_; }
+
+ private:
+  void listen();
+  void read_and_rest();
+  [[nodiscard]] std::string database_of(std::uint8_t owner) const;
+
+  EventLoop& loop_;
+  const Publisher& publisher_;
+  DropTable table_;
+  std::optional<DropRing> ring_;
+  EventLoop::Source source_;
+  EventLoop::Timer timer_;
+};
+
+}  // namespace moat

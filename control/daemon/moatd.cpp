@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+
+#include "control/daemon/daemon.h"
+#include "control/os/log.h"
+
+namespace {
+
+int serve(const moat::DaemonPaths& paths) {
+  const auto log = moat::make_log();
+  const auto fail = [&log](const moat::Error& error) {
+    log->error("{}", moat::format_error(error));
+    return EXIT_FAILURE;
+  };
+  auto daemon = moat::Daemon::start(paths, *log);
+  if (!daemon) return fail(daemon.error());
+  if (auto ended = (*daemon)->run(); !ended) return fail(ended.error());
+  return EXIT_SUCCESS;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Guards the databases of this host: enforces what the rule files say.", "moatd");
+  moat::DaemonPaths paths;
+  bool in_foreground = true;
+  app.add_option("--config", paths.config, "The configuration")->capture_default_str();
+  app.add_option("--bpffs", paths.bpffs, "Folder for the pins, on a bpf file system")
+      ->capture_default_str();
+  app.add_option("--state", paths.state, "Folder for the state")->capture_default_str();
+  app.add_option("--socket", paths.socket, "The control socket")->capture_default_str();
+  app.add_flag("--foreground", in_foreground, "Stay in the foreground; it always does");
+  app.set_version_flag("--version", "moatd " MOAT_VERSION);
+  CLI11_PARSE(app, argc, argv);
+  return serve(paths);
+}

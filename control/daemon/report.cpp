@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/daemon/report.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <array>
+
+#include "control/files/host_checks.h"
+#include "control/files/mptcp_joins.h"
+#include "control/policy/cidrs_digest.h"
+#include "control/service/explain.h"
+#include "dataplane/host/cgroups.h"
+#include "dataplane/host/sessions.h"
+#include "dataplane/xdp/backstop_link.h"
+
+namespace moat {
+namespace {
+
+struct Reason {
+  std::uint32_t number;
+  const char* text;
+  bool drops;
+};
+constexpr std::array reasons = {
+#define MOAT_X(name, text, drops) Reason{MOAT_##name, text, (drops) != 0},
+    MOAT_REASON_LIST(MOAT_X)
+#undef MOAT_X
+};
+
+// The clock may be set back by as much before anybody is told that rules stay expired.
+constexpr std::chrono::seconds small_step{60};
+
+void add(Counts& to, const Counts& from) {
+  to.packets += from.packets;
+  to.bytes += from.bytes;
+}
+
+Counts counts_of(const moat_counter& counter) { return {counter.packets, counter.bytes}; }
+
+bool is_zero(const Counts& counts) { return counts.packets == 0; }
+
+// What moat.yaml has no error for and yet leaves other than one may think.
+void add_config_notices(const Config& config, std::vector<std::string>& notices) {
+  if (!config.backstop) {
+    notices.emplace_back(
+        "without the backstop (backstop: false), an interface that appears is open until the "
+        "program is on it, a few milliseconds later");
+  }
+  // Nearly always all are there, and the list, of thousands on some hosts, is not needed.
+  const auto is_there = [](const std::string& name) { return if_nametoindex(name.c_str()) != 0; };
+  if (std::ranges::all_of(config.trusted_interfaces, is_there)) return;
+  const auto interfaces = list_link_names();
+  if (!interfaces) {
+    notices.push_back(interfaces.error().message);
+    return;
+  }
+  for (const auto& name : config.trusted_interfaces) {
+    if (has_interface(*interfaces, name)) continue;
+    notices.push_back(fmt::format("trusted-interfaces: the host has no interface {} ({})", name,
+                                  interface_remedy(name, *interfaces, config.trusted_interfaces)));
+  }
+}
+
+std::vector<StatusView::OutsideBackstop> outside_backstop(const Policy& policy,
+                                                          const std::vector<Session>& listeners,
+                                                          const std::string& cgroup) {
+  std::vector<StatusView::OutsideBackstop> views;
+  const auto outside = listeners_outside(policy, listeners, cgroups_below(cgroup));
+  if (outside.empty()) return views;
+  const auto all = cgroups_below(find_cgroup2().value_or(""));
+  for (const auto& listener : outside) {
+    const auto folder = all.find(listener.cgroup);
+    views.push_back({listener.local_port, folder == all.end() ? "" : folder->second});
+  }
+  return views;
+}
+
+WallTime wall_now() {
+  return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+}
+
+}  // namespace
+
+Views::Views(const Settings& settings, const Enforcer& enforcer, const Publisher& publisher,
+             const Interfaces& interfaces, const DropTable& drops)
+    : settings_(settings),
+      enforcer_(enforcer),
+      publisher_(publisher),
+      interfaces_(interfaces),
+      drops_(drops) {}
+
+const Policy& Views::policy() const {
+  return publisher_.enforced() ? publisher_.enforced()->policy : nothing_;
+}
+
+StatusView Views::status(const DaemonFacts& facts) const {
+  StatusView view;
+  view.version = MOAT_VERSION;
+  if (publisher_.image()) {
+    const auto& header = publisher_.image().header();
+    view.generation = header.generation;
+    view.image_bytes = header.size;
+    view.prefixes = header.prefixes;
+    view.databases = header.databases;
+  }
+  view.mode = policy().mode;
+  view.ready = facts.is_ready;
+  view.since = facts.since;
+  view.interfaces = interfaces_.status();
+  view.backstop = facts.backstop;
+  view.unpinned = facts.unpinned;
+  if (settings_.is_held_back() || settings_.is_being_written()) {
+    const auto state = settings_.is_held_back() ? FileState::held_back : FileState::active;
+    view.files.push_back({settings_.path(), "", state, settings_.faults()});
+  }
+  if (const auto& resolution = enforcer_.resolution()) {
+    view.files.insert(view.files.end(), resolution->files.begin(), resolution->files.end());
+    view.withdrawn.assign(resolution->withdrawn.begin(), resolution->withdrawn.end());
+  }
+  if (const auto* enforced = publisher_.enforced()) {
+    view.sealed.assign(enforced->sealed.begin(), enforced->sealed.end());
+    for (const auto& seal : enforced->seals) {
+      if (!enforced->sealed.contains(seal.base)) view.shadowed.push_back(seal.base);
+    }
+  }
+  view.last = enforcer_.propagation().last();
+  view.pending = enforcer_.propagation().pending();
+  view.bound = settings_.config().bound;
+  if (!enforcer_.failure().empty()) {
+    view.problems.push_back("changes are not enforced: " + enforcer_.failure());
+  }
+  view.problems.insert(view.problems.end(), facts.problems.begin(), facts.problems.end());
+  add_notices(view, facts);
+  return view;
+}
+
+void Views::add_notices(StatusView& view, const DaemonFacts& facts) const {
+  add_clock(view);
+  view.notices.insert(view.notices.end(), facts.mends.begin(), facts.mends.end());
+  view.notices.insert(view.notices.end(), facts.limits.begin(), facts.limits.end());
+  for (const auto& interface : facts.removed_interfaces) {
+    view.notices.push_back(
+        fmt::format("interface {} is no longer guarded: it was taken out of moat.yaml", interface));
+  }
+  add_config_notices(settings_.config(), view.notices);
+  for (const auto& database : policy().databases) {
+    if (policy().mode_of(database) == Mode::monitor) view.monitored.push_back(database.id);
+  }
+  add_mptcp_notices(view);
+  const auto open = listeners();
+  if (!open) {
+    view.notices.push_back(open.error().message);
+    return;
+  }
+  view.uncovered = enforcer_.uncovered().sentences(*open);
+  const auto ipv6 = open_ipv6(policy(), *open);
+  view.notices.insert(view.notices.end(), ipv6.begin(), ipv6.end());
+  if (view.backstop.at_sockets && !settings_.config().backstop_cgroup.empty()) {
+    view.outside_backstop = outside_backstop(policy(), *open, view.backstop.cgroup);
+  }
+  if (const auto ports = unguarded_listeners(policy(), *open); !ports.empty()) {
+    view.notices.push_back(fmt::format("something listens on TCP ports that no database guards: {}",
+                                       list_ports(ports)));
+  }
+}
+
+void Views::add_mptcp_notices(StatusView& view) const {
+  const auto endpoints = mptcp_endpoints_with_port();
+  if (!endpoints) {
+    view.notices.push_back(endpoints.error().message);
+    return;
+  }
+  for (const auto& by : *endpoints) {
+    std::vector<std::string> open;
+    for (const auto& database : policy().databases) {
+      if (!judges_joins(database.endpoint, by)) open.push_back(database.id);
+    }
+    if (open.empty()) continue;
+    view.notices.push_back(fmt::format(
+        "who has a session with {} may go on with it from any address by MPTCP endpoint "
+        "{}: {}",
+        fmt::join(open, ", "), format_mptcp_endpoint(by), mptcp_remedy(by)));
+  }
+}
+
+void Views::add_clock(StatusView& view) const {
+  using Course = ExpiryClock::Course;
+  const auto& clock = publisher_.expiry_clock();
+  const auto& [course, left] = clock.standing();
+  const auto now = wall_now();
+  const auto latest = clock.latest().time;
+  const auto minutes = left ? std::chrono::ceil<std::chrono::minutes>(*left).count() : 0;
+  if (course == Course::back && latest > now + small_step) {
+    view.problems.push_back(fmt::format(
+        "the clock says {}, and has been at {}: rules that expire before that stay expired. If it "
+        "is right now, say so with `moat clock reset`. It is believed by itself once it has been "
+        "NTP-synchronised for {} min: {}",
+        format_time(now), format_time(latest), kBackLasts.count(),
+        left ? fmt::format("in {} min", minutes) : "it is not synchronised"));
+  }
+  const auto doubtful = publisher_.doubtful_rules();
+  if (course == Course::ahead && doubtful > 0) {
+    view.notices.push_back(fmt::format(
+        "the clock says {}, later than time is known to have passed, and by it {} expired. "
+        "If it is wrong, set it right within {} min, and they are valid again",
+        format_time(now), doubtful == 1 ? "a rule has" : fmt::format("{} rules have", doubtful),
+        minutes));
+  }
+}
+
+FileState Views::state_of(const Database& database) const {
+  const auto& resolution = enforcer_.resolution();
+  if (!resolution) return FileState::active;
+  // A sealed one may stand for a file that does not tell its id.
+  const auto& files = resolution->files;
+  auto file = std::ranges::find(files, database.place.file, &FileStatus::path);
+  if (const auto by_id = std::ranges::find(files, database.id, &FileStatus::id);
+      by_id != files.end() && (file == files.end() || file->id != database.id)) {
+    file = by_id;
+  }
+  return file == files.end() ? FileState::active : file->state;
+}
+
+std::vector<DatabaseView> Views::databases() const {
+  std::vector<DatabaseView> views;
+  const auto* enforced = publisher_.enforced();
+  for (const auto& database : policy().databases) {
+    DatabaseView view;
+    view.id = database.id;
+    view.endpoint = database.endpoint;
+    view.mode = policy().mode_of(database);
+    view.state = state_of(database);
+    view.sealed = enforced->sealed.contains(database.id);
+    view.path = database.place.file;
+    view.rules = static_cast<unsigned>(database.rules.size());
+    view.peerings = static_cast<unsigned>(database.peerings.size());
+    view.allowed = allowed(database);
+    view.dropped = dropped(database);
+    views.push_back(std::move(view));
+  }
+  return views;
+}
+
+Counts Views::counts(std::size_t slot) const {
+  const auto& all = publisher_.counters();
+  return slot == 0 || slot >= all.size() ? Counts{} : counts_of(all[slot]);
+}
+
+Counts Views::allowed(const Database& database) const {
+  const auto& slots = publisher_.state().slots;
+  const auto& retired = publisher_.state().retired;
+  Counts total;
+  if (const auto entry = retired.find(database.id); entry != retired.end()) {
+    add(total, counts_of(entry->second));
+  }
+  for (const auto& rule : database.rules) add(total, counts(slots.rule(database.id, rule.id)));
+  for (const auto& peering : database.peerings) {
+    add(total, counts(slots.rule(database.id, peering.id)));
+  }
+  return total;
+}
+
+Counts Views::dropped(const Database& database) const {
+  const auto owner = publisher_.state().slots.owner(database.id);
+  Counts total;
+  if (owner == 0) return total;
+  for (const auto& reason : reasons) {
+    if (reason.drops) add(total, counts(MOAT_OUTCOME_SLOT(owner, 0U, reason.number)));
+  }
+  return total;
+}
+
+void Views::add_hits(RuleView& view) const {
+  const auto& state = publisher_.state();
+  view.hits = counts(state.slots.rule(view.database, view.id));
+  const auto hit = state.last_hits.find({view.database, view.id});
+  if (hit != state.last_hits.end()) view.last_hit = hit->second.time;
+}
+
+RuleView Views::rule_view(const Database& database, const Rule& rule) const {
+  RuleView view;
+  view.database = database.id;
+  view.id = rule.id;
+  view.type = rule.cidr ? "cidr" : "managed-range";
+  view.source = rule.source();
+  view.label = rule.label;
+  view.expires = rule.expires;
+  view.place = rule.place;
+  if (!rule.cidr) {
+    const auto range = policy().ranges.find(rule.managed_range);
+    view.prefixes = range == policy().ranges.end()
+                        ? 0
+                        : static_cast<std::uint32_t>(range->second.cidrs->size());
+  }
+  if (rule.expires && *rule.expires <= publisher_.expiry_time()) view.state = RuleState::expired;
+  add_hits(view);
+  return view;
+}
+
+RuleView Views::peering_view(const Database& database, const NetPeering& peering) const {
+  RuleView view;
+  view.database = database.id;
+  view.id = peering.id;
+  view.type = "net-peering";
+  view.source = format_prefix(peering.cidr);
+  view.place = peering.place;
+  add_hits(view);
+  return view;
+}
+
+std::vector<RuleView> Views::rules(const std::string& wanted) const {
+  std::vector<RuleView> views;
+  for (const auto& database : policy().databases) {
+    if (!wanted.empty() && database.id != wanted) continue;
+    const auto first = views.size();
+    for (const auto& rule : database.rules) views.push_back(rule_view(database, rule));
+    for (const auto& peering : database.peerings) {
+      views.push_back(peering_view(database, peering));
+    }
+    const auto file = state_of(database);
+    for (auto i = first; i < views.size(); i++) {
+      if (views[i].state != RuleState::active || file == FileState::active) continue;
+      views[i].state = file == FileState::vanished ? RuleState::vanished : RuleState::held_back;
+    }
+  }
+  return views;
+}
+
+const std::string& Views::digest_of(const ManagedRange& range) const {
+  auto& digest = digests_[range.id];
+  if (digest.of.lock() != range.cidrs) digest = {range.cidrs, cidrs_digest(*range.cidrs)};
+  return digest.text;
+}
+
+ManagedRangeView Views::range_view(const ManagedRange& range) const {
+  ManagedRangeView view;
+  view.id = range.id;
+  view.name = range.name;
+  view.prefixes = range.cidrs->size();
+  view.digest = digest_of(range);
+  view.path = range.place.file;
+  view.withdrawn = enforcer_.resolution() && enforcer_.resolution()->withdrawn.contains(range.id);
+  for (const auto& database : policy().databases) {
+    const auto& rules = database.rules;
+    if (std::ranges::find(rules, range.id, &Rule::managed_range) != rules.end()) {
+      view.used_by.push_back(database.id);
+    }
+  }
+  return view;
+}
+
+std::vector<ManagedRangeView> Views::managed_ranges() const {
+  std::vector<ManagedRangeView> views;
+  for (const auto& [id, range] : policy().ranges) views.push_back(range_view(range));
+  return views;
+}
+
+Answer<ManagedRangeView> Views::managed_range(const std::string& id) const {
+  const auto range = policy().ranges.find(id);
+  if (range == policy().ranges.end()) {
+    return std::unexpected(Refusal{Refusal::Kind::not_found,
+                                   fmt::format("there is no managed range \"{}\"", id),
+                                   "see `moat managed-ranges list`",
+                                   {}});
+  }
+  auto view = range_view(range->second);
+  for (const auto prefix : *range->second.cidrs) view.cidrs.push_back(format_prefix(prefix));
+  return view;
+}
+
+Answer<void> Views::check_database(const std::string& id) const {
+  if (policy().find(id) != nullptr) return {};
+  return std::unexpected(Refusal{Refusal::Kind::not_found,
+                                 fmt::format("there is no database \"{}\"", id),
+                                 "see `moat databases list`",
+                                 {}});
+}
+
+Answer<std::vector<WhyView>> Views::why(const std::string& source,
+                                        const std::string& database) const {
+  const auto address = parse_address(source);
+  if (!address) {
+    return std::unexpected(Refusal{Refusal::Kind::invalid,
+                                   fmt::format("{}: \"{}\"", address.error().message, source),
+                                   address.error().remedy,
+                                   {}});
+  }
+  if (!database.empty()) {
+    if (auto known = check_database(database); !known) return std::unexpected(known.error());
+  }
+  auto views = explain(policy(), *address, database, publisher_.expiry_time());
+  for (auto& view : views) complete(view, *address);
+  return views;
+}
+
+// What explain() leaves open: the live side of the answer.
+void Views::complete(WhyView& view, Address source) const {
+  view.generation = publisher_.generation();
+  const auto& state = publisher_.state();
+  if (const auto hit = state.last_hits.find({view.database, view.rule});
+      hit != state.last_hits.end()) {
+    view.last_hit = hit->second.time;
+  }
+  view.last_drop = drops_.last_of(source, view.database);
+  if (!publisher_.image()) return;
+  const auto& databases = policy().databases;
+  const auto entry = std::ranges::find(databases, view.database, &Database::id);
+  const auto number = static_cast<std::uint32_t>(entry - databases.begin()) + 1;
+  const auto& image = publisher_.image();
+  const auto slot =
+      entry_slot(image, source_class(image, source), number, publisher_.clocks().monotonic);
+  const auto expected = view.allowed ? state.slots.rule(view.database, view.rule) : 0U;
+  view.table_agrees = is_martian(source) || slot == expected;
+}
+
+void Views::add_reasons(CountersView& view, const std::string& owner, std::uint8_t number) const {
+  for (const unsigned monitored : {0U, 1U}) {
+    for (const auto& reason : reasons) {
+      const auto found = counts(MOAT_OUTCOME_SLOT(number, monitored, reason.number));
+      if (is_zero(found)) continue;
+      view.reasons.push_back({owner, reason.text, monitored != 0, found});
+    }
+  }
+}
+
+CountersView Views::counters(const std::string& wanted) const {
+  CountersView view;
+  view.rules = rules(wanted);
+  if (wanted.empty()) add_reasons(view, "host", 0);
+  for (const auto& database : policy().databases) {
+    if (!wanted.empty() && database.id != wanted) continue;
+    const auto owner = publisher_.state().slots.owner(database.id);
+    if (owner != 0) add_reasons(view, database.id, owner);
+    view.totals.push_back({database.id, allowed(database), dropped(database)});
+  }
+  const auto& all = publisher_.counters();
+  if (!all.empty()) view.lost_events = all[MOAT_LOST_DROPS_SLOT].packets;
+  return view;
+}
+
+}  // namespace moat

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What the daemon tells of itself: the structs of service.h, filled from what it knows. Changes
+// nothing.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "control/daemon/drop_table.h"
+#include "control/enforce/enforcer.h"
+#include "control/enforce/interfaces.h"
+#include "control/enforce/publisher.h"
+#include "control/files/settings.h"
+#include "control/service/service.h"
+
+namespace moat {
+
+// What none of the parts knows by itself.
+struct DaemonFacts {
+  bool is_ready = false;
+  std::chrono::system_clock::time_point since;
+  StatusView::Backstop backstop;
+  std::string unpinned;               // why the guard would end with the daemon
+  std::vector<std::string> problems;  // that the daemon itself has met, worst first
+  std::vector<std::string> removed_interfaces;
+  std::vector<std::string> limits;  // of this kernel, one sentence each
+  std::vector<std::string> mends;   // what was found undone and put right, one sentence each
+};
+
+class Views {
+ public:
+  // All must outlive this.
+  Views(const Settings& settings, const Enforcer& enforcer, const Publisher& publisher,
+        const Interfaces& interfaces, const DropTable& drops);
+
+  [[nodiscard]] StatusView status(const DaemonFacts& facts) const;
+  [[nodiscard]] std::vector<DatabaseView> databases() const;
+  // Of one database, or of all if `database` is empty.
+  [[nodiscard]] std::vector<RuleView> rules(const std::string& database) const;
+  [[nodiscard]] std::vector<ManagedRangeView> managed_ranges() const;
+  [[nodiscard]] Answer<ManagedRangeView> managed_range(const std::string& id) const;
+  [[nodiscard]] Answer<std::vector<WhyView>> why(const std::string& source,
+                                                 const std::string& database) const;
+  [[nodiscard]] CountersView counters(const std::string& database) const;
+
+  // Whether a database of this id is enforced; the refusal says that it is not.
+  [[nodiscard]] Answer<void> check_database(const std::string& id) const;
+
+ private:
+  [[nodiscard]] FileState state_of(const Database& database) const;
+  [[nodiscard]] RuleView rule_view(const Database& database, const Rule& rule) const;
+  [[nodiscard]] RuleView peering_view(const Database& database, const NetPeering& peering) const;
+  void add_hits(RuleView& view) const;
+  [[nodiscard]] Counts counts(std::size_t slot) const;
+  [[nodiscard]] Counts allowed(const Database& database) const;
+  [[nodiscard]] Counts dropped(const Database& database) const;
+  void add_reasons(CountersView& view, const std::string& owner, std::uint8_t number) const;
+  [[nodiscard]] ManagedRangeView range_view(const ManagedRange& range) const;
+  [[nodiscard]] const std::string& digest_of(const ManagedRange& range) const;
+  void add_notices(StatusView& view, const DaemonFacts& facts) const;
+  void add_mptcp_notices(StatusView& view) const;
+  void add_clock(StatusView& view) const;
+  void complete(WhyView& view, Address source) const;
+  [[nodiscard]] const Policy& policy() const;
+
+  const Settings& settings_;
+  const Enforcer& enforcer_;
+  const Publisher& publisher_;
+  const Interfaces& interfaces_;
+  const DropTable& drops_;
+  Policy nothing_;  // stands for the policy before the first commit
+
+  // A digest takes a sort: it is kept for as long as the list is the same.
+  struct Digest {
+    std::weak_ptr<const Prefixes> of;
+    std::string text;
+  };
+  mutable std::map<std::string, Digest> digests_;  // by id of the managed range
+};
+
+}  // namespace moat

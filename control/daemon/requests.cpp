@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What others ask of the daemon.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <tuple>
+
+#include "control/daemon/daemon.h"
+#include "control/service/json.h"
+
+namespace moat {
+namespace {
+
+using namespace std::chrono_literals;
+using Kind = Refusal::Kind;
+
+constexpr auto by_number_alone =
+    "this kernel, locked down, lets the backstop know trusted interfaces by number alone: one that "
+    "gets the number of another while moatd is stopped is trusted in its place";
+constexpr auto time_for_farewell = 2s;  // to send the last answer after detach()
+
+std::string describe(const Peer& peer) {
+  return fmt::format("{} (uid {}, pid {})", peer.user, peer.uid, peer.pid);
+}
+
+std::unexpected<Refusal> refuse(Kind kind, std::string message, std::string remedy = {}) {
+  return std::unexpected(Refusal{kind, std::move(message), std::move(remedy), {}});
+}
+
+}  // namespace
+
+StatusView::Backstop Daemon::backstop_view() const {
+  const auto& [at, before] = std::tie(backstop_.at_sockets, backstop_.before_sockets);
+  return {.wanted = settings_.config().backstop,
+          .at_sockets = at.on,
+          .cgroup = backstop_.cgroup,
+          .not_at = at.reason,
+          .before_sockets = before.on,
+          .before_expected = before.expected,
+          .not_before = before.reason};
+}
+
+DaemonFacts Daemon::facts() const {
+  DaemonFacts facts;
+  facts.is_ready = is_ready_;
+  facts.since = since_;
+  facts.backstop = backstop_view();
+  facts.unpinned = unpinned_;
+  for (const auto* problem :
+       {&table_problem_, &save_problem_, &cut_problem_, &sample_problem_, &drop_problem_}) {
+    if (!problem->empty()) facts.problems.push_back(*problem);
+  }
+  if (!watch_.problem().empty()) facts.problems.push_back(watch_.problem());
+  facts.problems.insert(facts.problems.end(), backstop_.troubles.begin(), backstop_.troubles.end());
+  facts.problems.insert(facts.problems.end(), state_troubles_.begin(), state_troubles_.end());
+  facts.removed_interfaces.assign(removed_interfaces_.begin(), removed_interfaces_.end());
+  const auto& trusted = settings_.config().trusted_interfaces;
+  const bool trusts_others =
+      std::ranges::any_of(trusted, [](const auto& name) { return name != "lo"; });
+  if (trusts_others && backstop_.at_sockets.on && !backstop_.knows_names)
+    facts.limits.emplace_back(by_number_alone);
+  if (backstop_.at_sockets.on && !backstop_.as_nat_left.empty())
+    facts.limits.push_back("packets are judged as NAT left them: " + backstop_.as_nat_left);
+  for (const auto& [what, mend] : mends_) {
+    facts.mends.push_back(
+        fmt::format("{}; mended at {}{}", what, format_time_ms(mend.latest),
+                    mend.times == 1 ? "" : fmt::format(", the latest of {} times", mend.times)));
+  }
+  return facts;
+}
+
+// Looks first: that a program was taken off by hand, nobody else tells before the next reconcile.
+StatusView Daemon::status() {
+  if (!is_detached_) {
+    ensure_table();
+    ensure_guards();
+    tell_ready();
+  }
+  return views_.status(facts());
+}
+
+// Whoever asks for hits wants those of now, not of the last sample.
+std::vector<DatabaseView> Daemon::databases() {
+  sample();
+  return views_.databases();
+}
+
+Answer<std::vector<RuleView>> Daemon::rules(const std::string& database) {
+  if (!database.empty()) {
+    if (auto known = views_.check_database(database); !known) {
+      return std::unexpected(known.error());
+    }
+  }
+  sample();
+  return views_.rules(database);
+}
+
+std::vector<ManagedRangeView> Daemon::managed_ranges() { return views_.managed_ranges(); }
+
+Answer<ManagedRangeView> Daemon::managed_range(const std::string& id) {
+  return views_.managed_range(id);
+}
+
+void Daemon::read_all_drops() {
+  drops_.read();
+  // Without, a row has fewer packets than it might: not worth a refusal.
+  if (const auto untold = backend_->untold_drops()) drops_.note_untold(*untold);
+}
+
+Answer<std::vector<WhyView>> Daemon::why(const std::string& source, const std::string& database) {
+  if (!is_detached_) ensure_table();
+  read_all_drops();
+  return views_.why(source, database);
+}
+
+Answer<CountersView> Daemon::counters(const std::string& database) {
+  if (!database.empty()) {
+    if (auto known = views_.check_database(database); !known) {
+      return std::unexpected(known.error());
+    }
+  }
+  sample();
+  return views_.counters(database);
+}
+
+Answer<DropsView> Daemon::drops(const std::string& database, std::uint64_t since) {
+  if (!database.empty()) {
+    if (auto known = views_.check_database(database); !known) {
+      return std::unexpected(known.error());
+    }
+  }
+  sample();
+  if (since == 0) {
+    read_all_drops();
+  } else {  // asked again and again
+    drops_.read();
+  }
+  return drops_.table().view(database, since);
+}
+
+Answer<void> Daemon::begin_change() {
+  if (is_detached_) return refuse(Kind::unavailable, "the guard has ended");
+  return {};
+}
+
+Answer<void> Daemon::begin_edit() {
+  if (auto may = begin_change(); !may) return may;
+  enforcer_.scan(noticed_.value_or(WallClock::now()));
+  on_files_changed();  // what was heard meanwhile
+  return {};
+}
+
+EditBasis Daemon::edit_basis() const {
+  return {enforcer_.files(),        settings_.config().mode,
+          publisher_.enforced(),    publisher_.state().forgotten,
+          publisher_.expiry_time(), std::chrono::floor<std::chrono::seconds>(WallClock::now())};
+}
+
+ChangeView Daemon::change_view(const Applied& applied, Steady::time_point begun) const {
+  ChangeView view;
+  view.enforced = applied.enforced;
+  view.generation = applied.generation;
+  const auto end = applied.enforced ? std::max(applied.enforced_at, begun) : Steady::now();
+  view.took = Milliseconds(end - begun);
+  view.bound = settings_.config().bound;
+  view.why_not = applied.why_not;
+  return view;
+}
+
+Answer<ChangeView> Daemon::carry_out(const Answer<Edit>& edit, const char* what, const Peer& peer,
+                                     Steady::time_point begun) {
+  if (!edit) return std::unexpected(edit.error());
+  const auto noticed = WallClock::now();
+  if (auto written = write_edit(*edit); !written) return std::unexpected(written.error());
+  auto view = change_view(turn({what, describe(peer)}, noticed), begun);
+  view.path = edit->path;
+  view.rule_id = edit->rule_id;
+  view.warnings = edit->warnings;
+  if (!save_problem_.empty()) {
+    view.warnings.push_back({Severity::warning,
+                             {edit->path, 0, 0},
+                             save_problem_,
+                             "",
+                             "the rule is enforced and in its file; make room for the state"});
+  }
+  return view;
+}
+
+Answer<ChangeView> Daemon::add_rule(const NewRule& rule, const Peer& peer) {
+  const auto begun = Steady::now();
+  if (auto may = begin_edit(); !may) return std::unexpected(std::move(may.error()));
+  return carry_out(plan_add_rule(edit_basis(), rule), "rule added", peer, begun);
+}
+
+Answer<ChangeView> Daemon::remove_rule(const std::string& database, const std::string& id,
+                                       const Peer& peer) {
+  const auto begun = Steady::now();
+  if (auto may = begin_edit(); !may) return std::unexpected(std::move(may.error()));
+  return carry_out(plan_remove_rule(edit_basis(), database, id), "rule removed", peer, begun);
+}
+
+Answer<ChangeView> Daemon::forget(const std::string& database, const Peer& peer) {
+  const auto begun = Steady::now();
+  if (auto may = begin_edit(); !may) return std::unexpected(std::move(may.error()));
+  const auto* enforced = publisher_.enforced();
+  const bool is_known =
+      enforced != nullptr &&
+      (enforced->policy.find(database) != nullptr ||
+       std::ranges::find(enforced->seals, database, &Seal::base) != enforced->seals.end());
+  if (!is_known) {
+    return refuse(Kind::not_found, fmt::format("there is no database \"{}\"", database),
+                  "see `moat databases list`");
+  }
+  if (const auto& hidden = enforcer_.files().databases_folder) {
+    return refuse(Kind::conflict,
+                  fmt::format("a file in {} may name the database, but: {}", hidden->place.file,
+                              hidden->message),
+                  hidden->remedy);
+  }
+  for (const auto& file : enforcer_.files().databases) {
+    if (file.is_being_written) {
+      return refuse(Kind::conflict, fmt::format("somebody is writing {}", file.path), "try again");
+    }
+    const auto last = enforced->database_of_file.find(file.path);
+    const bool is_guess = !file.reading.id && last != enforced->database_of_file.end();
+    if (!file.reading.id && !is_guess) {
+      return refuse(Kind::conflict,
+                    fmt::format("{} does not tell which database it is about", file.path),
+                    "mend the file, or take it away, first");
+    }
+    if ((is_guess ? last->second : *file.reading.id) != database) continue;
+    return refuse(Kind::conflict, fmt::format("{} names database {}", file.path, database),
+                  "take the file away first");
+  }
+  publisher_.forget(database);
+  return change_view(
+      turn({fmt::format("{} forgotten", database), describe(peer)}, WallClock::now()), begun);
+}
+
+Answer<ChangeView> Daemon::reload(const Peer& peer) {
+  const auto begun = Steady::now();
+  if (auto may = begin_change(); !may) return std::unexpected(std::move(may.error()));
+  auto view = change_view(turn({"reload", describe(peer)}, WallClock::now()), begun);
+  ensure_guards();
+  tell_ready();
+  view.warnings = settings_.faults();
+  if (const auto& resolution = enforcer_.resolution()) {
+    for (const auto& file : resolution->files) {
+      view.warnings.insert(view.warnings.end(), file.faults.begin(), file.faults.end());
+    }
+  }
+  return view;
+}
+
+Answer<ChangeView> Daemon::reset_clock(const Peer& peer) {
+  const auto begun = Steady::now();
+  if (auto may = begin_change(); !may) return std::unexpected(std::move(may.error()));
+  const auto before = publisher_.expiry_time();
+  publisher_.confirm_clock();
+  log_.warn("the clock is right, says {}: rules expire by {}, and no longer by {}", describe(peer),
+            format_time(publisher_.expiry_time()), format_time(before));
+  auto view = change_view(renew("the clock was reset", false), begun);
+  cut();
+  return view;
+}
+
+Answer<ChangeView> Daemon::detach(const Peer& peer) {
+  const auto begun = Steady::now();
+  if (auto may = begin_change(); !may) return std::unexpected(std::move(may.error()));
+  log_.warn("the guard ends: detach, by {}", describe(peer));
+  save();
+  if (const auto done = backend_->detach_all(); !done) {
+    log_.error("not all could be taken off: {}", done.error().message);
+    ensure_guards();
+    return refuse(Kind::unavailable, done.error().message, done.error().remedy);
+  }
+  is_detached_ = true;
+  exit_timer_.set_after(time_for_farewell);
+  ChangeView view;
+  view.enforced = true;
+  view.took = Milliseconds(Steady::now() - begun);
+  view.bound = settings_.config().bound;
+  return view;
+}
+
+}  // namespace moat

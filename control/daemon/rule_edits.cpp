@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/daemon/rule_edits.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "control/files/database_edit.h"
+#include "control/os/atomic_file.h"
+#include "control/resolve/resolve.h"
+#include "control/text/input_limits.h"
+
+namespace moat {
+namespace {
+
+using Kind = Refusal::Kind;
+
+std::unexpected<Refusal> refuse(Kind kind, std::string message, std::string remedy = {}) {
+  return std::unexpected(Refusal{kind, std::move(message), std::move(remedy), {}});
+}
+
+// For what a file says, or would say: the faults tell where and what.
+std::unexpected<Refusal> refuse(Kind kind, std::string message, Faults faults) {
+  return std::unexpected(Refusal{kind, std::move(message), "", std::move(faults)});
+}
+
+// With the words that a file which says `value` gets.
+std::unexpected<Refusal> refuse(const TextError& error, const std::string& value) {
+  return refuse(Kind::invalid, fmt::format("{}: \"{}\"", error.message, value), error.remedy);
+}
+
+// Which database a file speaks for; of one too broken to tell, which it last spoke for.
+std::string id_of(const EditBasis& basis, const DatabaseFile& file) {
+  if (file.reading.id) return *file.reading.id;
+  if (basis.enforced == nullptr) return {};
+  const auto last = basis.enforced->database_of_file.find(file.path);
+  return last == basis.enforced->database_of_file.end() ? std::string() : last->second;
+}
+
+// The file that speaks for the database: of several the one that is enforced.
+Answer<const DatabaseFile*> find_file(const EditBasis& basis, const std::string& id) {
+  const DatabaseFile* found = nullptr;
+  const auto* enforced = basis.enforced ? basis.enforced->policy.find(id) : nullptr;
+  for (const auto& file : basis.files.databases) {
+    if (id_of(basis, file) != id) continue;
+    if (found == nullptr || (enforced && enforced->place.file == file.path)) found = &file;
+  }
+  if (found != nullptr) return found;
+  if (const auto& hidden = basis.files.databases_folder) {
+    return refuse(Kind::conflict, "the database files cannot be seen", Faults{*hidden});
+  }
+  if (enforced != nullptr) {
+    return refuse(Kind::conflict,
+                  fmt::format("no file says anything about database {} any more", id),
+                  fmt::format("bring back {}", enforced->place.file));
+  }
+  return refuse(Kind::not_found, fmt::format("there is no database \"{}\"", id),
+                "see `moat databases list`");
+}
+
+Answer<std::string> choose_database(const EditBasis& basis, const std::string& wanted) {
+  if (!wanted.empty()) return wanted;
+  std::set<std::string> ids;
+  for (const auto& file : basis.files.databases) ids.insert(id_of(basis, file));
+  if (basis.enforced != nullptr) {
+    for (const auto& database : basis.enforced->policy.databases) {
+      if (!basis.enforced->sealed.contains(database.id)) ids.insert(database.id);
+    }
+  }
+  ids.erase("");
+  if (ids.empty()) return refuse(Kind::not_found, "there is no database");
+  if (ids.size() > 1) {
+    return refuse(Kind::invalid, "there are several databases", "say which with --database");
+  }
+  return *ids.begin();
+}
+
+struct Original {
+  const DatabaseFile* file = nullptr;
+  std::string bytes;
+  Database database;
+};
+
+Answer<Original> read_original(const EditBasis& basis, const std::string& wanted) {
+  const auto id = choose_database(basis, wanted);
+  if (!id) return std::unexpected(id.error());
+  const auto file = find_file(basis, *id);
+  if (!file) return std::unexpected(file.error());
+  const auto& path = (*file)->path;
+  if ((*file)->is_being_written) {
+    return refuse(Kind::conflict, fmt::format("somebody is writing {}", path), "try again");
+  }
+  auto bytes = read_regular_file(AT_FDCWD, path, path, limits::file_bytes);
+  if (!bytes) return refuse(Kind::conflict, path + " cannot be edited", Faults{bytes.error()});
+  auto reading = read_database(path, bytes->bytes, basis.now);
+  if (!reading.value) {
+    return refuse(Kind::conflict, path + " has errors: mend it first", std::move(reading.faults));
+  }
+  if (reading.value->id != *id) {
+    return refuse(Kind::conflict, fmt::format("{} has just changed", path), "try again");
+  }
+  return Original{*file, std::move(bytes->bytes), std::move(*reading.value)};
+}
+
+bool is_held_back(const FileStatus& file) { return file.state != FileState::active; }
+
+// Errors that the edit would cause: in its own file, or in another that it would hold back.
+Faults faults_caused(const EditBasis& basis, const Edit& edit, DatabaseReading reading) {
+  RuleFiles edited = basis.files;
+  const auto own = std::ranges::find(edited.databases, edit.path, &DatabaseFile::path);
+  if (own != edited.databases.end()) own->reading = std::move(reading);
+  const auto before = resolve(basis.files, basis.mode, basis.enforced, basis.forgotten);
+  const auto after = resolve(edited, basis.mode, basis.enforced, basis.forgotten);
+  Faults caused;
+  for (const auto& file : after.files) {
+    const auto old = std::ranges::find(before.files, file.path, &FileStatus::path);
+    const bool is_own = file.path == edit.path;
+    const bool was_held = old != before.files.end() && is_held_back(*old);
+    if (!is_own && (!is_held_back(file) || was_held)) continue;
+    caused.insert(caused.end(), file.faults.begin(), file.faults.end());
+  }
+  return caused;
+}
+
+// The plan, if the file would hold with it.
+Answer<Edit> check_edit(const EditBasis& basis, Edit edit) {
+  auto reading = read_database(edit.path, edit.after, basis.now);
+  const std::string refusal = "nothing has changed: with this edit the file would have errors";
+  if (!reading.value) return refuse(Kind::invalid, refusal, std::move(reading.faults));
+  auto caused = faults_caused(basis, edit, std::move(reading));
+  if (has_error(caused)) return refuse(Kind::invalid, refusal, std::move(caused));
+  edit.warnings = std::move(caused);
+  return edit;
+}
+
+Answer<Rule> make_rule(const NewRule& wanted, const EditBasis& basis) {
+  if (wanted.cidr.empty() == wanted.managed_range.empty()) {
+    return refuse(Kind::invalid, "a rule has one source: a CIDR or a managed range",
+                  "give exactly one of the two");
+  }
+  Rule rule;
+  if (!wanted.cidr.empty()) {
+    const auto cidr = parse_prefix(wanted.cidr);
+    if (!cidr) return refuse(cidr.error(), wanted.cidr);
+    rule.cidr = *cidr;
+  }
+  rule.managed_range = wanted.managed_range;
+  rule.label = wanted.label;
+  if (!wanted.expires.empty()) {
+    const auto expires = parse_expiry(wanted.expires, basis.wall);
+    if (!expires) return refuse(expires.error(), wanted.expires);
+    if (*expires <= basis.now) {
+      return refuse(Kind::invalid,
+                    fmt::format("the host's clock has been at {}, and a rule that expires before "
+                                "that counts as expired",
+                                format_time(basis.now)),
+                    "if the clock is right now, say so with `moat clock reset`");
+    }
+    rule.expires = *expires;
+  }
+  return rule;
+}
+
+// The id that `after` has and `before` has not.
+std::string new_id(const Database& before, const Database& after) {
+  for (const auto& rule : after.rules) {
+    if (std::ranges::find(before.rules, rule.id, &Rule::id) == before.rules.end()) return rule.id;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::expected<WallTime, TextError> parse_expiry(const std::string& text, WallTime now) {
+  using namespace std::chrono_literals;
+  std::int64_t amount = 0;
+  const auto* end = text.data() + text.size();
+  const auto [unit, error] = std::from_chars(text.data(), end, amount);
+  std::optional<WallTime> time;
+  if (error == std::errc{} && end - unit == 1) {
+    constexpr std::int64_t most = 100'000'000;  // some three years in seconds, far ahead in others
+    if (amount < 1 || amount > most) {
+      return std::unexpected(TextError{"not a length of time", "write 30m, 12h or 7d"});
+    }
+    switch (*unit) {
+      case 's':
+        time = now + amount * 1s;
+        break;
+      case 'm':
+        time = now + amount * 1min;
+        break;
+      case 'h':
+        time = now + amount * 1h;
+        break;
+      case 'd':
+        time = now + amount * std::chrono::days(1);
+        break;
+      case 'w':
+        time = now + amount * std::chrono::weeks(1);
+        break;
+      default:
+        break;
+    }
+  }
+  if (!time) {
+    const auto parsed = parse_time(text);
+    if (!parsed) return parsed;
+    time = *parsed;
+  }
+  if (*time <= now) {
+    return std::unexpected(
+        TextError{"has expired already", "name a time to come, or 30m, 12h, 7d"});
+  }
+  // Beyond the year 9999 a time cannot be written.
+  if (*time >= std::chrono::sys_days(std::chrono::year(10000) / 1 / 1)) {
+    return std::unexpected(TextError{"too far ahead", "leave it out for a rule without end"});
+  }
+  return *time;
+}
+
+Answer<Edit> plan_add_rule(const EditBasis& basis, const NewRule& wanted) {
+  auto rule = make_rule(wanted, basis);
+  if (!rule) return std::unexpected(std::move(rule.error()));
+  auto original = read_original(basis, wanted.database);
+  if (!original) return std::unexpected(std::move(original.error()));
+  auto after = add_rule(original->bytes, *rule);
+  if (!after) return refuse(Kind::invalid, after.error().message, after.error().remedy);
+  Edit edit{original->file->path, std::move(original->bytes), std::move(*after), "", {}};
+  if (auto reading = read_database(edit.path, edit.after, basis.now); reading.value) {
+    edit.rule_id = new_id(original->database, *reading.value);
+  }
+  return check_edit(basis, std::move(edit));
+}
+
+Answer<Edit> plan_remove_rule(const EditBasis& basis, const std::string& database,
+                              const std::string& id) {
+  auto original = read_original(basis, database);
+  if (!original) return std::unexpected(std::move(original.error()));
+  const auto& rules = original->database.rules;
+  if (std::ranges::find(rules, id, &Rule::id) == rules.end()) {
+    return refuse(Kind::not_found,
+                  fmt::format("database {} has no rule \"{}\"", original->database.id, id),
+                  "see `moat rules list`");
+  }
+  auto after = remove_rule(original->bytes, id);
+  if (!after) return refuse(Kind::invalid, after.error().message, after.error().remedy);
+  return check_edit(basis,
+                    {original->file->path, std::move(original->bytes), std::move(*after), id, {}});
+}
+
+Answer<void> write_edit(const Edit& edit) {
+  const auto written = replace_file(edit.path, edit.before, edit.after);
+  if (written) return {};
+  const auto& error = written.error();
+  auto kind = Kind::unavailable;
+  if (error.kind == FileError::Kind::changed) kind = Kind::conflict;
+  if (error.kind == FileError::Kind::read_only) kind = Kind::forbidden;
+  return refuse(kind, error.message, error.remedy);
+}
+
+}  // namespace moat

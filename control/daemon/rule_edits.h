@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Edits of rule files that people ask the daemon for: planned on the bytes on disk, held against
+// all that a file written by hand is held against, and only then written.
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "control/files/rule_files.h"
+#include "control/resolve/resolution.h"
+#include "control/service/service.h"
+
+namespace moat {
+
+// What an edit is judged by: the files as they are now, and what is enforced.
+struct EditBasis {
+  const RuleFiles& files;
+  Mode mode = Mode::enforce;  // of the host
+  const Enforced* enforced = nullptr;
+  const std::set<std::string>& forgotten;
+  WallTime now;   // by which rules have expired: see expiry_clock.h
+  WallTime wall;  // that it shows
+};
+
+struct Edit {
+  std::string path;
+  std::string before;  // bytes
+  std::string after;
+  std::string rule_id;  // added or removed
+  Faults warnings;
+};
+
+[[nodiscard]] Answer<Edit> plan_add_rule(const EditBasis& basis, const NewRule& rule);
+[[nodiscard]] Answer<Edit> plan_remove_rule(const EditBasis& basis, const std::string& database,
+                                            const std::string& id);
+
+// Refused if the file no longer says what the plan was made for.
+[[nodiscard]] Answer<void> write_edit(const Edit& edit);
+
+// "2027-01-31T18:00:00Z", or from now on: "90s", "30m", "12h", "7d", "2w". Refused if it is past.
+[[nodiscard]] std::expected<WallTime, TextError> parse_expiry(const std::string& text,
+                                                              WallTime now);
+
+}  // namespace moat

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What the daemon does when something has happened.
+#include <fmt/format.h>
+#include <systemd/sd-daemon.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "control/daemon/daemon.h"
+#include "control/enforce/end_sessions.h"
+
+namespace moat {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto sample_interval = 10s;
+constexpr auto save_interval = 60s;
+constexpr std::chrono::milliseconds first_retry = 500ms;
+// Events that keep coming put a turn off no longer than this many settling times, or this long.
+constexpr int most_settles = 10;
+constexpr std::chrono::milliseconds least_patience = 500ms;
+// Past the deadline for the table's clock, which ticks every few milliseconds, to have reached it.
+constexpr auto after_expiry = 20ms;
+
+}  // namespace
+
+Applied Daemon::turn(const Cause& cause, WallClock::time_point noticed) {
+  if (is_detached_) return {};
+  scan(noticed);
+  return enforce(cause);
+}
+
+// Reads the files, and looks again when what was left out will be there.
+void Daemon::scan(WallClock::time_point noticed) {
+  noticed_.reset();
+  enforcer_.scan(noticed);
+  settle_timer_.stop();
+  if (const auto end = enforcer_.writers_end()) {
+    settle_timer_.set_after(
+        std::chrono::duration_cast<std::chrono::microseconds>(*end - Steady::now()) + 1ms);
+  }
+  on_files_changed();  // what was heard meanwhile
+}
+
+Applied Daemon::enforce(const Cause& cause) {
+  ensure_table();  // or what is not live would be called enforced
+  auto applied = enforcer_.apply(cause);
+  if (applied.enforced) {
+    retry_timer_.stop();
+    retry_delay_ = {};
+  } else {
+    retry_later();
+  }
+  // Only once there is something to enforce: a program without a table judges nothing.
+  const bool is_first = !has_guards_ && publisher_.generation() != 0;
+  if (applied.enforced) publisher_.keep_settings(settings_.bytes_in_force());
+  if (is_first || applied.settings_changed) ensure_guards();
+  // Or a shorter interval would begin when the longer one has passed.
+  if (applied.settings_changed) reconcile_timer_.set_after(settings_.config().reconcile);
+  if (applied.settings_changed || applied.committed) cut();
+  finish();
+  rearm();
+  tell_ready();
+  return applied;
+}
+
+Applied Daemon::renew(const std::string& why, bool forced) {
+  auto applied = enforcer_.renew(why, forced);
+  if (!applied.enforced) retry_later();
+  finish();
+  rearm();
+  return applied;
+}
+
+void Daemon::finish() {
+  const auto done = publisher_.finish();
+  set_problem(save_problem_, done, "the state is not saved");
+  last_save_ = Steady::now();
+}
+
+void Daemon::save() {
+  set_problem(save_problem_, publisher_.save(), "the state is not saved");
+  last_save_ = Steady::now();
+}
+
+// Logged when it begins and when it ends, and kept for the status meanwhile.
+void Daemon::set_problem(std::string& problem, const Result<>& result, const char* what) {
+  std::string now;
+  if (!result) now = fmt::format("{}: {}", what, format_error(result.error()));
+  if (now == problem) return;
+  if (now.empty()) {
+    log_.info("no longer: {}", problem);
+  } else {
+    log_.error("{}", now);
+  }
+  problem = now;
+}
+
+void Daemon::retry_later() {
+  const auto most = settings_.config().reconcile;
+  retry_delay_ = std::min(most, std::max(first_retry, retry_delay_ * 2));
+  retry_timer_.set_after(retry_delay_);
+}
+
+// Whoever undid it may do so again, and what came in meanwhile came in: that stays in the status.
+void Daemon::note_mend(const std::string& what) {
+  log_.warn("{}; mended", what);
+  auto& mend = mends_[what];
+  mend.latest = WallClock::now();
+  mend.times++;
+}
+
+// Whoever has root can empty a slot or fill it: to ask which table is there takes microseconds.
+void Daemon::ensure_table() {
+  const auto live = publisher_.is_live();
+  if (!live) {
+    republish(live.error().message);
+  } else if (!*live) {
+    republish("the live table had been taken out of its slot");
+  } else {
+    set_problem(table_problem_, {}, "");
+  }
+}
+
+void Daemon::republish(const std::string& wrong) {
+  log_.error("{}; it is published anew", wrong);
+  renew("the live table was not what it should be", true);
+  const auto live = publisher_.is_live();
+  const bool is_live = live && *live;
+  set_problem(table_problem_,
+              is_live ? Result<>() : std::unexpected(Error{enforcer_.failure(), {}}),
+              "the table is not live, and guarded ports are closed to everyone");
+  if (!is_live) return;
+  note_mend("the live table was not what it should be");
+  cut();
+}
+
+void Daemon::ensure_guards() {
+  const auto& config = settings_.config();
+  if (publisher_.generation() == 0) return;
+  // The last settings that are known of may be older than those by which all this was put there.
+  if (settings_.has_fallen_back() && !enforcer_.failure().empty()) return;
+  has_guards_ = true;
+  auto changes = interfaces_.ensure(config);
+  for (auto& name : changes.removed) removed_interfaces_.insert(std::move(name));
+  for (const auto& name : config.interfaces) removed_interfaces_.erase(name);
+  for (const auto& what : changes.mended) note_mend(what);
+  const bool was_open = ensure_backstop();
+  if (changes.attached || was_open) cut();  // who came in meanwhile
+  ensure_pins();
+}
+
+void Daemon::ensure_pins() {
+  const auto pinned = backend_->ensure_pins();
+  set_problem(unpinned_, pinned, "nothing can be pinned");
+  for (const auto& what : backend_->take_mended()) note_mend(what);
+}
+
+// After the interfaces: it leaves to them what they have counted. True if a part of it is on and
+// was not, or somebody had meddled with it.
+bool Daemon::ensure_backstop() {
+  const auto& config = settings_.config();
+  const auto before = std::exchange(backstop_, {});
+  if (!config.backstop) {
+    backend_->remove_backstop();
+    if (before.at_sockets.on || before.before_sockets.on)
+      log_.warn("the backstop is off: moat.yaml says so");
+    return false;
+  }
+  backstop_ = backend_->ensure_backstop(config.backstop_cgroup, config.trusted_interfaces);
+  for (const auto& what : backstop_.mended) note_mend(what);
+  for (const auto& trouble : backstop_.troubles)
+    if (std::ranges::find(before.troubles, trouble) == before.troubles.end())
+      log_.error("{}", trouble);
+  const auto is_news = [](const BackstopStatus::Part& was, const BackstopStatus::Part& is) {
+    return was.on != is.on || was.reason != is.reason;
+  };
+  if (is_news(before.at_sockets, backstop_.at_sockets) || before.cgroup != backstop_.cgroup)
+    log_part(
+        fmt::format("at sockets{}", backstop_.cgroup.empty() ? "" : ", cgroup " + backstop_.cgroup),
+        backstop_.at_sockets);
+  if (is_news(before.before_sockets, backstop_.before_sockets))
+    log_part("before sockets", backstop_.before_sockets);
+  return !backstop_.mended.empty() || (backstop_.at_sockets.on && !before.at_sockets.on) ||
+         (backstop_.before_sockets.on && !before.before_sockets.on);
+}
+
+void Daemon::log_part(std::string_view where, const BackstopStatus::Part& part) {
+  if (part.on) {
+    log_.info("the backstop is on {}", where);
+  } else if (part.expected) {
+    log_.error("the backstop is OFF {}: {}", where, part.reason);
+  } else {
+    log_.warn("the backstop is not {}: {}", where, part.reason);
+  }
+}
+
+void Daemon::cut() {
+  if (!settings_.config().drop_sessions || publisher_.generation() == 0) return;
+  if (publisher_.enforced() == nullptr || !publisher_.is_compiled()) return;
+  const Generation live{publisher_.enforced()->policy, publisher_.image(),
+                        publisher_.clocks().monotonic};
+  const auto& config = settings_.config();
+  const auto done = cut_sessions(live, {config.trusted_interfaces, config.interfaces}, arrivals_);
+  Result<> all_ended;
+  if (!done) all_ended = std::unexpected(done.error());
+  if (done && !done->doubt.empty()) all_ended = std::unexpected(Error{done->doubt, {}});
+  set_problem(cut_problem_, all_ended, "sessions of peers that are no longer allowed may go on");
+  if (done && done->ended > 0) {
+    log_.info("generation {}: {} sessions ended, as their peers are not allowed",
+              publisher_.generation(), done->ended);
+  }
+}
+
+void Daemon::reconcile() {
+  reconcile_timer_.set_after(settings_.config().reconcile);
+  if (is_detached_) return;
+  scan(noticed_.value_or(WallClock::now()));
+  if (enforcer_.is_stale()) enforce({});
+  ensure_pins();
+  if (const auto wrong = publisher_.inspect()) republish(*wrong);
+  ensure_guards();
+  on_time_passed("the clocks have moved against each other");
+  check_overdue();
+  tell_ready();
+}
+
+// The clocks say something else than when the live table was compiled.
+void Daemon::on_time_passed(const char* why) {
+  if (is_detached_) return;
+  observe_clock();
+  if (publisher_.is_due()) {
+    renew(why, false);
+    cut();
+  }
+  rearm();
+}
+
+void Daemon::observe_clock() {
+  using Course = ExpiryClock::Course;
+  publisher_.observe_clock();
+  const auto course = publisher_.expiry_clock().standing().course;
+  if (std::exchange(clock_course_, course) == course) return;
+  const auto latest = format_time(publisher_.expiry_clock().latest().time);
+  const auto now = format_time(std::chrono::floor<std::chrono::seconds>(WallClock::now()));
+  if (course == Course::back) {
+    log_.warn("the clock was set back to {}: rules that expire before {} stay expired", now,
+              latest);
+  } else if (course == Course::ahead) {
+    log_.warn(
+        "the clock has jumped to {}, and time is known to have passed until {}: rules expire "
+        "by the clock, and it is believed once that has lasted {} min",
+        now, latest, kAheadLasts.count());
+  } else {
+    log_.info("the clock is believed: {}", now);
+  }
+}
+
+void Daemon::sample() {
+  sample_timer_.set_after(sample_interval);
+  if (is_detached_) return;
+  ensure_table();
+  set_problem(sample_problem_, publisher_.sample(), "the counters cannot be read");
+  drops_.note_counters();
+  if (Steady::now() - last_save_ >= save_interval) save();
+}
+
+void Daemon::rearm() {
+  if (const auto next = publisher_.next_expiry()) {
+    expiry_timer_.set_at(WallClock::time_point(*next) + after_expiry);
+  } else {
+    expiry_timer_.stop();
+  }
+  if (const auto next = enforcer_.propagation().next_deadline()) {
+    overdue_timer_.set_at(*next + 1ms);
+  } else {
+    overdue_timer_.stop();
+  }
+}
+
+void Daemon::check_overdue() {
+  const auto bound = std::chrono::duration<double>(settings_.config().bound).count();
+  for (const auto& change : enforcer_.propagation().mark_overdue(WallClock::now())) {
+    log_.error("{} was changed more than {} s ago and is not enforced{}{}", change.path, bound,
+               enforcer_.failure().empty() ? "" : ": ", enforcer_.failure());
+  }
+  rearm();
+}
+
+void Daemon::on_files_changed() {
+  const auto news = watch_.drain();
+  if (!news.changed || is_detached_) return;
+  if (news.overflow) log_.warn("inotify's queue was overrun: all files are looked at");
+  const auto settle = settings_.config().settle;
+  const auto now = Steady::now();
+  if (!noticed_) {
+    noticed_ = WallClock::now();
+    patience_ends_ = now + std::max(settle * most_settles, least_patience);
+  }
+  const auto left = std::chrono::duration_cast<std::chrono::microseconds>(patience_ends_ - now);
+  settle_timer_.set_after(std::clamp<std::chrono::microseconds>(settle, 0us, std::max(left, 0us)));
+}
+
+void Daemon::on_settled() {
+  scan(noticed_.value_or(WallClock::now()));
+  if (enforcer_.is_stale()) enforce({});
+}
+
+void Daemon::on_links_changed() {
+  const auto news = links_->read();
+  if (is_detached_ || (news.events.empty() && !news.overrun)) return;
+  ensure_guards();
+  tell_ready();
+}
+
+void Daemon::run_api() {
+  api_->run();
+  if (is_detached_ && api_->connections() == 0) loop_.stop();
+  if (const auto timeout = api_->timeout()) {
+    api_timer_.set_after(*timeout);
+  } else {
+    api_timer_.stop();
+  }
+}
+
+void Daemon::reload_on_signal() {
+  sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+             static_cast<unsigned long long>(publisher_.clocks().monotonic / 1000));
+  turn({"SIGHUP", ""}, WallClock::now());
+  ensure_guards();
+  if (is_ready_) sd_notify(0, "READY=1");
+}
+
+// Ready: policy live, backstop at sockets, and every interface that is there attached. Before
+// sockets it only keeps the kernel from answering for nobody: not worth a service that does not
+// start.
+void Daemon::tell_ready() {
+  const auto& resolution = enforcer_.resolution();
+  const bool has_backstop = !settings_.config().backstop || backstop_.at_sockets.on;
+  const bool is_ready = publisher_.generation() != 0 && resolution && !resolution->not_guarded &&
+                        has_guards_ && interfaces_.all_attached() && has_backstop;
+  sd_notifyf(0, "STATUS=generation %llu is enforced%s",
+             static_cast<unsigned long long>(publisher_.generation()),
+             is_ready ? "" : "; NOT ALL IS GUARDED, see `moat status`");
+  if (is_ready == is_ready_) return;
+  is_ready_ = is_ready;
+  if (is_ready) {
+    sd_notify(0, "READY=1");
+    log_.info("ready: generation {} is enforced", publisher_.generation());
+  } else {
+    log_.error("not ready any more: see `moat status`");
+  }
+}
+
+}  // namespace moat

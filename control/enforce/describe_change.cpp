@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/enforce/describe_change.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "control/policy/endpoint.h"
+
+namespace moat {
+namespace {
+
+constexpr std::size_t most = 12;  // parts of a line; beyond that they are counted
+
+// The line's parts, as many as a person reads.
+std::string join(const std::vector<std::string>& parts, const char* between) {
+  if (parts.size() <= most) return fmt::format("{}", fmt::join(parts, between));
+  const std::vector<std::string> shown(parts.begin(), parts.begin() + most);
+  return fmt::format("{}{}and {} more", fmt::join(shown, between), between, parts.size() - most);
+}
+
+std::string expiry(const Rule& rule) {
+  return rule.expires ? " until " + format_time(*rule.expires) : std::string();
+}
+
+void compare_rules(const Database& before, const Database& after, std::vector<std::string>& parts) {
+  for (const auto& rule : after.rules) {
+    const auto old = std::ranges::find(before.rules, rule.id, &Rule::id);
+    if (old == before.rules.end()) {
+      parts.push_back("added " + rule.source() + expiry(rule));
+    } else if (old->source() != rule.source()) {
+      parts.push_back(fmt::format("{}: {} -> {}", rule.id, old->source(), rule.source()));
+    } else if (old->expires != rule.expires) {
+      parts.push_back(rule.source() + (rule.expires ? expiry(rule) : " without end"));
+    }
+  }
+  for (const auto& rule : before.rules) {
+    if (std::ranges::find(after.rules, rule.id, &Rule::id) == after.rules.end()) {
+      parts.push_back("removed " + rule.source());
+    }
+  }
+}
+
+void compare_peerings(const Database& before, const Database& after,
+                      std::vector<std::string>& parts) {
+  const auto has = [](const Database& database, const NetPeering& peering) {
+    return std::ranges::any_of(database.peerings, [&](const NetPeering& other) {
+      return other.id == peering.id && other.cidr == peering.cidr;
+    });
+  };
+  for (const auto& peering : after.peerings) {
+    if (!has(before, peering)) {
+      parts.push_back(fmt::format("added {} ({})", peering.id, format_prefix(peering.cidr)));
+    }
+  }
+  for (const auto& peering : before.peerings) {
+    if (!has(after, peering)) {
+      parts.push_back(fmt::format("removed {} ({})", peering.id, format_prefix(peering.cidr)));
+    }
+  }
+}
+
+void compare_databases(const Policy& before, const Policy& after, std::vector<std::string>& lines) {
+  for (const auto& database : after.databases) {
+    const auto* old = before.find(database.id);
+    std::vector<std::string> parts;
+    if (old == nullptr) {
+      parts.push_back(fmt::format("guarded on {}, {} rules", format_endpoint(database.endpoint),
+                                  database.rules.size()));
+    } else {
+      if (old->endpoint != database.endpoint) {
+        parts.push_back(fmt::format("{} -> {}", format_endpoint(old->endpoint),
+                                    format_endpoint(database.endpoint)));
+      }
+      if (before.mode_of(*old) != after.mode_of(database)) {
+        parts.push_back(fmt::format("mode {}", to_string(after.mode_of(database))));
+      }
+      compare_rules(*old, database, parts);
+      compare_peerings(*old, database, parts);
+    }
+    if (!parts.empty()) lines.push_back(fmt::format("{}: {}", database.id, join(parts, ", ")));
+  }
+  for (const auto& database : before.databases) {
+    if (after.find(database.id) == nullptr) {
+      lines.push_back(fmt::format("{}: no longer guarded", database.id));
+    }
+  }
+}
+
+void compare_ranges(const Policy& before, const Policy& after, std::vector<std::string>& lines) {
+  for (const auto& [id, range] : after.ranges) {
+    const auto old = before.ranges.find(id);
+    if (old == before.ranges.end() || old->second.cidrs == range.cidrs) continue;
+    if (*old->second.cidrs == *range.cidrs) continue;
+    lines.push_back(fmt::format("managed range {}: {} -> {} CIDRs", id, old->second.cidrs->size(),
+                                range.cidrs->size()));
+  }
+}
+
+}  // namespace
+
+std::string describe_change(const Policy& before, const Policy& after) {
+  std::vector<std::string> lines;
+  compare_databases(before, after, lines);
+  compare_ranges(before, after, lines);
+  return join(lines, "; ");
+}
+
+}  // namespace moat

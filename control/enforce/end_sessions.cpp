@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/enforce/end_sessions.h"
+
+#include <net/if.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <tuple>
+#include <unordered_map>
+
+#include "control/policy/endpoint.h"
+#include "dataplane/host/netlink.h"
+
+namespace moat {
+namespace {
+
+// IPv6 has no rules: where a database guards it in enforce mode nobody may stay.
+bool ipv6_may_stay(const Policy& policy, std::uint16_t port) {
+  return std::ranges::none_of(policy.databases, [&](const Database& database) {
+    return guards_ipv6(database.endpoint, port) && policy.mode_of(database) == Mode::enforce;
+  });
+}
+
+std::set<std::uint32_t> indices(const std::vector<std::string>& interfaces) {
+  std::set<std::uint32_t> found;
+  for (const auto& name : interfaces) {
+    if (const auto index = if_nametoindex(name.c_str()); index != 0) found.insert(index);
+  }
+  return found;
+}
+
+void sort_unique(std::vector<std::uint16_t>& ports) {
+  std::ranges::sort(ports);
+  ports.erase(std::unique(ports.begin(), ports.end()), ports.end());
+}
+
+// Sessions by trusted interfaces, as the packet path knows them: by the interface their packets
+// come in by. Those of which that cannot be told are taken to be some.
+class ExemptSessions {
+ public:
+  ExemptSessions(const std::vector<std::string>& trusted, Arrivals& arrivals)
+      : trusted_(indices(trusted)), arrivals_(arrivals) {
+    trusted_.insert(loopback);
+  }
+
+  bool contains(const Session& session) {
+    // By loopback alone come the host's own. And what is in TIME_WAIT is nobody's: to end it harms
+    // no one.
+    if (trusted_.size() == 1 || session.time_wait) return false;
+    if (!interfaces_) interfaces_ = arrivals_.read();
+    if (!*interfaces_) {
+      doubt_ = "which of them come in by a trusted interface is not known: " +
+               format_error(interfaces_->error());
+      return true;
+    }
+    const auto entry = (*interfaces_)->find(session.cookie);
+    return entry == (*interfaces_)->end() || trusted_.contains(entry->second);
+  }
+
+  [[nodiscard]] const std::string& doubt() const { return doubt_; }
+
+ private:
+  static constexpr std::uint32_t loopback = 1;  // its index in every network namespace
+
+  std::set<std::uint32_t> trusted_;
+  Arrivals& arrivals_;
+  std::optional<Result<std::unordered_map<std::uint64_t, std::uint32_t>>> interfaces_;
+  std::string doubt_;
+};
+
+// Finds what NAT did to a socket's session.
+class TranslatedSockets {
+ public:
+  explicit TranslatedSockets(const std::vector<Translation>& all) {
+    for (const auto& each : all) by_ends_.emplace(ends_of(each.translated), &each);
+  }
+
+  [[nodiscard]] const Translation* find(const Session& session) const {
+    const auto entry = by_ends_.find(ends_of(session));
+    return entry == by_ends_.end() ? nullptr : entry->second;
+  }
+
+ private:
+  using Ends =
+      std::tuple<std::uint32_t, Address6, std::uint16_t, std::uint32_t, Address6, std::uint16_t>;
+  static Ends ends_of(const Session& session) {
+    return {session.local, session.local_ipv6, session.local_port,
+            session.peer,  session.peer_ipv6,  session.peer_port};
+  }
+
+  std::map<Ends, const Translation*> by_ends_;
+};
+
+bool may_concern(const LocalPorts& ports, const Translation& session) {
+  const auto is_one = [&](std::uint16_t port) {
+    return !ports || std::ranges::binary_search(*ports, port);
+  };
+  return is_one(session.wire.local_port) || is_one(session.translated.local_port);
+}
+
+// A guarded port may lead to a socket on one that nobody guards.
+void add_translated_ports(const Generation& live, const std::vector<Translation>& sessions,
+                          std::vector<std::uint16_t>& ports) {
+  for (const auto& session : sessions) {
+    if (!session.forwarded && !may_stay(live, session)) {
+      ports.push_back(session.translated.local_port);
+    }
+  }
+  sort_unique(ports);
+}
+
+// What is forwarded meets the packet path on a guarded NIC alone, and as it is on the wire. By
+// which interface it comes in nobody keeps: the way back has to do.
+Result<unsigned> forget_forwarded(const Generation& live, const std::vector<Translation>& sessions,
+                                  const std::vector<std::string>& guarded) {
+  const auto judged = indices(guarded);
+  unsigned forgotten = 0;
+  for (const auto& session : sessions) {
+    if (!session.forwarded || may_stay(live, session.wire)) continue;
+    const auto interface = route_interface(session.wire);
+    if (!interface || !judged.contains(*interface)) continue;
+    const auto done = forget(session);
+    if (!done) return std::unexpected(done.error());
+    if (*done) forgotten++;
+  }
+  return forgotten;
+}
+
+void add_doubt(std::string& doubt, const std::string& more) {
+  if (!doubt.empty()) doubt += "; ";
+  doubt += more;
+}
+
+}  // namespace
+
+LocalPorts guarded_ports(const Policy& policy) {
+  std::vector<std::uint16_t> ports;
+  for (const auto& database : policy.databases) {
+    if (database.endpoint.all) return std::nullopt;
+    ports.insert(ports.end(), database.endpoint.ports.begin(), database.endpoint.ports.end());
+  }
+  sort_unique(ports);
+  return ports;
+}
+
+bool may_stay(const Generation& live, const Session& session) {
+  if (session.own) return true;
+  if (session.ipv6) return ipv6_may_stay(live.policy, session.local_port);
+  const auto* guard = find_guard(live.policy, session.local, session.local_port);
+  if (guard == nullptr || live.policy.mode_of(*guard) == Mode::monitor) return true;
+  if (is_martian(session.peer)) return false;
+  const auto number = static_cast<std::uint32_t>(guard - live.policy.databases.data()) + 1;
+  const auto source = source_class(live.image, session.peer);
+  return entry_slot(live.image, source, number, live.now) != 0;
+}
+
+bool may_stay(const Generation& live, const Translation& session) {
+  auto translated = session.translated;
+  translated.peer = session.wire.peer;
+  translated.peer_ipv6 = session.wire.peer_ipv6;
+  translated.own = session.wire.own;
+  return may_stay(live, session.wire) && may_stay(live, translated);
+}
+
+Result<Cut> cut_sessions(const Generation& live, const CutInterfaces& interfaces,
+                         Arrivals& arrivals) {
+  Cut cut;
+  auto ports = guarded_ports(live.policy);
+  std::vector<Translation> changed;
+  if (auto found =
+          translations([&](const Translation& session) { return may_concern(ports, session); })) {
+    changed = std::move(*found);
+  } else {
+    add_doubt(cut.doubt, "sessions by NAT: " + found.error().message);
+  }
+  if (ports) add_translated_ports(live, changed, *ports);
+  const TranslatedSockets translated(changed);
+  ExemptSessions exempt(interfaces.trusted, arrivals);
+  const auto ended = destroy_sessions(ports, [&](const Session& session) {
+    const auto* translation = translated.find(session);
+    const bool stays = translation ? may_stay(live, *translation) : may_stay(live, session);
+    return stays || exempt.contains(session);
+  });
+  if (!ended) return std::unexpected(ended.error());
+  const auto forgotten = forget_forwarded(live, changed, interfaces.guarded);
+  if (!forgotten) return std::unexpected(forgotten.error());
+  cut.ended = *ended + *forgotten;
+  if (!exempt.doubt().empty()) add_doubt(cut.doubt, exempt.doubt());
+  return cut;
+}
+
+}  // namespace moat

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/enforce/interfaces.h"
+
+#include <fmt/format.h>
+#include <net/if.h>
+
+#include <algorithm>
+
+namespace moat {
+namespace {
+
+bool is_attached(const InterfaceStatus& status) {
+  return status.mode != AttachMode::none && !status.foreign;
+}
+
+// An interface may have several names: those of `ip link property` stand for it as well.
+bool has(const std::vector<std::string>& names, const std::string& name) {
+  const auto index = if_nametoindex(name.c_str());
+  return std::ranges::any_of(names, [&](const std::string& other) {
+    return other == name || (index != 0 && if_nametoindex(other.c_str()) == index);
+  });
+}
+
+bool same(const InterfaceStatus& a, const InterfaceStatus& b) {
+  return a.present == b.present && a.mode == b.mode && a.program_id == b.program_id &&
+         a.foreign == b.foreign && a.reason == b.reason;
+}
+
+}  // namespace
+
+Interfaces::Changes Interfaces::ensure(const Config& config) {
+  Changes changes;
+  std::vector<std::string> unnamed;
+  for (const auto& name : backend_.attached_interfaces()) {
+    if (has(config.interfaces, name)) continue;
+    if (!has(named_, name)) {
+      unnamed.push_back(name);
+    } else if (const auto done = backend_.detach(name); !done) {
+      log_.error("interface {}: {}", name, done.error().message);
+    } else {
+      log_.warn("interface {} is no longer guarded: moat.yaml does not name it", name);
+      changes.removed.push_back(name);
+    }
+  }
+  named_ = config.interfaces;
+
+  std::vector<InterfaceStatus> found;
+  const auto ensure_one = [&](const std::string& name) {
+    auto lost = find_lost(name);
+    found.push_back(backend_.ensure_attached(name, config.attach));
+    if (lost.empty() || !is_attached(found.back())) return;
+    changes.attached = true;
+    changes.mended.push_back(std::move(lost));
+  };
+  for (const auto& name : config.interfaces) ensure_one(name);
+  for (const auto& name : unnamed) {
+    ensure_one(name);
+    found.back().reason = "moat.yaml does not name it; it stays guarded, as it was";
+    found.back().remedy = "name it there; to take it off, take the name out again";
+  }
+  for (const auto& status : found) {
+    const auto before = std::ranges::find(status_, status.name, &InterfaceStatus::name);
+    const bool is_known = before != status_.end();
+    if (!is_known || !same(*before, status)) tell(status);
+    changes.attached |= is_attached(status) && !(is_known && is_attached(*before));
+  }
+  status_ = std::move(found);
+  return changes;
+}
+
+// What has come between this look and the last, at an interface that was guarded then and is there:
+// once mended it looks as if nothing had been.
+std::string Interfaces::find_lost(const std::string& name) const {
+  const auto before = std::ranges::find(status_, name, &InterfaceStatus::name);
+  if (before == status_.end() || !is_attached(*before)) return {};
+  const auto now = backend_.inspect(name);
+  if (!now.present || now.foreign) return {};
+  if (!is_attached(now)) return fmt::format("interface {} had lost Moat's program", name);
+  if (now.program_id == before->program_id) return {};
+  return fmt::format("interface {} ran another program than Moat's", name);
+}
+
+bool Interfaces::all_attached() const {
+  return std::ranges::all_of(status_, [](const InterfaceStatus& status) {
+    return !status.present || is_attached(status);
+  });
+}
+
+void Interfaces::tell(const InterfaceStatus& status) {
+  const auto because = [](const std::string& reason) {
+    return reason.empty() ? std::string() : fmt::format(": {}", reason);
+  };
+  if (!status.present) {
+    log_.warn("interface {} is not there; it will be guarded when it appears", status.name);
+  } else if (status.foreign) {
+    log_.error("interface {} is NOT GUARDED: program {} of somebody else is attached{}",
+               status.name, status.program_id, because(status.reason));
+  } else if (status.mode == AttachMode::none) {
+    log_.error("interface {} is NOT GUARDED{}", status.name, because(status.reason));
+  } else if (status.mode == AttachMode::generic) {
+    log_.warn("interface {} is guarded in generic mode by program {}{}", status.name,
+              status.program_id, because(status.reason));
+  } else {
+    log_.info("interface {} is guarded in native mode by program {}{}", status.name,
+              status.program_id, because(status.reason));
+  }
+}
+
+}  // namespace moat

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Keeps the packet path attached to the interfaces that the configuration names. Taking a name out
+// of it while the daemon runs takes the program off. One that has the program and was never named
+// stays guarded, and is told of: it was renamed, or an earlier daemon was to guard it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "control/files/reading.h"
+#include "control/os/log.h"
+#include "dataplane/xdp/xdp_backend.h"
+
+namespace moat {
+
+class Interfaces {
+ public:
+  Interfaces(XdpBackend& backend, Log& log) : backend_(backend), log_(log) {}
+
+  struct Changes {
+    std::vector<std::string> removed;  // no longer wanted: the program was taken off
+    bool attached = false;             // some interface is guarded that was not
+    std::vector<std::string> mended;   // what somebody had done to those that were guarded
+  };
+  // Attaches where it is due and mends what is different, telling the log.
+  Changes ensure(const Config& config);
+
+  // As ensure() last found them, in the order of the configuration; then those it does not name.
+  [[nodiscard]] const std::vector<InterfaceStatus>& status() const { return status_; }
+
+  // Whether every interface that the host has is guarded.
+  [[nodiscard]] bool all_attached() const;
+
+ private:
+  [[nodiscard]] std::string find_lost(const std::string& name) const;
+  void tell(const InterfaceStatus& status);
+
+  XdpBackend& backend_;
+  Log& log_;
+  std::vector<std::string> named_;  // by the configuration, last time
+  std::vector<InterfaceStatus> status_;
+};
+
+}  // namespace moat

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/enforce/open_ports.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "control/policy/endpoint.h"
+
+namespace moat {
+namespace {
+
+struct UsualPort {
+  std::uint16_t port;
+  const char* of;
+};
+// Where databases and what stands before them listen if nobody says otherwise.
+constexpr std::array usual_ports = {
+    UsualPort{1433, "SQL Server"}, UsualPort{1521, "Oracle"},        UsualPort{3306, "MySQL"},
+    UsualPort{5432, "PostgreSQL"}, UsualPort{6379, "Redis"},         UsualPort{6432, "PgBouncer"},
+    UsualPort{9042, "Cassandra"},  UsualPort{9200, "Elasticsearch"}, UsualPort{27017, "MongoDB"}};
+
+bool guards(const Policy& policy, const UncoveredPort& port) {
+  return std::ranges::any_of(policy.databases, [&](const Database& database) {
+    const auto& endpoint = database.endpoint;
+    if (endpoint.address && endpoint.address != port.address) return false;
+    if (endpoint.all) return true;
+    return port.port != 0 && names_port(endpoint, port.port);
+  });
+}
+
+bool hears(const UncoveredPort& port, const Session& listener) {
+  if (listener.loopback) return false;
+  if (port.port != 0 && listener.local_port != port.port) return false;
+  return !port.address || listener.local == 0 || listener.local == *port.address;
+}
+
+// Whether whatever reaches the listener is judged.
+bool is_guarded(const Policy& policy, const Session& listener) {
+  return std::ranges::any_of(policy.databases, [&](const Database& database) {
+    const auto& address = database.endpoint.address;
+    if (listener.ipv6) return guards_ipv6(database.endpoint, listener.local_port);
+    if (address && *address != listener.local) return false;
+    return database.endpoint.all || names_port(database.endpoint, listener.local_port);
+  });
+}
+
+// Whether something that reaches the listener is judged.
+bool is_heard(const Policy& policy, const Session& listener) {
+  return std::ranges::any_of(policy.databases, [&](const Database& database) {
+    const auto& endpoint = database.endpoint;
+    const bool any_address = listener.ipv6 || listener.local == 0;
+    if (!any_address && endpoint.address && *endpoint.address != listener.local) return false;
+    return names_port(endpoint, listener.local_port) ||
+           (endpoint.all && (!listener.ipv6 || listener.ipv4_too));
+  });
+}
+
+}  // namespace
+
+std::vector<UncoveredPort> uncovered_ports(const Policy& before, const Policy& after) {
+  std::vector<UncoveredPort> open;
+  for (const auto& database : before.databases) {
+    const auto& endpoint = database.endpoint;
+    std::vector<UncoveredPort> guarded;
+    if (endpoint.all) guarded.push_back({database.id, endpoint.address, 0});
+    for (const auto port : endpoint.ports) {
+      guarded.push_back({database.id, endpoint.address, port});
+    }
+    for (auto& port : guarded) {
+      if (!guards(after, port)) open.push_back(std::move(port));
+    }
+  }
+  return open;
+}
+
+std::vector<UncoveredPort> Uncovered::replace(const Policy& before, const Policy& after) {
+  std::erase_if(ports_, [&](const UncoveredPort& port) { return guards(after, port); });
+  auto fresh = uncovered_ports(before, after);
+  for (const auto& port : fresh) {
+    if (std::ranges::find(ports_, port) == ports_.end()) ports_.push_back(port);
+  }
+  return fresh;
+}
+
+std::vector<std::string> Uncovered::sentences(const std::vector<Session>& listeners) const {
+  std::vector<std::string> out;
+  for (const auto& port : ports_) {
+    const auto is_heard = [&](const Session& listener) { return hears(port, listener); };
+    if (std::ranges::none_of(listeners, is_heard)) continue;
+    const auto which =
+        port.port == 0 ? std::string("all ports") : fmt::format("port {}", port.port);
+    const auto where = port.address ? " of " + format_address(*port.address) : std::string();
+    out.push_back(
+        fmt::format("{}{}, once guarded for {}, open to everybody: something listens there", which,
+                    where, port.database));
+  }
+  return out;
+}
+
+std::vector<std::uint16_t> unguarded_listeners(const Policy& policy,
+                                               const std::vector<Session>& listeners) {
+  std::set<std::uint16_t> open;
+  for (const auto& listener : listeners) {
+    if (listener.loopback) continue;
+    auto as_ipv4 = listener;
+    as_ipv4.ipv6 = false;
+    if (!is_guarded(policy, listener) || (listener.ipv4_too && !is_guarded(policy, as_ipv4))) {
+      open.insert(listener.local_port);
+    }
+  }
+  return {open.begin(), open.end()};
+}
+
+std::vector<std::string> open_ipv6(const Policy& policy, const std::vector<Session>& listeners) {
+  auto ports = ipv6_ports(listeners);
+  std::erase_if(ports, [&](std::uint16_t port) {
+    return std::ranges::any_of(policy.databases, [port](const Database& database) {
+      return guards_ipv6(database.endpoint, port);
+    });
+  });
+  std::vector<std::string> sentences;
+  for (const auto& database : policy.databases) {
+    if (ports.empty() || !database.endpoint.all || database.endpoint.ipv6) continue;
+    sentences.push_back(
+        fmt::format("ports: all of {} guards IPv4 alone: by IPv6, TCP ports of this host are open "
+                    "to everybody: "
+                    "{}. Write `ipv6: closed` in its endpoint, or `ipv6: open` if that is meant",
+                    database.id, list_ports(ports)));
+  }
+  return sentences;
+}
+
+std::vector<Session> listeners_outside(const Policy& policy, const std::vector<Session>& listeners,
+                                       const std::map<std::uint64_t, std::string>& cgroups) {
+  std::map<std::pair<std::uint16_t, std::uint64_t>, Session> outside;
+  for (const auto& listener : listeners) {
+    if (listener.loopback || listener.cgroup == 0 || cgroups.contains(listener.cgroup)) continue;
+    if (is_heard(policy, listener)) outside[{listener.local_port, listener.cgroup}] = listener;
+  }
+  std::vector<Session> out;
+  for (const auto& [key, listener] : outside) out.push_back(listener);
+  return out;
+}
+
+std::string list_ports(const std::vector<std::uint16_t>& ports) {
+  std::vector<std::string> texts;
+  for (const auto port : ports) {
+    const auto usual = std::ranges::find(usual_ports, port, &UsualPort::port);
+    texts.push_back(usual == usual_ports.end()
+                        ? fmt::format("{}", port)
+                        : fmt::format("{} ({}'s usual port)", port, usual->of));
+  }
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+}  // namespace moat

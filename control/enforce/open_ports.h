@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What is open on this host though one may think it guarded: ports that a change of the policy left
+// open while something listens on them, and listeners that never were guarded.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "control/policy/policy.h"
+#include "dataplane/host/sessions.h"
+
+namespace moat {
+
+// A port that some database guarded and no one does any more.
+struct UncoveredPort {
+  std::string database;
+  std::optional<Address> address;  // nothing: on every address
+  std::uint16_t port = 0;          // 0: every port of `address`
+
+  friend bool operator==(const UncoveredPort&, const UncoveredPort&) = default;
+};
+
+[[nodiscard]] std::vector<UncoveredPort> uncovered_ports(const Policy& before, const Policy& after);
+
+// Remembers them for as long as they are open and something listens.
+class Uncovered {
+ public:
+  // The policy was replaced; gives what that has left open, listened on or not.
+  std::vector<UncoveredPort> replace(const Policy& before, const Policy& after);
+
+  // A sentence for each that is listened on.
+  [[nodiscard]] std::vector<std::string> sentences(const std::vector<Session>& listeners) const;
+
+ private:
+  std::vector<UncoveredPort> ports_;
+};
+
+// Ports on which something listens for more than the host itself and which no database guards,
+// ascending. A listener on all addresses counts as guarded if its port is guarded on all.
+[[nodiscard]] std::vector<std::uint16_t> unguarded_listeners(const Policy& policy,
+                                                             const std::vector<Session>& listeners);
+
+// For each database with `ports: all` whose file does not say what IPv6 is to be: that it is open,
+// where something listens.
+[[nodiscard]] std::vector<std::string> open_ipv6(const Policy& policy,
+                                                 const std::vector<Session>& listeners);
+
+// Guarded listeners, loopback ones aside, that were made in none of these cgroups; one a port and
+// cgroup, by port.
+[[nodiscard]] std::vector<Session> listeners_outside(
+    const Policy& policy, const std::vector<Session>& listeners,
+    const std::map<std::uint64_t, std::string>& cgroups);
+
+// "22, 6432 (PgBouncer's usual port)"
+[[nodiscard]] std::string list_ports(const std::vector<std::uint16_t>& ports);
+
+}  // namespace moat

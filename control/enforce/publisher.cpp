@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/enforce/publisher.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "bpf/lookup.h"
+#include "control/policy/endpoint.h"
+
+namespace moat {
+namespace {
+
+// How far the clocks may move against each other before deadlines are computed anew; and so how far
+// a deadline may be from where it should be.
+constexpr std::chrono::nanoseconds tolerance = std::chrono::milliseconds(100);
+
+bool is_expired(const Rule& rule, WallTime now) { return rule.expires && *rule.expires <= now; }
+
+bool same_rule(const Rule& a, const Rule& b) {
+  return a.id == b.id && a.cidr == b.cidr && a.managed_range == b.managed_range &&
+         a.expires == b.expires;
+}
+
+bool same_peering(const NetPeering& a, const NetPeering& b) {
+  return a.id == b.id && a.cidr == b.cidr;
+}
+
+bool same_database(const Database& a, const Database& b) {
+  return a.id == b.id && a.endpoint == b.endpoint && a.mode == b.mode &&
+         std::ranges::equal(a.rules, b.rules, same_rule) &&
+         std::ranges::equal(a.peerings, b.peerings, same_peering);
+}
+
+// Of ranges, those that rules name.
+bool same_ranges(const Policy& a, const Policy& b) {
+  for (const auto& database : a.databases) {
+    for (const auto& rule : database.rules) {
+      if (rule.managed_range.empty()) continue;
+      const auto in_a = a.ranges.find(rule.managed_range);
+      const auto in_b = b.ranges.find(rule.managed_range);
+      if (in_a == a.ranges.end() || in_b == b.ranges.end()) return false;
+      const auto& cidrs = in_a->second.cidrs;
+      if (cidrs != in_b->second.cidrs && *cidrs != *in_b->second.cidrs) return false;
+    }
+  }
+  return true;
+}
+
+void add(moat_counter& to, const moat_counter& from) {
+  to.packets += from.packets;
+  to.bytes += from.bytes;
+}
+
+std::vector<std::uint32_t> outcome_slots(std::uint8_t owner) {
+  std::vector<std::uint32_t> slots;
+  for (unsigned monitored = 0; monitored < 2; monitored++) {
+    for (unsigned reason = 0; reason < MOAT_REASONS; reason++) {
+      slots.push_back(MOAT_OUTCOME_SLOT(owner, monitored, reason));
+    }
+  }
+  return slots;
+}
+
+// Whether `policy` guards that port of that address; without an address, of all addresses.
+bool guards(const Policy& policy, std::optional<Address> address, std::uint16_t port) {
+  return std::ranges::any_of(policy.databases, [&](const Database& database) {
+    const auto& endpoint = database.endpoint;
+    if (!endpoint.address) return names_port(endpoint, port);
+    return endpoint.address == address && (endpoint.all || names_port(endpoint, port));
+  });
+}
+
+bool guards_all(const Policy& policy, Address address) {
+  return std::ranges::any_of(policy.databases, [&](const Database& database) {
+    return database.endpoint.all && database.endpoint.address == address;
+  });
+}
+
+bool closes_ipv6(const Policy& policy) {
+  return std::ranges::any_of(policy.databases, [](const Database& database) {
+    return database.endpoint.ipv6 == Ipv6::closed;
+  });
+}
+
+// What the image guards and the policy would leave open, or nothing.
+std::optional<std::string> uncovered_by(const Policy& policy, const Image& image) {
+  const auto& header = image.header();
+  const auto is_guarded = [&](std::uint32_t row, std::uint32_t port_row) {
+    return port_row != 0 && moat_endpoint(&header, header.size, row, port_row) != 0;
+  };
+  for (std::uint32_t port = 1; port <= 0xffff; port++) {
+    const auto number = static_cast<std::uint16_t>(port);
+    const auto port_row = moat_port_row(&header, header.size, port);
+    if (is_guarded(0, port_row) && !guards(policy, std::nullopt, number))
+      return fmt::format("port {}", port);
+    for (const auto& place : header.address) {
+      const Address address = __builtin_bswap32(place.address);
+      if (place.row != 0 && place.all == 0 && is_guarded(place.row, port_row) &&
+          !guards(policy, address, number))
+        return fmt::format("port {} of {}", port, format_address(address));
+    }
+  }
+  for (const auto& place : header.address) {
+    const Address address = __builtin_bswap32(place.address);
+    if (place.all != 0 && !guards_all(policy, address)) return format_address(address);
+  }
+  if (moat_endpoint(&header, header.size, header.ipv6_row, 0) != 0 && !closes_ipv6(policy))
+    return "IPv6";
+  return std::nullopt;
+}
+
+}  // namespace
+
+bool same_verdicts(const Policy& a, const Policy& b) {
+  return a.mode == b.mode && std::ranges::equal(a.databases, b.databases, same_database) &&
+         same_ranges(a, b);
+}
+
+bool same_content(const Image& a, const Image& b) {
+  if (!a || !b || a.bytes().size() != b.bytes().size()) return false;
+  moat_image header_a = a.header();
+  moat_image header_b = b.header();
+  header_a.generation = header_b.generation = 0;
+  header_a.digest = header_b.digest = 0;
+  if (std::memcmp(&header_a, &header_b, sizeof header_a) != 0) return false;
+  // Between header and end lie the timed entries, of which only the deadlines may differ.
+  const auto* from_a = a.bytes().data();
+  const auto* from_b = b.bytes().data();
+  const auto same = [&](std::size_t from, std::size_t to) {
+    return std::memcmp(from_a + from, from_b + from, to - from) == 0;
+  };
+  const std::size_t timed_end = header_a.timed_offset + header_a.timed * sizeof(moat_timed);
+  if (!same(sizeof header_a, header_a.timed_offset)) return false;
+  if (!same(timed_end, header_a.size)) return false;
+  for (std::uint32_t i = 0; i < header_a.timed; i++) {
+    moat_timed entry_a;
+    moat_timed entry_b;
+    const auto offset = header_a.timed_offset + i * sizeof(moat_timed);
+    std::memcpy(&entry_a, from_a + offset, sizeof entry_a);
+    std::memcpy(&entry_b, from_b + offset, sizeof entry_b);
+    const auto apart = static_cast<std::int64_t>(entry_a.deadline - entry_b.deadline);
+    if (entry_a.slot != entry_b.slot || entry_a.next != entry_b.next) return false;
+    if (std::chrono::abs(std::chrono::nanoseconds(apart)) > tolerance) return false;
+  }
+  return true;
+}
+
+Policy without_expired(const Policy& policy, WallTime now) {
+  Policy left = policy;
+  for (auto& database : left.databases) {
+    std::erase_if(database.rules, [now](const Rule& rule) { return is_expired(rule, now); });
+  }
+  return left;
+}
+
+Publisher::Publisher(Backend& backend, StateStore& store, State state, Clocks clocks)
+    : backend_(backend),
+      store_(store),
+      state_(std::move(state)),
+      clocks_(std::move(clocks)),
+      expiry_clock_(state_.latest_time) {}
+
+void Publisher::observe_clock() {
+  if (!expiry_clock_.observe(clocks_())) return;
+  state_.latest_time = expiry_clock_.latest();
+  is_unsaved_ = true;
+}
+
+void Publisher::confirm_clock() {
+  expiry_clock_.confirm(clocks_());
+  state_.latest_time = expiry_clock_.latest();
+  is_unsaved_ = true;
+}
+
+std::size_t Publisher::doubtful_rules() const {
+  std::size_t count = 0;
+  if (!state_.enforced) return count;
+  const auto now = expiry_time();
+  const auto known = expiry_clock_.latest().time;
+  for (const auto& database : state_.enforced->policy.databases) {
+    count += static_cast<std::size_t>(std::ranges::count_if(database.rules, [&](const Rule& rule) {
+      return is_expired(rule, now) && !is_expired(rule, known);
+    }));
+  }
+  return count;
+}
+
+void Publisher::adopt(Image live) {
+  is_unsure_ = !state_.enforced || live.header().generation > state_.generation;
+  image_ = std::move(live);
+}
+
+// Why nothing new may be published, while it is not known what was enforced last.
+std::optional<Error> Publisher::object_to(const Resolution& resolution,
+                                          const std::string& no_help) const {
+  if (!is_unsure_) return std::nullopt;
+  const auto what = fmt::format("generation {} stays, as the state on disk {}", generation(),
+                                state_.enforced ? "is older" : "is lost");
+  const auto refuse = [&what](const std::string& path) {
+    return Error{fmt::format("{} and {} is no help", what, path), "mend or restore that file"};
+  };
+  if (!no_help.empty()) return refuse(no_help);
+  for (const auto& file : resolution.files)
+    if (file.state != FileState::active) return refuse(file.path);
+  if (!resolution.withdrawn.empty())
+    return Error{
+        fmt::format("{} and no file has managed range {}", what, *resolution.withdrawn.begin()),
+        "restore the file that had it"};
+  if (const auto open = uncovered_by(resolution.policy, image_))
+    return Error{fmt::format("{} and no file speaks for {}, which it guards", what, *open),
+                 "restore the file, or end the guard: moat detach"};
+  return std::nullopt;
+}
+
+Result<Publisher::Outcome> Publisher::publish(const Resolution& resolution,
+                                              const std::string& no_help) {
+  Outcome outcome{generation(), false, std::chrono::steady_clock::now()};
+  const bool is_same = state_.enforced && compiled_at_ && !is_due() &&
+                       same_verdicts(state_.enforced->policy, resolution.policy);
+  if (!is_same) {
+    auto done = commit(resolution.policy, false, object_to(resolution, no_help));
+    if (!done) return done;
+    outcome = *done;
+  }
+  state_.enforced = static_cast<const Enforced&>(resolution);
+  state_.forgotten.clear();
+  is_unsaved_ = true;
+  return outcome;
+}
+
+Result<Publisher::Outcome> Publisher::renew(bool forced) {
+  if (!state_.enforced || is_unsure_) return Outcome{};
+  return commit(state_.enforced->policy, forced);
+}
+
+Result<> Publisher::finish() {
+  prune_state();
+  fold_freed();
+  auto saved = save();
+  sweep_counters();
+  return saved;
+}
+
+Result<Publisher::Outcome> Publisher::commit(const Policy& policy, bool forced,
+                                             const std::optional<Error>& objection) {
+  Slots slots = state_.slots;
+  const auto assignment = slots.assign(policy);
+  observe_clock();
+  const ClockReading reading = clocks_();
+  const WallTime expired_until = expiry_clock_.now(reading);
+  const SlotMap slot_map{
+      [&](std::string_view database) { return slots.owner(database); },
+      [&](std::string_view database, std::string_view rule) { return slots.rule(database, rule); }};
+  const auto next = std::max(state_.generation, generation()) + 1;
+  auto image = compile(without_expired(policy, expired_until), slot_map, reading.now, next);
+  if (!image) return std::unexpected(std::move(image.error()));
+
+  const bool is_new = forced || !same_content(*image, image_);
+  if (is_new && objection) return std::unexpected(*objection);
+  is_unsure_ = false;
+  if (is_new) {
+    if (auto folded = fold_needed(assignment); !folded) return std::unexpected(folded.error());
+    if (auto done = backend_.publish(*image); !done) return std::unexpected(done.error());
+    image_ = std::move(*image);
+  }
+  state_.slots = std::move(slots);
+  state_.generation = generation();
+  compiled_at_ = reading.now;
+  expired_until_ = expired_until;
+  is_unsaved_ = true;
+  return Outcome{generation(), is_new, std::chrono::steady_clock::now()};
+}
+
+bool Publisher::is_due() const {
+  if (!state_.enforced || !compiled_at_) return false;
+  if (image_ && image_.header().timed > 0 &&
+      std::chrono::abs(drift(*compiled_at_, clocks())) > tolerance) {
+    return true;
+  }
+  const auto now = expiry_time();
+  return std::ranges::any_of(state_.enforced->policy.databases, [&](const Database& database) {
+    return std::ranges::any_of(database.rules, [&](const Rule& rule) {
+      return is_expired(rule, now) != is_expired(rule, expired_until_);
+    });
+  });
+}
+
+Result<bool> Publisher::is_live() const {
+  if (!image_) return true;
+  return backend_.is_live();
+}
+
+std::optional<std::string> Publisher::inspect() {
+  const auto live = backend_.live();
+  if (!live) return live.error().message;
+  if (!image_) return std::nullopt;
+  const auto& header = image_.header();
+  if (live->generation == 0) return "nothing is enforced: the live table is gone";
+  if (live->generation != header.generation || live->digest != header.digest) {
+    return fmt::format("the live table is generation {} with digest {:016x}, not {} with {:016x}",
+                       live->generation, live->digest, header.generation, header.digest);
+  }
+  return std::nullopt;
+}
+
+std::optional<WallTime> Publisher::next_expiry() const {
+  std::optional<WallTime> next;
+  if (!state_.enforced) return next;
+  const auto now = expiry_time();
+  for (const auto& database : state_.enforced->policy.databases) {
+    for (const auto& rule : database.rules) {
+      if (!rule.expires || *rule.expires <= now) continue;
+      if (!next || *rule.expires < *next) next = rule.expires;
+    }
+  }
+  return next;
+}
+
+Result<> Publisher::sample() {
+  auto now = backend_.counters();
+  if (!now) return std::unexpected(std::move(now.error()));
+  const auto wall = std::chrono::floor<std::chrono::seconds>(clocks().wall);
+  for (const auto& [key, slot] : state_.slots.rules().in_use) {
+    const std::uint64_t packets = (*now)[slot].packets;
+    const auto last = state_.last_hits.find(key);
+    if (packets == (last == state_.last_hits.end() ? 0 : last->second.packets)) continue;
+    // What came while no daemon ran came at the latest now. Counters that begin anew are no hit.
+    state_.last_hits[key] = {packets == 0 ? last->second.time : wall, packets};
+    is_unsaved_ = true;
+  }
+  counters_ = std::move(*now);
+  observe_clock();
+  return {};
+}
+
+Result<> Publisher::save() {
+  if (!is_unsaved_) return {};
+  auto saved = store_.save(state_);
+  is_unsaved_ = !saved;
+  return saved;
+}
+
+// Adds the counts of slots that are needed at once to where they belong, before their new owners
+// count on them.
+Result<> Publisher::fold_needed(const Assignment& assignment) {
+  if (assignment.rules_to_fold.empty() && assignment.owners_to_fold.empty()) return {};
+  const auto counts = backend_.counters();
+  if (!counts) return std::unexpected(counts.error());
+  std::vector<std::uint32_t> slots;
+  for (const auto& [slot, key] : assignment.rules_to_fold) slots.push_back(slot);
+  for (const auto& [owner, database] : assignment.owners_to_fold) {
+    for (const auto slot : outcome_slots(owner)) slots.push_back(slot);
+  }
+  if (auto cleared = backend_.clear_counters(slots); !cleared) return cleared;
+  for (const auto& [slot, key] : assignment.rules_to_fold) {
+    add(state_.retired[key.database], (*counts)[slot]);
+  }
+  if (!counters_.empty()) {
+    for (const auto slot : slots) counters_[slot] = {};
+  }
+  return {};
+}
+
+// After a commit, when nobody counts on freed slots any more. What does not succeed is left for the
+// next time. The counters are cleared by sweep_counters() once the state is on disk: a crash in
+// between leaves counts on a slot that nobody has, which the next daemon sweeps.
+void Publisher::fold_freed() {
+  const auto freed_rules = state_.slots.rules().freed;
+  const auto freed_owners = state_.slots.owners().freed;
+  if (freed_rules.empty() && freed_owners.empty()) return;
+  const auto counts = backend_.counters();
+  if (!counts) return;
+  for (const auto& [slot, key] : freed_rules) {
+    add(state_.retired[key.database], (*counts)[slot]);
+    state_.slots.release_rule(slot);
+  }
+  for (const auto& [owner, database] : freed_owners) {
+    state_.retired.erase(database);
+    state_.slots.release_owner(owner);
+  }
+  has_leftover_counters_ = true;
+}
+
+// Clears the counters of slots that nobody has.
+void Publisher::sweep_counters() {
+  if (!has_leftover_counters_) return;
+  auto counts = backend_.counters();
+  if (!counts) return;
+  std::set<std::uint32_t> taken;
+  for (const auto& entry : state_.slots.rules().in_use) taken.insert(entry.second);
+  for (const auto& entry : state_.slots.rules().freed) taken.insert(entry.first);
+  const auto take_owner = [&taken](std::uint8_t owner) {
+    for (const auto slot : outcome_slots(owner)) taken.insert(slot);
+  };
+  take_owner(0);
+  for (const auto& entry : state_.slots.owners().in_use) take_owner(entry.second);
+  for (const auto& entry : state_.slots.owners().freed) take_owner(entry.first);
+  std::vector<std::uint32_t> leftover;
+  for (std::uint32_t slot = 0; slot < counts->size(); slot++) {
+    auto& count = (*counts)[slot];
+    if (count.packets == 0 || taken.contains(slot)) continue;
+    leftover.push_back(slot);
+    count = {};
+  }
+  if (!leftover.empty() && !backend_.clear_counters(leftover)) return;
+  has_leftover_counters_ = false;
+  counters_ = std::move(*counts);
+}
+
+void Publisher::prune_state() {
+  const auto& rules = state_.slots.rules().in_use;
+  std::erase_if(state_.last_hits, [&](const auto& hit) { return !rules.contains(hit.first); });
+}
+
+}  // namespace moat

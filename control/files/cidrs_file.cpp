@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/files/cidrs_file.h"
+
+#include <fmt/format.h>
+
+#include "control/text/check_text.h"
+#include "control/text/input_limits.h"
+
+namespace moat {
+namespace {
+
+constexpr std::string_view blanks = " \t\r";
+
+// The line's CIDR: without comment and the blanks around it.
+std::string_view content_of(std::string_view line) {
+  line = line.substr(0, line.find('#'));
+  const auto end = line.find_last_not_of(blanks);
+  line = line.substr(0, end == std::string_view::npos ? 0 : end + 1);
+  const auto start = line.find_first_not_of(blanks);
+  return start == std::string_view::npos ? std::string_view{} : line.substr(start);
+}
+
+std::size_t count_cidrs(std::string_view bytes) {
+  std::size_t count = 0;
+  while (!bytes.empty()) {
+    const auto end = bytes.find('\n');
+    if (!content_of(bytes.substr(0, end)).empty()) ++count;
+    if (end == std::string_view::npos) break;
+    bytes.remove_prefix(end + 1);
+  }
+  return count;
+}
+
+}  // namespace
+
+Prefixes read_cidrs_file(std::string_view bytes, std::size_t most, FaultLog& log) {
+  Prefixes cidrs;
+  const auto text = check_text(bytes, limits::cidrs_file_bytes, log);
+  if (!text.is_readable) return cidrs;
+  auto rest = text.bytes;
+  for (Spot spot{1, 1}; !rest.empty(); ++spot.line) {
+    const auto end = rest.find('\n');
+    const auto line = rest.substr(0, end);
+    const auto content = content_of(line);
+    if (!content.empty()) {
+      const auto skipped = spot.line == 1 ? text.skipped : 0;
+      spot.column = static_cast<unsigned>(content.data() - line.data()) + 1 + skipped;
+      if (cidrs.size() == most) {
+        log.error(spot, fmt::format("more than {} CIDRs in all", limits::prefixes), content,
+                  fmt::format("{} too many", count_cidrs(rest)));
+        return cidrs;
+      }
+      if (auto cidr = parse_prefix(content)) {
+        cidrs.push_back(*cidr);
+      } else {
+        log.error(spot, std::move(cidr.error().message), content, std::move(cidr.error().remedy));
+      }
+    }
+    if (end == std::string_view::npos) break;
+    rest.remove_prefix(end + 1);
+  }
+  return cidrs;
+}
+
+}  // namespace moat

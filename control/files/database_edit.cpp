@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Each edit is done twice: on the text, and on the database that the text says. The new text must
+// say exactly the new database, or the edit is refused; so no layout, however odd, can make an edit
+// change another rule.
+#include "control/files/database_edit.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/yaml/edit.h"
+
+namespace moat {
+namespace {
+
+using Edited = std::expected<std::string, TextError>;
+
+const Fault& first_error(const Faults& faults) {
+  return *std::ranges::find(faults, Severity::error, &Fault::severity);
+}
+
+std::string with_value(const Fault& fault) {
+  if (fault.value.empty()) return fault.message;
+  return fmt::format("{}: \"{}\"", fault.message, fault.value);
+}
+
+struct Source {
+  Database database;
+  Node root;
+};
+
+std::expected<Source, TextError> read_source(std::string_view bytes) {
+  auto reading = read_database("", bytes, WallTime{});
+  if (!reading.value) {
+    const auto& fault = first_error(reading.faults);
+    return std::unexpected(
+        TextError{fmt::format("the file has an error in line {}, column {}: {}", fault.place.line,
+                              fault.place.column, with_value(fault)),
+                  fault.remedy});
+  }
+  FaultLog unheard("");
+  auto tree = read_yaml(bytes, unheard);
+  return Source{*std::move(reading.value), *std::move(tree.root)};
+}
+
+bool is_same_rule(const Rule& a, const Rule& b) {
+  return a.source() == b.source() && a.label == b.label && a.expires == b.expires;
+}
+
+bool is_same_peering(const NetPeering& a, const NetPeering& b) {
+  return a.id == b.id && a.cidr == b.cidr;
+}
+
+// Derived ids are left out: they follow from the sources.
+bool is_same(const Database& a, const Database& b) {
+  return a.id == b.id && a.endpoint == b.endpoint && a.mode == b.mode &&
+         std::ranges::equal(a.rules, b.rules, is_same_rule) &&
+         std::ranges::equal(a.peerings, b.peerings, is_same_peering);
+}
+
+Edited check(Edited edited, const Database& wanted) {
+  if (!edited) return edited;
+  const auto reading = read_database("", *edited, WallTime{});
+  if (!reading.value) {
+    // Of the reader's own faults with what was asked for, such as one rule too many.
+    const auto& fault = first_error(reading.faults);
+    return std::unexpected(TextError{with_value(fault), fault.remedy});
+  }
+  if (!is_same(*reading.value, wanted)) return std::unexpected(unknown_layout());
+  return edited;
+}
+
+Item item_of(const Rule& rule) {
+  Item item;
+  if (rule.cidr) item.emplace_back("cidr", format_prefix(*rule.cidr));
+  if (!rule.cidr) item.emplace_back("managed-range", quote_scalar(rule.managed_range));
+  if (!rule.id.empty()) item.emplace_back("id", quote_scalar(rule.id));
+  if (!rule.label.empty()) item.emplace_back("label", quote_scalar(rule.label));
+  if (rule.expires) item.emplace_back("expires", format_time(*rule.expires));
+  return item;
+}
+
+template <typename T>
+std::expected<std::size_t, TextError> find_index(const std::vector<T>& things, std::string_view id,
+                                                 std::string_view what) {
+  const auto found = std::ranges::find(things, id, &T::id);
+  if (found == things.end()) {
+    return std::unexpected(
+        TextError{fmt::format("no {} has this id: \"{}\"", what, id), "list them for their ids"});
+  }
+  return static_cast<std::size_t>(found - things.begin());
+}
+
+}  // namespace
+
+Edited add_rule(std::string_view bytes, const Rule& rule) {
+  auto source = read_source(bytes);
+  if (!source) return std::unexpected(source.error());
+  source->database.rules.push_back(rule);
+  return check(YamlText(bytes, source->root).append_item("rules", item_of(rule)), source->database);
+}
+
+Edited remove_rule(std::string_view bytes, std::string_view rule_id) {
+  auto source = read_source(bytes);
+  if (!source) return std::unexpected(source.error());
+  auto& rules = source->database.rules;
+  const auto index = find_index(rules, rule_id, "rule");
+  if (!index) return std::unexpected(index.error());
+  rules.erase(rules.begin() + static_cast<std::ptrdiff_t>(*index));
+  return check(YamlText(bytes, source->root).remove_item("rules", *index, WhenEmpty::keep_key),
+               source->database);
+}
+
+Edited add_peering(std::string_view bytes, const NetPeering& peering) {
+  auto source = read_source(bytes);
+  if (!source) return std::unexpected(source.error());
+  source->database.peerings.push_back(peering);
+  const Item item = {{"id", quote_scalar(peering.id)}, {"cidr", format_prefix(peering.cidr)}};
+  return check(YamlText(bytes, source->root).append_item("net-peerings", item), source->database);
+}
+
+Edited remove_peering(std::string_view bytes, std::string_view peering_id) {
+  auto source = read_source(bytes);
+  if (!source) return std::unexpected(source.error());
+  auto& peerings = source->database.peerings;
+  const auto index = find_index(peerings, peering_id, "net peering");
+  if (!index) return std::unexpected(index.error());
+  peerings.erase(peerings.begin() + static_cast<std::ptrdiff_t>(*index));
+  const YamlText text(bytes, source->root);
+  return check(text.remove_item("net-peerings", *index, WhenEmpty::remove_key), source->database);
+}
+
+Edited set_mode(std::string_view bytes, Mode mode) {
+  auto source = read_source(bytes);
+  if (!source) return std::unexpected(source.error());
+  source->database.mode = mode;
+  return check(YamlText(bytes, source->root).set_value("mode", to_string(mode)), source->database);
+}
+
+}  // namespace moat

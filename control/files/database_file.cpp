@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// databases.d/*.yaml: one database, what it is reached at and who may reach it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <map>
+#include <type_traits>
+
+#include "control/files/reading.h"
+#include "control/text/input_limits.h"
+#include "control/yaml/fields.h"
+
+namespace moat {
+namespace {
+
+constexpr std::string_view nobody = "write `rules: []` for nobody";
+constexpr std::string_view no_peerings = "leave the key out where there are none";
+
+constexpr std::array database_keys = {
+    Key{"database", true, "write `database: ID`"},
+    Key{"endpoint", true, "write `endpoint: {port: 5432}`"},
+    Key{"rules", true, nobody},
+    Key{"net-peerings", false, no_peerings},
+    Key{"mode", false, "write enforce or monitor, or leave the key out for the host's mode"},
+};
+constexpr std::array endpoint_keys = {
+    Key{"port", false, "write `port: 5432`"},
+    Key{"ports", false, "write `ports: [5432, 6432]` or `ports: all`"},
+    Key{"address", false, "leave the key out for every address of the host"},
+    Key{"ipv6", false, "write `ipv6: closed`, or `ipv6: open` if that is meant"},
+};
+constexpr std::array rule_keys = {
+    Key{"cidr", false, "write `cidr: 192.0.2.1/32`"},
+    Key{"managed-range", false, "write the managed range's id"},
+    Key{"label", false, "leave the key out, or put the text in quotes"},
+    Key{"expires", false, "leave the key out where the rule stays"},
+    Key{"id", false, "leave the key out: the id then comes from the source"},
+};
+constexpr std::array peering_keys = {
+    Key{"id", true, "write the peering's id"},
+    Key{"cidr", true, "write `cidr: 10.0.0.0/16`"},
+};
+
+// Tells the second use of something from the first.
+template <typename T>
+class Seen {
+ public:
+  // The line of the first use, or nothing if this is it.
+  std::optional<unsigned> line_of_first(const T& thing, Spot spot) {
+    const auto [first, is_new] = lines_.emplace(thing, spot.line);
+    return is_new ? std::nullopt : std::optional(first->second);
+  }
+
+ private:
+  std::map<T, unsigned> lines_;
+};
+
+std::string in_line(unsigned line) { return fmt::format("the first is in line {}", line); }
+
+std::expected<std::uint16_t, TextError> parse_port(std::string_view text) {
+  unsigned port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (end != text.data() + text.size() || error != std::errc{} || text.starts_with('0')) {
+    const bool is_number = std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+    if (!is_number) return std::unexpected(TextError{"not a port", "write a number, as in 5432"});
+    port = text.starts_with('0') ? 0 : 70'000;
+  }
+  if (port == 0 || port > 65'535) {
+    return std::unexpected(TextError{"no such port", "1 to 65535, without leading zeros"});
+  }
+  return static_cast<std::uint16_t>(port);
+}
+
+std::optional<std::uint16_t> read_port(const Node& node, FaultLog& log) {
+  const auto port = read_parsed(node, "port", parse_port, log);
+  if (port && !node.is_plain) {
+    log.error(node.spot(), "the port is quoted", node.text, "write numbers without quotes");
+    return std::nullopt;
+  }
+  return port;
+}
+
+// Appends to `ports`, and says no more than once that there are too many.
+void read_port_list(const std::vector<Node>& items, Endpoint& endpoint, FaultLog& log) {
+  Seen<std::uint16_t> seen;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (i == limits::ports) {
+      log.error(items[i].spot(), fmt::format("more than {} ports", limits::ports), items[i].text,
+                fmt::format("{} too many", items.size() - limits::ports));
+    }
+    const auto port = read_port(items[i], log);
+    if (!port) continue;
+    if (const auto line = seen.line_of_first(*port, items[i].spot())) {
+      log.error(items[i].spot(), "the same port twice", items[i].text, in_line(*line));
+    }
+    endpoint.ports.push_back(*port);
+  }
+}
+
+void read_ports(const Node& node, Endpoint& endpoint, FaultLog& log) {
+  if (node.is(Node::Kind::scalar) && node.text == "all") {
+    endpoint.all = true;
+    return;
+  }
+  const auto* items = read_list(node, "ports", "write `ports: [5432, 6432]` or `ports: all`", log);
+  if (items == nullptr) return;
+  if (items->empty()) {
+    log.error(node.spot(), "no port is named", "[]", "name at least one port");
+  }
+  read_port_list(*items, endpoint, log);
+}
+
+std::expected<Address, TextError> parse_endpoint_address(std::string_view text) {
+  const auto address = parse_address(text);
+  if (!address) return address;
+  if (*address == 0) {
+    return std::unexpected(TextError{"this is no host's address",
+                                     "leave `address` out to guard every address of the host"});
+  }
+  if (*address >> 24 >= 224) {
+    return std::unexpected(TextError{"this is no host's address", "name one address of this host"});
+  }
+  return address;
+}
+
+std::expected<Ipv6, TextError> parse_ipv6(std::string_view text) {
+  if (text == "closed") return Ipv6::closed;
+  if (text == "open") return Ipv6::open;
+  return std::unexpected(TextError{"neither closed nor open",
+                                   "write `ipv6: closed`, or `ipv6: open` if that is meant"});
+}
+
+// The endpoint, if nothing at all is wrong with it.
+std::optional<Endpoint> read_endpoint(const Node& node, FaultLog& log) {
+  const auto errors_before = log.errors();
+  const auto fields = Fields::of(node, "an endpoint", endpoint_keys, log);
+  if (!fields) return std::nullopt;
+  Endpoint endpoint;
+  if (const auto* address = fields->find("address")) {
+    endpoint.address = read_parsed(*address, "address", parse_endpoint_address, log);
+  }
+  if (const auto* port = fields->find("port")) {
+    if (const auto number = read_port(*port, log)) endpoint.ports.push_back(*number);
+  }
+  if (const auto* ports = fields->find("ports")) {
+    if (fields->has("port")) {
+      log.error(fields->key("ports")->spot(), "both `port` and `ports`", {}, "keep one of them");
+    } else {
+      read_ports(*ports, endpoint, log);
+    }
+  }
+  if (!fields->has("port") && !fields->has("ports")) {
+    log.error(node.spot(), "the endpoint has no port", {}, "write `port: 5432`");
+  }
+  if (endpoint.all && !fields->has("address")) {
+    log.error(fields->key("ports")->spot(), "`ports: all` needs an address", "all",
+              "write `address: 10.0.0.5` beside it, or name the ports");
+  }
+  if (const auto* ipv6 = fields->find("ipv6")) {
+    endpoint.ipv6 = read_parsed(*ipv6, "ipv6", parse_ipv6, log);
+    if (endpoint.ipv6 && !endpoint.all) {
+      log.error(fields->key("ipv6")->spot(), "`ipv6` goes with `ports: all`", ipv6->text,
+                "leave it out: named ports are closed on IPv6");
+    }
+  }
+  const bool is_sound = log.errors() == errors_before && !fields->has_repeated_key();
+  return is_sound ? std::optional(endpoint) : std::nullopt;
+}
+
+std::expected<Mode, TextError> parse_mode_strictly(std::string_view text) {
+  if (const auto mode = parse_mode(text)) return *mode;
+  return std::unexpected(TextError{"no such mode", "write enforce or monitor"});
+}
+
+// A source that lets in everybody, or nobody. From length 3 on, no prefix has both ends among the
+// addresses that can be no client's and others between them.
+void warn_about_cidr(const Node& node, Prefix cidr, FaultLog& log) {
+  if (cidr.length == 0) {
+    log.warning(node.spot(), "filtering is off: every address is allowed", node.text,
+                "name the networks that need access");
+  } else if (is_martian(cidr.first()) && is_martian(cidr.last()) && cidr.length >= 3) {
+    log.warning(node.spot(), "never matches: no client has such an address", node.text,
+                "name the address that the database host sees");
+  }
+}
+
+class DatabaseReader {
+ public:
+  DatabaseReader(FaultLog& log, WallTime now, std::vector<DatabaseReading::NamedRange>& ranges)
+      : log_(log), now_(now), named_ranges_(ranges) {}
+
+  void read(const Fields& fields, Database& database) {
+    if (const auto* rules = fields.find("rules")) read_rules(*rules, database.rules);
+    if (const auto* peerings = fields.find("net-peerings")) {
+      read_peerings(*peerings, database.peerings);
+    }
+    if (const auto* mode = fields.find("mode")) {
+      database.mode = read_parsed(*mode, "mode", parse_mode_strictly, log_);
+    }
+  }
+
+ private:
+  void read_rules(const Node& node, std::vector<Rule>& rules) {
+    const auto* items = read_list(node, "rules", nobody, log_);
+    if (items == nullptr) return;
+    for (std::size_t i = 0; i < items->size(); ++i) {
+      const auto& item = (*items)[i];
+      if (i == limits::rules) {
+        log_.error(item.spot(), fmt::format("more than {} rules", limits::rules), {},
+                   fmt::format("{} too many: merge CIDRs, or use a managed range",
+                               items->size() - limits::rules));
+      }
+      rules.push_back(read_rule(item));
+    }
+  }
+
+  Rule read_rule(const Node& item) {
+    Rule rule;
+    rule.place = log_.place(item.spot());
+    const auto fields = Fields::of(item, "a rule", rule_keys, log_);
+    if (!fields) return rule;
+    read_source(item, *fields, rule);
+    if (const auto* label = fields->find("label")) {
+      rule.label = read_line(*label, "label", 0, limits::label_bytes, log_).value_or("");
+    }
+    if (const auto* id = fields->find("id")) {
+      rule.id = read_id(*id, "id", log_).value_or("");
+      refuse_second(rule_ids_, rule.id, *id, "the same rule id twice");
+    }
+    if (const auto* expires = fields->find("expires")) {
+      rule.expires = read_parsed(*expires, "expires", parse_time, log_);
+      if (rule.expires && *rule.expires <= now_) {
+        log_.warning(expires->spot(), "the rule has expired", expires->text,
+                     "take it out, or set a later time");
+      }
+    }
+    return rule;
+  }
+
+  void read_source(const Node& item, const Fields& fields, Rule& rule) {
+    if (!fields.has("cidr") && !fields.has("managed-range")) {
+      log_.error(item.spot(), "the rule names no source", {},
+                 "write `cidr: 192.0.2.1/32` or `managed-range: ID`");
+    }
+    if (fields.has("cidr") && fields.has("managed-range")) {
+      log_.error(item.spot(), "the rule names both a cidr and a managed range", {},
+                 "write two rules");
+    }
+    if (const auto* cidr = fields.find("cidr")) {
+      rule.cidr = read_cidr(*cidr);
+      if (rule.cidr) refuse_second(rule_cidrs_, *rule.cidr, *cidr, "the same source twice");
+    }
+    if (const auto* range = fields.find("managed-range")) {
+      rule.managed_range = read_id(*range, "managed-range", log_).value_or("");
+      refuse_second(rule_ranges_, rule.managed_range, *range, "the same source twice");
+      if (!rule.managed_range.empty()) {
+        named_ranges_.push_back({rule.managed_range, log_.place(range->spot())});
+      }
+    }
+  }
+
+  void read_peerings(const Node& node, std::vector<NetPeering>& peerings) {
+    const auto* items = read_list(node, "net-peerings", no_peerings, log_);
+    if (items == nullptr) return;
+    for (std::size_t i = 0; i < items->size(); ++i) {
+      const auto& item = (*items)[i];
+      if (i == limits::peerings) {
+        log_.error(item.spot(), fmt::format("more than {} net peerings", limits::peerings), {},
+                   fmt::format("{} too many", items->size() - limits::peerings));
+      }
+      peerings.push_back(read_peering(item));
+    }
+  }
+
+  NetPeering read_peering(const Node& item) {
+    NetPeering peering;
+    peering.place = log_.place(item.spot());
+    const auto fields = Fields::of(item, "a net peering", peering_keys, log_);
+    if (!fields) return peering;
+    if (const auto* id = fields->find("id")) {
+      peering.id = read_id(*id, "id", log_).value_or("");
+      // Hits are kept by id, so a peering may not share a rule's.
+      if (!refuse_second(peering_ids_, peering.id, *id, "the same net peering twice")) {
+        refuse_second(rule_ids_, peering.id, *id, "a rule has the same id");
+      }
+    }
+    if (const auto* cidr = fields->find("cidr")) {
+      const auto prefix = read_cidr(*cidr);
+      peering.cidr = prefix.value_or(Prefix{});
+      if (prefix) refuse_second(peering_cidrs_, *prefix, *cidr, "the same peered network twice");
+    }
+    return peering;
+  }
+
+  std::optional<Prefix> read_cidr(const Node& node) {
+    const auto cidr = read_parsed(node, "cidr", parse_prefix, log_);
+    if (cidr) warn_about_cidr(node, *cidr, log_);
+    return cidr;
+  }
+
+  template <typename T>
+  bool refuse_second(Seen<T>& seen, const T& thing, const Node& node, std::string_view message) {
+    if constexpr (std::is_same_v<T, std::string>) {
+      if (thing.empty()) return false;  // a fault is logged already
+    }
+    const auto line = seen.line_of_first(thing, node.spot());
+    if (line) log_.error(node.spot(), std::string(message), node.text, in_line(*line));
+    return line.has_value();
+  }
+
+  FaultLog& log_;
+  WallTime now_;
+  std::vector<DatabaseReading::NamedRange>& named_ranges_;
+  Seen<Prefix> rule_cidrs_;
+  Seen<std::string> rule_ranges_;
+  Seen<std::string> rule_ids_;
+  Seen<std::string> peering_ids_;
+  Seen<Prefix> peering_cidrs_;
+};
+
+// What the file is about and what it guards, each on its own.
+void read_identity(const Fields& fields, DatabaseReading& reading, FaultLog& log) {
+  const auto is_sound = [&fields](std::string_view name) {
+    const auto* key = fields.key(name);
+    return key != nullptr && !key->is_repeated;
+  };
+  if (const auto* id = fields.find("database")) {
+    const auto read = read_id(*id, "database", log);
+    if (is_sound("database")) reading.id = read;
+  }
+  if (const auto* endpoint = fields.find("endpoint")) {
+    reading.endpoint_place = log.place(endpoint->spot());
+    const auto read = read_endpoint(*endpoint, log);
+    if (is_sound("endpoint")) reading.endpoint = read;
+  }
+}
+
+}  // namespace
+
+DatabaseReading read_database(const std::string& file, std::string_view bytes, WallTime now) {
+  DatabaseReading reading;
+  FaultLog log(file);
+  const auto tree = read_yaml(bytes, log);
+  if (!tree.is_whole) {
+    // Half a file has no rules to speak of, but may still say what to guard.
+    FaultLog unheard(file);
+    if (tree.root && tree.root->is(Node::Kind::map)) {
+      const auto fields = Fields::of(*tree.root, "a database file", database_keys, unheard);
+      read_identity(*fields, reading, unheard);
+    }
+  } else if (!tree.root || tree.root->is(Node::Kind::null)) {
+    log.error({1, 1}, "the file is empty", {}, "write `database`, `endpoint` and `rules`");
+  } else if (const auto fields = Fields::of(*tree.root, "a database file", database_keys, log)) {
+    Database database;
+    database.place = log.place(tree.root->spot());
+    read_identity(*fields, reading, log);
+    DatabaseReader(log, now, reading.named_ranges).read(*fields, database);
+    if (log.errors() == 0) {
+      database.id = *reading.id;
+      database.endpoint = *reading.endpoint;
+      derive_rule_ids(database);
+      reading.value = std::move(database);
+    }
+  }
+  reading.faults = log.take();
+  return reading;
+}
+
+}  // namespace moat

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/files/host_checks.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <ifaddrs.h>
+#include <linux/magic.h>
+#include <netinet/in.h>
+#include <sys/vfs.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "control/files/mptcp_joins.h"
+#include "control/text/nearest.h"
+#include "dataplane/host/sessions.h"
+
+namespace moat {
+namespace {
+
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return port;
+}
+
+std::string first_line(const char* path) {
+  std::string line;
+  std::ifstream file(path);
+  std::getline(file, line);
+  return line;
+}
+
+std::vector<Address> host_addresses() {
+  ifaddrs* all = nullptr;
+  if (getifaddrs(&all) != 0) return {};
+  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(all, freeifaddrs);
+  std::vector<Address> addresses;
+  for (const auto* each = all; each != nullptr; each = each->ifa_next) {
+    if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != AF_INET) continue;
+    sockaddr_in address{};
+    std::memcpy(&address, each->ifa_addr, sizeof(address));
+    const Address host_order = ntohl(address.sin_addr.s_addr);
+    if (host_order >> 24 != 127) addresses.push_back(host_order);
+  }
+  std::ranges::sort(addresses);
+  addresses.erase(std::ranges::unique(addresses).begin(), addresses.end());
+  return addresses;
+}
+
+// "1,5-7"
+std::string format_ranges(const std::vector<PortRange>& ranges) {
+  std::vector<std::string> texts;
+  texts.reserve(ranges.size());
+  for (const auto [first, last] : ranges) {
+    texts.push_back(first == last ? fmt::format("{}", first) : fmt::format("{}-{}", first, last));
+  }
+  return fmt::format("{}", fmt::join(texts, ","));
+}
+
+std::optional<Fault> check_ports(const Endpoint& endpoint, const Place& place,
+                                 const HostFacts& host) {
+  auto reserved = host.reserved;
+  std::vector<std::uint16_t> at_risk;
+  for (const auto port : endpoint.ports) {
+    const auto holds = [port](PortRange range) { return range.contains(port); };
+    if (!holds(host.ephemeral) || std::ranges::any_of(reserved, holds)) continue;
+    at_risk.push_back(port);
+    reserved.push_back({port, port});
+  }
+  if (at_risk.empty()) return std::nullopt;
+  return Fault{
+      Severity::warning, place,
+      fmt::format("the host may use this port for connections it opens ({} to {}), and replies to "
+                  "them would be dropped",
+                  host.ephemeral.first, host.ephemeral.last),
+      fmt::format("{}", fmt::join(at_risk, ", ")),
+      fmt::format("set net.ipv4.ip_local_reserved_ports={}", format_ranges(reserved))};
+}
+
+std::string join(const std::vector<Address>& addresses) {
+  std::vector<std::string> texts;
+  texts.reserve(addresses.size());
+  for (const auto address : addresses) texts.push_back(format_address(address));
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+// The program sees no routing: what goes on to a guest and what is for the host look alike to it.
+std::optional<Fault> check_forwarding(const Endpoint& endpoint, const Place& place,
+                                      const HostFacts& host) {
+  if (!host.is_forwarding || endpoint.address) return std::nullopt;
+  return Fault{
+      Severity::warning, place,
+      "this host forwards packets (net.ipv4.ip_forward is 1), and without an address the "
+      "port is closed to what it forwards as well: the port of routed guests and containers",
+      fmt::format("{}", fmt::join(endpoint.ports, ", ")),
+      host.addresses.empty()
+          ? "if that is not meant, name the address that the database listens on"
+          : fmt::format("if that is not meant, name the address that the database listens "
+                        "on; here are {}",
+                        join(host.addresses))};
+}
+
+std::optional<Fault> check_address(const Endpoint& endpoint, const Place& place,
+                                   const HostFacts& host, bool is_forced) {
+  if (!endpoint.address) return std::nullopt;
+  const auto shown = format_address(*endpoint.address);
+  if (std::ranges::find(host.addresses, *endpoint.address) == host.addresses.end()) {
+    return Fault{Severity::warning, place, "no interface of this host has this address", shown,
+                 host.addresses.empty()
+                     ? "behind NAT, name the private address"
+                     : fmt::format("behind NAT, name the private address; here are {}",
+                                   join(host.addresses))};
+  }
+  if (!endpoint.all || host.addresses.size() > 1) return std::nullopt;
+  return Fault{is_forced ? Severity::warning : Severity::error, place,
+               "ports: all on the host's only address: the host gets no replies to connections it "
+               "opens, and nobody but the sources listed can log in",
+               shown, "name the ports, or give the database an address of its own"};
+}
+
+Fault warn_of_joins(const MptcpEndpoint& by, const Place& place) {
+  return {Severity::warning, place,
+          "who has a session may go on with it from any address by an MPTCP endpoint that this "
+          "database does not guard",
+          format_mptcp_endpoint(by), mptcp_remedy(by)};
+}
+
+std::optional<Fault> check_ipv6(const Endpoint& endpoint, const Place& place,
+                                const HostFacts& host) {
+  if (!endpoint.all || endpoint.ipv6 || host.ipv6_ports.empty()) return std::nullopt;
+  return Fault{
+      Severity::warning, place,
+      "ports: all guards IPv4 alone: by IPv6 these ports of the host are open to everybody",
+      fmt::format("{}", fmt::join(host.ipv6_ports, ", ")),
+      "write `ipv6: closed`, or `ipv6: open` if that is meant"};
+}
+
+void check_names(const std::vector<ConfigReading::NamedInterface>& named, const std::string& what,
+                 const HostFacts& host, Faults& faults) {
+  std::vector<std::string> names;
+  for (const auto& [name, place] : named) names.push_back(name);
+  for (const auto& [name, place] : named) {
+    if (has_interface(host.interfaces, name)) continue;
+    faults.push_back(
+        {Severity::warning, place, what, name, interface_remedy(name, host.interfaces, names)});
+  }
+}
+
+std::optional<Fault> check_cgroup(const std::string& folder, const Place& place) {
+  struct statfs filesystem{};
+  if (folder.empty()) return std::nullopt;
+  if (::statfs(folder.c_str(), &filesystem) != 0) {
+    return Fault{Severity::warning, place,
+                 "there is no such folder, and without it the backstop is off", folder,
+                 "see `systemd-cgls` for the cgroups there are"};
+  }
+  if (filesystem.f_type == CGROUP2_SUPER_MAGIC) return std::nullopt;
+  return Fault{Severity::warning, place, "no cgroup of version 2, so the backstop is off", folder,
+               "name a folder below where cgroup2 is mounted: see `findmnt -t cgroup2`"};
+}
+
+}  // namespace
+
+std::vector<PortRange> parse_port_ranges(std::string_view text) {
+  std::vector<PortRange> ranges;
+  while (!text.empty()) {
+    const auto comma = std::min(text.find(','), text.size());
+    const auto item = text.substr(0, comma);
+    text.remove_prefix(std::min(comma + 1, text.size()));
+    const auto dash = std::min(item.find('-'), item.size());
+    const auto first = parse_port(item.substr(0, dash));
+    const auto last = dash == item.size() ? first : parse_port(item.substr(dash + 1));
+    if (first && last) ranges.push_back({*first, *last});
+  }
+  return ranges;
+}
+
+HostFacts read_host_facts() {
+  HostFacts facts;
+  // Two numbers with a tab between them.
+  auto ephemeral = first_line("/proc/sys/net/ipv4/ip_local_port_range");
+  std::ranges::replace(ephemeral, '\t', '-');
+  if (const auto ranges = parse_port_ranges(ephemeral); !ranges.empty()) {
+    facts.ephemeral = ranges.front();
+  }
+  facts.reserved = parse_port_ranges(first_line("/proc/sys/net/ipv4/ip_local_reserved_ports"));
+  facts.addresses = host_addresses();
+  if (auto endpoints = mptcp_endpoints_with_port()) facts.mptcp = std::move(*endpoints);
+  if (const auto open = listeners()) facts.ipv6_ports = ipv6_ports(*open);
+  facts.is_forwarding = first_line("/proc/sys/net/ipv4/ip_forward") == "1";
+  facts.interfaces = list_link_names().value_or(std::vector<LinkNames>{});
+  return facts;
+}
+
+Faults check_on_host(const Endpoint& endpoint, const Place& place, const HostFacts& host,
+                     bool is_forced) {
+  Faults faults;
+  if (auto fault = check_ports(endpoint, place, host)) faults.push_back(std::move(*fault));
+  if (auto fault = check_address(endpoint, place, host, is_forced)) {
+    faults.push_back(std::move(*fault));
+  }
+  for (const auto& by : host.mptcp) {
+    if (!judges_joins(endpoint, by)) faults.push_back(warn_of_joins(by, place));
+  }
+  if (auto fault = check_ipv6(endpoint, place, host)) faults.push_back(std::move(*fault));
+  if (auto fault = check_forwarding(endpoint, place, host)) faults.push_back(std::move(*fault));
+  return faults;
+}
+
+Faults check_on_host(const ConfigReading& config, const HostFacts& host) {
+  auto faults = find_loopback(config, host.interfaces);
+  if (!host.interfaces.empty()) {
+    check_names(config.interfaces, "this host has no such interface; it is guarded once it appears",
+                host, faults);
+    check_names(config.trusted_interfaces,
+                "this host has no such interface, so there is nothing to trust", host, faults);
+  }
+  if (config.value && config.value->backstop) {
+    auto fault = check_cgroup(config.value->backstop_cgroup, config.backstop_cgroup_place);
+    if (fault) faults.push_back(std::move(*fault));
+  }
+  return faults;
+}
+
+Faults find_loopback(const ConfigReading& config, const std::vector<LinkNames>& interfaces) {
+  Faults faults;
+  for (const auto& [name, place] : config.interfaces) {
+    const auto is_it = [&](const LinkNames& link) {
+      return link.loopback && std::ranges::find(link.names, name) != link.names.end();
+    };
+    if (std::ranges::none_of(interfaces, is_it)) continue;
+    faults.push_back({Severity::error, place,
+                      "this is the loopback interface: it carries the host's connections to "
+                      "itself, which would be dropped",
+                      name, "take it out: what comes from outside never comes by it"});
+  }
+  return faults;
+}
+
+bool has_interface(const std::vector<LinkNames>& interfaces, const std::string& name) {
+  return std::ranges::any_of(interfaces, [&](const LinkNames& link) {
+    return std::ranges::find(link.names, name) != link.names.end();
+  });
+}
+
+std::string interface_remedy(const std::string& name, const std::vector<LinkNames>& interfaces,
+                             const std::vector<std::string>& named) {
+  std::vector<std::string_view> candidates;
+  for (const auto& link : interfaces) {
+    for (const auto& candidate : link.names) {
+      if (std::ranges::find(named, candidate) == named.end()) candidates.emplace_back(candidate);
+    }
+  }
+  const auto near = nearest(name, candidates);
+  return near.empty() ? "check the name with `ip link`" : fmt::format("did you mean {}?", near);
+}
+
+}  // namespace moat

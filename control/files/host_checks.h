@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What is sound in a file and yet wrong on this host.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "control/files/reading.h"
+#include "control/policy/policy.h"
+#include "control/policy/port_range.h"
+#include "control/text/fault.h"
+#include "dataplane/host/link_names.h"
+#include "dataplane/host/mptcp.h"
+
+namespace moat {
+
+struct HostFacts {
+  PortRange ephemeral{32768, 60999};  // ports of the host's own connections: ip_local_port_range
+  std::vector<PortRange> reserved;    // taken out of those: ip_local_reserved_ports
+  std::vector<Address> addresses;     // of all interfaces, loopback ones left out
+  std::vector<MptcpEndpoint> mptcp;   // those with a port of their own
+  std::vector<std::uint16_t> ipv6_ports;  // TCP, on which something hears other hosts by IPv6
+  bool is_forwarding = false;  // for others, as a router or a host of guests does: ip_forward
+  std::vector<LinkNames> interfaces;  // nothing: they could not be read
+};
+
+// Of this host and network namespace, now. What cannot be read stays as by default.
+[[nodiscard]] HostFacts read_host_facts();
+
+// The kernel's way to write ports: "1,5-7".
+[[nodiscard]] std::vector<PortRange> parse_port_ranges(std::string_view text);
+
+// Faults of the endpoint written at `place`: warnings of ports that the host may take for its own
+// connections, of ports that are closed to what the host forwards too, of an address that no
+// interface has, of MPTCP endpoints by which clients may go on, and of `ports: all` that leaves
+// IPv6 open and does not say so; an error where that takes the host's only address and with it all
+// replies to the host, a warning if `is_forced`.
+[[nodiscard]] Faults check_on_host(const Endpoint& endpoint, const Place& place,
+                                   const HostFacts& host, bool is_forced);
+
+// Faults of what moat.yaml names: warnings of interfaces and of a cgroup that the host has not; and
+// those of find_loopback().
+[[nodiscard]] Faults check_on_host(const ConfigReading& config, const HostFacts& host);
+
+// An error for each of the guarded interfaces that is the loopback device by another name.
+[[nodiscard]] Faults find_loopback(const ConfigReading& config,
+                                   const std::vector<LinkNames>& interfaces);
+
+[[nodiscard]] bool has_interface(const std::vector<LinkNames>& interfaces, const std::string& name);
+
+// What to do about a name that none of them has: the nearest one that is not among `named` already.
+[[nodiscard]] std::string interface_remedy(const std::string& name,
+                                           const std::vector<LinkNames>& interfaces,
+                                           const std::vector<std::string>& named);
+
+}  // namespace moat

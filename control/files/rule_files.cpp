@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/files/rule_files.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <memory>
+#include <string_view>
+#include <system_error>
+
+#include "control/os/file_io.h"
+#include "control/text/input_limits.h"
+#include "dataplane/fd.h"
+
+namespace moat {
+namespace {
+
+constexpr int most_attempts = 5;            // at a file that changes while it is read
+constexpr std::int64_t tick = 100'000'000;  // ns; more than the kernel's clock for stamps takes
+
+Fault refuse(const std::string& path, std::string message, std::string value = {},
+             std::string remedy = {}) {
+  return {Severity::error, {path, 0, 0}, std::move(message), std::move(value), std::move(remedy)};
+}
+
+Fault refuse_errno(const std::string& path, int error) {
+  const auto cause = std::generic_category().message(error);
+  switch (error) {
+    case EACCES:
+      return refuse(path, "cannot be read", cause, "let moatd's user read it");
+    case ENOENT:
+      return refuse(path, "cannot be read", cause, "if it is a symlink, it leads nowhere");
+    case ELOOP:
+      return refuse(path, "cannot be read", cause, "the symlink leads back to itself");
+    default:
+      return refuse(path, "cannot be read", cause);
+  }
+}
+
+std::string_view kind_of(mode_t mode) {
+  if (S_ISDIR(mode)) return "a folder";
+  if (S_ISFIFO(mode)) return "a FIFO";
+  if (S_ISSOCK(mode)) return "a socket";
+  return "a device";
+}
+
+std::string octal(mode_t mode) { return fmt::format("mode {:04o}", mode & 07777u); }
+
+// Why a file with this status is not read, if it is not.
+std::optional<Fault> check_status(const struct stat& status, const std::string& path,
+                                  std::size_t limit) {
+  if (!S_ISREG(status.st_mode)) {
+    return refuse(path, "is no regular file", std::string(kind_of(status.st_mode)),
+                  "put a file there, or take it away");
+  }
+  if ((status.st_mode & S_IWOTH) != 0) {
+    return refuse(path, "is writable by others", octal(status.st_mode), "chmod o-w");
+  }
+  if (static_cast<std::size_t>(status.st_size) > limit) {
+    return refuse(path, fmt::format("has more than {} MiB", limit >> 20),
+                  fmt::format("{} bytes", status.st_size), "split it");
+  }
+  return std::nullopt;
+}
+
+// Who may write to the folder that a file really lies in (a cidrs-file's subfolder, what a symlink
+// leads to) may put another in its place; with the sticky bit, only its owner may.
+std::optional<Fault> check_real_folder(int fd, const std::string& shown) {
+  std::error_code error;
+  const auto real = std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", fd), error);
+  struct stat status{};
+  if (error || ::stat(real.parent_path().c_str(), &status) != 0) return std::nullopt;
+  if ((status.st_mode & (S_IWOTH | S_ISVTX)) != S_IWOTH) return std::nullopt;
+  return refuse(shown, "lies in a folder that is writable by others", real.parent_path().string(),
+                "chmod o-w that folder");
+}
+
+bool is_settled(const FileStamp& stamp) {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return stamp.changed + tick < std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+// One attempt; nothing if the file changed meanwhile.
+std::expected<std::optional<FileBytes>, Fault> try_read(int folder_fd, const std::string& path,
+                                                        const std::string& shown,
+                                                        std::size_t limit) {
+  struct stat before{};
+  // Looked at before it is opened: opening a device can be a deed.
+  if (::fstatat(folder_fd, path.c_str(), &before, 0) != 0) {
+    return std::unexpected(refuse_errno(shown, errno));
+  }
+  if (auto fault = check_status(before, shown, limit)) return std::unexpected(std::move(*fault));
+  const Fd fd(::openat(folder_fd, path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  if (!fd || ::fstat(fd.get(), &before) != 0) return std::unexpected(refuse_errno(shown, errno));
+  if (auto fault = check_status(before, shown, limit)) return std::unexpected(std::move(*fault));
+  if (auto fault = check_real_folder(fd.get(), shown)) return std::unexpected(std::move(*fault));
+  FileBytes file{{}, stamp_of(before), is_settled(stamp_of(before))};
+  auto bytes = read_to_end(fd.get(), limit);
+  if (!bytes) return std::unexpected(refuse_errno(shown, bytes.error()));
+  struct stat after{};
+  if (::fstat(fd.get(), &after) != 0) return std::unexpected(refuse_errno(shown, errno));
+  if (stamp_of(after) != file.stamp || bytes->size() != file.stamp.size) return std::nullopt;
+  file.bytes = std::move(*bytes);
+  file.has_writer = has_writer(fd.get());
+  return file;
+}
+
+struct CloseFolder {
+  void operator()(DIR* folder) const { ::closedir(folder); }
+};
+using Folder = std::unique_ptr<DIR, CloseFolder>;
+
+std::expected<Folder, Fault> open_folder(const std::string& path) {
+  Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return std::unexpected(refuse_errno(path, errno));
+  struct stat status{};
+  if (::fstat(fd.get(), &status) != 0) return std::unexpected(refuse_errno(path, errno));
+  if ((status.st_mode & S_IWOTH) != 0) {
+    return std::unexpected(
+        refuse(path, "the folder is writable by others", octal(status.st_mode), "chmod o-w"));
+  }
+  // fdopendir takes the descriptor over, so it gets one of its own.
+  const int own = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0);
+  Folder folder(own < 0 ? nullptr : ::fdopendir(own));
+  if (!folder) return std::unexpected(refuse_errno(path, errno));
+  return folder;
+}
+
+bool is_rule_file(std::string_view name) {
+  return !name.starts_with('.') && (name.ends_with(".yaml") || name.ends_with(".yml"));
+}
+
+std::expected<std::vector<std::string>, Fault> list_rule_files(DIR* folder,
+                                                               const std::string& path) {
+  std::vector<std::string> names;
+  for (;;) {
+    errno = 0;
+    const auto* entry = ::readdir(folder);
+    if (entry == nullptr && errno != 0) return std::unexpected(refuse_errno(path, errno));
+    if (entry == nullptr) break;
+    if (is_rule_file(entry->d_name)) names.emplace_back(entry->d_name);
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+// Whether the reading's warnings about expired rules would be others by now.
+bool has_expiry_between(const DatabaseReading& reading, WallTime a, WallTime b) {
+  if (!reading.value) return false;
+  return std::ranges::any_of(reading.value->rules, [=](const Rule& rule) {
+    return rule.expires && (*rule.expires <= a) != (*rule.expires <= b);
+  });
+}
+
+std::optional<FileStamp> stamp_at(int folder_fd, const std::string& path) {
+  struct stat status{};
+  if (::fstatat(folder_fd, path.c_str(), &status, 0) != 0) return std::nullopt;
+  return stamp_of(status);
+}
+
+// Whether a file that was listed went away before it could be read.
+bool is_gone(int folder_fd, const std::string& name) {
+  struct stat status{};
+  return ::fstatat(folder_fd, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT;
+}
+
+std::string path_beside(const std::string& path, const std::string& list) {
+  return std::filesystem::path(path).parent_path() / list;
+}
+
+// Calls `read(folder_fd, name, path)` for each rule file of a folder. The error is the folder's.
+template <typename Read>
+std::optional<Fault> for_each_file(const std::string& path, Read read) {
+  auto folder = open_folder(path);
+  if (!folder) return std::move(folder.error());
+  const auto names = list_rule_files(folder->get(), path);
+  if (!names) return names.error();
+  for (const auto& name : *names) {
+    read(::dirfd(folder->get()), name, (std::filesystem::path(path) / name).string());
+  }
+  return std::nullopt;
+}
+
+// Forgets the files that a listing no longer has.
+template <typename Known, typename Files>
+void keep_only(Known& known, const Files& files) {
+  std::erase_if(known, [&files](const auto& entry) {
+    return !std::ranges::binary_search(
+        files, entry.first, {}, [](const auto& file) -> const std::string& { return file.path; });
+  });
+}
+
+}  // namespace
+
+Fault in_pieces(const std::string& path, Severity severity) {
+  return {severity,
+          {path, 0, 0},
+          "is being written",
+          "",
+          severity == Severity::error ? "it is read once it is closed"
+                                      : "what it said before stays in force until it is closed"};
+}
+
+std::expected<FileBytes, Fault> read_regular_file(int folder_fd, const std::string& path,
+                                                  const std::string& shown, std::size_t limit) {
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    auto file = try_read(folder_fd, path, shown, limit);
+    if (!file) return std::unexpected(std::move(file.error()));
+    if (*file) return std::move(**file);
+  }
+  return std::unexpected(refuse(shown, "changes while it is read", {}, "it is read again"));
+}
+
+RangeFile RuleFileReader::range_file(const std::string& path, const KnownRanges& known) {
+  RangeFile file{path, known.reading, std::nullopt, known.stamp, {}};
+  for (const auto& [list, stamp] : known.lists) {
+    file.stamp.changed = std::max(file.stamp.changed, stamp.changed);
+    file.lists.push_back(path_beside(path, list));
+  }
+  return file;
+}
+
+RuleFileReader::RuleFileReader(IsBeingWritten is_being_written)
+    : is_being_written_(std::move(is_being_written)) {}
+
+bool RuleFileReader::is_being_written(const std::expected<FileBytes, Fault>& file) const {
+  return file && is_being_written_ && is_being_written_(file->stamp, file->has_writer);
+}
+
+// Of a new file that is being written only what it guards counts, so that nobody gets in meanwhile.
+DatabaseFile RuleFileReader::new_in_pieces(const std::string& path, const FileBytes& file,
+                                           WallTime now) {
+  auto reading = read_database(path, file.bytes, now);
+  reading.value.reset();
+  reading.faults.clear();
+  return {path, std::move(reading), in_pieces(path, Severity::error), file.stamp, true};
+}
+
+DatabaseFile RuleFileReader::read_database_file(int folder_fd, const std::string& name,
+                                                const std::string& path, WallTime now) {
+  const auto known = databases_.find(path);
+  const bool is_known = known != databases_.end();
+  if (is_known && known->second.is_settled && stamp_at(folder_fd, name) == known->second.stamp &&
+      !has_expiry_between(known->second.reading, known->second.read_at, now)) {
+    return {path, known->second.reading, std::nullopt, known->second.stamp};
+  }
+  const auto file = read_regular_file(folder_fd, name, path, limits::file_bytes);
+  const auto stamp = file ? file->stamp : stamp_at(folder_fd, name).value_or(FileStamp{});
+  if (is_being_written(file)) {
+    if (!is_known) return new_in_pieces(path, *file, now);
+    DatabaseFile before{path, known->second.reading, std::nullopt, known->second.stamp, true};
+    before.reading.faults.push_back(in_pieces(path, Severity::warning));
+    return before;
+  }
+  ++files_read_;
+  if (!file) {
+    databases_.erase(path);
+    return {path, {}, file.error(), stamp};
+  }
+  auto reading = read_database(path, file->bytes, now);
+  databases_[path] = {file->stamp, file->is_settled, now, reading};
+  return {path, std::move(reading), std::nullopt, file->stamp};
+}
+
+RangeFile RuleFileReader::read_range_file(int folder_fd, const std::string& name,
+                                          const std::string& path) {
+  const auto known = ranges_.find(path);
+  const bool is_known = known != ranges_.end();
+  if (is_known && known->second.is_settled && stamp_at(folder_fd, name) == known->second.stamp &&
+      std::ranges::all_of(known->second.lists, [folder_fd](const auto& list) {
+        return stamp_at(folder_fd, list.first) == list.second;
+      })) {
+    return range_file(path, known->second);
+  }
+  const auto file = read_regular_file(folder_fd, name, path, limits::file_bytes);
+  KnownRanges fresh{.stamp = file ? file->stamp : stamp_at(folder_fd, name).value_or(FileStamp{}),
+                    .is_settled = file && file->is_settled,
+                    .lists = {},
+                    .reading = {}};
+  std::optional<std::string> written;
+  if (is_being_written(file)) written = path;
+  const FileReader open = [&](const std::string& list,
+                              std::size_t limit) -> std::expected<std::string, std::string> {
+    auto bytes = read_regular_file(folder_fd, list, list, limit);
+    if (is_being_written(bytes)) written = path_beside(path, list);
+    fresh.is_settled &= bytes && bytes->is_settled;
+    fresh.lists.emplace_back(list, bytes ? bytes->stamp : FileStamp{});
+    if (bytes) return std::move(bytes->bytes);
+    const auto& fault = bytes.error();
+    return std::unexpected(
+        fault.value.empty() ? fault.message : fmt::format("{} ({})", fault.message, fault.value));
+  };
+  if (file && !written) fresh.reading = read_managed_ranges(path, file->bytes, open);
+  if (written) {
+    auto before = range_file(path, is_known ? known->second : fresh);
+    before.is_being_written = true;
+    if (is_known) {
+      before.reading.faults.push_back(in_pieces(*written, Severity::warning));
+    } else {
+      before.reading = {};
+      before.unreadable = in_pieces(*written, Severity::error);
+    }
+    return before;
+  }
+  files_read_ += 1 + fresh.lists.size();
+  if (!file) {
+    ranges_.erase(path);
+    return {path, {}, file.error(), fresh.stamp, {}};
+  }
+  return range_file(path, ranges_[path] = std::move(fresh));
+}
+
+RuleFiles RuleFileReader::read(const RuleFolders& folders, WallTime now) {
+  RuleFiles files;
+  files_read_ = 0;
+  files.databases_folder = for_each_file(
+      folders.databases, [&](int fd, const std::string& name, const std::string& path) {
+        auto file = read_database_file(fd, name, path, now);
+        if (!file.unreadable || !is_gone(fd, name)) files.databases.push_back(std::move(file));
+      });
+  files.ranges_folder =
+      for_each_file(folders.ranges, [&](int fd, const std::string& name, const std::string& path) {
+        auto file = read_range_file(fd, name, path);
+        if (!file.unreadable || !is_gone(fd, name)) files.ranges.push_back(std::move(file));
+      });
+  keep_only(databases_, files.databases);
+  keep_only(ranges_, files.ranges);
+  return files;
+}
+
+}  // namespace moat

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Finds the rule files on disk and has them read.
+//
+//   databases.d/*.yaml, *.yml ------> read_database --------+
+//                                                           +--> RuleFiles
+//   managed-ranges.d/*.yaml, *.yml -> read_managed_ranges --+
+//                  and the cidrs-files that these name
+//
+// Passed over: names that begin with a dot (editors' locks and swap files, Moat's temporary files)
+// and all that does not end in .yaml or .yml (backups like x.yaml~, cidrs-files). Symlinks are
+// followed, of files and of the folders; one listing sees one folder, even if its link is swapped
+// meanwhile. Refused by name: what is no regular file (never opened: a FIFO would block, a device
+// would act), what cannot be read, what is too large, and files and folders that others may write.
+#pragma once
+
+#include <expected>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "control/files/reading.h"
+#include "control/os/file_stamp.h"
+#include "control/policy/policy.h"
+#include "control/text/fault.h"
+
+namespace moat {
+
+// One rule file as found: its bytes' reading. `unreadable` says why there were no bytes to read
+// (permissions, a FIFO, too large, writable by others, ...); then the readings are empty.
+struct DatabaseFile {
+  std::string path;
+  DatabaseReading reading;
+  std::optional<Fault> unreadable;
+  FileStamp stamp;
+  bool is_being_written = false;  // then all this is what it said before
+};
+
+struct RangeFile {
+  std::string path;
+  Reading<std::vector<ManagedRange>> reading;
+  std::optional<Fault> unreadable;
+  FileStamp stamp;                 // `changed` is the latest of the file's and its cidrs-files'
+  std::vector<std::string> lists;  // paths of the cidrs-files that it names
+  bool is_being_written = false;   // it, or one of those
+};
+
+struct RuleFiles {
+  std::vector<DatabaseFile> databases;  // by path
+  std::vector<RangeFile> ranges;        // by path
+  // Why a whole folder could not be listed, or was refused; then its vector is empty. A folder
+  // that cannot be seen is not an empty one: nothing in it counts as vanished.
+  std::optional<Fault> databases_folder;
+  std::optional<Fault> ranges_folder;
+};
+
+struct RuleFolders {
+  std::string databases;
+  std::string ranges;
+};
+
+// The bytes of one file, read while it did not change.
+struct FileBytes {
+  std::string bytes;
+  FileStamp stamp;
+  bool is_settled = false;         // see RuleFileReader
+  std::optional<bool> has_writer;  // once it was read; see has_writer()
+};
+
+// Reads `path`, relative to the folder open as `folder_fd` (AT_FDCWD: to the process's). The error
+// says why not, with `shown` as the place.
+[[nodiscard]] std::expected<FileBytes, Fault> read_regular_file(int folder_fd,
+                                                                const std::string& path,
+                                                                const std::string& shown,
+                                                                std::size_t limit);
+
+// Whether more is to come of a file of which this was just read; `has_writer`: what the kernel
+// tells.
+using IsBeingWritten = std::function<bool(const FileStamp& stamp, std::optional<bool> has_writer)>;
+
+// What a file that is being written has to say for itself.
+[[nodiscard]] Fault in_pieces(const std::string& path, Severity severity);
+
+// Keeps what it has read: a file with the same stamp is not read again, so that a change of one
+// rule does not wait for a million lines beside it. A stamp tells versions apart only as finely as
+// the kernel's clock ticks; so a file that was read within a moment of its last change is not
+// settled, and is read once more.
+//
+// A file that is being written stands as it was read before: half a file can be a file that holds,
+// and cut off whoever stands in the other half.
+class RuleFileReader {
+ public:
+  // `is_being_written` may be none.
+  explicit RuleFileReader(IsBeingWritten is_being_written = {});
+
+  // `now` serves the warning for rules that have expired.
+  [[nodiscard]] RuleFiles read(const RuleFolders& folders, WallTime now);
+
+  // How many files (cidrs-files too) the last read() took anew.
+  [[nodiscard]] std::size_t files_read() const { return files_read_; }
+
+ private:
+  struct KnownDatabase {
+    FileStamp stamp;
+    bool is_settled = false;
+    WallTime read_at;
+    DatabaseReading reading;
+  };
+  struct KnownRanges {
+    FileStamp stamp;
+    bool is_settled = false;
+    std::vector<std::pair<std::string, FileStamp>> lists;  // cidrs-files, relative to the folder
+    Reading<std::vector<ManagedRange>> reading;
+  };
+
+  static DatabaseFile new_in_pieces(const std::string& path, const FileBytes& file, WallTime now);
+  DatabaseFile read_database_file(int folder_fd, const std::string& name, const std::string& path,
+                                  WallTime now);
+  RangeFile read_range_file(int folder_fd, const std::string& name, const std::string& path);
+
+  static RangeFile range_file(const std::string& path, const KnownRanges& known);
+  [[nodiscard]] bool is_being_written(const std::expected<FileBytes, Fault>& file) const;
+
+  IsBeingWritten is_being_written_;
+  std::map<std::string, KnownDatabase> databases_;  // by path
+  std::map<std::string, KnownRanges> ranges_;       // by path
+  std::size_t files_read_ = 0;
+};
+
+}  // namespace moat

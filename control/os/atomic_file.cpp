@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/os/atomic_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <system_error>
+
+#include "control/os/file_io.h"
+#include "dataplane/fd.h"
+
+namespace moat {
+namespace {
+
+using Outcome = std::expected<void, FileError>;
+using Kind = FileError::Kind;
+
+std::string remedy_for(int error) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+      return "make room on the file system";
+    case EROFS:
+      return "mount the file system writable";
+    case EPERM:
+      return "see lsattr: the file or its folder may be immutable";
+    case EACCES:
+      return "check owner and mode of the file and its folder";
+    default:
+      return "";
+  }
+}
+
+std::unexpected<FileError> failure(std::string_view doing, const std::string& path, int error) {
+  const auto kind =
+      error == EROFS || error == EPERM || error == EACCES ? Kind::read_only : Kind::failed;
+  return std::unexpected(FileError{{describe_errno(doing, path, error), remedy_for(error)}, kind});
+}
+
+std::unexpected<FileError> has_changed(const std::string& path) {
+  return std::unexpected(FileError{
+      {fmt::format("{} has changed meanwhile", path), "look at it, and try again"}, Kind::changed});
+}
+
+std::string folder_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// The file that `path` leads to. A new file is `path` itself.
+std::expected<std::string, FileError> resolve_links(const std::string& path, bool may_be_new) {
+  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr),
+                                                         &std::free);
+  if (real) return std::string(real.get());
+  const int error = errno;
+  struct stat link{};
+  const bool is_there = ::lstat(path.c_str(), &link) == 0;
+  if (may_be_new && error == ENOENT && !is_there) return path;
+  return failure(is_there ? "follow the symlink" : "open", path, error);
+}
+
+// A file beside the real one, removed again unless it takes its place.
+class Temporary {
+ public:
+  explicit Temporary(const std::string& target)
+      : target_(target),
+        path_(fmt::format("{}/.{}.moat-XXXXXX", folder_of(target),
+                          target.substr(target.rfind('/') + 1))),
+        fd_(::mkostemp(path_.data(), O_CLOEXEC)),
+        error_(fd_ ? 0 : errno) {}
+  Temporary(const Temporary&) = delete;
+  Temporary& operator=(const Temporary&) = delete;
+  ~Temporary() {
+    if (fd_ && !path_.empty()) ::unlink(path_.c_str());
+  }
+
+  // Owner before mode: a change of owner takes mode bits away.
+  Outcome fill(std::string_view bytes, uid_t owner, gid_t group, mode_t mode) {
+    if (!fd_) return failure("create a file beside", target_, error_);
+    if (::fchown(fd_.get(), owner, group) != 0) {
+      auto failed = failure("keep the owner of", target_, errno);
+      failed.error().remedy = "edit it by hand, or give it to moatd's user and group";
+      return failed;
+    }
+    if (::fchmod(fd_.get(), mode & 07777) != 0) return failure("keep the mode of", target_, errno);
+    if (const int error = write_all(fd_.get(), bytes)) return failure("write", target_, error);
+    if (::fsync(fd_.get()) != 0) return failure("write", target_, errno);
+    return {};
+  }
+
+  Outcome take_place() {
+    if (::rename(path_.c_str(), target_.c_str()) != 0) return failure("replace", target_, errno);
+    path_.clear();
+    const auto folder = folder_of(target_);
+    const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd || ::fsync(fd.get()) != 0) return failure("write the folder", folder, errno);
+    return {};
+  }
+
+ private:
+  std::string target_;
+  std::string path_;
+  Fd fd_;
+  int error_;
+};
+
+// Whether people say that this file shall not change. Root may write to what has no write bit, so
+// the bit is asked for; access() knows the rest (immutable, read-only file system, another's file).
+Outcome check_writable(const std::string& path, const std::string& real,
+                       const struct stat& status) {
+  if (!S_ISREG(status.st_mode)) {
+    return std::unexpected(FileError{{fmt::format("{} is no regular file", path), ""}});
+  }
+  if ((status.st_mode & S_IWUSR) == 0) {
+    return std::unexpected(
+        FileError{{fmt::format("{} is read-only (mode {:04o})", path, status.st_mode & 07777u),
+                   "edit it where it comes from, or chmod u+w"},
+                  Kind::read_only});
+  }
+  if (::faccessat(AT_FDCWD, real.c_str(), W_OK, AT_EACCESS) != 0) {
+    return failure("write to", path, errno);
+  }
+  return {};
+}
+
+// Whether the file at `real` is still the one of `status`, and says `expected`.
+Outcome check_unchanged(const std::string& path, const std::string& real, std::string_view expected,
+                        struct stat& status) {
+  const Fd fd(::open(real.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!fd || ::fstat(fd.get(), &status) != 0) return failure("open", path, errno);
+  if (!S_ISREG(status.st_mode)) return has_changed(path);
+  const auto bytes = read_to_end(fd.get(), expected.size());
+  if (!bytes) return failure("read", path, bytes.error());
+  if (*bytes != expected) return has_changed(path);
+  if (has_writer(fd.get()).value_or(false)) {
+    return std::unexpected(FileError{
+        {fmt::format("somebody has {} open for writing", path), "try again"}, Kind::changed});
+  }
+  return {};
+}
+
+}  // namespace
+
+Outcome replace_file(const std::string& path, std::string_view expected_bytes,
+                     std::string_view new_bytes) {
+  const auto real = resolve_links(path, false);
+  if (!real) return std::unexpected(real.error());
+  struct stat status{};
+  if (::stat(real->c_str(), &status) != 0) return failure("open", path, errno);
+  if (auto outcome = check_writable(path, *real, status); !outcome) return outcome;
+  if (auto outcome = check_unchanged(path, *real, expected_bytes, status); !outcome) return outcome;
+  Temporary file(*real);
+  if (auto outcome = file.fill(new_bytes, status.st_uid, status.st_gid, status.st_mode); !outcome) {
+    return outcome;
+  }
+  // Once more, as late as can be: the disk may have taken its time.
+  struct stat now{};
+  if (auto outcome = check_unchanged(path, *real, expected_bytes, now); !outcome) return outcome;
+  if (now.st_mode != status.st_mode || now.st_uid != status.st_uid || now.st_gid != status.st_gid) {
+    return has_changed(path);
+  }
+  return file.take_place();
+}
+
+Outcome write_file(const std::string& path, std::string_view bytes, mode_t mode) {
+  const auto real = resolve_links(path, true);
+  if (!real) return std::unexpected(real.error());
+  struct stat status{};
+  status.st_uid = ::geteuid();
+  status.st_gid = ::getegid();
+  status.st_mode = mode;
+  if (::stat(real->c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    return std::unexpected(FileError{{fmt::format("{} is no regular file", path), ""}});
+  }
+  Temporary file(*real);
+  if (auto outcome = file.fill(bytes, status.st_uid, status.st_gid, status.st_mode); !outcome) {
+    return outcome;
+  }
+  return file.take_place();
+}
+
+void remove_leftovers(const std::string& folder) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator file(folder, error), end; !error && file != end;
+       file.increment(error)) {
+    const auto name = file->path().filename().string();
+    const auto mark = name.rfind(".moat-");
+    const bool is_ours = name.starts_with('.') && mark != std::string::npos && mark > 0 &&
+                         name.size() == mark + std::string_view(".moat-XXXXXX").size();
+    std::error_code ignored;
+    if (is_ours) std::filesystem::remove(file->path(), ignored);
+  }
+}
+
+}  // namespace moat

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/os/log.h"
+
+#include <fmt/format.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+namespace moat {
+namespace {
+
+class JournalPrefix final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm& /*time*/,
+              spdlog::memory_buf_t& to) override {
+    const std::string_view prefix = of(message.level);
+    to.append(prefix.data(), prefix.data() + prefix.size());
+  }
+  [[nodiscard]] std::unique_ptr<custom_flag_formatter> clone() const override {
+    return std::make_unique<JournalPrefix>();
+  }
+
+ private:
+  static std::string_view of(spdlog::level::level_enum level) {
+    switch (level) {
+      case spdlog::level::critical:
+        return SD_CRIT;
+      case spdlog::level::err:
+        return SD_ERR;
+      case spdlog::level::warn:
+        return SD_WARNING;
+      case spdlog::level::info:
+        return SD_INFO;
+      default:
+        return SD_DEBUG;
+    }
+  }
+};
+
+class PrintableText final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm& /*time*/,
+              spdlog::memory_buf_t& to) override {
+    const auto text = printable({message.payload.data(), message.payload.size()});
+    to.append(text.data(), text.data() + text.size());
+  }
+  [[nodiscard]] std::unique_ptr<custom_flag_formatter> clone() const override {
+    return std::make_unique<PrintableText>();
+  }
+};
+
+}  // namespace
+
+bool is_journal(const char* journal_stream, int fd) {
+  struct stat status{};
+  if (journal_stream == nullptr || fstat(fd, &status) != 0) return false;
+  return fmt::format("{}:{}", status.st_dev, status.st_ino) == journal_stream;
+}
+
+std::string printable(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      out += fmt::format("\\x{:02x}", byte);
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::shared_ptr<Log> make_log() {
+  auto log = std::make_shared<Log>("moatd", std::make_shared<spdlog::sinks::stderr_sink_st>());
+  auto formatter = std::make_unique<spdlog::pattern_formatter>();
+  formatter->add_flag<JournalPrefix>('*').add_flag<PrintableText>('~');
+  const bool to_journal = is_journal(std::getenv("JOURNAL_STREAM"), STDERR_FILENO);
+  formatter->set_pattern(to_journal ? "%*%~" : "%Y-%m-%d %H:%M:%S.%e %l: %~");
+  log->set_formatter(std::move(formatter));
+  log->flush_on(spdlog::level::trace);
+  return log;
+}
+
+}  // namespace moat

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/policy/policy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+namespace moat {
+namespace {
+
+std::uint32_t fnv1a(std::string_view text) {
+  std::uint32_t hash = 0x811c9dc5;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x01000193;
+  return hash;
+}
+
+bool is_expired(const Rule& rule, WallTime now) { return rule.expires && now >= *rule.expires; }
+
+bool guards(const Endpoint& endpoint, std::uint16_t port) {
+  return std::ranges::find(endpoint.ports, port) != endpoint.ports.end();
+}
+
+// Keeps the best match offered; at equal length the one offered first.
+class Best {
+ public:
+  explicit Best(Address source) : source_(source) {}
+
+  void offer(Prefix prefix, const Rule* rule, const NetPeering* peering) {
+    if (!prefix.contains(source_)) return;
+    if (match_ && match_->prefix.length >= prefix.length) return;
+    match_ = Match{rule, peering, prefix};
+  }
+
+  const std::optional<Match>& match() const { return match_; }
+
+ private:
+  Address source_;
+  std::optional<Match> match_;
+};
+
+}  // namespace
+
+std::string Rule::source() const { return cidr ? format_prefix(*cidr) : managed_range; }
+
+const Database* Policy::find(std::string_view database) const {
+  const auto found = std::ranges::find(databases, database, &Database::id);
+  return found == databases.end() ? nullptr : &*found;
+}
+
+void derive_rule_ids(Database& database) {
+  std::set<std::string> taken;
+  for (const auto& rule : database.rules) taken.insert(rule.id);
+  for (const auto& peering : database.peerings) taken.insert(peering.id);
+  for (auto& rule : database.rules) {
+    if (!rule.id.empty()) continue;
+    for (auto hash = fnv1a(rule.source()); rule.id.empty(); ++hash) {
+      auto id = fmt::format("r-{:08x}", hash);
+      if (taken.insert(id).second) rule.id = std::move(id);
+    }
+  }
+}
+
+std::optional<Match> find_match(const Policy& policy, const Database& database, Address source,
+                                WallTime now) {
+  Best best(source);  // offered in the order that decides a tie
+  for (const auto& rule : database.rules) {
+    if (rule.cidr && !is_expired(rule, now)) best.offer(*rule.cidr, &rule, nullptr);
+  }
+  for (const auto& rule : database.rules) {
+    if (rule.cidr || is_expired(rule, now)) continue;
+    const auto range = policy.ranges.find(rule.managed_range);
+    if (range == policy.ranges.end()) continue;
+    for (const auto prefix : *range->second.cidrs) best.offer(prefix, &rule, nullptr);
+  }
+  for (const auto& peering : database.peerings) best.offer(peering.cidr, nullptr, &peering);
+  return best.match();
+}
+
+const Database* find_guard(const Policy& policy, Address destination, std::uint16_t port) {
+  for (const auto& database : policy.databases) {
+    const auto& endpoint = database.endpoint;
+    if (endpoint.address == destination && guards(endpoint, port)) return &database;
+  }
+  for (const auto& database : policy.databases) {
+    const auto& endpoint = database.endpoint;
+    if (endpoint.address == destination && endpoint.all) return &database;
+  }
+  for (const auto& database : policy.databases) {
+    const auto& endpoint = database.endpoint;
+    if (!endpoint.address && guards(endpoint, port)) return &database;
+  }
+  return nullptr;
+}
+
+bool is_martian(Address source) {
+  const auto first_octet = source >> 24;
+  return first_octet == 0 || first_octet == 127 || first_octet >= 224;
+}
+
+std::string_view to_string(Mode mode) { return mode == Mode::enforce ? "enforce" : "monitor"; }
+
+std::optional<Mode> parse_mode(std::string_view text) {
+  if (text == "enforce") return Mode::enforce;
+  if (text == "monitor") return Mode::monitor;
+  return std::nullopt;
+}
+
+std::string format_time(WallTime time) {
+  const auto day = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss clock(time - day);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", static_cast<int>(date.year()),
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                     clock.hours().count(), clock.minutes().count(), clock.seconds().count());
+}
+
+namespace {
+
+// Whether `text` looks like `shape`, where 0 stands for any digit.
+bool has_shape(std::string_view text, std::string_view shape) {
+  return std::ranges::equal(text, shape, [](char c, char wanted) {
+    return wanted == '0' ? c >= '0' && c <= '9' : c == wanted;
+  });
+}
+
+TextError why_no_time(std::string_view text) {
+  if (has_shape(text, "0000-00-00")) {
+    return {"the time of day is missing", fmt::format("write {}T00:00:00Z", text)};
+  }
+  return {"not a time", "write UTC as in 2027-01-31T18:00:00Z"};
+}
+
+}  // namespace
+
+std::string format_time_ms(std::chrono::system_clock::time_point time) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+  const auto rest = std::chrono::duration_cast<std::chrono::milliseconds>(time - seconds);
+  auto text = format_time(seconds);
+  text.insert(text.size() - 1, fmt::format(".{:03}", rest.count()));
+  return text;
+}
+
+std::expected<WallTime, TextError> parse_time(std::string_view text) {
+  if (!has_shape(text, "0000-00-00T00:00:00Z")) return std::unexpected(why_no_time(text));
+  const auto number = [text](std::size_t at, std::size_t digits) {
+    int value = 0;
+    for (const char c : text.substr(at, digits)) value = value * 10 + (c - '0');
+    return value;
+  };
+  using namespace std::chrono;
+  const year_month_day date(year(number(0, 4)), month(static_cast<unsigned>(number(5, 2))),
+                            day(static_cast<unsigned>(number(8, 2))));
+  const int hour = number(11, 2);
+  const int minute = number(14, 2);
+  const int second = number(17, 2);
+  if (!date.ok() || hour > 23 || minute > 59 || second > 59) {
+    return std::unexpected(TextError{"no such time", "check day, month and time of day"});
+  }
+  return sys_days(date) + hours(hour) + minutes(minute) + seconds(second);
+}
+
+}  // namespace moat

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The policy: all that the rule files say, as data. Nothing here knows YAML, the kernel or the
+// disk.
+//
+//   Policy -+- mode                      of the host
+//           +- databases: Database -+- endpoint   what is guarded
+//           |                       +- rules      who may reach it, in file order
+//           |                       +- peerings   which private networks may reach it
+//           +- ranges: ManagedRange --- cidrs     what a rule's managed range stands for
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "control/policy/prefix.h"
+#include "control/text/fault.h"
+
+namespace moat {
+
+using WallTime = std::chrono::sys_seconds;
+
+enum class Mode : std::uint8_t { enforce, monitor };
+
+// TCP over IPv6 to a host that has a wholly private IPv4 address.
+enum class Ipv6 : std::uint8_t { closed, open };
+
+// What a database is reached at. `all` needs an address and leaves `ports` empty.
+struct Endpoint {
+  std::optional<Address> address;    // nothing: every IPv4 address of the host
+  std::vector<std::uint16_t> ports;  // TCP, host byte order, in file order, no duplicates
+  bool all = false;                  // every packet to `address`, whatever its protocol
+  std::optional<Ipv6> ipv6;          // with `all`; nothing: open, and nobody said that it is meant
+
+  friend bool operator==(const Endpoint&, const Endpoint&) = default;
+};
+
+// One allowed source: a CIDR or a managed range, exactly one of the two.
+struct Rule {
+  std::string id;  // written in the file, or derived (see derive_rule_ids)
+  std::optional<Prefix> cidr;
+  std::string managed_range;  // empty where `cidr` is set
+  std::string label;
+  std::optional<WallTime> expires;  // matches before this time, not at it or after
+  Place place;
+
+  // What the file calls the source: "198.51.100.25/32" or "mr-scalingo-osc-fr1".
+  [[nodiscard]] std::string source() const;
+};
+
+struct NetPeering {
+  std::string id;
+  Prefix cidr;
+  Place place;
+};
+
+struct Database {
+  std::string id;
+  Endpoint endpoint;
+  std::vector<Rule> rules;
+  std::vector<NetPeering> peerings;
+  std::optional<Mode> mode;  // nothing: the host's
+  Place place;
+};
+
+using Prefixes = std::vector<Prefix>;
+
+struct ManagedRange {
+  std::string id;
+  std::string name;
+  std::shared_ptr<const Prefixes> cidrs;  // never null, in file order
+  Place place;
+};
+
+struct Policy {
+  Mode mode = Mode::enforce;
+  std::vector<Database> databases;  // by id, ascending
+  std::map<std::string, ManagedRange, std::less<>> ranges;
+
+  [[nodiscard]] const Database* find(std::string_view database) const;
+  [[nodiscard]] Mode mode_of(const Database& database) const {
+    return database.mode.value_or(mode);
+  }
+};
+
+// Gives each rule that has none an id: "r-" and 8 hex digits of FNV-1a over its source, which a
+// change of label, expiry or order does not touch. A clash inside the database (peerings' ids
+// included) takes the next free number, in file order.
+void derive_rule_ids(Database& database);
+
+// The oracle: the slow and obvious way to say what the policy means, straight from its rules and
+// without the table. Tests hold the table against it, and `moat why` speaks from it.
+struct Match {
+  const Rule* rule = nullptr;           // set for a rule...
+  const NetPeering* peering = nullptr;  // ...or for a net peering
+  Prefix prefix;                        // the CIDR that matched
+};
+
+// The most specific prefix of `database` that holds `source` and has not expired at `now`. On a tie
+// a cidr before a managed range before a peering, then file order. Linear in the policy's prefixes.
+[[nodiscard]] std::optional<Match> find_match(const Policy& policy, const Database& database,
+                                              Address source, WallTime now);
+
+// Which database guards TCP `port` of `destination`, or any packet to it with `ports: all`: one
+// with that address before one without.
+[[nodiscard]] const Database* find_guard(const Policy& policy, Address destination,
+                                         std::uint16_t port);
+
+// Sources that can be no client's: 0/8, 127/8, 224/4, 240/4. Refused whether listed or not.
+[[nodiscard]] bool is_martian(Address source);
+
+[[nodiscard]] std::string_view to_string(Mode mode);
+[[nodiscard]] std::optional<Mode> parse_mode(std::string_view text);
+
+// RFC 3339 in UTC, whole seconds: 2027-01-31T18:00:00Z.
+[[nodiscard]] std::string format_time(WallTime time);
+// 2027-01-31T18:00:00.123Z
+[[nodiscard]] std::string format_time_ms(std::chrono::system_clock::time_point time);
+[[nodiscard]] std::expected<WallTime, TextError> parse_time(std::string_view text);
+
+}  // namespace moat

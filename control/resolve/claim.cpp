@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/resolve/claim.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "control/text/input_limits.h"
+
+namespace moat {
+
+LastDatabases::LastDatabases(const Enforced* last, const std::set<std::string>& forgotten) {
+  if (last == nullptr) return;
+  for (const auto& database : last->policy.databases) {
+    if (last->sealed.contains(database.id) || forgotten.contains(database.id)) continue;
+    enforced.emplace(database.id, &database);
+  }
+  for (const auto& seal : last->seals) {
+    if (!forgotten.contains(seal.base)) seals.push_back(&seal);
+  }
+  for (const auto& [path, id] : last->database_of_file) {
+    if (!forgotten.contains(id)) of_file.emplace(path, id);
+  }
+}
+
+bool LastDatabases::holds(std::string_view id) const {
+  return enforced.contains(id) || std::ranges::find(seals, id, &Seal::base) != seals.end();
+}
+
+std::optional<Endpoint> DatabaseClaim::endpoint() const {
+  const auto& reading = file->reading;
+  return reading.value ? reading.value->endpoint : reading.endpoint;
+}
+
+void DatabaseClaim::hold(Fault fault) {
+  is_held = true;
+  if (faults.size() >= limits::faults) return;
+  const auto after = std::ranges::upper_bound(faults, fault, [](const Fault& a, const Fault& b) {
+    return std::tie(a.place.line, a.place.column) < std::tie(b.place.line, b.place.column);
+  });
+  faults.insert(after, std::move(fault));
+}
+
+}  // namespace moat

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/resolve/claims.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <tuple>
+
+#include "control/policy/endpoint.h"
+#include "control/resolve/placeholders.h"
+#include "control/text/input_limits.h"
+#include "control/text/nearest.h"
+
+namespace moat {
+
+DatabaseClaims::DatabaseClaims(const RuleFiles& files, const RangeSupply& supply,
+                               const LastDatabases& last)
+    : supply_(supply), last_(last) {
+  identify(files);
+  hold_same_ids();
+  hold_unknown_ranges();
+}
+
+void DatabaseClaims::identify(const RuleFiles& files) {
+  for (const auto& file : files.databases) {
+    auto& claim = claims_.emplace_back();
+    claim.file = &file;
+    claim.faults = file.reading.faults;
+    if (file.unreadable) claim.faults.push_back(*file.unreadable);
+    claim.is_held = !file.reading.value || file.unreadable;
+    claim.id = file.reading.value ? file.reading.value->id : file.reading.id.value_or("");
+  }
+  // A file that does not tell its id is taken for what it last told, unless some other
+  // file says that it speaks for that database.
+  for (auto& claim : claims_) {
+    if (!claim.id.empty()) continue;
+    const auto guess = last_.of_file.find(claim.file->path);
+    if (guess != last_.of_file.end() && !is_spoken_for(guess->second)) claim.id = guess->second;
+  }
+}
+
+bool DatabaseClaims::is_spoken_for(std::string_view id) const {
+  return std::ranges::find(claims_, id, &DatabaseClaim::id) != claims_.end();
+}
+
+DatabaseClaim* DatabaseClaims::find_file(std::string_view path) {
+  const auto found = std::ranges::find(
+      claims_, path, [](const DatabaseClaim& claim) { return std::string_view(claim.file->path); });
+  return found == claims_.end() ? nullptr : &*found;
+}
+
+void DatabaseClaims::hold_same_ids() {
+  std::map<std::string_view, std::vector<DatabaseClaim*>> by_id;
+  for (auto& claim : claims_) {
+    if (!claim.id.empty()) by_id[claim.id].push_back(&claim);
+  }
+  for (const auto& [id, claims] : by_id) {
+    if (claims.size() == 1) continue;
+    const auto last = last_.enforced.find(id);
+    const auto keeper = std::ranges::find_if(claims, [&](const DatabaseClaim* claim) {
+      return last != last_.enforced.end() && claim->file->path == last->second->place.file;
+    });
+    for (auto* claim : claims) {
+      if (keeper != claims.end() && claim == *keeper) continue;
+      const auto* other = keeper != claims.end()    ? *keeper
+                          : claim == claims.front() ? claims[1]
+                                                    : claims.front();
+      const auto& value = claim->file->reading.value;
+      claim->hold(
+          {Severity::error, value ? value->place : Place{claim->file->path, 0, 0},
+           fmt::format("this database is {} {}", keeper != claims.end() ? "the one of" : "also in",
+                       other->file->path),
+           std::string(id), "give it another id, or remove one of the two files"});
+    }
+  }
+}
+
+void DatabaseClaims::hold_unknown_ranges() {
+  std::vector<std::string_view> names;
+  for (const auto& [id, range] : supply_.ranges) names.push_back(id);
+  const auto broken = std::ranges::find(supply_.files, FileState::held_back, &FileStatus::state);
+  for (auto& claim : claims_) {
+    for (const auto& named : claim.file->reading.named_ranges) {
+      if (supply_.ranges.contains(named.id)) continue;
+      const auto near = nearest(named.id, names);
+      std::string remedy = "moat managed-ranges list names those there are";
+      if (!near.empty()) {
+        remedy = fmt::format("did you mean {}?", near);
+      } else if (broken != supply_.files.end()) {
+        remedy = fmt::format("perhaps it is in {}, which is held back", broken->path);
+      } else if (names.empty()) {
+        remedy = "there are no managed ranges";
+      }
+      claim.hold(
+          {Severity::error, named.place, "unknown managed range", named.id, std::move(remedy)});
+    }
+  }
+}
+
+std::map<std::string_view, const Database*> DatabaseClaims::in_force() const {
+  std::map<std::string_view, const Database*> result;
+  for (const auto& claim : claims_) {
+    if (const auto* fresh = claim.fresh()) result.emplace(fresh->id, fresh);
+  }
+  for (const auto& [id, database] : last_.enforced) result.emplace(id, database);
+  return result;
+}
+
+void DatabaseClaims::settle() {
+  while (hold_too_many() || hold_overlaps()) {
+  }
+}
+
+// Newcomers give way, from the end of the alphabet.
+bool DatabaseClaims::hold_too_many() {
+  const auto count = in_force().size();
+  if (count <= limits::databases) return false;
+  std::vector<DatabaseClaim*> newcomers;
+  for (auto& claim : claims_) {
+    if (!claim.is_held && !last_.enforced.contains(claim.id)) newcomers.push_back(&claim);
+  }
+  std::ranges::sort(newcomers, std::ranges::greater{}, &DatabaseClaim::id);
+  newcomers.resize(std::min(newcomers.size(), count - limits::databases));
+  for (auto* claim : newcomers) {
+    claim->hold({Severity::error, claim->file->reading.value->place,
+                 fmt::format("a host has at most {} databases", limits::databases), claim->id,
+                 "remove a database file, or end a guard with moat databases forget ID"});
+  }
+  return !newcomers.empty();
+}
+
+// Whether `id` guarded all of `part` when it was last enforced.
+bool DatabaseClaims::had(std::string_view id, const Endpoint& part) const {
+  const auto last = last_.enforced.find(id);
+  return last != last_.enforced.end() && covers(last->second->endpoint, part);
+}
+
+bool DatabaseClaims::hold_overlaps() {
+  const auto others = in_force();
+  const auto seals = wanted_seals(claims_, last_).wishes;
+  std::vector<const Database*> fresh;
+  for (const auto& claim : claims_) fresh.push_back(claim.fresh());
+  bool changed = false;
+  for (std::size_t i = 0; i < claims_.size(); ++i) {
+    if (fresh[i] == nullptr) continue;
+    auto& claim = claims_[i];
+    for (const auto& [id, other] : others) {
+      if (id == claim.id) continue;
+      const bool is_claim = std::ranges::find(fresh, other) != fresh.end();
+      changed |= hold_overlap(claim, id, other->endpoint, other->place.file, is_claim);
+    }
+    for (const auto& seal : seals) {
+      if (!seal.has_file) continue;  // it makes way for whoever guards that port now
+      changed |= hold_overlap(claim, seal.base, seal.endpoint, seal.file, true);
+    }
+  }
+  return changed;
+}
+
+// Holds `claim` back if it wants what `other` guards and did not have it before.
+bool DatabaseClaims::hold_overlap(DatabaseClaim& claim, std::string_view other_id,
+                                  const Endpoint& other, const std::string& other_file,
+                                  bool other_is_claim) {
+  const auto& wanted = *claim.file->reading.value;
+  const auto common = intersect(wanted.endpoint, other);
+  if (!common || had(claim.id, *common)) return false;
+  const bool is_kept = !other_is_claim || had(other_id, *common);
+  const bool is_own = other_file == claim.file->path;  // it was about that database before
+  const bool has_file = is_spoken_for(other_id) || (!is_own && find_file(other_file) != nullptr);
+  const auto& place = claim.file->reading.endpoint_place;
+  claim.hold({Severity::error, place.line != 0 ? place : wanted.place,
+              fmt::format("{} by database {}{}{}",
+                          is_kept ? "this is guarded already" : "this is claimed too", other_id,
+                          is_own ? ", which this file was about before" : " of ",
+                          is_own ? "" : other_file),
+              format_endpoint(*common),
+              has_file ? "take it out of one of the two files"
+                       : fmt::format("no file names that database: moat databases forget {} ends "
+                                     "its guard",
+                                     other_id)});
+  return true;
+}
+
+}  // namespace moat

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/resolve/placeholders.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "control/policy/endpoint.h"
+#include "control/text/input_limits.h"
+
+namespace moat {
+namespace {
+
+// All that speaks of one id which has no enforced state.
+struct Group {
+  std::vector<const DatabaseClaim*> claims;
+  std::vector<const Seal*> seals;  // as they last were
+};
+
+std::string base_of(const DatabaseClaim& claim) { return seal_base(claim.id, claim.file->path); }
+
+// Whether a seal has served: its database is in force, or the file for which it was made up tells
+// by now what it is about.
+bool has_served(const Seal& seal, const std::vector<DatabaseClaim>& claims,
+                const LastDatabases& last) {
+  if (last.enforced.contains(seal.base)) return true;
+  return std::ranges::any_of(claims, [&](const DatabaseClaim& claim) {
+    if (claim.id == seal.base) return !claim.is_held;
+    return seal.base.starts_with('+') && claim.file->path == seal.file && !claim.id.empty();
+  });
+}
+
+// Whether a seal is still the best that is known: some file of its id does not tell its endpoint,
+// and that of the seal does not tell another.
+bool still_needed(const Seal& seal, const Group& group) {
+  bool is_known = !group.claims.empty();
+  for (const auto* claim : group.claims) {
+    if (claim->endpoint() && claim->file->path == seal.file) return false;
+    is_known &= claim->endpoint().has_value();
+  }
+  return !is_known;
+}
+
+void add_wishes(const std::string& base, const Group& group, SealWishes& result) {
+  const auto silent = std::ranges::find_if(
+      group.claims, [](const DatabaseClaim* claim) { return !claim->endpoint(); });
+  bool has_last = false;
+  for (const auto* seal : group.seals) {
+    if (!still_needed(*seal, group)) continue;
+    SealWish wish{*seal, silent != group.claims.end()};
+    if (wish.has_file) wish.file = (*silent)->file->path;  // it may have been renamed
+    result.wishes.push_back(std::move(wish));
+    has_last = true;
+  }
+  for (const auto* claim : group.claims) {
+    const auto& value = claim->file->reading.value;
+    if (const auto endpoint = claim->endpoint()) {
+      const auto mode = value ? value->mode : std::nullopt;
+      result.wishes.push_back({{base, claim->file->path, *endpoint, mode}, true});
+    } else if (!has_last) {
+      result.unknown_files.insert(claim->file->path);
+    }
+  }
+}
+
+// Takes off `wish` all that is guarded. True if something of it can be guarded by none.
+bool leave_unguarded(std::optional<Endpoint>& wish, const Endpoint& guarded) {
+  if (!wish) return false;
+  const bool was_all = wish->all;
+  wish = subtract(*wish, guarded);
+  return was_all && !wish && !guarded.all;
+}
+
+}  // namespace
+
+std::string seal_base(const std::string& id, const std::string& path) {
+  return id.empty() ? "+" + path.substr(path.rfind('/') + 1) : id;
+}
+
+SealWishes wanted_seals(const std::vector<DatabaseClaim>& claims, const LastDatabases& last) {
+  std::map<std::string, Group> groups;
+  for (const auto& claim : claims) {
+    if (!claim.is_held || last.enforced.contains(claim.id)) continue;
+    groups[base_of(claim)].claims.push_back(&claim);
+  }
+  for (const auto* seal : last.seals) {
+    if (has_served(*seal, claims, last)) continue;
+    groups[seal->base].seals.push_back(seal);
+  }
+  SealWishes result;
+  for (const auto& [base, group] : groups) add_wishes(base, group, result);
+  // Those that take in every port of an address first: what they cover needs no seal of its own.
+  std::ranges::stable_sort(result.wishes, std::ranges::greater{},
+                           [](const SealWish& wish) { return wish.endpoint.all; });
+  return result;
+}
+
+Seals place_seals(const SealWishes& wanted,
+                  const std::map<std::string_view, const Database*>& in_force) {
+  Seals result;
+  result.open_files = wanted.unknown_files;
+  std::set<std::string> taken;
+  for (const auto& wish : wanted.wishes) {
+    std::optional<Endpoint> left = wish.endpoint;
+    bool is_open = false;
+    for (const auto& entry : in_force) is_open |= leave_unguarded(left, entry.second->endpoint);
+    if (!left && !wish.has_file) continue;  // others took its place
+    for (const auto& seal : result.databases) is_open |= leave_unguarded(left, seal.endpoint);
+    is_open |= left && in_force.size() + result.databases.size() >= limits::databases;
+    result.wishes.push_back(wish);
+    if (is_open) result.open_files.insert(wish.file);
+    if (is_open || !left) continue;
+    auto id = wish.base;
+    for (int n = 2; !taken.insert(id).second; ++n) id = fmt::format("{}+{}", wish.base, n);
+    result.databases.push_back({id, *left, {}, {}, wish.mode, {wish.file, 0, 0}});
+  }
+  return result;
+}
+
+}  // namespace moat

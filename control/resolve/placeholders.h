@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Databases without a last state whose file is held back: what is guarded for them meanwhile.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "control/resolve/claim.h"
+
+namespace moat {
+
+struct SealWish : Seal {
+  bool has_file = false;  // false: no file speaks of it any more
+};
+
+struct SealWishes {
+  std::vector<SealWish> wishes;
+  std::set<std::string> unknown_files;  // nothing is known that could be guarded for them
+};
+
+// What a seal goes by: the id that a file names or, where it names none, the file's own name after
+// a "+", with which no id begins.
+[[nodiscard]] std::string seal_base(const std::string& id, const std::string& path);
+
+[[nodiscard]] SealWishes wanted_seals(const std::vector<DatabaseClaim>& claims,
+                                      const LastDatabases& last);
+
+struct Seals {
+  std::vector<Database> databases;
+  std::vector<SealWish> wishes;      // those that are still needed
+  std::set<std::string> open_files;  // something they name stays unguarded
+};
+
+// Guards of each wish what no database in force guards, as long as there is room for databases.
+[[nodiscard]] Seals place_seals(const SealWishes& wanted,
+                                const std::map<std::string_view, const Database*>& in_force);
+
+}  // namespace moat

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The limit on prefixes in one generation. A managed range counts once, however many rules name it,
+// and not at all where none does.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "control/files/rule_files.h"
+#include "control/resolve/ranges.h"
+#include "control/resolve/resolution.h"
+
+namespace moat {
+
+// Too many, and whose change brought most of them in.
+struct PrefixOverrun {
+  std::size_t prefixes = 0;  // in all
+  std::size_t growth = 0;    // of these through `file`, since what was enforced last
+  std::string file;          // of a database or of managed ranges
+};
+
+// `in_force`: the databases to be enforced. Nothing where they keep to the limit.
+[[nodiscard]] std::optional<PrefixOverrun> find_overrun(
+    const std::map<std::string_view, const Database*>& in_force, const RangeSupply& supply,
+    const Enforced* last);
+
+}  // namespace moat

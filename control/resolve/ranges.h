@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The half of resolve() that is about managed ranges: which ones there are, and whose CIDRs count.
+//
+//   in a file that holds                       -> as that file says
+//   last from a file that is held back         -> as last enforced
+//   in no file any more, named by a rule then  -> as last enforced, if a rule still names it
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "control/files/rule_files.h"
+#include "control/resolve/resolution.h"
+
+namespace moat {
+
+struct RangeSupply {
+  std::map<std::string, ManagedRange, std::less<>> ranges;
+  std::set<std::string> withdrawn;  // those of `ranges` that no file names; to be dropped if unused
+  std::vector<FileStatus> files;    // of RuleFiles::ranges, in the same order
+};
+
+// `over_limit`: files to hold back because the generation would have too many prefixes, and why.
+[[nodiscard]] RangeSupply supply_ranges(const RuleFiles& files, const Enforced* last,
+                                        const std::map<std::string, Fault>& over_limit);
+
+}  // namespace moat

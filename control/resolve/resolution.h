@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What shall be enforced, and what is in force: plain data. resolve.h makes the one from the other.
+#pragma once
+
+#include <array>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "control/policy/policy.h"
+#include "control/text/fault.h"
+
+namespace moat {
+
+// An endpoint that must not be open until its file can be used.
+struct Seal {
+  std::string base;  // id of the database, or "+NAME" of a file that does not tell
+  std::string file;  // that says so, or last did
+  Endpoint endpoint;
+  std::optional<Mode> mode;
+
+  friend bool operator==(const Seal&, const Seal&) = default;
+};
+
+// What is in force, as far as the next resolution needs it.
+struct Enforced {
+  Policy policy;
+  // Ids of the databases in `policy` that are guarded with nobody allowed because nothing better
+  // was known: those that stand for `seals`. Each guards what is left of its seal without the rest
+  // of the policy. One id may need several ("ID+2", ...); no id that a person can write has a '+'.
+  std::set<std::string> sealed;
+  std::vector<Seal> seals;
+  // Which database each file last spoke of, by path: the guess for a file that does not tell.
+  std::map<std::string, std::string> database_of_file;
+};
+
+enum class FileState {
+  active,      // what it says is what is enforced
+  held_back,   // it cannot be used; what it speaks of stays as last enforced, or is sealed
+  vanished,    // no file speaks of `id` any more (or, without id, of its ranges); all stays
+  not_guarded  // nothing could be guarded for it: no last state, no readable endpoint
+};
+
+inline constexpr auto file_state_words = std::to_array<std::pair<FileState, std::string_view>>(
+    {{FileState::active, "active"},
+     {FileState::held_back, "held-back"},
+     {FileState::vanished, "vanished"},
+     {FileState::not_guarded, "not-guarded"}});
+
+struct FileStatus {
+  std::string path;  // for `vanished`: where it last was; of a folder that cannot be read: itself
+  std::string id;    // database id; empty for managed ranges or an unknown database
+  FileState state = FileState::active;
+  Faults faults;  // errors and warnings, cross-file ones included
+};
+
+struct Resolution : Enforced {    // to be enforced
+  std::vector<FileStatus> files;  // by path
+  // Managed ranges kept although no file names them any more, because rules do.
+  std::set<std::string> withdrawn;
+  // True when a database file exists for which nothing is guarded: moatd is not ready.
+  bool not_guarded = false;
+};
+
+[[nodiscard]] std::string_view word(FileState state);
+
+}  // namespace moat

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Puts the two halves together: the supply of managed ranges, then the databases that name them,
+// then the limit that both share; where that holds a file back, both once more.
+#include "control/resolve/resolve.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "control/resolve/claims.h"
+#include "control/resolve/placeholders.h"
+#include "control/resolve/prefix_budget.h"
+#include "control/resolve/ranges.h"
+#include "control/text/input_limits.h"
+
+namespace moat {
+namespace {
+
+class Resolver {
+ public:
+  Resolver(const RuleFiles& files, const Enforced* last, const std::set<std::string>& forgotten)
+      : files_(files), last_(last), last_databases_(last, forgotten) {}
+
+  Resolution run(Mode host_mode) {
+    std::map<std::string, Fault> over_limit;
+    do {
+      supply_ = supply_ranges(files_, last_, over_limit);
+      claims_.emplace(files_, supply_, last_databases_);
+    } while (!settle(over_limit));
+    result_.policy.mode = host_mode;
+    add_databases();
+    add_ranges();
+    add_claim_statuses();
+    add_absent_databases();
+    add_folder(files_.databases_folder, last_ == nullptr);
+    add_folder(files_.ranges_folder, false);
+    std::ranges::move(supply_.files, std::back_inserter(result_.files));
+    std::ranges::stable_sort(result_.files, {}, &FileStatus::path);
+    return std::move(result_);
+  }
+
+ private:
+  // False if a file of managed ranges is to be held back, which is then in `over_limit`.
+  bool settle(std::map<std::string, Fault>& over_limit) {
+    for (;;) {
+      claims_->settle();
+      const auto overrun = find_overrun(claims_->in_force(), supply_, last_);
+      if (!overrun || overrun->growth == 0) return true;
+      Fault fault{Severity::error,
+                  {overrun->file, 0, 0},
+                  fmt::format("with this file there are {} prefixes in all, and {} are the most",
+                              overrun->prefixes, limits::prefixes),
+                  fmt::format("{} more than before", overrun->growth),
+                  "merge CIDRs into shorter prefixes, or name fewer managed ranges"};
+      auto* claim = claims_->find_file(overrun->file);
+      if (claim != nullptr) {
+        if (claim->is_held) return true;
+        claim->hold(std::move(fault));
+      } else {
+        return !over_limit.emplace(overrun->file, std::move(fault)).second;
+      }
+    }
+  }
+
+  void add_databases() {
+    const auto in_force = claims_->in_force();
+    for (const auto& entry : in_force) result_.policy.databases.push_back(*entry.second);
+    auto seals = place_seals(wanted_seals(claims_->claims(), last_databases_), in_force);
+    for (auto& seal : seals.databases) {
+      result_.sealed.insert(seal.id);
+      result_.policy.databases.push_back(std::move(seal));
+    }
+    std::ranges::sort(result_.policy.databases, {}, &Database::id);
+    result_.seals.assign(seals.wishes.begin(), seals.wishes.end());
+    open_files_ = std::move(seals.open_files);
+    result_.not_guarded = !open_files_.empty();
+    for (const auto& claim : claims_->claims()) {
+      if (!claim.id.empty()) result_.database_of_file[claim.file->path] = claim.id;
+    }
+    for (const auto& entry : last_databases_.of_file) {
+      if (last_databases_.holds(entry.second)) result_.database_of_file.insert(entry);
+    }
+  }
+
+  // All that files name, and of the withdrawn ones those that rules name.
+  void add_ranges() {
+    for (const auto& database : result_.policy.databases) {
+      for (const auto& rule : database.rules) {
+        if (!supply_.withdrawn.contains(rule.managed_range)) continue;
+        result_.withdrawn.insert(rule.managed_range);
+      }
+    }
+    for (auto& [id, range] : supply_.ranges) {
+      if (supply_.withdrawn.contains(id) && !result_.withdrawn.contains(id)) continue;
+      result_.policy.ranges.emplace(id, range);
+    }
+    std::map<std::string, std::vector<std::string>> by_file;
+    for (const auto& id : result_.withdrawn) {
+      by_file[result_.policy.ranges.at(id).place.file].push_back(id);
+    }
+    for (const auto& [path, ids] : by_file) report_withdrawn(path, ids);
+  }
+
+  void report_withdrawn(const std::string& path, const std::vector<std::string>& ids) {
+    Fault fault{Severity::warning,
+                {path, 0, 0},
+                "named by rules but by no file any more, and kept as last enforced",
+                fmt::format("{}", fmt::join(ids, ", ")),
+                "bring the managed range back, or take it out of the rules"};
+    const auto file = std::ranges::find(supply_.files, path, &FileStatus::path);
+    if (file != supply_.files.end()) {
+      file->faults.push_back(std::move(fault));
+    } else {
+      result_.files.push_back({path, "", FileState::vanished, {std::move(fault)}});
+    }
+  }
+
+  void add_claim_statuses() {
+    for (auto& claim : claims_->claims()) {
+      auto state = claim.is_held ? FileState::held_back : FileState::active;
+      if (claim.is_held && open_files_.contains(claim.file->path)) state = FileState::not_guarded;
+      if (const auto* fresh = claim.fresh()) warn_of_withdrawn(*fresh, claim.faults);
+      result_.files.push_back({claim.file->path, claim.id, state, std::move(claim.faults)});
+    }
+  }
+
+  void warn_of_withdrawn(const Database& database, Faults& faults) const {
+    for (const auto& rule : database.rules) {
+      if (!result_.withdrawn.contains(rule.managed_range)) continue;
+      const auto& range = result_.policy.ranges.at(rule.managed_range);
+      faults.push_back({Severity::warning, rule.place,
+                        fmt::format("no file names this managed range any more: its last {} CIDRs "
+                                    "stay allowed",
+                                    range.cidrs->size()),
+                        rule.managed_range, "take out the rule, or name another range"});
+    }
+  }
+
+  // What is in force and no file speaks of.
+  void add_absent_databases() {
+    std::set<std::string> spoken_for;
+    for (const auto& claim : claims_->claims()) spoken_for.insert(claim.id);
+    for (const auto& [id, database] : last_databases_.enforced) {
+      if (spoken_for.insert(id).second)
+        add_absent(id, database->place.file, "it stays as last enforced");
+    }
+    for (const auto& seal : result_.seals) {
+      if (claims_->find_file(seal.file) != nullptr || !spoken_for.insert(seal.base).second)
+        continue;
+      add_absent(seal.base, seal.file, "it is guarded and nobody allowed");
+    }
+  }
+
+  void add_absent(const std::string& id, const std::string& path, std::string_view what_holds) {
+    FileStatus status{path, id, FileState::held_back, {}};
+    if (!files_.databases_folder) {
+      status.state = FileState::vanished;
+      status.faults.push_back(
+          {Severity::warning,
+           {path, 0, 0},
+           fmt::format("no file names this database any more; {}", what_holds),
+           id,
+           fmt::format("bring the file back, or end the guard with moat databases forget {}", id)});
+    }
+    result_.files.push_back(std::move(status));
+  }
+
+  void add_folder(const std::optional<Fault>& fault, bool leaves_open) {
+    if (!fault) return;
+    result_.not_guarded |= leaves_open;
+    result_.files.push_back({fault->place.file,
+                             "",
+                             leaves_open ? FileState::not_guarded : FileState::held_back,
+                             {*fault}});
+  }
+
+  const RuleFiles& files_;
+  const Enforced* last_;
+  LastDatabases last_databases_;
+  RangeSupply supply_;
+  std::optional<DatabaseClaims> claims_;
+  std::set<std::string> open_files_;
+  Resolution result_;
+};
+
+}  // namespace
+
+Resolution resolve(const RuleFiles& files, Mode host_mode, const Enforced* last,
+                   const std::set<std::string>& forgotten) {
+  return Resolver(files, last, forgotten).run(host_mode);
+}
+
+}  // namespace moat

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// From what the files say and what was last enforced to what shall be enforced next. Pure, so that
+// every case of a bad, vanished, renamed, conflicting or first-start file is a row in a test.
+//
+//   files on disk --read--> Reading of each --+
+//                                             +--> Resolution { policy, sealed, files, ... }
+//   what was last enforced -------------------+
+//
+// What it keeps to:
+//   - A file that cannot be used holds back only itself: what it speaks of stays as last enforced.
+//   - Identity is the id. A path serves as a guess only: for a file too broken to tell its id, and
+//     to say which of several files with one id is the enforced one.
+//   - In a conflict the enforced one keeps what it has. Between newcomers both are held back.
+//   - A database without a last state is SEALED while its file is held back: its endpoint is
+//     guarded and nobody allowed. A seal is a stopgap, not an enforced state: it wins no conflict,
+//     and follows what its file says as long as the endpoint can be read.
+//   - Absent is not empty: a file that vanishes changes nothing.
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "control/files/rule_files.h"
+#include "control/resolve/resolution.h"
+
+namespace moat {
+
+// `last`: what was enforced last, or null at a first start. `forgotten`: ids whose guard the
+// operator ended; they are not carried over (a file that names one guards it again).
+[[nodiscard]] Resolution resolve(const RuleFiles& files, Mode host_mode, const Enforced* last,
+                                 const std::set<std::string>& forgotten = {});
+
+}  // namespace moat

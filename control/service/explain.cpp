@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/service/explain.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <tuple>
+
+namespace moat {
+namespace {
+
+// Within this many addresses of a border a source counts as "just outside": a typing error, or a
+// client whose network is a little larger than the rule.
+constexpr Address just_outside = 256;
+
+// A prefix that some rule or peering of the database stands for.
+struct Listed {
+  Prefix prefix;
+  const Rule* rule = nullptr;
+  const NetPeering* peering = nullptr;
+
+  [[nodiscard]] const Place& place() const { return rule ? rule->place : peering->place; }
+  [[nodiscard]] std::string name() const {
+    if (peering) return fmt::format("net peering {}", peering->id);
+    if (rule->cidr) return fmt::format("rule {}", rule->id);
+    return fmt::format("rule {} (managed range {})", rule->id, rule->managed_range);
+  }
+};
+
+// Calls `visit` with every prefix listed, expired rules included.
+template <typename Visit>
+void for_each_listed(const Policy& policy, const Database& database, const Visit& visit) {
+  for (const auto& rule : database.rules) {
+    if (rule.cidr) {
+      visit(Listed{*rule.cidr, &rule, nullptr});
+      continue;
+    }
+    const auto range = policy.ranges.find(rule.managed_range);
+    if (range == policy.ranges.end()) continue;
+    for (const auto prefix : *range->second.cidrs) visit(Listed{prefix, &rule, nullptr});
+  }
+  for (const auto& peering : database.peerings) visit(Listed{peering.cidr, nullptr, &peering});
+}
+
+bool is_expired(const Listed& listed, WallTime now) {
+  return listed.rule && listed.rule->expires && *listed.rule->expires <= now;
+}
+
+Address distance(Prefix prefix, Address source) {
+  if (prefix.contains(source)) return 0;
+  return source < prefix.first() ? prefix.first() - source : source - prefix.last();
+}
+
+// Of the expired rules that hold `source`, the one that expired last.
+std::optional<Listed> find_expired(const Policy& policy, const Database& database, Address source,
+                                   WallTime now) {
+  std::optional<Listed> best;
+  for_each_listed(policy, database, [&](const Listed& listed) {
+    if (!is_expired(listed, now) || !listed.prefix.contains(source)) return;
+    if (!best || *best->rule->expires < *listed.rule->expires) best = listed;
+  });
+  return best;
+}
+
+// The live prefix whose border is nearest, the first of equals.
+std::optional<Listed> find_nearest(const Policy& policy, const Database& database, Address source,
+                                   WallTime now) {
+  std::optional<Listed> best;
+  for_each_listed(policy, database, [&](const Listed& listed) {
+    if (is_expired(listed, now)) return;
+    if (!best || distance(listed.prefix, source) < distance(best->prefix, source)) best = listed;
+  });
+  return best;
+}
+
+void explain_martian(WhyView& view) {
+  view.reason = "martian";
+  view.detail =
+      fmt::format("{} can be no client's address: refused whether listed or not", view.source);
+}
+
+void explain_match(WhyView& view, const Match& match) {
+  const Listed listed{match.prefix, match.rule, match.peering};
+  view.allowed = true;
+  view.reason = "allowed";
+  view.prefix = format_prefix(match.prefix);
+  view.place = listed.place();
+  view.rule = match.rule ? match.rule->id : match.peering->id;
+  view.rule_source = match.rule ? match.rule->source() : format_prefix(match.peering->cidr);
+  if (match.rule) view.label = match.rule->label;
+  view.detail = fmt::format("{} is in {} of {}", view.source, view.prefix, listed.name());
+  if (match.rule && match.rule->expires) {
+    view.detail += fmt::format(", which expires {}", format_time(*match.rule->expires));
+  }
+}
+
+void explain_no_rule(WhyView& view, const Policy& policy, const Database& database, Address source,
+                     WallTime now) {
+  view.reason = "no-rule";
+  view.place = database.place;
+  if (const auto expired = find_expired(policy, database, source, now)) {
+    view.place = expired->place();
+    view.detail = fmt::format("{} matched {} of {} until {}, when the rule expired", view.source,
+                              format_prefix(expired->prefix), expired->name(),
+                              format_time(*expired->rule->expires));
+    return;
+  }
+  const auto nearest = find_nearest(policy, database, source, now);
+  if (!nearest) {
+    view.detail = fmt::format("no rule of {} is in force: nobody may reach it", database.id);
+    return;
+  }
+  view.place = nearest->place();
+  const auto addresses = distance(nearest->prefix, source);
+  if (addresses <= just_outside) {
+    view.detail = fmt::format("{} is just outside {} of {}", view.source,
+                              format_prefix(nearest->prefix), nearest->name());
+  } else {
+    view.detail =
+        fmt::format("no rule is near {}; the nearest is {} of {}, {} addresses away", view.source,
+                    format_prefix(nearest->prefix), nearest->name(), addresses);
+  }
+}
+
+WhyView explain_one(const Policy& policy, const Database& database, Address source, WallTime now) {
+  WhyView view;
+  view.source = format_address(source);
+  view.database = database.id;
+  view.monitored = policy.mode_of(database) == Mode::monitor;
+  view.place = database.place;
+  if (is_martian(source)) {
+    explain_martian(view);
+  } else if (const auto match = find_match(policy, database, source, now)) {
+    explain_match(view, *match);
+  } else {
+    explain_no_rule(view, policy, database, source, now);
+  }
+  return view;
+}
+
+}  // namespace
+
+std::vector<WhyView> explain(const Policy& policy, Address source, const std::string& database,
+                             WallTime now) {
+  std::vector<WhyView> views;
+  for (const auto& candidate : policy.databases) {
+    if (!database.empty() && candidate.id != database) continue;
+    views.push_back(explain_one(policy, candidate, source, now));
+  }
+  return views;
+}
+
+}  // namespace moat

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What the daemon can be asked and told, as data: the one model from which the HTTP API, its JSON,
+// the command and the metrics are made. The daemon implements it; api.cpp calls it on the daemon's
+// own thread, so nothing here is concurrent.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bpf/abi.h"
+#include "control/enforce/propagation.h"
+#include "control/policy/policy.h"
+#include "control/resolve/resolution.h"
+#include "dataplane/backend.h"
+#include "dataplane/error.h"
+
+namespace moat {
+
+using Milliseconds = std::chrono::duration<double, std::milli>;
+
+// Who asks, from the socket's peer credentials; goes to the log with each change.
+struct Peer {
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  std::int32_t pid = 0;
+  std::string user;  // name, or the number where there is none
+};
+
+struct Counts {
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;
+};
+
+struct StatusView {
+  std::string version;
+  std::uint64_t generation = 0;  // live; 0: nothing is enforced
+  std::uint32_t image_bytes = 0;
+  std::uint32_t prefixes = 0;
+  std::uint32_t databases = 0;
+  Mode mode = Mode::enforce;
+  bool ready = false;
+  std::chrono::system_clock::time_point since;  // of the daemon
+  std::vector<InterfaceStatus> interfaces;      // the configured ones, in file order
+  struct Backstop {
+    bool wanted = false;
+    bool at_sockets = false;
+    std::string cgroup;  // whose sockets
+    std::string not_at;  // why it is not at sockets
+    bool before_sockets = false;
+    bool before_expected = false;  // kernel and moat.yaml leave a place for it before sockets
+    std::string not_before;        // why it is not there
+  } backstop;
+  std::string unpinned;  // why the guard would end with the daemon; empty: it would not
+  // Guarded ports that something listens on in a cgroup that the backstop's does not hold.
+  struct OutsideBackstop {
+    std::uint16_t port = 0;
+    std::string cgroup;  // folder; empty: it is gone
+  };
+  std::vector<OutsideBackstop> outside_backstop;
+  std::vector<FileStatus> files;
+  std::optional<Propagation> last;   // latest change enforced
+  std::vector<Propagation> pending;  // noticed, not enforced
+  Milliseconds bound{120'000};
+  std::vector<std::string> sealed;     // databases guarded with nobody allowed for want of a policy
+  std::vector<std::string> shadowed;   // held back, and others guard all their ports
+  std::vector<std::string> monitored;  // databases in monitor mode, by their own or the host's
+  std::vector<std::string> withdrawn;  // managed ranges kept though withdrawn
+  std::vector<std::string>
+      uncovered;  // ports once guarded that something listens on, a sentence each
+  std::vector<std::string> problems;  // anything else that is wrong, worst first, one sentence each
+  std::vector<std::string> notices;   // unguarded listeners, interfaces taken out, ...
+};
+
+enum class RuleState { active, expired, held_back, vanished };
+
+struct RuleView {
+  std::string database;
+  std::string id;
+  std::string type;  // "cidr", "managed-range" or "net-peering"
+  std::string source;
+  std::string label;
+  std::optional<WallTime> expires;
+  RuleState state = RuleState::active;
+  std::uint32_t prefixes = 1;  // that a managed range stands for
+  Counts hits;
+  std::optional<std::chrono::system_clock::time_point> last_hit;  // sampled
+  Place place;
+};
+
+struct DatabaseView {
+  std::string id;
+  Endpoint endpoint;
+  Mode mode = Mode::enforce;
+  FileState state = FileState::active;
+  bool sealed = false;
+  std::string path;
+  unsigned rules = 0;
+  unsigned peerings = 0;
+  Counts allowed;
+  Counts dropped;
+};
+
+struct ManagedRangeView {
+  std::string id;
+  std::string name;
+  std::size_t prefixes = 0;
+  std::string digest;  // of the CIDRs, 16 hex digits
+  std::string path;
+  bool withdrawn = false;
+  std::vector<std::string> used_by;  // database ids
+  std::vector<std::string> cidrs;    // only when one range is asked for
+};
+
+// Drops that are alike, recent ones: see drops.h.
+struct DropView {
+  std::uint64_t number = 0;  // grows with each change of any
+  std::string source;        // IPv4 or IPv6; empty where the frame ends before it
+  std::string database;      // empty where it was not known yet
+  std::uint16_t port = 0;    // TCP destination, of the last; 0: none was read
+  std::string reason;        // of bpf/abi.h
+  std::string interface;
+  std::uint16_t vlan = 0;  // VID of the outermost tag; 0: none
+  bool monitored = false;  // passed all the same
+  std::uint64_t packets = 0;
+  std::chrono::system_clock::time_point first;
+  std::chrono::system_clock::time_point last;
+};
+
+struct DropsView {
+  std::vector<DropView> drops;    // the newest first
+  std::uint64_t next = 0;         // ask since this for what is new then
+  std::uint64_t dropped = 0;      // packets on the whole host since the daemon's start
+  std::uint64_t unlisted = 0;     // of these, not among the recent drops: too many, or too long ago
+  std::uint64_t lost_events = 0;  // that found no room on their way here
+};
+
+// Why a source would get what it gets, for one database.
+struct WhyView {
+  std::string source;
+  std::string database;
+  bool allowed = false;
+  std::string reason;       // of bpf/abi.h
+  std::string rule;         // id of the rule or peering that matches, or empty
+  std::string rule_source;  // as the file names it
+  std::string label;
+  std::string prefix;            // the CIDR that matched
+  Place place;                   // where the file says so
+  std::string detail;            // a sentence: "just outside 192.0.2.64/29 of rule r-...", "matched
+                                 // until 2027-..., expired"
+  std::uint64_t generation = 0;  // 0: offline
+  bool monitored = false;        // a drop would be counted and passed
+  std::optional<std::chrono::system_clock::time_point> last_hit;
+  std::optional<DropView> last_drop;
+  std::optional<bool> table_agrees;  // the live table says the same as the oracle
+};
+
+struct CountersView {
+  struct Reason {
+    std::string owner;  // "host", or a database id
+    std::string reason;
+    bool monitored = false;
+    Counts counts;
+  };
+  std::vector<RuleView> rules;
+  std::vector<Reason> reasons;  // those that are not zero
+  struct Total {
+    std::string database;
+    Counts allowed;  // with what removed rules had: never falls
+    Counts dropped;
+  };
+  std::vector<Total> totals;
+  std::uint64_t lost_events = 0;  // drops that were not told of, as their events found no room
+};
+
+// What became of a request for change.
+struct ChangeView {
+  bool enforced = false;
+  std::uint64_t generation = 0;
+  Milliseconds took{0};  // from the request, or the file's write, to enforced
+  Milliseconds bound{120'000};
+  std::string path;     // the file edited, if any
+  std::string rule_id;  // added or removed, if any
+  std::string why_not;  // when not enforced: the cause; it is retried
+  Faults warnings;
+};
+
+// A refusal: nothing changed.
+struct Refusal {
+  enum class Kind { invalid, not_found, conflict, forbidden, unavailable } kind = Kind::invalid;
+  std::string message;
+  std::string remedy;
+  Faults faults;  // the same words as `moat check` has for the file
+};
+template <typename T>
+using Answer = std::expected<T, Refusal>;
+
+struct NewRule {
+  std::string database;  // empty: the host's only one
+  std::string cidr;      // exactly one of these two
+  std::string managed_range;
+  std::string label;
+  std::string expires;  // RFC 3339 UTC, or a duration from now (30m, 12h, 7d); empty: never
+};
+
+class Service {
+ public:
+  virtual ~Service() = default;
+
+  virtual StatusView status() = 0;
+  virtual std::vector<DatabaseView> databases() = 0;
+  // `database` empty: all.
+  virtual Answer<std::vector<RuleView>> rules(const std::string& database) = 0;
+  virtual std::vector<ManagedRangeView> managed_ranges() = 0;
+  virtual Answer<ManagedRangeView> managed_range(const std::string& id) = 0;
+  virtual Answer<std::vector<WhyView>> why(const std::string& source,
+                                           const std::string& database) = 0;
+  virtual Answer<CountersView> counters(const std::string& database) = 0;
+  // Those that have changed since `since` was DropsView::next; 0: all there are.
+  virtual Answer<DropsView> drops(const std::string& database, std::uint64_t since) = 0;
+
+  // Each edits or reads files, enforces, and answers when the kernel has; or when it is clear that
+  // it has not (ChangeView::why_not; the daemon goes on trying).
+  virtual Answer<ChangeView> add_rule(const NewRule& rule, const Peer& peer) = 0;
+  virtual Answer<ChangeView> remove_rule(const std::string& database, const std::string& id,
+                                         const Peer& peer) = 0;
+  virtual Answer<ChangeView> forget(const std::string& database, const Peer& peer) = 0;
+  virtual Answer<ChangeView> reload(const Peer& peer) = 0;
+  // The host's clock is right now, so that rules expire by it: see expiry_clock.h.
+  virtual Answer<ChangeView> reset_clock(const Peer& peer) = 0;
+  // Ends the guard: the daemon takes everything off and then exits.
+  virtual Answer<ChangeView> detach(const Peer& peer) = 0;
+};
+
+}  // namespace moat

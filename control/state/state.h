@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What moatd must know after a restart, and the folder that keeps it.
+//
+//   /var/lib/moat/lock              held by the one daemon that uses the folder
+//                 state.json        all but the CIDRs of managed ranges; checksummed
+//                 state.json.corrupt  the last one that could not be used
+//                 ranges/DIGEST.cidrs  the CIDRs of a managed range, named by their content
+//
+// The lists are apart because they are large and seldom change: a commit writes state.json, and a
+// list only if no file has its content yet. Lists first, then state.json, then what no state names
+// any more is removed: at each instant of a crash, the state on disk is whole.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "bpf/abi.h"
+#include "control/policy/policy.h"
+#include "control/resolve/resolution.h"
+#include "control/state/counter_slots.h"
+#include "dataplane/error.h"
+#include "dataplane/fd.h"
+
+namespace moat {
+
+// Of a rule: what its counter was when it was last seen to have grown.
+struct LastHit {
+  WallTime time{};
+  std::uint64_t packets = 0;
+
+  friend bool operator==(const LastHit&, const LastHit&) = default;
+};
+
+// The latest time that is known to have come, and when that was on the monotonic clock; see
+// expiry_clock.h.
+struct LatestTime {
+  WallTime time{};
+  std::string boot;  // which boot the monotonic clock counts from
+  std::chrono::nanoseconds monotonic{};
+
+  friend bool operator==(const LatestTime&, const LatestTime&) = default;
+};
+
+struct State {
+  std::uint64_t generation = 0;      // the last one committed
+  std::optional<Enforced> enforced;  // nothing: a first start
+  Slots slots;
+  std::map<std::string, moat_counter> retired;  // by database: what removed rules let pass
+  std::map<SlotKey, LastHit> last_hits;
+  LatestTime latest_time;
+  std::set<std::string> forgotten;  // databases whose guard was ended, until that is enforced
+  std::string settings;             // the bytes of moat.yaml that were last in force
+};
+
+struct LoadedState {
+  State state;
+  // What of the state could not be used, and why, as sentences. Never silent: a state that is
+  // corrupt as a whole is moved aside and counts as none; without one of the lists, only
+  // `enforced` does.
+  std::vector<std::string> troubles;
+};
+
+class StateStore {
+ public:
+  // Creates the folder if it is not there, and locks it. Errors: it cannot be written, others than
+  // root can change it or what is in it, or another process has it, which is named by its pid.
+  [[nodiscard]] static Result<StateStore> open(const std::string& folder);
+
+  // Errors: there is a state, but the disk does not give it.
+  [[nodiscard]] Result<LoadedState> load();
+
+  // On return the state is on disk, or the old one still is.
+  [[nodiscard]] Result<> save(const State& state);
+
+ private:
+  StateStore(std::string folder, Fd lock) : folder_(std::move(folder)), lock_(std::move(lock)) {}
+
+  // A list is told by its address from one save to the next, as its digest takes a sort.
+  struct Known {
+    std::weak_ptr<const Prefixes> cidrs;
+    std::string digest;
+  };
+
+  std::string digest_of(const std::shared_ptr<const Prefixes>& cidrs);
+  void load_lists(LoadedState& loaded, const std::map<std::string, std::string>& digests);
+  void remove_unused(const std::set<std::string>& digests) const;
+  [[nodiscard]] std::string list_path(const std::string& digest) const;
+
+  std::string folder_;
+  Fd lock_;
+  std::map<const Prefixes*, Known> known_;
+};
+
+}  // namespace moat

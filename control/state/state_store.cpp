@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/state/state.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <limits>
+#include <system_error>
+
+#include "control/os/atomic_file.h"
+#include "control/os/file_io.h"
+#include "control/policy/cidrs_digest.h"
+#include "control/state/cidrs_list.h"
+#include "control/state/state_json.h"
+#include "dataplane/own_folder.h"
+
+namespace moat {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view list_suffix = ".cidrs";
+
+std::unexpected<Error> failure(std::string_view doing, const std::string& path, int error) {
+  return std::unexpected(
+      Error{describe_errno(doing, path, error), error == EROFS || error == EACCES || error == EPERM
+                                                    ? "moatd must be able to write its state folder"
+                                                    : ""});
+}
+
+constexpr mode_t folder_mode = 0750;
+
+Result<> make_folder(const std::string& path) {
+  auto made = make_own_folder(path, folder_mode);
+  if (!made && made.error().remedy.empty())
+    made.error().remedy = "moatd must be able to write its state folder";
+  return made;
+}
+
+// The whole of a file; nothing if there is none.
+Result<std::optional<std::string>> read_if_there(const std::string& path) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!fd && errno == ENOENT) return std::nullopt;
+  if (!fd) return failure("open", path, errno);
+  auto bytes = read_to_end(fd.get(), std::numeric_limits<std::uint32_t>::max());
+  if (!bytes) return failure("read", path, bytes.error());
+  return std::move(*bytes);
+}
+
+// Keeps what cannot be used for somebody to look at, in place of the one kept before.
+std::string set_aside(const std::string& path) {
+  const auto aside = path + ".corrupt";
+  if (::rename(path.c_str(), aside.c_str()) != 0) return describe_errno("keep", aside, errno);
+  return "kept as " + aside;
+}
+
+// Whoever may open the file may lock it, so that is root alone; and what is written to it goes
+// nowhere else.
+Result<Fd> open_lock(const std::string& path) {
+  constexpr mode_t mode = 0600;
+  Fd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, mode));
+  struct stat status{};
+  if (!lock && errno != ELOOP) return failure("open", path, errno);
+  if (lock && ::fstat(lock.get(), &status) != 0) return failure("look at", path, errno);
+  if (!lock || !S_ISREG(status.st_mode) || status.st_nlink != 1) {
+    return std::unexpected(
+        Error{path + " is not a file that moatd has made", "remove it: rm " + path});
+  }
+  if (auto own = check_own(path, status); !own) return std::unexpected(own.error());
+  if (::fchmod(lock.get(), mode) != 0) return failure("set the mode of", path, errno);
+  return lock;
+}
+
+Result<Fd> take_lock(const std::string& path) {
+  auto opened = open_lock(path);
+  if (!opened) return opened;
+  Fd lock = std::move(*opened);
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return failure("lock", path, errno);
+    const auto pid = read_to_end(lock.get(), 32).value_or("");
+    return std::unexpected(
+        Error{fmt::format("another moatd (pid {}) uses this state folder: {} is locked",
+                          pid.substr(0, pid.find('\n')), path),
+              "stop it first, or give this one another folder with --state"});
+  }
+  const auto pid = fmt::format("{}\n", ::getpid());
+  if (::ftruncate(lock.get(), 0) != 0) return failure("write", path, errno);
+  if (const int error = write_all(lock.get(), pid)) return failure("write", path, error);
+  return lock;
+}
+
+}  // namespace
+
+Result<StateStore> StateStore::open(const std::string& folder) {
+  for (const auto& path : {folder, folder + "/ranges"}) {
+    if (auto made = make_folder(path); !made) return std::unexpected(std::move(made.error()));
+  }
+  auto lock = take_lock(folder + "/lock");
+  if (!lock) return std::unexpected(std::move(lock.error()));
+  remove_leftovers(folder);
+  remove_leftovers(folder + "/ranges");
+  return StateStore(folder, std::move(*lock));
+}
+
+std::string StateStore::list_path(const std::string& digest) const {
+  return fmt::format("{}/ranges/{}{}", folder_, digest, list_suffix);
+}
+
+Result<LoadedState> StateStore::load() {
+  LoadedState loaded;
+  const auto path = folder_ + "/state.json";
+  struct stat status{};
+  if (::stat(path.c_str(), &status) == 0) {
+    if (const auto own = check_own(path, status); !own) {
+      loaded.troubles.push_back(fmt::format("the last state cannot be used: {} ({})",
+                                            own.error().message, set_aside(path)));
+      return loaded;
+    }
+  }
+  const auto text = read_if_there(path);
+  if (!text) return std::unexpected(text.error());
+  if (!*text) return loaded;
+  auto parsed = parse_state(**text);
+  if (!parsed) {
+    loaded.troubles.push_back(fmt::format("the last state cannot be used: {}: {} ({})", path,
+                                          parsed.error(), set_aside(path)));
+    return loaded;
+  }
+  loaded.state = std::move(parsed->state);
+  load_lists(loaded, parsed->digests);
+  return loaded;
+}
+
+void StateStore::load_lists(LoadedState& loaded,
+                            const std::map<std::string, std::string>& digests) {
+  if (!loaded.state.enforced) return;
+  const auto read_list = [this](const std::string& digest) -> std::expected<Prefixes, std::string> {
+    const auto bytes = read_if_there(list_path(digest));
+    if (!bytes) return std::unexpected(bytes.error().message);
+    if (!*bytes) return std::unexpected("it is not there");
+    auto cidrs = parse_cidrs_list(**bytes);
+    if (cidrs && cidrs_digest(*cidrs) != digest) {
+      return std::unexpected("its content is not what its name says");
+    }
+    return cidrs;
+  };
+  for (auto& [id, range] : loaded.state.enforced->policy.ranges) {
+    const auto& digest = digests.at(id);
+    auto cidrs = read_list(digest);
+    if (!cidrs) {
+      const auto path = list_path(digest);
+      loaded.troubles.push_back(
+          fmt::format("the last policy cannot be used, for want of managed range {}: {}: {} ({})",
+                      id, path, cidrs.error(), set_aside(path)));
+      loaded.state.enforced.reset();
+      return;
+    }
+    range.cidrs = std::make_shared<const Prefixes>(std::move(*cidrs));
+    known_[range.cidrs.get()] = {range.cidrs, digest};
+  }
+}
+
+std::string StateStore::digest_of(const std::shared_ptr<const Prefixes>& cidrs) {
+  auto& known = known_[cidrs.get()];
+  if (known.cidrs.lock() != cidrs) known = {cidrs, cidrs_digest(*cidrs)};
+  return known.digest;
+}
+
+Result<> StateStore::save(const State& state) {
+  std::erase_if(known_, [](const auto& entry) { return entry.second.cidrs.expired(); });
+  ListDigests digests;
+  std::set<std::string> used;
+  if (state.enforced) {
+    for (const auto& [id, range] : state.enforced->policy.ranges) {
+      const auto digest = digest_of(range.cidrs);
+      digests[id] = digest;
+      if (!used.insert(digest).second || fs::exists(list_path(digest))) continue;
+      const auto written = write_file(list_path(digest), format_cidrs_list(*range.cidrs));
+      if (!written) return std::unexpected(Error(written.error()));
+    }
+  }
+  const auto written = write_file(folder_ + "/state.json", format_state(state, digests));
+  if (!written) return std::unexpected(Error(written.error()));
+  remove_unused(used);
+  return {};
+}
+
+// A list that cannot be removed costs space and nothing else; the next save tries again.
+void StateStore::remove_unused(const std::set<std::string>& digests) const {
+  std::error_code error;
+  std::vector<fs::path> unused;
+  for (fs::directory_iterator file(folder_ + "/ranges", error), end; !error && file != end;
+       file.increment(error)) {
+    const auto& path = file->path();
+    if (path.extension() == list_suffix && !digests.contains(path.stem().string())) {
+      unused.push_back(path);
+    }
+  }
+  for (const auto& path : unused) fs::remove(path, error);
+}
+
+}  // namespace moat

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "dataplane/host/conntrack.h"
+
+#include <arpa/inet.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+
+#include "dataplane/host/netlink_socket.h"
+#include "dataplane/host/own_addresses.h"
+
+namespace moat {
+namespace {
+
+constexpr auto listing = "list connections that NAT has changed";
+
+// Asked first, as a request would load the modules. 0 as well where there is none.
+unsigned tracked_connections() {
+  unsigned count = 0;
+  std::ifstream("/proc/sys/net/netfilter/nf_conntrack_count") >> count;
+  return count;
+}
+
+// One direction of a connection.
+struct Tuple {
+  bool tcp = false;
+  bool ipv6 = false;
+  std::uint32_t source = 0, destination = 0;  // host byte order
+  Address6 source6{}, destination6{};
+  std::uint16_t source_port = 0, destination_port = 0;
+};
+
+void read_addresses(const nlattr* nest, Tuple& tuple) {
+  for_each_nested(nest, [&](const nlattr* attribute) {
+    const auto bytes = mnl_attr_get_payload_len(attribute);
+    const auto copy = [&](Address6& to) {
+      if (bytes != to.size()) return;
+      tuple.ipv6 = true;
+      std::memcpy(to.data(), mnl_attr_get_payload(attribute), to.size());
+    };
+    switch (mnl_attr_get_type(attribute)) {
+      case CTA_IP_V4_SRC:
+        tuple.source = ntohl(mnl_attr_get_u32(attribute));
+        break;
+      case CTA_IP_V4_DST:
+        tuple.destination = ntohl(mnl_attr_get_u32(attribute));
+        break;
+      case CTA_IP_V6_SRC:
+        copy(tuple.source6);
+        break;
+      case CTA_IP_V6_DST:
+        copy(tuple.destination6);
+        break;
+      default:
+        break;
+    }
+  });
+}
+
+void read_ports(const nlattr* nest, Tuple& tuple) {
+  for_each_nested(nest, [&](const nlattr* attribute) {
+    switch (mnl_attr_get_type(attribute)) {
+      case CTA_PROTO_NUM:
+        tuple.tcp = mnl_attr_get_u8(attribute) == IPPROTO_TCP;
+        break;
+      case CTA_PROTO_SRC_PORT:
+        tuple.source_port = ntohs(mnl_attr_get_u16(attribute));
+        break;
+      case CTA_PROTO_DST_PORT:
+        tuple.destination_port = ntohs(mnl_attr_get_u16(attribute));
+        break;
+      default:
+        break;
+    }
+  });
+}
+
+Tuple read_tuple(const nlattr* nest) {
+  Tuple tuple;
+  for_each_nested(nest, [&](const nlattr* attribute) {
+    if (mnl_attr_get_type(attribute) == CTA_TUPLE_IP) read_addresses(attribute, tuple);
+    if (mnl_attr_get_type(attribute) == CTA_TUPLE_PROTO) read_ports(attribute, tuple);
+  });
+  return tuple;
+}
+
+// The session at the side that was called, of the direction towards it.
+Session called_by(const Tuple& to, const OwnAddresses& own) {
+  Session session;
+  session.ipv6 = to.ipv6;
+  session.local = to.destination;
+  session.local_ipv6 = to.destination6;
+  session.local_port = to.destination_port;
+  session.peer = to.source;
+  session.peer_ipv6 = to.source6;
+  session.peer_port = to.source_port;
+  session.own = to.ipv6 ? own.contains(to.source6) : own.contains(to.source);
+  return session;
+}
+
+Tuple turned(Tuple tuple) {
+  std::swap(tuple.source, tuple.destination);
+  std::swap(tuple.source6, tuple.destination6);
+  std::swap(tuple.source_port, tuple.destination_port);
+  return tuple;
+}
+
+void keep(const nlattr* attribute, std::vector<char>& name) {
+  const auto* bytes = reinterpret_cast<const char*>(attribute);
+  name.insert(name.end(), bytes, bytes + MNL_ALIGN(attribute->nla_len));
+}
+
+// Nothing of what is not TCP, or that NAT has left as it was.
+std::optional<Translation> read_translation(const nlmsghdr* message, const OwnAddresses& own) {
+  Tuple there;
+  Tuple back;
+  std::uint32_t status = 0;
+  Translation found;
+  for_each_attribute(message, sizeof(nfgenmsg), [&](const nlattr* attribute) {
+    switch (mnl_attr_get_type(attribute)) {
+      case CTA_TUPLE_ORIG:
+        there = read_tuple(attribute);
+        keep(attribute, found.name);
+        break;
+      case CTA_TUPLE_REPLY:
+        back = read_tuple(attribute);
+        break;
+      case CTA_STATUS:
+        status = ntohl(mnl_attr_get_u32(attribute));
+        break;
+      case CTA_ZONE:
+      case CTA_ID:
+        keep(attribute, found.name);
+        break;
+      default:
+        break;
+    }
+  });
+  if (!there.tcp || (status & IPS_NAT_MASK) == 0) return std::nullopt;
+  found.wire = called_by(there, own);
+  found.translated = called_by(turned(back), own);
+  const bool is_local = back.ipv6 ? own.contains(back.source6) : own.contains(back.source);
+  found.forwarded = !is_local && (status & IPS_DST_NAT) != 0;
+  return found;
+}
+
+nlmsghdr* put_request(char* buffer, int type, int flags, std::uint8_t family) {
+  nlmsghdr* header = mnl_nlmsg_put_header(buffer);
+  header->nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | type);
+  header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+  header->nlmsg_seq = 1;
+  auto* about = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(nfgenmsg)));
+  about->nfgen_family = family;
+  about->version = NFNETLINK_V0;
+  return header;
+}
+
+// Those whose status, of the bits in `mask`, has `bits`: the kernel leaves out the others.
+int dump(mnl_socket* socket, std::uint32_t bits, std::uint32_t mask,
+         std::function<void(const nlmsghdr*)> visit) {
+  std::array<char, 512> buffer{};
+  nlmsghdr* header = put_request(buffer.data(), IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_UNSPEC);
+  mnl_attr_put_u32(header, CTA_STATUS, htonl(bits));
+  mnl_attr_put_u32(header, CTA_STATUS_MASK, htonl(mask));
+  return ask(socket, header, visit);
+}
+
+}  // namespace
+
+Result<std::vector<Translation>> translations(
+    const std::function<bool(const Translation&)>& concerns) {
+  std::vector<Translation> found;
+  if (tracked_connections() == 0) return found;
+  auto socket = open_netlink(NETLINK_NETFILTER, 0, 0, listing);
+  if (!socket) return std::unexpected(socket.error());
+  const auto own = OwnAddresses::read();
+  const auto visit = [&](const nlmsghdr* message) {
+    if (mnl_nlmsg_get_payload_len(message) < sizeof(nfgenmsg)) return;
+    auto translation = read_translation(message, own);
+    if (!translation || !concerns(*translation)) return;
+    if (!translation->forwarded) translation->name = {};
+    found.push_back(std::move(*translation));
+  };
+  int cause = dump(socket->get(), IPS_DST_NAT, IPS_DST_NAT, visit);
+  if (cause == 0) cause = dump(socket->get(), IPS_SRC_NAT, IPS_NAT_MASK, visit);
+  if (cause == EINVAL || cause == EOPNOTSUPP) {
+    return netlink_error(listing, cause, "load the kernel module nf_conntrack_netlink");
+  }
+  if (cause != 0) return netlink_error(listing, cause, "needs CAP_NET_ADMIN");
+  return found;
+}
+
+Result<bool> forget(const Translation& translation) {
+  constexpr auto what = "end a connection that NAT has changed";
+  auto socket = open_netlink(NETLINK_NETFILTER, 0, 0, what);
+  if (!socket) return std::unexpected(socket.error());
+  std::vector<char> buffer(512 + translation.name.size());
+  nlmsghdr* header = put_request(buffer.data(), IPCTNL_MSG_CT_DELETE, NLM_F_ACK,
+                                 translation.wire.ipv6 ? AF_INET6 : AF_INET);
+  std::ranges::copy(translation.name, static_cast<char*>(mnl_nlmsg_get_payload_tail(header)));
+  header->nlmsg_len += static_cast<std::uint32_t>(translation.name.size());
+  const int cause = ask(socket->get(), header, [](const nlmsghdr*) {});
+  if (cause != 0 && cause != ENOENT) return netlink_error(what, cause, "needs CAP_NET_ADMIN");
+  return cause == 0;
+}
+
+}  // namespace moat

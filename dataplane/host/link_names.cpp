@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "dataplane/host/link_names.h"
+
+#include "dataplane/host/stacked_links.h"
+
+namespace moat {
+
+Result<std::vector<LinkNames>> list_link_names() {
+  auto links = list_links();
+  if (!links) return std::unexpected(links.error());
+  std::vector<LinkNames> named;
+  named.reserve(links->size());
+  for (const LinkPlace& link : *links) {
+    LinkNames& names = named.emplace_back(std::vector{link.name}, link.loopback);
+    names.names.insert(names.names.end(), link.other_names.begin(), link.other_names.end());
+  }
+  return named;
+}
+
+}  // namespace moat

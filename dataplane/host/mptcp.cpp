@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "dataplane/host/mptcp.h"
+
+#include <arpa/inet.h>
+#include <linux/genetlink.h>
+#include <linux/mptcp.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <optional>
+
+#include "dataplane/host/netlink_socket.h"
+
+namespace moat {
+namespace {
+
+constexpr auto listing = "list MPTCP endpoints";
+
+bool is_enabled() {
+  int enabled = 0;
+  std::ifstream("/proc/sys/net/mptcp/enabled") >> enabled;
+  return enabled != 0;
+}
+
+nlmsghdr* put_request(char* buffer, std::uint16_t type, std::uint8_t command, int flags) {
+  nlmsghdr* header = mnl_nlmsg_put_header(buffer);
+  header->nlmsg_type = type;
+  header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+  header->nlmsg_seq = 1;
+  auto* about = static_cast<genlmsghdr*>(mnl_nlmsg_put_extra_header(header, sizeof(genlmsghdr)));
+  about->cmd = command;
+  about->version = 1;
+  return header;
+}
+
+// The number that generic netlink has given to the family; 0: none has that name.
+std::uint16_t family_number(mnl_socket* socket, const char* name) {
+  std::array<char, 512> buffer{};
+  nlmsghdr* header = put_request(buffer.data(), GENL_ID_CTRL, CTRL_CMD_GETFAMILY, NLM_F_ACK);
+  mnl_attr_put_strz(header, CTRL_ATTR_FAMILY_NAME, name);
+  std::uint16_t number = 0;
+  const int cause = ask(socket, header, [&](const nlmsghdr* message) {
+    for_each_attribute(message, sizeof(genlmsghdr), [&](const nlattr* attribute) {
+      if (mnl_attr_get_type(attribute) == CTRL_ATTR_FAMILY_ID) number = mnl_attr_get_u16(attribute);
+    });
+  });
+  return cause == 0 ? number : std::uint16_t{0};
+}
+
+MptcpEndpoint read_endpoint(const nlattr* nest) {
+  MptcpEndpoint endpoint;
+  for_each_nested(nest, [&](const nlattr* attribute) {
+    switch (mnl_attr_get_type(attribute)) {
+      case MPTCP_PM_ADDR_ATTR_ID:
+        endpoint.id = mnl_attr_get_u8(attribute);
+        break;
+      case MPTCP_PM_ADDR_ATTR_ADDR4:
+        endpoint.address = ntohl(mnl_attr_get_u32(attribute));
+        break;
+      case MPTCP_PM_ADDR_ATTR_ADDR6:
+        if (mnl_attr_get_payload_len(attribute) != endpoint.address6.size()) break;
+        endpoint.ipv6 = true;
+        std::memcpy(endpoint.address6.data(), mnl_attr_get_payload(attribute),
+                    endpoint.address6.size());
+        break;
+      case MPTCP_PM_ADDR_ATTR_PORT:
+        endpoint.port = mnl_attr_get_u16(attribute);  // host byte order, alone of all here
+        break;
+      default:
+        break;
+    }
+  });
+  return endpoint;
+}
+
+}  // namespace
+
+Result<std::vector<MptcpEndpoint>> mptcp_endpoints_with_port() {
+  std::vector<MptcpEndpoint> endpoints;
+  if (!is_enabled()) return endpoints;
+  auto socket = open_netlink(NETLINK_GENERIC, 0, 0, listing);
+  if (!socket) return std::unexpected(socket.error());
+  const auto family = family_number(socket->get(), MPTCP_PM_NAME);
+  if (family == 0) return endpoints;
+  std::array<char, 512> buffer{};
+  nlmsghdr* header = put_request(buffer.data(), family, MPTCP_PM_CMD_GET_ADDR, NLM_F_DUMP);
+  const int cause = ask(socket->get(), header, [&](const nlmsghdr* message) {
+    for_each_attribute(message, sizeof(genlmsghdr), [&](const nlattr* attribute) {
+      if (mnl_attr_get_type(attribute) != MPTCP_PM_ATTR_ADDR) return;
+      const auto endpoint = read_endpoint(attribute);
+      if (endpoint.port != 0) endpoints.push_back(endpoint);
+    });
+  });
+  if (cause != 0) return netlink_error(listing, cause);
+  return endpoints;
+}
+
+}  // namespace moat

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "dataplane/host/netlink.h"
+
+#include <arpa/inet.h>
+#include <linux/if.h>
+#include <linux/rtnetlink.h>
+
+#include "dataplane/host/netlink_socket.h"
+
+namespace moat {
+namespace {
+
+int keep_event(const nlmsghdr* message, void* data) {
+  auto& events = *static_cast<std::vector<LinkEvent>*>(data);
+  if (message->nlmsg_type != RTM_NEWLINK && message->nlmsg_type != RTM_DELLINK) return MNL_CB_OK;
+  if (mnl_nlmsg_get_payload_len(message) < sizeof(ifinfomsg)) return MNL_CB_OK;
+  const auto& info = *static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(message));
+  if (info.ifi_family != AF_UNSPEC) return MNL_CB_OK;  // a bridge tells of its ports
+  LinkEvent event;
+  event.ifindex = static_cast<std::uint32_t>(info.ifi_index);
+  event.present = message->nlmsg_type == RTM_NEWLINK;
+  event.up = event.present && (info.ifi_flags & IFF_UP) != 0;
+  for_each_attribute(message, sizeof(ifinfomsg), [&](const nlattr* attribute) {
+    if (mnl_attr_get_type(attribute) == IFLA_IFNAME &&
+        mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0) {
+      event.name = mnl_attr_get_str(attribute);
+    }
+  });
+  events.push_back(std::move(event));
+  return MNL_CB_OK;
+}
+
+}  // namespace
+
+struct LinkMonitor::Socket {
+  NetlinkSocket netlink;
+};
+
+LinkMonitor::LinkMonitor(std::unique_ptr<Socket> socket) : socket_(std::move(socket)) {}
+LinkMonitor::LinkMonitor(LinkMonitor&&) noexcept = default;
+LinkMonitor& LinkMonitor::operator=(LinkMonitor&&) noexcept = default;
+LinkMonitor::~LinkMonitor() = default;
+
+Result<LinkMonitor> LinkMonitor::open() {
+  auto netlink =
+      open_netlink(NETLINK_ROUTE, RTMGRP_LINK, SOCK_NONBLOCK, "watch network interfaces");
+  if (!netlink) return std::unexpected(netlink.error());
+  return LinkMonitor(std::make_unique<Socket>(std::move(*netlink)));
+}
+
+int LinkMonitor::fd() const { return mnl_socket_get_fd(socket_->netlink.get()); }
+
+LinkMonitor::News LinkMonitor::read() {
+  News news;
+  std::vector<char> buffer(32768);
+  for (;;) {
+    const auto got = mnl_socket_recvfrom(socket_->netlink.get(), buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == ENOBUFS) {
+      news.overrun = true;
+      continue;
+    }
+    if (got <= 0) return news;  // EAGAIN: that was all
+    const int state =
+        mnl_cb_run(buffer.data(), static_cast<std::size_t>(got), 0, 0, keep_event, &news.events);
+    if (state < 0) news.overrun = true;
+  }
+}
+
+Result<std::uint32_t> route_interface(const Session& session) {
+  constexpr auto what = "look up a route";
+  auto socket = open_netlink(NETLINK_ROUTE, 0, 0, what);
+  if (!socket) return std::unexpected(socket.error());
+  std::array<char, 512> buffer{};
+  nlmsghdr* header = mnl_nlmsg_put_header(buffer.data());
+  header->nlmsg_type = RTM_GETROUTE;
+  header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+  header->nlmsg_seq = 1;
+  auto* request = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(rtmsg)));
+  request->rtm_family = session.ipv6 ? AF_INET6 : AF_INET;
+  request->rtm_dst_len = request->rtm_src_len = session.ipv6 ? 128 : 32;
+  if (session.ipv6) {
+    mnl_attr_put(header, RTA_DST, session.peer_ipv6.size(), session.peer_ipv6.data());
+    mnl_attr_put(header, RTA_SRC, session.local_ipv6.size(), session.local_ipv6.data());
+  } else {
+    mnl_attr_put_u32(header, RTA_DST, htonl(session.peer));
+    mnl_attr_put_u32(header, RTA_SRC, htonl(session.local));
+  }
+  // A link-local peer is bound to its link.
+  if (session.ifindex != 0) mnl_attr_put_u32(header, RTA_OIF, session.ifindex);
+  std::optional<std::uint32_t> interface;
+  const int cause = ask(socket->get(), header, [&](const nlmsghdr* message) {
+    if (message->nlmsg_type != RTM_NEWROUTE) return;
+    for_each_attribute(message, sizeof(rtmsg), [&](const nlattr* attribute) {
+      if (mnl_attr_get_type(attribute) == RTA_OIF) interface = mnl_attr_get_u32(attribute);
+    });
+  });
+  if (cause != 0) return netlink_error(what, cause);
+  if (!interface) return std::unexpected(Error{"look up a route: there is none", ""});
+  return *interface;
+}
+
+}  // namespace moat

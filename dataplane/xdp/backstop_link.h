@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The backstop: its program at sockets, its program before them, and the maps by which both know
+// the interfaces and the one at sockets what was on the wire. Each program is on whatever becomes
+// of the other.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "dataplane/error.h"
+#include "dataplane/xdp/bpf_pins.h"
+#include "dataplane/xdp/cgroup_link.h"
+#include "dataplane/xdp/input_link.h"
+#include "dataplane/xdp/interface_map.h"
+#include "dataplane/xdp/wire_notes.h"
+#include "dataplane/xdp/xdp_program.h"
+
+namespace moat {
+
+// How the backstop is, not how it was meant to be.
+struct BackstopStatus {
+  struct Part {
+    bool on = false;
+    // Whether it should be on: not where moat.yaml or the kernel leave no place for it.
+    bool expected = true;
+    std::string reason;  // why it is off
+  };
+  Part at_sockets;
+  Part before_sockets;
+  std::string cgroup;  // folder of the cgroup whose sockets it is at
+  // Whether trust goes by name and number; else the kernel allows it by number alone.
+  bool knows_names = true;
+  // Why packets are judged only as NAT left them; empty: as they were on the wire, too.
+  std::string as_nat_left;
+  std::vector<std::string> mended;  // what somebody had done to it since it was last seen to
+  std::vector<std::string> troubles;
+
+  [[nodiscard]] static BackstopStatus off(const std::string& reason) {
+    return {.at_sockets = {.reason = reason}, .before_sockets = {.reason = reason}};
+  }
+};
+
+class BackstopLink {
+ public:
+  // Takes over the links that are pinned.
+  explicit BackstopLink(BpfPins pins);
+
+  // Has the programs, with these maps, on and pinned; those of an earlier daemon are replaced.
+  // `cgroup` empty: all sockets, and before them as well, where the kernel has a place for that;
+  // else the program there only takes notes. If
+  // `interfaces` could not be learnt, what was last known of them stays.
+  [[nodiscard]] BackstopStatus ensure(const std::vector<NamedMap>& maps, const std::string& cgroup,
+                                      const Result<KnownInterfaces>& interfaces);
+
+  // Takes it off.
+  void remove();
+
+  [[nodiscard]] Result<> ensure_pins();
+
+ private:
+  [[nodiscard]] Result<> tell(const Result<KnownInterfaces>& interfaces, BackstopStatus& status);
+  void ensure_at(const BackstopMaps& maps, const std::string& cgroup, BackstopStatus& status);
+  void ensure_before(const BackstopMaps& maps, bool judges, BackstopStatus& status);
+  void ensure_notes(bool are_taken_before, BackstopStatus& status);
+
+  InterfaceMap interfaces_;
+  WireNotes notes_;
+  CgroupLink at_sockets_;
+  InputLink before_sockets_;
+};
+
+}  // namespace moat

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "dataplane/xdp/cgroup_link.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <fstream>
+#include <memory>
+#include <sstream>
+
+#include "backstop.skel.h"
+#include "dataplane/xdp/bpf_error.h"
+#include "dataplane/xdp/bpf_map.h"
+#include "dataplane/xdp/load_failure.h"
+
+namespace moat {
+namespace {
+
+constexpr auto link_pin = "backstop-link";
+constexpr auto program_pin = "backstop";
+
+// Not in the headers of Debian 12's libc or libbpf.
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
+Result<std::uint64_t> own_netns_cookie() {
+  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  std::uint64_t cookie = 0;
+  socklen_t bytes = sizeof cookie;
+  if (!socket || ::getsockopt(socket.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &bytes) != 0)
+    return bpf_failure("ask which network namespace this is");
+  return cookie;
+}
+
+// What a kernel may refuse the program. Its own words about that change from version to version, so
+// it is asked by loading, with the most first.
+struct Helpers {
+  bool netns_cookie;  // from Linux 6.15 on
+  bool read_kernel;   // no under lockdown=confidentiality
+};
+constexpr std::array<Helpers, 4> helper_sets = {
+    {{true, true}, {false, true}, {true, false}, {false, false}}};
+
+using Skeleton = std::unique_ptr<moat_backstop_bpf, void (*)(moat_backstop_bpf*)>;
+
+Result<Skeleton> open_program(const BackstopMaps& maps) {
+  Skeleton skeleton(moat_backstop_bpf::open(), moat_backstop_bpf::destroy);
+  if (!skeleton) return bpf_failure("open the backstop program");
+  if (auto reused = reuse_maps(skeleton->obj, maps); !reused)
+    return std::unexpected(reused.error());
+  return skeleton;
+}
+
+// The cgroup a link is attached to, by the number of its folder; 0: none any more.
+std::uint64_t cgroup_of(int link, std::uint32_t* program) {
+  bpf_link_info info = {};
+  __u32 bytes = sizeof info;
+  if (bpf_obj_get_info_by_fd(link, &info, &bytes) != 0 || info.type != BPF_LINK_TYPE_CGROUP)
+    return 0;
+  *program = info.prog_id;
+  return info.cgroup.cgroup_id;
+}
+
+// mountinfo writes a space as \040, and so on.
+std::string unescape(const std::string& text) {
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); i++) {
+    if (text[i] == '\\' && i + 3 < text.size()) {
+      plain.push_back(static_cast<char>(std::stoi(text.substr(i + 1, 3), nullptr, 8)));
+      i += 3;
+    } else {
+      plain.push_back(text[i]);
+    }
+  }
+  return plain;
+}
+
+}  // namespace
+
+Result<std::string> find_cgroup2() {
+  std::ifstream mounts("/proc/self/mountinfo");
+  for (std::string line; std::getline(mounts, line);) {
+    if (line.find(" - cgroup2 ") == std::string::npos) continue;
+    std::istringstream fields(line);
+    std::string number, parent, device, root, folder;
+    fields >> number >> parent >> device >> root >> folder;
+    if (root == "/") return unescape(folder);  // else a part of it is mounted there
+  }
+  return std::unexpected(Error{"no cgroup2 filesystem is mounted",
+                               "mount it: mount -t cgroup2 none /sys/fs/cgroup/unified"});
+}
+
+CgroupLink::CgroupLink(BpfPins pins) : pins_(std::move(pins)), link_(pins_.get(link_pin)) {}
+
+Result<> CgroupLink::load(const BackstopMaps& maps) {
+  const auto cookie = own_netns_cookie();
+  if (!cookie) return std::unexpected(cookie.error());
+  for (const auto& helpers : helper_sets) {
+    const LibbpfLog log;
+    const auto skeleton = open_program(maps);
+    if (!skeleton) return std::unexpected(skeleton.error());
+    (*skeleton)->rodata->own_netns_cookie = *cookie;
+    (*skeleton)->rodata->has_netns_cookie_helper = helpers.netns_cookie;
+    (*skeleton)->rodata->can_read_kernel = helpers.read_kernel;
+    const int error = moat_backstop_bpf::load(skeleton->get());
+    if (error == -EINVAL && &helpers != &helper_sets.back()) continue;
+    if (error != 0) return load_failure("load the backstop program", error, log);
+    program_ = Fd(::fcntl(bpf_program__fd((*skeleton)->progs.moat_backstop), F_DUPFD_CLOEXEC, 0));
+    if (!program_) return bpf_failure("keep a program open");
+    knows_names_ = helpers.read_kernel;
+    break;
+  }
+  return {};
+}
+
+Result<std::string> CgroupLink::attach(const std::string& cgroup) {
+  const Fd folder(::open(cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  struct stat stat = {};
+  if (!folder || ::fstat(folder.get(), &stat) != 0)
+    return bpf_failure(fmt::format("open cgroup {}", cgroup));
+
+  std::uint32_t program = 0;
+  const std::uint64_t attached = link_ ? cgroup_of(link_.get(), &program) : 0;
+  if (attached == stat.st_ino) {
+    if (program == kernel_id(program_.get())) return {};
+    if (const int error = bpf_link_update(link_.get(), program_.get(), nullptr); error != 0)
+      return bpf_failure("replace the backstop program", error);
+    return was_on_ ? "the backstop ran another program than Moat's" : "";
+  }
+  // The new link is on before the one to another cgroup goes.
+  const int fd = bpf_link_create(program_.get(), folder.get(), BPF_CGROUP_INET_INGRESS, nullptr);
+  if (fd < 0)
+    return bpf_failure(
+        fmt::format("attach the backstop to cgroup {}", cgroup), fd,
+        fd == -EPERM ? "a program on it or above it allows no other: see bpftool cgroup tree" : "");
+  link_ = Fd(fd);
+  return was_on_ && attached == 0 ? "the backstop had been taken off its cgroup" : "";
+}
+
+Result<CgroupLink::Attached> CgroupLink::ensure(const BackstopMaps& maps,
+                                                const std::string& cgroup) {
+  auto done = ensure_on(maps, cgroup);
+  was_on_ = done.has_value();
+  return done;
+}
+
+Result<CgroupLink::Attached> CgroupLink::ensure_on(const BackstopMaps& maps,
+                                                   const std::string& cgroup) {
+  auto folder = cgroup.empty() ? find_cgroup2() : Result<std::string>(cgroup);
+  if (!folder) return std::unexpected(folder.error());
+  if (!program_)
+    if (auto loaded = load(maps); !loaded) return std::unexpected(loaded.error());
+  auto mended = attach(*folder);
+  if (!mended) return std::unexpected(mended.error());
+  return Attached{std::move(*folder), std::move(*mended)};
+}
+
+Result<> CgroupLink::ensure_pins() {
+  return pins_.ensure({{program_pin, program_.get()}, {link_pin, link_.get()}});
+}
+
+void CgroupLink::remove() {
+  pins_.remove(link_pin);
+  pins_.remove(program_pin);
+  link_ = Fd();
+  program_ = Fd();
+  was_on_ = false;
+}
+
+}  // namespace moat

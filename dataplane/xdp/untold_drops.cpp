@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "dataplane/xdp/untold_drops.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "bpf/source_hash.h"
+#include "dataplane/xdp/bpf_error.h"
+
+namespace moat {
+namespace {
+
+using Accounts = std::vector<moat_source_allowance>;  // one of each CPU
+
+template <typename Visit>
+Result<> visit_places(int map, Visit visit) {
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus <= 0) return bpf_failure("count the CPUs", cpus);
+  Accounts accounts(static_cast<std::size_t>(cpus));
+  for (std::uint32_t place = 0; place < MOAT_SOURCES; place++) {
+    if (bpf_map_lookup_elem(map, &place, accounts.data()) != 0)
+      return bpf_failure("read what was not told of drops");
+    if (auto done = visit(place, accounts); !done) return done;
+  }
+  return {};
+}
+
+}  // namespace
+
+void UntoldDrops::add(std::uint32_t place, const moat_source_allowance& account) {
+  if (account.untold != 0) packets_[{place, account.mark}] += account.untold;
+}
+
+std::uint64_t UntoldDrops::packets(const std::array<std::uint8_t, 16>& source,
+                                   std::uint32_t slot) const {
+  moat_source words = {};
+  static_assert(sizeof words == sizeof source);
+  std::memcpy(&words, source.data(), sizeof words);
+  const auto hash = moat_hash_source(&words, slot);
+  const auto found = packets_.find({moat_source_place(hash), moat_source_mark(hash)});
+  return found == packets_.end() ? 0 : found->second;
+}
+
+Result<UntoldDrops> read_untold_drops(int map) {
+  UntoldDrops untold;
+  auto done = visit_places(map, [&](std::uint32_t place, const Accounts& accounts) -> Result<> {
+    for (const auto& account : accounts) untold.add(place, account);
+    return {};
+  });
+  if (!done) return std::unexpected(done.error());
+  return untold;
+}
+
+Result<> forget_untold_drops(int map) {
+  return visit_places(map, [&](std::uint32_t place, Accounts& accounts) -> Result<> {
+    bool is_untold = false;
+    for (auto& account : accounts) is_untold |= std::exchange(account.untold, 0) != 0;
+    if (is_untold && bpf_map_update_elem(map, &place, accounts.data(), BPF_EXIST) != 0)
+      return bpf_failure("forget what was not told of drops");
+    return {};
+  });
+}
+
+}  // namespace moat

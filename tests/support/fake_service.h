@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// A service that answers from its members and keeps what it was asked, behind a real socket.
+#pragma once
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "control/api/server.h"
+#include "control/service/service.h"
+
+namespace moat {
+
+class FakeService : public Service {
+ public:
+  StatusView status_view;
+  std::vector<DatabaseView> database_views;
+  std::vector<RuleView> rule_views;
+  std::vector<ManagedRangeView> range_views;
+  std::vector<WhyView> why_views;
+  CountersView counters_view;
+  DropsView drops_view;
+  ChangeView change;
+  std::optional<Refusal> refusal;             // the answer to whatever can be refused
+  std::optional<std::uint64_t> refuse_since;  // the question for drops that is refused
+  bool throws = false;
+
+  // "status", "rules(orders)", ...; only to be read when no request is under way.
+  std::vector<std::string> calls;
+  Peer peer;
+  NewRule new_rule;
+
+  StatusView status() override {
+    if (throws) throw std::runtime_error("out of luck");
+    calls.emplace_back("status");
+    return status_view;
+  }
+  std::vector<DatabaseView> databases() override {
+    calls.emplace_back("databases");
+    return database_views;
+  }
+  Answer<std::vector<RuleView>> rules(const std::string& database) override {
+    return answer("rules(" + database + ")", rule_views);
+  }
+  std::vector<ManagedRangeView> managed_ranges() override {
+    calls.emplace_back("managed_ranges");
+    return range_views;
+  }
+  Answer<ManagedRangeView> managed_range(const std::string& id) override {
+    return answer("managed_range(" + id + ")",
+                  range_views.empty() ? ManagedRangeView{} : range_views.front());
+  }
+  Answer<std::vector<WhyView>> why(const std::string& source,
+                                   const std::string& database) override {
+    return answer("why(" + source + "," + database + ")", why_views);
+  }
+  Answer<CountersView> counters(const std::string& database) override {
+    return answer("counters(" + database + ")", counters_view);
+  }
+  Answer<DropsView> drops(const std::string& database, std::uint64_t since) override {
+    if (since == refuse_since) return std::unexpected(Refusal{});
+    return answer("drops(" + database + "," + std::to_string(since) + ")", drops_view);
+  }
+  Answer<ChangeView> add_rule(const NewRule& rule, const Peer& who) override {
+    new_rule = rule;
+    return change_by(who, "add_rule");
+  }
+  Answer<ChangeView> remove_rule(const std::string& database, const std::string& id,
+                                 const Peer& who) override {
+    return change_by(who, "remove_rule(" + database + "," + id + ")");
+  }
+  Answer<ChangeView> forget(const std::string& database, const Peer& who) override {
+    return change_by(who, "forget(" + database + ")");
+  }
+  Answer<ChangeView> reload(const Peer& who) override { return change_by(who, "reload"); }
+  Answer<ChangeView> reset_clock(const Peer& who) override { return change_by(who, "reset_clock"); }
+  Answer<ChangeView> detach(const Peer& who) override { return change_by(who, "detach"); }
+
+ private:
+  template <typename T>
+  Answer<T> answer(const std::string& call, const T& view) {
+    calls.push_back(call);
+    if (refusal) return std::unexpected(*refusal);
+    return view;
+  }
+  Answer<ChangeView> change_by(const Peer& who, const std::string& call) {
+    peer = who;
+    return answer(call, change);
+  }
+};
+
+// A folder of this test's own, gone with it.
+class TestFolder {
+ public:
+  TestFolder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "moat-test-XXXXXX").string();
+    if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no test folder");
+    path_ = pattern;
+  }
+  ~TestFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TestFolder(const TestFolder&) = delete;
+  TestFolder& operator=(const TestFolder&) = delete;
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline sockaddr_un socket_address(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  return address;
+}
+
+// The API of `service` on a socket, served by a thread of its own.
+class ApiHost {
+ public:
+  explicit ApiHost(Service& service, ApiLimits limits = {}) {
+    const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const auto address = socket_address(path());
+    if (bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
+        listen(listener, SOMAXCONN) != 0) {
+      throw std::runtime_error("no listener");
+    }
+    api_ = std::move(Api::start(service, listener, limits).value());
+    thread_ = std::thread([this] { serve(); });
+  }
+  ~ApiHost() {
+    const std::uint64_t one = 1;
+    if (write(stop_, &one, sizeof(one)) == sizeof(one)) thread_.join();
+    api_.reset();
+    close(stop_);
+  }
+  ApiHost(const ApiHost&) = delete;
+  ApiHost& operator=(const ApiHost&) = delete;
+
+  [[nodiscard]] std::string path() const { return (folder_.path() / "socket").string(); }
+
+ private:
+  void serve() {
+    for (;;) {
+      std::array<pollfd, 2> fds{{{api_->fd(), POLLIN, 0}, {stop_, POLLIN, 0}}};
+      const auto timeout = api_->timeout();
+      poll(fds.data(), fds.size(), timeout ? static_cast<int>(timeout->count()) : -1);
+      if (fds[1].revents != 0) return;
+      api_->run();
+    }
+  }
+
+  TestFolder folder_;
+  int stop_ = eventfd(0, EFD_CLOEXEC);
+  std::unique_ptr<Api> api_;
+  std::thread thread_;
+};
+
+}  // namespace moat

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Random policies for properties: prefixes nested, adjacent, whole and single, so that borders
+// meet.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "control/enforce/compile.h"
+#include "control/policy/policy.h"
+
+namespace moat::testing {
+
+using Random = std::mt19937_64;
+
+inline std::uint32_t below(Random& random, std::uint32_t limit) {
+  return std::uniform_int_distribution<std::uint32_t>(0, limit - 1)(random);
+}
+
+// One prefix: mostly near others (a few hot /8s), of any length, 0 and 32 included.
+inline Prefix random_prefix(Random& random) {
+  static constexpr std::uint8_t lengths[] = {0,  1,  8,  9,  10, 15, 16, 17, 18,
+                                             22, 24, 25, 28, 30, 31, 32, 32, 32};
+  const std::uint8_t length = lengths[below(random, std::size(lengths))];
+  Address address = static_cast<Address>(random());
+  if (below(random, 4) != 0) address = (address & 0x0003ffff) | below(random, 3) << 30;
+  return {address & Prefix::mask(length), length};
+}
+
+inline constexpr WallTime kNow{std::chrono::seconds{1'800'000'000}};
+
+inline std::optional<WallTime> random_expiry(Random& random) {
+  if (below(random, 3) != 0) return std::nullopt;
+  return kNow + std::chrono::seconds{static_cast<int>(below(random, 20)) - 5};
+}
+
+inline Database random_database(Random& random, unsigned number,
+                                const std::vector<std::string>& ranges) {
+  Database database;
+  database.id = "db" + std::to_string(number);
+  database.endpoint.ports = {static_cast<std::uint16_t>(5432 + number)};
+  const auto is_taken = [&](const std::string& source) {
+    return std::any_of(database.rules.begin(), database.rules.end(),
+                       [&](const Rule& rule) { return rule.source() == source; });
+  };
+  for (unsigned i = 0, rules = below(random, 12); i < rules; i++) {
+    Rule rule;
+    if (!ranges.empty() && below(random, 3) == 0)
+      rule.managed_range = ranges[below(random, static_cast<std::uint32_t>(ranges.size()))];
+    else
+      rule.cidr = random_prefix(random);
+    rule.expires = random_expiry(random);
+    if (!is_taken(rule.source())) database.rules.push_back(rule);
+  }
+  derive_rule_ids(database);
+  for (unsigned i = 0, peerings = below(random, 4); i < peerings; i++)
+    database.peerings.push_back({"pcx-" + std::to_string(i), random_prefix(random), {}});
+  return database;
+}
+
+inline Policy random_policy(std::uint64_t seed) {
+  Random random(seed);
+  Policy policy;
+  std::vector<std::string> ids;
+  for (unsigned i = 0, ranges = below(random, 5); i < ranges; i++) {
+    auto cidrs = std::make_shared<Prefixes>();
+    for (unsigned n = 0, size = below(random, 40); n < size; n++)
+      cidrs->push_back(random_prefix(random));
+    const std::string id = "mr-" + std::to_string(i);
+    policy.ranges[id] = {id, "", cidrs, {}};
+    ids.push_back(id);
+  }
+  for (unsigned i = 0, databases = 1 + below(random, 4); i < databases; i++)
+    policy.databases.push_back(random_database(random, i, ids));
+  return policy;
+}
+
+// The sources worth asking about: every border of every prefix, its neighbours, and a few others.
+inline std::vector<Address> interesting_sources(const Policy& policy, Random& random) {
+  std::vector<Address> sources = {0, ~Address{0}};
+  const auto add = [&](Prefix prefix) {
+    for (const Address border : {prefix.first(), prefix.last()})
+      for (const int step : {-1, 0, 1}) sources.push_back(border + step);
+    sources.push_back(
+        prefix.first() +
+        static_cast<Address>(random() % (std::uint64_t{prefix.last()} - prefix.first() + 1)));
+  };
+  for (const auto& [id, range] : policy.ranges)
+    for (const Prefix prefix : *range.cidrs) add(prefix);
+  for (const Database& database : policy.databases) {
+    for (const Rule& rule : database.rules)
+      if (rule.cidr) add(*rule.cidr);
+    for (const NetPeering& peering : database.peerings) add(peering.cidr);
+  }
+  return sources;
+}
+
+// Slots that a test can read back: owner = number of the database, slot = 100 * number + position,
+// rules first, then peerings.
+inline SlotMap plain_slots(const Policy& policy) {
+  const auto index = [&policy](std::string_view id) {
+    for (std::size_t i = 0; i < policy.databases.size(); i++)
+      if (policy.databases[i].id == id) return i;
+    return policy.databases.size();
+  };
+  return {
+      .owner = [index](std::string_view id) { return static_cast<std::uint8_t>(index(id) + 1); },
+      .rule =
+          [index, &policy](std::string_view id, std::string_view rule) {
+            const Database& database = policy.databases[index(id)];
+            std::size_t position = 0;
+            while (position < database.rules.size() && database.rules[position].id != rule)
+              position++;
+            if (position == database.rules.size())
+              for (const NetPeering& peering : database.peerings) {
+                if (peering.id == rule) break;
+                position++;
+              }
+            return static_cast<std::uint16_t>(index(id) * 60 + position + 1);
+          }};
+}
+
+}  // namespace moat::testing

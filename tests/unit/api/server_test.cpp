@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Over a real unix socket: with libcurl, as clients do it, and with raw bytes, as attackers do.
+#include "control/api/server.h"
+
+#include <curl/curl.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <chrono>
+#include <memory>
+
+#include "control/service/json.h"
+#include "tests/support/fake_service.h"
+#include "tests/support/patience.h"
+
+namespace moat {
+namespace {
+
+struct Response {
+  long code = 0;
+  std::string body;
+  std::string headers;
+
+  [[nodiscard]] Json json() const { return parse_json(body).value_or(Json()); }
+  [[nodiscard]] std::string error() const { return json()["error"]["message"]; }
+  [[nodiscard]] std::string remedy() const { return json()["error"]["remedy"]; }
+};
+
+std::size_t append(const char* data, std::size_t size, std::size_t count, void* into) {
+  static_cast<std::string*>(into)->append(data, size * count);
+  return size * count;
+}
+
+struct Request {
+  std::string path;
+  std::string method = "GET";
+  std::string body = {};
+  bool chunked = false;
+};
+
+Response send(const std::string& socket, const Request& request) {
+  Response response;
+  const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(),
+                                                                 curl_easy_cleanup);
+  std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(
+      curl_slist_append(nullptr, request.chunked ? "Transfer-Encoding: chunked" : "X-Test: 1"),
+      curl_slist_free_all);
+  curl_easy_setopt(curl.get(), CURLOPT_UNIX_SOCKET_PATH, socket.c_str());
+  curl_easy_setopt(curl.get(), CURLOPT_URL, ("http://moatd" + request.path).c_str());
+  curl_easy_setopt(curl.get(), CURLOPT_CUSTOMREQUEST, request.method.c_str());
+  curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, headers.get());
+  curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT, 20L);
+  curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, append);
+  curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &response.body);
+  curl_easy_setopt(curl.get(), CURLOPT_HEADERFUNCTION, append);
+  curl_easy_setopt(curl.get(), CURLOPT_HEADERDATA, &response.headers);
+  if (request.method == "POST" || !request.body.empty()) {
+    if (!request.chunked) {
+      curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE, static_cast<long>(request.body.size()));
+    }
+    curl_easy_setopt(curl.get(), CURLOPT_COPYPOSTFIELDS, request.body.c_str());
+  }
+  EXPECT_EQ(curl_easy_perform(curl.get()), CURLE_OK);
+  curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &response.code);
+  return response;
+}
+
+// A client that writes what it likes.
+class RawClient {
+ public:
+  explicit RawClient(const std::string& path) : fd_(socket(AF_UNIX, SOCK_STREAM, 0)) {
+    const auto address = socket_address(path);
+    is_connected_ = connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  }
+  ~RawClient() { close(fd_); }
+  RawClient(const RawClient&) = delete;
+  RawClient& operator=(const RawClient&) = delete;
+
+  [[nodiscard]] bool is_connected() const { return is_connected_; }
+  void write(std::string_view bytes) const {
+    ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  }
+  void finish() const { shutdown(fd_, SHUT_WR); }
+
+  // All until the other side ends it; nothing if it has not within 10 s.
+  [[nodiscard]] std::optional<std::string> read_all() const {
+    std::string bytes;
+    for (;;) {
+      pollfd waiting{fd_, POLLIN, 0};
+      if (poll(&waiting, 1, 10'000 * patience()) != 1) return std::nullopt;
+      std::array<char, 4096> buffer;
+      const auto size = recv(fd_, buffer.data(), buffer.size(), 0);
+      if (size <= 0) return bytes;
+      bytes.append(buffer.data(), static_cast<std::size_t>(size));
+    }
+  }
+
+ private:
+  int fd_;
+  bool is_connected_ = false;
+};
+
+class ApiTest : public testing::Test {
+ protected:
+  Response get(const std::string& path) { return send(host_.path(), {path}); }
+  Response send_rule(const std::string& body) {
+    return send(host_.path(), {"/v1/rules", "POST", body});
+  }
+
+  FakeService service_;
+  ApiHost host_{service_};
+};
+
+TEST_F(ApiTest, AnswersEachPathFromTheService) {
+  const std::vector<std::tuple<std::string, std::string, std::string>> cases{
+      {"/v1/status", "status", "generation"},
+      {"/v1/databases", "databases", "databases"},
+      {"/v1/rules", "rules()", "rules"},
+      {"/v1/rules?database=orders", "rules(orders)", "rules"},
+      {"/v1/managed-ranges", "managed_ranges", "managed_ranges"},
+      {"/v1/managed-ranges/mr-a", "managed_range(mr-a)", "digest"},
+      {"/v1/why?source=192.0.2.1&database=orders", "why(192.0.2.1,orders)", "answers"},
+      {"/v1/counters?database=orders", "counters(orders)", "totals"},
+      {"/v1/drops", "drops(,0)", "drops"},
+      {"/v1/drops?database=orders&since=18446744073709551615", "drops(orders,18446744073709551615)",
+       "next"}};
+  for (const auto& [path, call, key] : cases) {
+    service_.calls.clear();
+    const auto response = get(path);
+    EXPECT_EQ(response.code, 200) << path;
+    EXPECT_EQ(service_.calls, std::vector{call});
+    EXPECT_EQ(response.json()["schema"], "moat/1") << path;
+    EXPECT_TRUE(response.json().contains(key)) << path;
+  }
+}
+
+TEST_F(ApiTest, RefusesASinceThatIsNoNumber) {
+  for (const auto* since : {"-1", "1x", "18446744073709551616", "0x1", "1.5"}) {
+    const auto response = get(std::string("/v1/drops?since=") + since);
+    EXPECT_EQ(response.code, 400) << since;
+    EXPECT_TRUE(service_.calls.empty());
+  }
+}
+
+TEST_F(ApiTest, AddsARuleForItsPeer) {
+  service_.change.enforced = true;
+  service_.change.generation = 18;
+  const auto response = send_rule(
+      R"({"database": "orders", "cidr": "192.0.2.1/32", "label": "Büro", "expires": "12h"})");
+  EXPECT_EQ(response.code, 200);
+  EXPECT_EQ(response.json()["generation"], 18);
+  EXPECT_EQ(service_.new_rule.database, "orders");
+  EXPECT_EQ(service_.new_rule.cidr, "192.0.2.1/32");
+  EXPECT_EQ(service_.new_rule.label, "Büro");
+  EXPECT_EQ(service_.new_rule.expires, "12h");
+  EXPECT_EQ(service_.peer.uid, getuid());
+  EXPECT_EQ(service_.peer.gid, getgid());
+  EXPECT_EQ(service_.peer.pid, getpid());
+  EXPECT_FALSE(service_.peer.user.empty());
+}
+
+TEST_F(ApiTest, ChangesWhatItIsToldTo) {
+  service_.change.enforced = true;
+  const std::vector<std::tuple<std::string, std::string, std::string>> cases{
+      {"DELETE", "/v1/rules?database=orders&id=r-1", "remove_rule(orders,r-1)"},
+      {"DELETE", "/v1/rules?id=r-1", "remove_rule(,r-1)"},
+      {"DELETE", "/v1/databases/orders", "forget(orders)"},
+      {"POST", "/v1/reload", "reload"},
+      {"POST", "/v1/clock/reset", "reset_clock"},
+      {"POST", "/v1/detach", "detach"}};
+  for (const auto& [method, path, call] : cases) {
+    service_.calls.clear();
+    EXPECT_EQ(send(host_.path(), {path, method}).code, 200) << path;
+    EXPECT_EQ(service_.calls, std::vector{call});
+  }
+}
+
+TEST_F(ApiTest, SaysAcceptedForWhatIsNotEnforcedYet) {
+  service_.change.why_not = "no memory for a table";
+  const auto response = send(host_.path(), {"/v1/reload", "POST"});
+  EXPECT_EQ(response.code, 202);
+  EXPECT_EQ(response.json()["enforced"], false);
+  EXPECT_EQ(response.json()["why_not"], "no memory for a table");
+}
+
+TEST_F(ApiTest, GivesEachKindOfRefusalItsCode) {
+  using Kind = Refusal::Kind;
+  for (const auto& [kind, code, word] : {std::tuple{Kind::invalid, 400, "invalid"},
+                                         {Kind::not_found, 404, "not-found"},
+                                         {Kind::conflict, 409, "conflict"},
+                                         {Kind::forbidden, 403, "forbidden"},
+                                         {Kind::unavailable, 503, "unavailable"}}) {
+    service_.refusal = Refusal{kind, "no", "do", {{Severity::error, {"f", 1, 2}, "m", "v", "r"}}};
+    const auto response = send_rule("{}");
+    EXPECT_EQ(response.code, code);
+    EXPECT_EQ(response.json()["schema"], "moat/1");
+    const auto error = response.json()["error"];
+    EXPECT_EQ(error["kind"], word);
+    EXPECT_EQ(error["message"], "no");
+    EXPECT_EQ(error["remedy"], "do");
+    EXPECT_EQ(error["faults"][0]["place"]["line"], 1);
+  }
+}
+
+TEST_F(ApiTest, NamesWhatIsWrongWithARequestAndDoesNotAskTheService) {
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {R"({"cidr": )", "the request is no JSON: parse error at line 1, column 10"},
+      {"", "the request is no JSON"},
+      {R"(["cidr"])", "the request is array, not an object"},
+      {R"({"cidr": 5})", "\"cidr\" is number, not a string"},
+      {R"({"cidr": null})", "\"cidr\" is null, not a string"},
+      {R"({"lable": "x"})", "unknown key \"lable\""},
+      {R"({"cidr": "a", "cidr": "b"})", "the key \"cidr\" is there twice"},
+      {"{\"label\": \"\xff\"}", "the request is no JSON"},
+      {std::string(30'000, '['), "the request is no JSON"}};
+  for (const auto& [body, message] : cases) {
+    const auto response = send_rule(body);
+    EXPECT_EQ(response.code, 400) << body.substr(0, 40);
+    EXPECT_NE(response.error().find(message), std::string::npos) << response.error();
+  }
+  EXPECT_EQ(send_rule(R"({"lable": "x"})").remedy(), "did you mean \"label\"?");
+  EXPECT_TRUE(service_.calls.empty());
+}
+
+TEST_F(ApiTest, NamesWhatIsWrongWithArguments) {
+  EXPECT_EQ(get("/v1/rules?databse=a").error(), "unknown argument \"databse\"");
+  EXPECT_EQ(get("/v1/rules?databse=a").remedy(), "did you mean \"database\"?");
+  EXPECT_EQ(get("/v1/rules?database=a&database=b").error(),
+            "the argument \"database\" is there twice");
+  EXPECT_EQ(get("/v1/status?x=1").code, 400);
+  EXPECT_EQ(get("/v1/why").error(), "no source is given");
+  EXPECT_EQ(send(host_.path(), {"/v1/rules?database=a", "DELETE"}).error(), "no rule is named");
+  EXPECT_EQ(send(host_.path(), {"/v1/status", "GET", "{}"}).code, 400);
+  EXPECT_TRUE(service_.calls.empty());
+}
+
+TEST_F(ApiTest, KnowsNoOtherPathsAndMethods) {
+  for (const auto* path :
+       {"/", "/v1", "/v1/statu", "/v1/status/", "/v1/managed-ranges/", "/v2/x"}) {
+    EXPECT_EQ(get(path).code, 404) << path;
+  }
+  const auto response = send(host_.path(), {"/v1/rules", "PUT"});
+  EXPECT_EQ(response.code, 405);
+  EXPECT_NE(response.headers.find("Allow: GET, POST, DELETE"), std::string::npos);
+}
+
+TEST_F(ApiTest, DecodesIdsButEndsNoneAtAZeroByte) {
+  get("/v1/managed-ranges/a%2Fb%20c");
+  get("/v1/managed-ranges/orders%00x");
+  EXPECT_EQ(service_.calls,
+            (std::vector<std::string>{"managed_range(a/b c)", "managed_range(orders%00x)"}));
+}
+
+TEST_F(ApiTest, RefusesWhatIsTooLargeHoweverItComes) {
+  const auto body = R"({"label": ")" + std::string(70'000, 'x') + R"("})";
+  for (const bool chunked : {false, true}) {
+    const auto response = send(host_.path(), {"/v1/rules", "POST", body, chunked});
+    EXPECT_EQ(response.code, 413) << chunked;
+    EXPECT_EQ(response.error(), "the request is larger than 65536 bytes");
+  }
+  EXPECT_TRUE(service_.calls.empty());
+}
+
+TEST_F(ApiTest, TakesABodyOfTheFullSize) {
+  const auto label = std::string(ApiLimits{}.body - 13, 'x');
+  EXPECT_EQ(send_rule(R"({"label": ")" + label + R"("})").code, 202);
+  EXPECT_EQ(service_.new_rule.label.size(), label.size());
+}
+
+TEST_F(ApiTest, SendsALargeAnswerWhole) {
+  ManagedRangeView range;
+  range.cidrs.assign(200'000, "192.0.2.0/24");
+  service_.range_views = {range};
+  const auto response = get("/v1/managed-ranges/mr-a");
+  EXPECT_EQ(response.json()["cidrs"].size(), 200'000);
+}
+
+TEST_F(ApiTest, OutlivesAnException) {
+  service_.throws = true;
+  EXPECT_EQ(get("/v1/status").code, 500);
+  EXPECT_EQ(get("/v1/databases").code, 200);
+}
+
+TEST_F(ApiTest, HasMetrics) {
+  service_.status_view.generation = 18;
+  service_.status_view.interfaces = {{"eth0", true, AttachMode::native, 7, false, "", ""}};
+  RuleView rule;
+  rule.database = "orders";
+  rule.id = "r-1";
+  rule.type = "cidr";
+  rule.hits = {12, 3400};
+  service_.counters_view.rules = {rule};
+  service_.counters_view.reasons = {{"orders", "no-rule", false, {5, 300}}};
+  service_.counters_view.lost_events = 9;
+  const auto response = get("/metrics");
+  EXPECT_EQ(response.code, 200);
+  for (const auto* line :
+       {"moat_generation 18\n", "moat_interface_attached{interface=\"eth0\",mode=\"native\"} 1\n",
+        "moat_rule_packets_total{database=\"orders\",rule=\"r-1\",type=\"cidr\"} 12\n",
+        "moat_rule_bytes_total{database=\"orders\",rule=\"r-1\",type=\"cidr\"} 3400\n",
+        "moat_drop_events_lost_total 9\n",
+        "moat_verdict_packets_total{owner=\"orders\",reason=\"no-rule\",monitored="}) {
+    EXPECT_NE(response.body.find(line), std::string::npos) << line << response.body;
+  }
+}
+
+TEST(ApiLimitsTest, OutlivesMalformedHttp) {
+  FakeService service;
+  const ApiHost host(service, {.lifetime = std::chrono::milliseconds(500)});
+  using namespace std::string_literals;
+  const std::string post = "POST /v1/rules HTTP/1.1\r\nHost: x\r\n";
+  for (const auto& bytes :
+       {"\0\0\0\0\n\n"s, "GET\r\n\r\n"s, "GET / HTTP/9.9\r\n\r\n"s, "\r\n\r\n\r\n"s,
+        post + "Content-Length: -1\r\n\r\n", post + "Content-Length: 99999999999999999999\r\n\r\n",
+        post + "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "GET /" + std::string(100'000, 'a') + " HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\n" + std::string(100'000, 'b') + ": c\r\n\r\n"}) {
+    const RawClient client(host.path());
+    client.write(bytes);
+    client.finish();
+    EXPECT_TRUE(client.read_all()) << bytes.substr(0, 40);
+  }
+  EXPECT_EQ(send(host.path(), {"/v1/status"}).code, 200);
+  EXPECT_EQ(service.calls, std::vector<std::string>{"status"});
+}
+
+TEST(ApiLimitsTest, EndsConnectionsThatTakeTooLong) {
+  FakeService service;
+  const ApiHost host(service, {.lifetime = std::chrono::milliseconds(300)});
+  const RawClient silent(host.path());
+  const RawClient slow(host.path());
+  slow.write("POST /v1/rules HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n{");
+  EXPECT_TRUE(silent.read_all());
+  EXPECT_TRUE(slow.read_all());
+  EXPECT_EQ(send(host.path(), {"/v1/status"}).code, 200);
+  EXPECT_EQ(service.calls, std::vector<std::string>{"status"});
+}
+
+// As many descriptors as this process may have, up to `wanted`.
+std::size_t raise_descriptors(std::size_t wanted) {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, wanted);
+  setrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur;
+}
+
+TEST(ApiLimitsTest, ServesBesideTenThousandIdleConnections) {
+  constexpr std::size_t clients = 10'000;
+  const auto room = raise_descriptors(clients + 1000);
+  const auto count = std::min<std::size_t>(clients, room - 700);
+  FakeService service;
+  const ApiHost host(service);
+  std::vector<std::unique_ptr<RawClient>> idle;
+  for (std::size_t i = 0; i < count; ++i) {
+    idle.push_back(std::make_unique<RawClient>(host.path()));
+    ASSERT_TRUE(idle.back()->is_connected()) << i;
+  }
+  const auto start = std::chrono::steady_clock::now();
+  const RawClient late(host.path());
+  late.write("GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n");
+  const auto answer = late.read_all();
+  ASSERT_TRUE(answer);
+  EXPECT_TRUE(answer->starts_with("HTTP/1.1 200 OK\r\n")) << *answer;
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5 * patience()));
+  const auto turned_away = idle.front()->read_all();
+  ASSERT_TRUE(turned_away);
+  EXPECT_TRUE(turned_away->starts_with("HTTP/1.1 503 Service Unavailable\r\n")) << *turned_away;
+  EXPECT_NE(turned_away->find("too many connections"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace moat

@@ -1,0 +1,559 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The command as a person runs it: the real binary, on files in a folder of the test's own, and
+// against the real API with a service that plays its part.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <fstream>
+#include <initializer_list>
+#include <iostream>
+#include <set>
+
+#include "control/policy/cidrs_digest.h"
+#include "control/service/json.h"
+#include "tests/support/fake_service.h"
+#include "tests/support/own_netns.h"
+
+namespace moat {
+namespace {
+
+struct Outcome {
+  int exit = -1;
+  std::string out;
+  std::string err;
+
+  [[nodiscard]] Json json() const { return parse_json(out).value_or(Json()); }
+};
+
+std::string read_file(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::vector<std::string> lines(const std::string& text) {
+  std::vector<std::string> result;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) result.push_back(line);
+  return result;
+}
+
+class CliTest : public testing::Test {
+ protected:
+  // A host that nothing is wrong with, whatever this one is like.
+  static void SetUpTestSuite() {
+    has_own_host_ = enter_own_netns() && run("ip link add eth0 type veth peer name peer0") &&
+                    run("echo 0 >/proc/sys/net/ipv4/ip_forward");
+  }
+
+  // Runs `moat ARGUMENTS` without a terminal.
+  Outcome moat(std::vector<std::string> arguments) {
+    const auto out = (folder_.path() / "stdout").string();
+    const auto err = (folder_.path() / "stderr").string();
+    std::vector<char*> argv{binary_.data()};
+    for (auto& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 1, out.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600);
+    posix_spawn_file_actions_addopen(&actions, 2, err.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600);
+    pid_t pid = 0;
+    int status = 0;
+    EXPECT_EQ(posix_spawn(&pid, binary_.c_str(), &actions, nullptr, argv.data(), environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    waitpid(pid, &status, 0);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(out), read_file(err)};
+  }
+
+  // Asks the daemon of this test.
+  Outcome ask(std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--socket", host_.path()});
+    return moat(std::move(arguments));
+  }
+
+  std::string write(const std::string& name, const std::string& text) {
+    const auto path = folder_.path() / "files" / name;
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream(path) << text;
+    return path.string();
+  }
+  std::string files() { return (folder_.path() / "files").string(); }
+
+  // A folder in order, with one database that has one rule.
+  void write_config() {
+    write("moat.yaml", "interfaces: [eth0]\n");
+    write("databases.d/orders.yaml",
+          "database: orders\nendpoint: {port: 5432}\nrules:\n"
+          "  - {id: r-office, cidr: 192.0.2.64/29, label: Office}\n");
+    write("managed-ranges.d/a.yaml", "- {id: mr-a, name: A, cidrs: [198.51.100.0/24]}\n");
+  }
+
+  // A daemon that enforces what write_config() says.
+  void play_config() {
+    service_.status_view.generation = 18;
+    service_.status_view.databases = 1;
+    service_.status_view.interfaces = {{"eth0", true, AttachMode::native, 42, false, "", ""}};
+    DatabaseView orders;
+    orders.id = "orders";
+    orders.endpoint.ports = {5432};
+    orders.path = "orders.yaml";
+    service_.database_views = {orders};
+    RuleView rule;
+    rule.database = "orders";
+    rule.id = "r-office";
+    rule.type = "cidr";
+    rule.source = "192.0.2.64/29";
+    rule.label = "Office";
+    rule.hits = {1234567, 1};
+    service_.rule_views = {rule};
+    ManagedRangeView range;
+    range.id = "mr-a";
+    range.name = "A";
+    range.prefixes = 1;
+    range.cidrs = {"198.51.100.0/24"};
+    range.digest = cidrs_digest({parse_prefix("198.51.100.0/24").value()});
+    service_.range_views = {range};
+  }
+
+  TestFolder folder_;
+  FakeService service_;
+  ApiHost host_{service_};
+  std::string binary_ = MOAT_COMMAND;
+  static inline bool has_own_host_ = false;
+};
+
+// Ten different faults of meaning, on the lines of the numbers in their labels.
+constexpr auto ten_faults = R"(database: orders
+endpoint: {port: 70000}
+colour: blue
+rules:
+  - cidr: 192.0.2.1/24
+  - cidr: 192.0.2.1
+  - cidr: 010.0.0.0/8
+  - cidr: 10.0.0.0/33
+  - {cidr: 198.51.100.0/24, managed-range: mr-a}
+  - {cidr: 203.0.113.0/24, expires: tomorrow}
+  - {cidr: 203.0.113.0/25, lable: x}
+  - cidr: 172.16.0.0/12
+  - cidr: 172.16.0.0/12
+)";
+
+TEST_F(CliTest, CheckNamesTenFaultsOfOneFileAtOnce) {
+  const auto path = write("orders.yaml", ten_faults);
+  const auto outcome = moat({"check", path});
+  EXPECT_EQ(outcome.exit, 1);
+  std::set<std::string> places;
+  for (const auto& line : lines(outcome.out)) {
+    ASSERT_TRUE(line.starts_with(path + ":")) << line;
+    const auto rest = line.substr(path.size() + 1);
+    EXPECT_NE(rest.find(": error: "), std::string::npos) << line;
+    places.insert(rest.substr(0, rest.find(": ")));
+  }
+  EXPECT_EQ(lines(outcome.out).size(), 10) << outcome.out;
+  std::set<std::string> rows;
+  for (const auto& place : places) rows.insert(place.substr(0, place.find(':')));
+  EXPECT_EQ(rows, (std::set<std::string>{"2", "3", "5", "6", "7", "8", "9", "10", "11", "13"}));
+}
+
+TEST_F(CliTest, CheckTellsFaultsToPrograms) {
+  const auto outcome = moat({"check", "--json", write("orders.yaml", ten_faults)});
+  EXPECT_EQ(outcome.exit, 1);
+  EXPECT_EQ(outcome.json()["schema"], "moat/1");
+  EXPECT_EQ(outcome.json()["errors"], 10);
+  const auto fault = outcome.json()["files"][0]["faults"][0];
+  EXPECT_EQ(fault["severity"], "error");
+  EXPECT_EQ(fault["place"]["line"], 2);
+  EXPECT_GT(fault["place"]["column"], 1);
+}
+
+TEST_F(CliTest, CheckIsContentWithFilesInOrder) {
+  write_config();
+  for (const auto& path : {files(), files() + "/moat.yaml", files() + "/databases.d/orders.yaml"}) {
+    const auto outcome = moat({"check", path});
+    EXPECT_EQ(outcome.exit, 0) << path << outcome.out << outcome.err;
+    if (has_own_host_) {
+      EXPECT_EQ(outcome.out, "");
+    } else {
+      std::cout << "not root: warnings about this host were not looked at\n";
+    }
+  }
+}
+
+TEST_F(CliTest, CheckFindsWhatIsWrongBetweenFiles) {
+  write_config();
+  const auto bills = write("databases.d/bills.yaml",
+                           "database: bills\nendpoint: {port: 5432}\nrules:\n"
+                           "  - managed-range: mr-b\n");
+  const auto whole = moat({"check", files()});
+  EXPECT_EQ(whole.exit, 1);
+  EXPECT_NE(whole.out.find("mr-b"), std::string::npos) << whole.out;
+  EXPECT_NE(whole.out.find("5432"), std::string::npos) << whole.out;
+  // A single file is seen among its fellows, and its own faults alone are told, in its own name.
+  const auto single = moat({"check", bills});
+  EXPECT_EQ(single.exit, 1);
+  for (const auto& line : lines(single.out)) EXPECT_TRUE(line.starts_with(bills + ":")) << line;
+  EXPECT_NE(single.out.find("mr-b"), std::string::npos) << single.out;
+}
+
+TEST_F(CliTest, CheckDoesNotCallManagedRangesUnknownThatItCannotSee) {
+  const auto outcome = moat({"check", write("alone.yaml",
+                                            "database: orders\nendpoint: {port: 5432}\nrules:\n"
+                                            "  - managed-range: mr-elsewhere\n")});
+  EXPECT_EQ(outcome.exit, 0) << outcome.out;
+  EXPECT_NE(outcome.err.find("other files were not looked at"), std::string::npos);
+}
+
+TEST_F(CliTest, CheckReadsASingleFileOfManagedRanges) {
+  const auto outcome =
+      moat({"check", write("ranges.yaml", "# kept\n- id: mr-a\n  cidrs: [1.2]\n")});
+  EXPECT_EQ(outcome.exit, 1);
+  EXPECT_NE(outcome.out.find("ranges.yaml:3:"), std::string::npos) << outcome.out;
+}
+
+TEST_F(CliTest, CheckNamesWhatIsNotThere) {
+  for (const auto& path : {files() + "/none.yaml", folder_.path().string()}) {
+    const auto outcome = moat({"check", path});
+    EXPECT_EQ(outcome.exit, 1);
+    EXPECT_NE(outcome.out.find(path), std::string::npos) << outcome.out;
+  }
+}
+
+TEST_F(CliTest, WarningsDoNotFailACheck) {
+  const auto outcome = moat({"check", write("open.yaml",
+                                            "database: orders\nendpoint: {port: 5432}\nrules:\n"
+                                            "  - cidr: 0.0.0.0/0\n")});
+  EXPECT_EQ(outcome.exit, 0);
+  EXPECT_NE(outcome.out.find(": warning: "), std::string::npos) << outcome.out;
+}
+
+TEST_F(CliTest, WhyAnswersFromFilesWithoutADaemon) {
+  write_config();
+  const auto allowed = moat({"why", "192.0.2.65", "--config", files(), "--json"});
+  EXPECT_EQ(allowed.exit, 0) << allowed.err;
+  EXPECT_EQ(allowed.json()["answers"][0]["rule"], "r-office");
+  const auto dropped = moat({"why", "192.0.2.72", "--config", files()});
+  EXPECT_EQ(dropped.exit, 0);
+  EXPECT_NE(dropped.out.find("192.0.2.72 is just outside 192.0.2.64/29 of rule r-office"),
+            std::string::npos)
+      << dropped.out;
+  EXPECT_NE(dropped.out.find("file says    - {id: r-office, cidr: 192.0.2.64/29, label: Office}"),
+            std::string::npos)
+      << dropped.out;
+  EXPECT_EQ(moat({"why", "192.0.2.72", "--config", files(), "--database", "none"}).exit, 1);
+  EXPECT_EQ(moat({"why", "192.0.2.720", "--config", files()}).exit, 2);
+}
+
+DropView drop_view() {
+  const auto noon = parse_time("2026-06-01T12:00:00Z").value();
+  return {7, "192.0.2.72", "orders", 5432, "no-rule", "eth0", 0, false, 1234, noon, noon};
+}
+
+TEST_F(CliTest, WhyTellsTheLastDrop) {
+  play_config();
+  WhyView why{"192.0.2.72", "orders", false, "no-rule"};
+  why.generation = 18;
+  service_.why_views = {why};
+  auto outcome = ask({"why", "192.0.2.72"});
+  EXPECT_NE(outcome.out.find("last drop    none of late"), std::string::npos) << outcome.out;
+  service_.why_views[0].last_drop = drop_view();
+  outcome = ask({"why", "192.0.2.72"});
+  EXPECT_NE(outcome.out.find("last drop    2026-06-01T12:00:00Z ("), std::string::npos)
+      << outcome.out;
+  EXPECT_NE(outcome.out.find("), no-rule on eth0, 1,234 packets"), std::string::npos)
+      << outcome.out;
+}
+
+TEST_F(CliTest, WhyTellsTheLastHitOfARule) {
+  play_config();
+  WhyView why{"192.0.2.65", "orders", true, "allowed", "r-office", "192.0.2.64/29", "Office"};
+  why.generation = 18;
+  service_.why_views = {why};
+  EXPECT_NE(ask({"why", "192.0.2.65"}).out.find("last hit     never"), std::string::npos);
+  service_.why_views[0].last_hit = std::chrono::system_clock::now() - std::chrono::hours(2);
+  EXPECT_NE(ask({"why", "192.0.2.65"}).out.find("last hit     2 h ago"), std::string::npos);
+}
+
+TEST_F(CliTest, DropsAreATableForAPerson) {
+  service_.drops_view.drops = {drop_view(), drop_view()};
+  auto& other = service_.drops_view.drops[1];
+  other.source.clear();
+  other.database.clear();
+  other.port = 0;
+  other.reason = "vlan-depth";
+  other.vlan = 42;
+  other.monitored = true;
+  service_.drops_view.unlisted = 5'000'000;
+  const auto outcome = ask({"drops", "--database", "orders"});
+  EXPECT_EQ(outcome.exit, 0) << outcome.err;
+  EXPECT_EQ(service_.calls, std::vector<std::string>{"drops(orders,0)"});
+  const auto rows = lines(outcome.out);
+  ASSERT_EQ(rows.size(), 3) << outcome.out;
+  EXPECT_EQ(rows[0].find("LAST"), 0);
+  for (const auto* word :
+       {"2026-06-01T12:00:00Z", "192.0.2.72", "orders", "5432", "no-rule", "eth0", "1,234"}) {
+    EXPECT_NE(rows[1].find(word), std::string::npos) << rows[1];
+  }
+  for (const auto* word : {"vlan-depth", "42", "passed: monitor mode"}) {
+    EXPECT_NE(rows[2].find(word), std::string::npos) << rows[2];
+  }
+  EXPECT_NE(outcome.err.find("5,000,000 more packets"), std::string::npos) << outcome.err;
+}
+
+TEST_F(CliTest, DropsAreOneDocumentForAProgram) {
+  service_.drops_view.drops = {drop_view()};
+  service_.drops_view.next = 8;
+  const auto json = ask({"drops", "--json"}).json();
+  EXPECT_EQ(json["schema"], "moat/1");
+  EXPECT_EQ(json["next"], 8);
+  EXPECT_EQ(json["drops"][0]["source"], "192.0.2.72");
+  service_.refusal = Refusal{Refusal::Kind::not_found, "there is no database \"x\"", "", {}};
+  EXPECT_EQ(ask({"drops", "--database", "x"}).exit, 1);
+}
+
+TEST_F(CliTest, DropsFollowedAreALineEachAndAskForWhatIsNew) {
+  service_.drops_view.drops = {drop_view(), drop_view()};
+  service_.drops_view.drops[0].source = "192.0.2.73";
+  service_.drops_view.next = 8;
+  service_.refuse_since = 8;  // ends it
+  const auto text = ask({"drops", "--follow"});
+  EXPECT_EQ(text.exit, 1);
+  const auto rows = lines(text.out);
+  ASSERT_EQ(rows.size(), 2) << text.out;
+  EXPECT_NE(rows[0].find("192.0.2.72"), std::string::npos) << "the latest comes last";
+  EXPECT_NE(rows[1].find("192.0.2.73"), std::string::npos);
+  EXPECT_NE(rows[1].find("orders:5432"), std::string::npos);
+
+  const auto json = lines(ask({"drops", "--follow", "--json"}).out);
+  ASSERT_GE(json.size(), 2);
+  for (const auto& line : {json[0], json[1]}) {
+    const auto object = parse_json(line);
+    ASSERT_TRUE(object) << line;
+    EXPECT_EQ((*object)["schema"], "moat/1");
+    EXPECT_EQ((*object)["reason"], "no-rule");
+  }
+}
+
+TEST_F(CliTest, WrongUseExitsWithTwo) {
+  const std::vector<std::vector<std::string>> cases{
+      {},
+      {"no-such-command"},
+      {"rules"},
+      {"status", "--no-such-option"},
+      {"why"},
+      {"rules", "remove"},
+      {"rules", "add"},
+      {"rules", "add", "--cidr", "192.0.2.1/32", "--managed-range", "mr-a"},
+      {"detach"}};  // without a terminal and without --yes
+  for (const auto& arguments : cases) {
+    const auto outcome = moat(arguments);
+    EXPECT_EQ(outcome.exit, 2) << (arguments.empty() ? "" : arguments.back());
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_NE(outcome.err, "");
+  }
+}
+
+TEST_F(CliTest, HelpsOnEachCommand) {
+  const std::vector<std::vector<std::string>> commands{{},
+                                                       {"check"},
+                                                       {"status"},
+                                                       {"databases"},
+                                                       {"databases", "list"},
+                                                       {"databases", "forget"},
+                                                       {"rules"},
+                                                       {"rules", "list"},
+                                                       {"rules", "add"},
+                                                       {"rules", "remove"},
+                                                       {"managed-ranges"},
+                                                       {"managed-ranges", "list"},
+                                                       {"managed-ranges", "show"},
+                                                       {"why"},
+                                                       {"counters"},
+                                                       {"drops"},
+                                                       {"diff"},
+                                                       {"reload"},
+                                                       {"detach"},
+                                                       {"version"}};
+  for (auto arguments : commands) {
+    arguments.emplace_back("--help");
+    const auto outcome = moat(arguments);
+    EXPECT_EQ(outcome.exit, 0);
+    EXPECT_NE(outcome.out.find("Usage: moat"), std::string::npos) << outcome.out;
+    EXPECT_NE(outcome.out.find("--socket"), std::string::npos) << outcome.out;
+  }
+}
+
+TEST_F(CliTest, SaysHowToStartADaemonThatIsNotThere) {
+  const std::vector<std::vector<std::string>> commands{{"status"},
+                                                       {"databases", "list"},
+                                                       {"rules", "list"},
+                                                       {"rules", "remove", "r-1"},
+                                                       {"managed-ranges", "list"},
+                                                       {"why", "192.0.2.1"},
+                                                       {"counters"},
+                                                       {"drops"},
+                                                       {"reload"},
+                                                       {"detach", "--yes"}};
+  for (auto arguments : commands) {
+    arguments.insert(arguments.end(), {"--socket", files() + "/none"});
+    const auto outcome = moat(arguments);
+    EXPECT_EQ(outcome.exit, 3) << arguments.front();
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_NE(outcome.err.find("systemctl start moatd"), std::string::npos) << outcome.err;
+  }
+  const auto json = moat({"status", "--json", "--socket", files() + "/none"});
+  EXPECT_EQ(json.exit, 3);
+  EXPECT_EQ(json.json()["error"]["kind"], "unavailable");
+}
+
+TEST_F(CliTest, StatusOpensWithASentence) {
+  play_config();
+  const auto outcome = ask({"status"});
+  EXPECT_EQ(outcome.exit, 0) << outcome.err;
+  EXPECT_EQ(lines(outcome.out).front(), "Guarding 1 database on eth0; all rules enforced.");
+  EXPECT_NE(outcome.out.find("1 active"), std::string::npos) << outcome.out;
+  EXPECT_EQ(outcome.out.find('\033'), std::string::npos);  // no terminal, no colour
+  const auto json = ask({"status", "--json"}).json();
+  EXPECT_EQ(json["generation"], 18);
+  EXPECT_EQ(json["interfaces"][0]["program_id"], 42);
+  EXPECT_EQ(json["rules"][0]["state"], "active");
+}
+
+TEST_F(CliTest, ListsRulesInTheColumnsThatUsersKnow) {
+  play_config();
+  const auto outcome = ask({"rules", "list"});
+  EXPECT_EQ(outcome.exit, 0) << outcome.err;
+  const auto table = lines(outcome.out);
+  ASSERT_EQ(table.size(), 2) << outcome.out;
+  std::size_t at = 0;
+  for (const auto* column :
+       {"ID", "TYPE", "CIDR OR RANGE ID", "LABEL", "STATUS", "HITS", "LAST HIT"}) {
+    const auto found = table[0].find(column, at);
+    ASSERT_NE(found, std::string::npos) << column << outcome.out;
+    at = found + 1;
+  }
+  EXPECT_NE(table[1].find("r-office  cidr  192.0.2.64/29"), std::string::npos) << table[1];
+  EXPECT_NE(table[1].find("1,234,567"), std::string::npos);
+  EXPECT_EQ(table[0].find("DATABASE"), std::string::npos);
+  service_.rule_views.push_back(service_.rule_views[0]);
+  service_.rule_views[1].database = "bills";
+  EXPECT_NE(ask({"rules", "list"}).out.find("DATABASE"), std::string::npos);
+}
+
+TEST_F(CliTest, NoTextFromElsewhereMovesTheCursor) {
+  play_config();
+  service_.rule_views[0].label = "\033[2Jgone\nnext";
+  const auto outcome = ask({"rules", "list"});
+  EXPECT_EQ(outcome.out.find('\033'), std::string::npos) << outcome.out;
+  EXPECT_EQ(lines(outcome.out).size(), 2);
+}
+
+TEST_F(CliTest, AddsARuleAndSaysWhenItIsEnforced) {
+  service_.change = {true, 18, Milliseconds(9.2), Milliseconds(120'000), "o.yaml", "r-new", "", {}};
+  const auto outcome = ask({"rules", "add", "--database", "orders", "--cidr", "192.0.2.1/32",
+                            "--label", "My workstation", "--expires", "12h"});
+  EXPECT_EQ(outcome.exit, 0);
+  EXPECT_EQ(outcome.out, "r-new\n");
+  EXPECT_EQ(outcome.err, "generation 18 enforced in 9 ms (bound 120 s)\n");
+  EXPECT_EQ(encode(service_.new_rule),
+            encode(NewRule{"orders", "192.0.2.1/32", "", "My workstation", "12h"}));
+}
+
+TEST_F(CliTest, ShowsARefusalInTheWordsOfCheck) {
+  const Fault fault{
+      Severity::error, {"/o.yaml", 34, 5}, "a 31st rule", "192.0.2.1/32", "remove one"};
+  service_.refusal = Refusal{Refusal::Kind::invalid, "the rule is refused", "see above", {fault}};
+  const auto outcome = ask({"rules", "add", "--cidr", "192.0.2.1/32"});
+  EXPECT_EQ(outcome.exit, 1);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_EQ(lines(outcome.err).front(), format_fault(fault));
+  const auto json = ask({"rules", "remove", "r-1", "--json"});
+  EXPECT_EQ(json.exit, 1);
+  EXPECT_EQ(json.json()["error"]["faults"][0]["message"], "a 31st rule");
+}
+
+TEST_F(CliTest, WaitsUntilAChangeIsEnforced) {
+  service_.change = {false,    18,    Milliseconds(1), Milliseconds(60'000),
+                     "o.yaml", "r-1", "later",         {}};
+  service_.status_view.generation = 19;
+  const auto outcome = ask({"reload"});
+  EXPECT_EQ(outcome.exit, 0);
+  EXPECT_NE(outcome.err.find("generation 19 enforced in "), std::string::npos) << outcome.err;
+}
+
+TEST_F(CliTest, DoesNotCallAReloadDoneThatLeavesAFileOut) {
+  service_.change.enforced = true;
+  service_.change.warnings = {{Severity::warning, {"o.yaml", 1, 1}, "has expired", "", ""}};
+  EXPECT_EQ(ask({"reload"}).exit, 0);
+  service_.change.warnings.push_back({Severity::error, {"o.yaml", 1, 1}, "not a CIDR", "x", ""});
+  const auto outcome = ask({"reload"});
+  EXPECT_EQ(outcome.exit, 1);
+  EXPECT_NE(outcome.err.find("held back"), std::string::npos) << outcome.err;
+}
+
+TEST_F(CliTest, SaysWhenAChangeIsNotEnforcedWithinTheBound) {
+  service_.change = {false,    18,    Milliseconds(1), Milliseconds(300),
+                     "o.yaml", "r-1", "no memory",     {}};
+  service_.status_view.generation = 18;
+  service_.status_view.pending = {{"o.yaml", {}, {}, {}, 0, false}};
+  const auto outcome = ask({"reload"});
+  EXPECT_EQ(outcome.exit, 4);
+  EXPECT_NE(outcome.err.find("NOT ENFORCED within 300 ms: no memory"), std::string::npos)
+      << outcome.err;
+  EXPECT_EQ(ask({"reload", "--no-wait"}).exit, 0);
+  // Without a file that is pending either, as long as no new generation is there.
+  service_.status_view.pending.clear();
+  EXPECT_EQ(ask({"reload"}).exit, 4);
+}
+
+TEST_F(CliTest, DetachesWithoutAskingIfTold) {
+  service_.change.enforced = true;
+  EXPECT_EQ(ask({"detach", "--yes"}).exit, 0);
+  EXPECT_EQ(service_.calls, std::vector<std::string>{"detach"});
+}
+
+TEST_F(CliTest, EscapesWhatGoesIntoAPath) {
+  service_.change.enforced = true;
+  ask({"databases", "forget", "a/b ?&%"});
+  ask({"rules", "remove", "r 1&id=2", "--database", "x=y"});
+  EXPECT_EQ(service_.calls,
+            (std::vector<std::string>{"forget(a/b ?&%)", "remove_rule(x=y,r 1&id=2)"}));
+}
+
+TEST_F(CliTest, DiffFindsWhatDiffers) {
+  write_config();
+  play_config();
+  const auto same = ask({"diff", files()});
+  EXPECT_EQ(same.exit, 0) << same.out << same.err;
+  EXPECT_EQ(same.out, "");
+
+  write("databases.d/orders.yaml",
+        "database: orders\nendpoint: {port: 5432}\nrules:\n"
+        "  - {id: r-office, cidr: 192.0.2.64/29, label: Desk}\n"
+        "  - {id: r-new, cidr: 203.0.113.0/24}\n");
+  write("managed-ranges.d/a.yaml", "- {id: mr-a, name: A, cidrs: [198.51.100.0/24, 10.0.0.0/8]}\n");
+  const auto different = ask({"diff", files()});
+  EXPECT_EQ(different.exit, 1);
+  EXPECT_EQ(lines(different.out),
+            (std::vector<std::string>{"+ rule r-new of orders: source 203.0.113.0/24",
+                                      "~ rule r-office of orders: label: \"Office\" -> \"Desk\"",
+                                      "~ managed-range mr-a: cidrs: 1 added, 0 removed, 1 stay"}));
+  EXPECT_EQ(ask({"diff", files(), "--json"}).json()["changes"].size(), 3);
+
+  write("databases.d/orders.yaml", "database: [");
+  const auto broken = ask({"diff", files()});
+  EXPECT_EQ(broken.exit, 1);
+  EXPECT_NE(broken.err.find("orders.yaml:1:"), std::string::npos) << broken.err;
+}
+
+TEST_F(CliTest, GoesToTheSocketWhateverTheProxySays) {
+  play_config();
+  setenv("http_proxy", "http://192.0.2.1:1", 1);
+  EXPECT_EQ(ask({"status"}).exit, 0);
+  unsetenv("http_proxy");
+}
+
+}  // namespace
+}  // namespace moat

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/cli/status_text.h"
+
+#include <gtest/gtest.h>
+
+namespace moat {
+namespace {
+
+InterfaceStatus attached(std::string name, AttachMode mode = AttachMode::native) {
+  return {std::move(name), true, mode, 42, false, "", ""};
+}
+
+StatusView well() {
+  StatusView status;
+  status.generation = 18;
+  status.databases = 2;
+  status.interfaces = {attached("eth0")};
+  status.backstop = {true, true, "/sys/fs/cgroup", "", true, true, ""};
+  status.files = {{"orders.yaml", "orders", FileState::active, {}}};
+  return status;
+}
+
+TEST(Headline, SaysThatAllIsWell) {
+  EXPECT_EQ(headline(well()), "Guarding 2 databases on eth0; all rules enforced.");
+  EXPECT_TRUE(is_well(well()));
+  auto one = well();
+  one.databases = 1;
+  one.interfaces.push_back(attached("eth1", AttachMode::generic));
+  EXPECT_EQ(headline(one), "Guarding 1 database on eth0, eth1; all rules enforced.");
+}
+
+TEST(Troubles, NameTheCgroupOfAListenerThatTheBackstopDoesNotHold) {
+  auto status = well();
+  status.backstop.cgroup = "/cgroup/database";
+  status.outside_backstop = {{5432, "/cgroup/other"}, {6432, ""}};
+  const auto found = troubles(status);
+  ASSERT_EQ(found.size(), 2);
+  EXPECT_EQ(found[0].text,
+            "port 5432 is NOT GUARDED by the backstop: what listens there is in cgroup "
+            "/cgroup/other, and backstop-cgroup is /cgroup/database (name the database's cgroup, "
+            "or leave backstop-cgroup out)");
+  EXPECT_TRUE(found[1].text.find("is in a cgroup that is gone, and") != std::string::npos);
+}
+
+struct Case {
+  const char* name;
+  void (*spoil)(StatusView&);
+  const char* headline;
+};
+
+class HeadlineTest : public testing::TestWithParam<Case> {};
+
+TEST_P(HeadlineTest, SaysWhatIsWrong) {
+  auto status = well();
+  GetParam().spoil(status);
+  EXPECT_EQ(headline(status), GetParam().headline);
+  EXPECT_FALSE(is_well(status));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Cases, HeadlineTest,
+    testing::Values(
+        Case{"NothingEnforced", [](StatusView& s) { s.generation = 0; },
+             "NOT GUARDING anything: no rules are enforced yet."},
+        Case{"NoInterface",
+             [](StatusView& s) {
+               s.interfaces[0].mode = AttachMode::none;
+               s.backstop.at_sockets = s.backstop.before_sockets = false;
+             },
+             "NOT GUARDING 2 databases: Moat's program is on no interface; the backstop is off."},
+        Case{"BackstopAlone", [](StatusView& s) { s.interfaces[0].mode = AttachMode::none; },
+             "Guarding 2 databases by the backstop alone."},
+        Case{"ForeignProgram",
+             [](StatusView& s) {
+               s.interfaces.push_back(attached("eth1"));
+               s.interfaces[1].foreign = true;
+             },
+             "Guarding 2 databases on eth0; NOT on eth1."},
+        Case{"NotGuarded", [](StatusView& s) { s.files[0].state = FileState::not_guarded; },
+             "Guarding 2 databases on eth0; 1 database file is NOT GUARDED."},
+        Case{"HeldBack", [](StatusView& s) { s.files[0].state = FileState::held_back; },
+             "Guarding 2 databases on eth0; 1 rule file is held back."},
+        Case{"Vanished", [](StatusView& s) { s.files[0].state = FileState::vanished; },
+             "Guarding 2 databases on eth0; 1 rule file has vanished."},
+        Case{"Overdue", [](StatusView& s) { s.pending = {{"a.yaml", {}, {}, {}, 0, true}}; },
+             "Guarding 2 databases on eth0; 1 change is overdue."},
+        Case{"BackstopOff",
+             [](StatusView& s) { s.backstop.at_sockets = s.backstop.before_sockets = false; },
+             "Guarding 2 databases on eth0; the backstop is off."},
+        Case{"BackstopOffAtSockets", [](StatusView& s) { s.backstop.at_sockets = false; },
+             "Guarding 2 databases on eth0; the backstop is off at sockets."},
+        Case{"BackstopOffBeforeSockets", [](StatusView& s) { s.backstop.before_sockets = false; },
+             "Guarding 2 databases on eth0; the backstop is off before sockets."},
+        Case{"Unpinned", [](StatusView& s) { s.unpinned = "no bpf filesystem"; },
+             "Guarding 2 databases on eth0; the guard ends when moatd ends."},
+        Case{"OutsideTheBackstop",
+             [](StatusView& s) { s.outside_backstop = {{5432, "/a"}, {5432, ""}, {6432, "/a"}}; },
+             "Guarding 2 databases on eth0; the backstop does NOT guard ports 5432, 6432."},
+        Case{"NoInterfaceAndOutsideTheBackstop",
+             [](StatusView& s) {
+               s.interfaces[0].mode = AttachMode::none;
+               s.outside_backstop = {{5432, "/a"}};
+             },
+             "NOT GUARDING port 5432: Moat's program is on no interface; the backstop does NOT "
+             "guard "
+             "port 5432."},
+        Case{"Problems", [](StatusView& s) { s.problems = {"a", "b"}; },
+             "Guarding 2 databases on eth0; 2 problems."},
+        Case{"OtherProblem",
+             [](StatusView& s) {
+               s.backstop.at_sockets = s.backstop.before_sockets = false;
+               s.problems = {"a"};
+             },
+             "Guarding 2 databases on eth0; the backstop is off; 1 other problem."},
+        Case{"NoDatabase", [](StatusView& s) { s.databases = 0; },
+             "NOT GUARDING anything: no rule file names a database."},
+        Case{"Uncovered", [](StatusView& s) { s.uncovered = {"port 5432 is open"}; },
+             "Guarding 2 databases on eth0; 1 port, once guarded, is open."},
+        Case{"Monitor",
+             [](StatusView& s) {
+               s.mode = Mode::monitor;
+               s.monitored = {"bills", "orders"};
+             },
+             "Only watching 2 databases on eth0; monitor mode lets every drop pass."},
+        Case{"MonitorOfOneDatabase", [](StatusView& s) { s.monitored = {"orders"}; },
+             "Guarding 2 databases on eth0; monitor mode lets every drop of orders pass."},
+        Case{"MonitorOfTheHostAlone", [](StatusView& s) { s.mode = Mode::monitor; },
+             "Guarding 2 databases on eth0; monitor mode lets drops pass that concern no "
+             "database."}),
+    [](const auto& test) { return test.param.name; });
+
+TEST(Troubles, PutWhatIsNotGuardedFirst) {
+  auto status = well();
+  status.files = {{"a.yaml", "a", FileState::held_back, {}},
+                  {"b.yaml", "", FileState::not_guarded, {}}};
+  status.interfaces.push_back({"eth1", true, AttachMode::none, 0, false, "no driver", "load it"});
+  status.pending = {{"c.yaml", {}, {}, {}, 0, true}, {"d.yaml", {}, {}, {}, 0, false}};
+  status.sealed = {"a"};
+  status.unpinned = "no bpf filesystem";
+  status.problems = {"disk full"};
+  std::vector<std::string> texts;
+  for (const auto& trouble : troubles(status)) texts.push_back(trouble.text);
+  EXPECT_EQ(texts, (std::vector<std::string>{
+                       "NOT GUARDED: b.yaml: nothing tells what to guard",
+                       "eth1 is not guarded: no driver (load it)",
+                       "held back: a (a.yaml): guarded, and nobody is allowed",
+                       "overdue: c.yaml is not enforced within 120 s",
+                       "the guard ends when moatd ends: no bpf filesystem", "disk full"}));
+}
+
+TEST(Troubles, NameWhatOfTheBackstopIsOff) {
+  struct {
+    bool at, before, expected;
+    std::string not_at, not_before;
+    std::vector<std::string> said;
+  } const cases[] = {
+      {true, true, true, "", "", {}},
+      {true, false, false, "", "too old", {}},  // all that this kernel can
+      {true, false, true, "", "b", {"the backstop is off before sockets: b"}},
+      {false, true, true, "a", "", {"the backstop is off at sockets: a"}},
+      {false, false, false, "a", "too old", {"the backstop is off at sockets: a"}},
+      {false, false, true, "a", "a", {"the backstop is off: a"}},
+      {false,
+       false,
+       true,
+       "a",
+       "b",
+       {"the backstop is off at sockets: a", "the backstop is off before sockets: b"}},
+  };
+  for (const auto& one : cases) {
+    auto status = well();
+    status.backstop = {true, one.at, "/c", one.not_at, one.before, one.expected, one.not_before};
+    std::vector<std::string> texts;
+    for (const auto& trouble : troubles(status)) texts.push_back(trouble.text);
+    EXPECT_EQ(texts, one.said);
+    EXPECT_EQ(is_well(status), one.said.empty());
+  }
+}
+
+TEST(Remarks, NameGenericModeAndWithdrawnRangesAndWarnings) {
+  auto status = well();
+  status.interfaces[0].mode = AttachMode::generic;
+  status.interfaces[0].reason = "the driver has no XDP";
+  status.withdrawn = {"mr-a"};
+  status.files[0].faults = {{Severity::warning, {"orders.yaml", 1, 1}, "hm", "", ""}};
+  const auto all = remarks(status);
+  ASSERT_EQ(all.size(), 3);
+  EXPECT_EQ(all[0].text, "eth0 runs in generic mode, which is slower: the driver has no XDP");
+  EXPECT_TRUE(all[1].text.starts_with("managed range mr-a is withdrawn"));
+  EXPECT_EQ(all[2].faults.size(), 1);
+  EXPECT_TRUE(is_well(status));
+}
+
+TEST(Troubles, SayWhatBecomesOfAFileThatIsHeldBack) {
+  auto status = well();
+  status.files = {{"a.yaml", "a", FileState::held_back, {}},
+                  {"b.yaml", "b", FileState::held_back, {}},
+                  {"c.yaml", "c", FileState::held_back, {}}};
+  status.sealed = {"b"};
+  status.shadowed = {"c"};
+  const auto all = troubles(status);
+  ASSERT_EQ(all.size(), 3);
+  EXPECT_EQ(all[0].text, "held back: a (a.yaml): what was last enforced stays");
+  EXPECT_EQ(all[1].text, "held back: b (b.yaml): guarded, and nobody is allowed");
+  EXPECT_EQ(all[2].text, "held back: c (c.yaml): its ports are guarded for others");
+}
+
+}  // namespace
+}  // namespace moat

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The compiled table against the oracle.
+#include "control/enforce/compile.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include <array>
+
+#include "bpf/verdict.h"
+#include "tests/support/policies.h"
+
+namespace moat {
+namespace {
+
+using testing::kNow;
+
+constexpr std::uint64_t kMonotonic = 5'000'000'000'000;
+const ClockPair kClock{kNow, kMonotonic};
+
+std::uint16_t expected_slot(const Policy& policy, const SlotMap& slots, const Database& database,
+                            Address source, WallTime now) {
+  const auto match = find_match(policy, database, source, now);
+  if (!match) return 0;
+  return slots.rule(database.id, match->rule ? match->rule->id : match->peering->id);
+}
+
+Policy one_database(std::vector<Rule> rules) {
+  Policy policy;
+  Database database;
+  database.id = "db0";
+  database.endpoint.ports = {5432};
+  database.rules = std::move(rules);
+  derive_rule_ids(database);
+  policy.databases.push_back(database);
+  return policy;
+}
+
+Rule cidr_rule(const char* cidr, std::optional<WallTime> expires = {}) {
+  Rule rule;
+  rule.cidr = parse_prefix(cidr).value();
+  rule.expires = expires;
+  return rule;
+}
+
+std::uint32_t slot_at(const Policy& policy, const char* source, WallTime now) {
+  const auto image = compile(policy, testing::plain_slots(policy), kClock, 1);
+  EXPECT_TRUE(image);
+  const auto later = std::chrono::nanoseconds(now - kNow).count();
+  return entry_slot(*image, source_class(*image, parse_address(source).value()), 1,
+                    kMonotonic + static_cast<std::uint64_t>(later));
+}
+
+TEST(Compile, AgreesWithTheOracleOnRandomPolicies) {
+  EXPECT_TRUE(rc::check("table == oracle at every border, at every time", [](std::uint64_t seed) {
+    const Policy policy = testing::random_policy(seed);
+    const SlotMap slots = testing::plain_slots(policy);
+    const auto image = compile(policy, slots, kClock, 1);
+    RC_ASSERT(image.has_value());
+    testing::Random random(seed);
+    for (const Address source : testing::interesting_sources(policy, random)) {
+      const std::uint32_t cls = source_class(*image, source);
+      for (const int later : {0, 3, 7, 14, 100}) {
+        const WallTime now = kNow + std::chrono::seconds{later};
+        const std::uint64_t then = kMonotonic + static_cast<std::uint64_t>(later) * 1'000'000'000;
+        for (std::size_t d = 0; d < policy.databases.size(); d++) {
+          const auto want = expected_slot(policy, slots, policy.databases[d], source, now);
+          const auto got = entry_slot(*image, cls, static_cast<std::uint32_t>(d + 1), then);
+          if (got != want) RC_LOG() << format_address(source) << " after " << later << " s";
+          RC_ASSERT(got == want);
+        }
+      }
+    }
+  }));
+}
+
+TEST(Compile, AnEmptyPolicyAllowsNobody) {
+  const Policy policy = one_database({});
+  EXPECT_EQ(slot_at(policy, "192.0.2.1", kNow), 0u);
+}
+
+TEST(Compile, TheWholeAddressSpaceIsOneClass) {
+  const Policy policy = one_database({cidr_rule("0.0.0.0/0")});
+  for (const char* source : {"0.0.0.0", "127.255.255.255", "128.0.0.0", "255.255.255.255"})
+    EXPECT_EQ(slot_at(policy, source, kNow), 1u) << source;
+}
+
+TEST(Compile, AnExpiryUncoversTheWiderRule) {
+  const Policy policy = one_database(
+      {cidr_rule("192.0.2.0/24"), cidr_rule("192.0.2.7/32", kNow + std::chrono::seconds{10})});
+  EXPECT_EQ(slot_at(policy, "192.0.2.7", kNow), 2u);
+  EXPECT_EQ(slot_at(policy, "192.0.2.7", kNow + std::chrono::seconds{9}), 2u);
+  EXPECT_EQ(slot_at(policy, "192.0.2.7", kNow + std::chrono::seconds{10}), 1u);
+}
+
+TEST(Compile, DeadlinesReadNoClockWhereThereAreNone) {
+  const Policy policy = one_database(
+      {cidr_rule("192.0.2.0/24"), cidr_rule("198.51.100.0/24", kNow + std::chrono::seconds{10})});
+  const auto image = compile(policy, testing::plain_slots(policy), kClock, 1);
+  ASSERT_TRUE(image);
+  const auto cls = source_class(*image, parse_address("192.0.2.1").value());
+  const auto entry = moat_image_u16(&image->header(), image->header().classes_offset + cls * 2);
+  EXPECT_FALSE(entry & MOAT_TIMED);
+}
+
+TEST(Compile, AMillionScatteredAddressesFit) {
+  testing::Random random(7);
+  auto cidrs = std::make_shared<Prefixes>();
+  while (cidrs->size() < 1'000'000) cidrs->push_back({static_cast<Address>(random()), 32});
+  Rule rule;
+  rule.managed_range = "mr-all";
+  Policy policy = one_database({rule});
+  policy.ranges["mr-all"] = {"mr-all", "", cidrs, {}};
+  const auto image = compile(policy, testing::plain_slots(policy), kClock, 1);
+  ASSERT_TRUE(image) << image.error().message;
+  EXPECT_LE(image->header().size, MOAT_TIER_LARGE);
+  for (std::size_t i = 0; i < cidrs->size(); i += 97)
+    ASSERT_NE(entry_slot(*image, source_class(*image, (*cidrs)[i].address), 1, kMonotonic), 0u);
+  RecordProperty("bytes", static_cast<int>(image->header().size));
+}
+
+// `count` prefixes of that length, every other one from 10.128.0.0 on, in one managed range.
+Image alternating(unsigned count, std::uint8_t length) {
+  auto cidrs = std::make_shared<Prefixes>();
+  for (unsigned i = 0; i < count; i++)
+    cidrs->push_back({0x0a800000 + (i * 2 << (32 - length)), length});
+  Rule rule;
+  rule.managed_range = "mr-all";
+  Policy policy = one_database({rule});
+  policy.ranges["mr-all"] = {"mr-all", "", cidrs, {}};
+  return compile(policy, testing::plain_slots(policy), kClock, 1).value();
+}
+
+// Trees over /24s, leaves, and trees within a /24, up to where the next size of top takes over.
+TEST(Compile, TreesOfEverySizeFindEveryAddress) {
+  for (const auto length : std::array<std::uint8_t, 3>{24, 28, 32}) {
+    for (const unsigned count : {1u, 2u, 3u, 9u, 10u, 11u, 49u, 50u, 51u, 127u, 128u, 250u, 251u,
+                                 1023u, 1024u, 1250u, 6250u, 6251u, 16384u}) {
+      const Image image = alternating(count, length);
+      const unsigned bits = 32u - length;
+      for (Address at = 0; at <= count * 2; at++)
+        for (const Address address : {at << bits, ((at + 1) << bits) - 1})
+          ASSERT_EQ(
+              entry_slot(image, source_class(image, 0x0a800000 + address), 1, kMonotonic) != 0,
+              at % 2 == 0 && at < count * 2)
+              << count << " of /" << int{length} << ", " << address;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace moat

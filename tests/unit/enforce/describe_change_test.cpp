@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/enforce/describe_change.h"
+
+#include <gtest/gtest.h>
+
+namespace moat {
+namespace {
+
+Rule rule(const std::string& cidr) {
+  Rule rule;
+  rule.cidr = parse_prefix(cidr).value();
+  return rule;
+}
+
+Policy with(std::vector<Rule> rules, std::uint16_t port = 5432) {
+  Database database;
+  database.id = "orders";
+  database.endpoint.ports = {port};
+  database.rules = std::move(rules);
+  derive_rule_ids(database);
+  Policy policy;
+  policy.databases = {std::move(database)};
+  return policy;
+}
+
+TEST(ChangeText, SaysWhatCameAndWent) {
+  EXPECT_EQ(describe_change(with({rule("10.0.0.0/8")}), with({rule("192.0.2.0/24")})),
+            "orders: added 192.0.2.0/24, removed 10.0.0.0/8");
+}
+
+TEST(ChangeText, SaysNothingOfLabelsAndOrder) {
+  auto labelled = with({rule("192.0.2.0/24"), rule("10.0.0.0/8")});
+  labelled.databases[0].rules[0].label = "Office";
+  EXPECT_EQ(describe_change(with({rule("10.0.0.0/8"), rule("192.0.2.0/24")}), labelled), "");
+}
+
+TEST(ChangeText, SaysWhenARuleNowEnds) {
+  auto ending = rule("10.0.0.0/8");
+  ending.expires = parse_time("2027-01-31T18:00:00Z").value();
+  EXPECT_EQ(describe_change(with({rule("10.0.0.0/8")}), with({ending})),
+            "orders: 10.0.0.0/8 until 2027-01-31T18:00:00Z");
+  EXPECT_EQ(describe_change(with({ending}), with({rule("10.0.0.0/8")})),
+            "orders: 10.0.0.0/8 without end");
+}
+
+TEST(ChangeText, SaysThatDatabasesComeGoAndMove) {
+  EXPECT_EQ(describe_change({}, with({rule("10.0.0.0/8")})),
+            "orders: guarded on port 5432, 1 rules");
+  EXPECT_EQ(describe_change(with({}), {}), "orders: no longer guarded");
+  EXPECT_EQ(describe_change(with({}), with({}, 5433)), "orders: port 5432 -> port 5433");
+}
+
+TEST(ChangeText, SaysHowAManagedRangeGrew) {
+  auto before = with({});
+  auto after = before;
+  const auto one = parse_prefix("10.0.0.0/8").value();
+  before.ranges["mr-a"] = {"mr-a", "A", std::make_shared<const Prefixes>(Prefixes{one}), {}};
+  after.ranges["mr-a"] = {"mr-a", "A", std::make_shared<const Prefixes>(Prefixes{one, one}), {}};
+  EXPECT_EQ(describe_change(before, after), "managed range mr-a: 1 -> 2 CIDRs");
+}
+
+TEST(ChangeText, CountsWhatNobodyWouldRead) {
+  std::vector<Rule> many;
+  for (int i = 0; i < 30; i++) many.push_back(rule("10.0." + std::to_string(i) + ".0/24"));
+  const auto text = describe_change(with({}), with(many));
+  EXPECT_NE(text.find("and 18 more"), std::string::npos) << text;
+}
+
+}  // namespace
+}  // namespace moat

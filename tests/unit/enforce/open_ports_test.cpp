@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/enforce/open_ports.h"
+
+#include <gtest/gtest.h>
+
+namespace moat {
+namespace {
+
+using Ports = std::vector<std::uint16_t>;
+
+Address ip(const char* text) { return parse_address(text).value(); }
+
+Database guarded(const std::string& id, Ports ports, const char* address = nullptr) {
+  Database database;
+  database.id = id;
+  database.endpoint.ports = std::move(ports);
+  database.endpoint.all = database.endpoint.ports.empty();
+  if (address) database.endpoint.address = ip(address);
+  return database;
+}
+
+Policy policy(std::vector<Database> databases) {
+  Policy policy;
+  policy.databases = std::move(databases);
+  return policy;
+}
+
+Session listening(std::uint16_t port, const char* address = nullptr) {
+  Session session;
+  session.local_port = port;
+  if (address) session.local = ip(address);
+  return session;
+}
+
+TEST(Uncovered, NamesAPortThatNobodyGuardsAnyMore) {
+  const auto open = uncovered_ports(policy({guarded("orders", {5432, 6432})}),
+                                    policy({guarded("orders", {6432})}));
+  EXPECT_EQ(open, (std::vector<UncoveredPort>{{"orders", std::nullopt, 5432}}));
+}
+
+TEST(Uncovered, LetsAPortChangeItsDatabase) {
+  EXPECT_TRUE(uncovered_ports(policy({guarded("orders", {5432})}), policy({guarded("new", {5432})}))
+                  .empty());
+}
+
+TEST(Uncovered, MindsAddresses) {
+  const auto any = policy({guarded("a", {5432})});
+  const auto one = policy({guarded("a", {5432}, "10.0.0.5")});
+  const auto whole = policy({guarded("a", {}, "10.0.0.5")});
+  EXPECT_EQ(uncovered_ports(any, one).size(), 1U);
+  EXPECT_TRUE(uncovered_ports(one, any).empty());
+  EXPECT_TRUE(uncovered_ports(one, whole).empty());
+  EXPECT_EQ(uncovered_ports(whole, one),
+            (std::vector<UncoveredPort>{{"a", ip("10.0.0.5"), std::uint16_t{0}}}));
+}
+
+TEST(Uncovered, IsToldForAsLongAsItIsOpenAndListenedOn) {
+  Uncovered uncovered;
+  const auto before = policy({guarded("orders", {5432})});
+  const auto after = policy({guarded("orders", {5433})});
+  EXPECT_EQ(uncovered.replace(before, after).size(), 1U);
+  ASSERT_EQ(uncovered.sentences({listening(5432)}).size(), 1U);
+  EXPECT_NE(uncovered.sentences({listening(5432)})[0].find("port 5432"), std::string::npos);
+  EXPECT_TRUE(uncovered.sentences({listening(22)}).empty());
+  EXPECT_TRUE(uncovered.sentences({}).empty());
+
+  EXPECT_TRUE(uncovered.replace(after, after).empty());
+  EXPECT_EQ(uncovered.sentences({listening(5432)}).size(), 1U) << "it stays";
+  uncovered.replace(after, before);
+  EXPECT_TRUE(uncovered.sentences({listening(5432)}).empty()) << "guarded again";
+}
+
+Session in_cgroup(Session listener, std::uint64_t cgroup) {
+  listener.cgroup = cgroup;
+  return listener;
+}
+
+TEST(ListenersOutside, AreGuardedOnesOfOtherCgroups) {
+  auto local = listening(5432, "127.0.0.1");
+  local.loopback = true;
+  const auto outside = listeners_outside(
+      policy({guarded("a", {5432}), guarded("b", {6432}, "10.0.0.5")}),
+      {in_cgroup(listening(5432), 7), in_cgroup(listening(5432), 9), in_cgroup(listening(5432), 9),
+       in_cgroup(listening(6432, "10.0.0.5"), 8), in_cgroup(listening(6432, "10.0.0.6"), 8),
+       in_cgroup(listening(22), 8), in_cgroup(local, 8), in_cgroup(listening(5432), 0)},
+      {{7, "/cgroup/database"}});
+  ASSERT_EQ(outside.size(), 2);
+  EXPECT_EQ(outside[0].local_port, 5432);
+  EXPECT_EQ(outside[0].cgroup, 9);
+  EXPECT_EQ(outside[1].local_port, 6432);
+  EXPECT_EQ(outside[1].cgroup, 8);
+}
+
+TEST(UnguardedListeners, AreThoseThatOthersReach) {
+  auto local = listening(9999, "127.0.0.1");
+  local.loopback = true;
+  const auto all = {listening(5432), listening(22), listening(6432), listening(22), local};
+  EXPECT_EQ(unguarded_listeners(policy({guarded("orders", {5432})}), all), (Ports{22, 6432}));
+}
+
+TEST(UnguardedListeners, ListenOnMoreThanTheGuardedAddress) {
+  const auto one = policy({guarded("a", {5432}, "10.0.0.5")});
+  EXPECT_TRUE(unguarded_listeners(one, {listening(5432, "10.0.0.5")}).empty());
+  EXPECT_EQ(unguarded_listeners(one, {listening(5432)}), Ports{5432});
+  const auto whole = policy({guarded("a", {}, "10.0.0.5")});
+  EXPECT_TRUE(unguarded_listeners(whole, {listening(1, "10.0.0.5")}).empty());
+}
+
+TEST(UnguardedListeners, OfIPv6AreHeldToTheAddressesOfIPv4TheyTake) {
+  auto both = listening(5432);
+  both.ipv6 = both.ipv4_too = true;
+  auto ipv6 = both;
+  ipv6.ipv4_too = false;
+  const auto one = policy({guarded("a", {5432}, "10.0.0.5")});
+  EXPECT_EQ(unguarded_listeners(one, {both}), Ports{5432});
+  EXPECT_TRUE(unguarded_listeners(one, {ipv6}).empty());
+  EXPECT_TRUE(unguarded_listeners(policy({guarded("a", {5432})}), {both}).empty());
+}
+
+TEST(UnguardedListeners, OfIPv6AreGuardedWhereAllOfItIsClosed) {
+  auto ipv6 = listening(22);
+  ipv6.ipv6 = true;
+  auto whole = guarded("a", {}, "10.0.0.5");
+  EXPECT_EQ(unguarded_listeners(policy({whole}), {ipv6}), Ports{22});
+  whole.endpoint.ipv6 = Ipv6::closed;
+  EXPECT_TRUE(unguarded_listeners(policy({whole}), {ipv6}).empty());
+}
+
+TEST(OpenIpv6, IsToldUntilAFileSaysWhatItIsToBe) {
+  auto ssh = listening(22);
+  ssh.ipv6 = true;
+  auto postgres = listening(5432);
+  postgres.ipv6 = postgres.ipv4_too = true;
+  auto whole = guarded("vault", {}, "10.0.0.5");
+  const auto told = open_ipv6(policy({whole}), {ssh, postgres, listening(80)});
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_NE(told[0].find("vault"), std::string::npos) << told[0];
+  EXPECT_NE(told[0].find("22, 5432 (PostgreSQL's usual port). Write"), std::string::npos);
+  EXPECT_NE(
+      open_ipv6(policy({guarded("a", {5432}), whole}), {ssh, postgres})[0].find(": 22. Write"),
+      std::string::npos)
+      << "a port that is named is closed";
+  EXPECT_TRUE(open_ipv6(policy({whole}), {listening(80)}).empty());
+  whole.endpoint.ipv6 = Ipv6::open;
+  EXPECT_TRUE(open_ipv6(policy({whole}), {ssh}).empty());
+  whole.endpoint.ipv6 = Ipv6::closed;
+  EXPECT_TRUE(open_ipv6(policy({whole}), {ssh}).empty());
+}
+
+TEST(UnguardedListeners, AreTextWithWhatUsuallyListensThere) {
+  EXPECT_EQ(list_ports({22, 6432}), "22, 6432 (PgBouncer's usual port)");
+}
+
+}  // namespace
+}  // namespace moat

@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Against a backend that keeps its images in memory, and a state folder on disk.
+#include "control/enforce/publisher.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "tests/support/temporary_folder.h"
+
+namespace moat {
+namespace {
+
+using std::chrono::seconds;
+
+class FakeBackend final : public Backend {
+ public:
+  Result<> publish(const Image& image) override {
+    if (is_broken) return std::unexpected(Error{"create map: Cannot allocate memory", ""});
+    live_image = image;
+    published++;
+    return {};
+  }
+  Result<Live> live() override {
+    if (!live_image) return Live{};
+    const auto& header = live_image.header();
+    return Live{header.generation, header.digest, header.size};
+  }
+  Result<bool> is_live() override { return bool(live_image); }
+  Result<std::vector<moat_counter>> counters() override { return counts; }
+  Result<> clear_counters(const std::vector<std::uint32_t>& slots) override {
+    for (const auto slot : slots) counts[slot] = {};
+    return {};
+  }
+
+  Image live_image;
+  unsigned published = 0;
+  bool is_broken = false;
+  std::vector<moat_counter> counts = std::vector<moat_counter>(MOAT_COUNTER_SLOTS);
+};
+
+constexpr WallTime start{seconds(1'800'000'000)};
+
+Rule rule(const std::string& cidr) {
+  Rule rule;
+  rule.cidr = parse_prefix(cidr).value();
+  return rule;
+}
+
+Rule until(Rule rule, WallTime time) {
+  rule.expires = time;
+  return rule;
+}
+
+Database database(const std::string& id, std::uint16_t port, std::vector<Rule> rules) {
+  Database database;
+  database.id = id;
+  database.endpoint.ports = {port};
+  database.rules = std::move(rules);
+  derive_rule_ids(database);
+  return database;
+}
+
+Resolution resolution(std::vector<Database> databases) {
+  Resolution resolution;
+  resolution.policy.databases = std::move(databases);
+  return resolution;
+}
+
+Resolution orders(std::vector<Rule> rules) {
+  return resolution({database("orders", 5432, std::move(rules))});
+}
+
+class PublishTest : public testing::Test {
+ protected:
+  void SetUp() override { restart(); }
+
+  // As a daemon does: the lock is let go, the state read again, the live table adopted.
+  void restart() {
+    publisher_.reset();
+    store_.reset();
+    auto store = StateStore::open(folder_.path());
+    ASSERT_TRUE(store) << store.error().message;
+    store_.emplace(std::move(*store));
+    auto loaded = store_->load();
+    ASSERT_TRUE(loaded);
+    EXPECT_TRUE(loaded->troubles.empty());
+    publisher_.emplace(backend_, *store_, std::move(loaded->state), [this] { return clock_; });
+    if (backend_.live_image) publisher_->adopt(backend_.live_image);
+  }
+
+  Publisher::Outcome publish(const Resolution& wanted) {
+    const auto outcome = publisher_->publish(wanted);
+    EXPECT_TRUE(outcome) << outcome.error().message;
+    const auto done = publisher_->finish();
+    EXPECT_TRUE(done) << done.error().message;
+    return outcome.value_or(Publisher::Outcome{});
+  }
+
+  void pass(seconds time) {
+    clock_.now.wall += time;
+    clock_.now.monotonic += static_cast<std::uint64_t>(std::chrono::nanoseconds(time).count());
+  }
+  // The wall clock alone.
+  void set_clock(WallTime time) { clock_.now.wall = time; }
+
+  bool allows(const std::string& source, std::uint32_t number = 1) {
+    const auto& image = backend_.live_image;
+    const auto cls = source_class(image, parse_address(source).value());
+    return entry_slot(image, cls, number, clock_.now.monotonic) != 0;
+  }
+  std::uint16_t slot(const std::string& id, const std::string& cidr) {
+    const auto* database = publisher_->enforced()->policy.find(id);
+    for (const auto& entry : database->rules) {
+      if (entry.source() == cidr) return publisher_->state().slots.rule(id, entry.id);
+    }
+    return 0;
+  }
+
+  TemporaryFolder folder_;
+  FakeBackend backend_;
+  ClockReading clock_{{start, 1'000'000'000'000}, "boot", false};
+  std::optional<StateStore> store_;
+  std::optional<Publisher> publisher_;
+};
+
+TEST_F(PublishTest, NumbersGenerationsFromOne) {
+  EXPECT_EQ(publisher_->generation(), 0U);
+  EXPECT_EQ(publish(orders({rule("192.0.2.0/24")})).generation, 1U);
+  EXPECT_TRUE(allows("192.0.2.9"));
+  EXPECT_EQ(publish(orders({rule("198.51.100.0/24")})).generation, 2U);
+  EXPECT_FALSE(allows("192.0.2.9"));
+  EXPECT_TRUE(allows("198.51.100.9"));
+}
+
+TEST_F(PublishTest, LeavesAGenerationAloneThatSaysTheSame) {
+  publish(orders({rule("192.0.2.0/24")}));
+  auto relabelled = orders({rule("192.0.2.0/24")});
+  relabelled.policy.databases[0].rules[0].label = "Office";
+  relabelled.policy.databases[0].rules[0].place = {"orders.yaml", 7, 3};
+
+  const auto outcome = publish(relabelled);
+
+  EXPECT_FALSE(outcome.committed);
+  EXPECT_EQ(outcome.generation, 1U);
+  EXPECT_EQ(backend_.published, 1U);
+  EXPECT_EQ(publisher_->enforced()->policy.databases[0].rules[0].label, "Office");
+}
+
+TEST_F(PublishTest, AdoptsWhatTheDaemonBeforeLeft) {
+  publish(orders({until(rule("192.0.2.0/24"), start + seconds(3600)), rule("10.0.0.0/8")}));
+  pass(seconds(60));
+  restart();
+  EXPECT_EQ(publisher_->generation(), 1U);
+
+  const auto outcome =
+      publish(orders({until(rule("192.0.2.0/24"), start + seconds(3600)), rule("10.0.0.0/8")}));
+
+  EXPECT_FALSE(outcome.committed);
+  EXPECT_EQ(outcome.generation, 1U);
+  EXPECT_EQ(backend_.published, 1U);
+  EXPECT_EQ(publisher_->inspect(), std::nullopt);
+}
+
+TEST_F(PublishTest, PublishesWhatChangedWhileNoDaemonWas) {
+  publish(orders({rule("192.0.2.0/24")}));
+  restart();
+  const auto outcome = publish(orders({rule("10.0.0.0/8")}));
+  EXPECT_TRUE(outcome.committed);
+  EXPECT_EQ(outcome.generation, 2U);
+}
+
+TEST_F(PublishTest, NeverUsesANumberTwice) {
+  publish(orders({rule("192.0.2.0/24")}));
+  publish(orders({rule("10.0.0.0/8")}));
+  backend_.live_image = {};  // a reboot: pins are gone, the state is not
+  restart();
+  EXPECT_EQ(publish(orders({rule("10.0.0.0/8")})).generation, 3U);
+}
+
+TEST_F(PublishTest, KeepsWhatIsEnforcedWhenTheBackendFails) {
+  publish(orders({rule("192.0.2.0/24")}));
+  backend_.is_broken = true;
+
+  const auto outcome = publisher_->publish(orders({rule("10.0.0.0/8")}));
+
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().message, "create map: Cannot allocate memory");
+  EXPECT_EQ(publisher_->generation(), 1U);
+  EXPECT_EQ(publisher_->enforced()->policy.databases[0].rules[0].source(), "192.0.2.0/24");
+  EXPECT_TRUE(allows("192.0.2.9"));
+
+  backend_.is_broken = false;
+  EXPECT_EQ(publish(orders({rule("10.0.0.0/8")})).generation, 2U);
+  EXPECT_TRUE(allows("10.1.2.3"));
+}
+
+TEST_F(PublishTest, PublishesAnewWhatIsNotLiveAnyMore) {
+  publish(orders({rule("192.0.2.0/24")}));
+  const Image ours = backend_.live_image;
+  publish(orders({rule("10.0.0.0/8")}));
+  EXPECT_EQ(publisher_->inspect(), std::nullopt);
+  backend_.live_image = ours;  // somebody put the old table back
+
+  EXPECT_NE(publisher_->inspect(), std::nullopt);
+  const auto outcome = publisher_->renew(true);
+
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->generation, 3U);
+  EXPECT_EQ(publisher_->inspect(), std::nullopt);
+  EXPECT_TRUE(allows("10.1.2.3"));
+}
+
+TEST_F(PublishTest, LeavesOutRulesThatHaveExpired) {
+  publish(orders({until(rule("192.0.2.0/24"), start + seconds(100)), rule("10.0.0.0/8")}));
+  EXPECT_TRUE(allows("192.0.2.9"));
+  EXPECT_EQ(publisher_->next_expiry(), start + seconds(100));
+  pass(seconds(99));
+  EXPECT_FALSE(publisher_->is_due());
+  pass(seconds(1));
+  EXPECT_FALSE(allows("192.0.2.9")) << "the table needs nobody for that";
+  EXPECT_TRUE(publisher_->is_due());
+
+  ASSERT_TRUE(publisher_->renew());
+
+  EXPECT_EQ(publisher_->generation(), 2U);
+  EXPECT_EQ(backend_.live_image.header().timed, 0U);
+  EXPECT_FALSE(publisher_->is_due());
+  EXPECT_EQ(publisher_->next_expiry(), std::nullopt);
+  EXPECT_TRUE(allows("10.1.2.3"));
+}
+
+TEST_F(PublishTest, MovesDeadlinesWithTheWallClock) {
+  publish(orders({until(rule("192.0.2.0/24"), start + seconds(1000))}));
+  set_clock(start + seconds(990));
+  EXPECT_TRUE(publisher_->is_due());
+
+  ASSERT_TRUE(publisher_->renew());
+
+  EXPECT_EQ(publisher_->generation(), 2U);
+  EXPECT_TRUE(allows("192.0.2.9"));
+  pass(seconds(10));
+  EXPECT_FALSE(allows("192.0.2.9"));
+}
+
+TEST_F(PublishTest, RevivesNothingWhenTheClockIsSetBack) {
+  const auto wanted = orders({until(rule("192.0.2.0/24"), start + seconds(100))});
+  publish(wanted);
+  pass(seconds(200));
+  ASSERT_TRUE(publisher_->renew());
+  ASSERT_FALSE(allows("192.0.2.9"));
+  ASSERT_TRUE(publisher_->finish());
+
+  set_clock(start);
+  publish(wanted);
+  EXPECT_FALSE(allows("192.0.2.9"));
+  restart();
+  publish(wanted);
+  EXPECT_FALSE(allows("192.0.2.9")) << "not after a restart either";
+}
+
+TEST_F(PublishTest, AMomentAheadEndsNoRuleForGood) {
+  const auto wanted = orders({until(rule("192.0.2.0/24"), start + seconds(1000))});
+  publish(wanted);
+  set_clock(start + std::chrono::hours(500'000));
+  EXPECT_TRUE(publisher_->is_due());
+  ASSERT_TRUE(publisher_->renew());
+  EXPECT_FALSE(allows("192.0.2.9"));
+  EXPECT_EQ(publisher_->doubtful_rules(), 1U);
+  ASSERT_TRUE(publisher_->sample());
+  ASSERT_TRUE(publisher_->save());
+
+  set_clock(start);
+  EXPECT_TRUE(publisher_->is_due()) << "the rule is valid again";
+  ASSERT_TRUE(publisher_->renew());
+  EXPECT_TRUE(allows("192.0.2.9"));
+  EXPECT_FALSE(publisher_->is_due());
+  restart();
+  publish(wanted);
+  EXPECT_TRUE(allows("192.0.2.9"));
+  EXPECT_EQ(publisher_->doubtful_rules(), 0U);
+}
+
+TEST_F(PublishTest, RevivesRulesWhenSomebodyConfirmsTheClock) {
+  const auto wanted = orders({until(rule("192.0.2.0/24"), start + seconds(100'000))});
+  publish(wanted);
+  pass(seconds(200'000));
+  ASSERT_TRUE(publisher_->renew());
+  set_clock(start);
+  ASSERT_TRUE(publisher_->renew());
+  ASSERT_FALSE(allows("192.0.2.9"));
+
+  publisher_->confirm_clock();
+  EXPECT_TRUE(publisher_->is_due());
+  ASSERT_TRUE(publisher_->renew());
+
+  EXPECT_TRUE(allows("192.0.2.9"));
+  EXPECT_EQ(publisher_->expiry_time(), start);
+  ASSERT_TRUE(publisher_->save());
+  restart();
+  publish(wanted);
+  EXPECT_TRUE(allows("192.0.2.9")) << "it is kept";
+}
+
+TEST_F(PublishTest, LetsLaterRulesLiveByTheClockThatWasSetBack) {
+  const auto wanted = orders({until(rule("192.0.2.0/24"), start + seconds(1000))});
+  publish(wanted);
+  pass(seconds(500));
+  ASSERT_TRUE(publisher_->sample());
+  set_clock(start);
+  ASSERT_TRUE(publisher_->renew());
+  pass(seconds(999));
+  EXPECT_TRUE(allows("192.0.2.9"));
+  pass(seconds(1));
+  EXPECT_FALSE(allows("192.0.2.9"));
+}
+
+TEST_F(PublishTest, KeepsTheSlotOfARuleThatStays) {
+  publish(orders({rule("192.0.2.0/24"), rule("10.0.0.0/8")}));
+  const auto before = slot("orders", "10.0.0.0/8");
+  publish(orders({rule("203.0.113.0/24"), rule("10.0.0.0/8")}));
+  EXPECT_EQ(slot("orders", "10.0.0.0/8"), before);
+  restart();
+  publish(orders({rule("10.0.0.0/8"), rule("198.51.100.0/24")}));
+  EXPECT_EQ(slot("orders", "10.0.0.0/8"), before);
+}
+
+TEST_F(PublishTest, CountsOfARemovedRuleGoToItsDatabase) {
+  publish(orders({rule("192.0.2.0/24"), rule("10.0.0.0/8")}));
+  const auto removed = slot("orders", "192.0.2.0/24");
+  backend_.counts[removed] = {7, 700};
+
+  publish(orders({rule("10.0.0.0/8")}));
+
+  EXPECT_EQ(publisher_->state().retired.at("orders").packets, 7U);
+  EXPECT_EQ(publisher_->state().retired.at("orders").bytes, 700U);
+  EXPECT_EQ(backend_.counts[removed].packets, 0U) << "the next rule here begins at zero";
+  restart();
+  EXPECT_EQ(publisher_->state().retired.at("orders").packets, 7U);
+}
+
+TEST_F(PublishTest, TotalsNeverFallWhileRulesComeAndGo) {
+  std::uint64_t last = 0;
+  for (unsigned i = 0; i < 50; i++) {
+    publish(orders({rule("10.0.0.0/8"), rule("192.0.2." + std::to_string(i) + "/32")}));
+    for (const auto& entry : publisher_->state().slots.rules().in_use) {
+      backend_.counts[entry.second].packets += 3;
+    }
+    if (i % 7 == 0) restart();
+    const auto& retired = publisher_->state().retired;
+    auto total = retired.contains("orders") ? retired.at("orders").packets : 0;
+    for (const auto& entry : publisher_->state().slots.rules().in_use) {
+      total += backend_.counts[entry.second].packets;
+    }
+    EXPECT_EQ(total, last + 6) << "at step " << i;
+    last = total;
+  }
+}
+
+TEST_F(PublishTest, ForgetsTheCountsOfADatabaseThatIsForgotten) {
+  publish(resolution({database("orders", 5432, {rule("10.0.0.0/8")}),
+                      database("shop", 5433, {rule("10.0.0.0/8")})}));
+  const auto owner = publisher_->state().slots.owner("shop");
+  const auto dropped = MOAT_OUTCOME_SLOT(owner, 0, MOAT_NO_RULE);
+  backend_.counts[dropped] = {9, 900};
+  backend_.counts[slot("shop", "10.0.0.0/8")] = {5, 500};
+
+  publish(orders({rule("10.0.0.0/8")}));
+
+  EXPECT_FALSE(publisher_->state().retired.contains("shop"));
+  EXPECT_EQ(backend_.counts[dropped].packets, 0U);
+}
+
+TEST_F(PublishTest, SweepsCountsThatACrashLeftOnASlotThatNobodyHas) {
+  backend_.counts[77] = {3, 300};
+  backend_.counts[MOAT_OUTCOME_SLOT(0, 0, MOAT_MALFORMED)] = {4, 400};
+  publish(orders({rule("10.0.0.0/8")}));
+  EXPECT_EQ(backend_.counts[77].packets, 0U);
+  EXPECT_EQ(backend_.counts[MOAT_OUTCOME_SLOT(0, 0, MOAT_MALFORMED)].packets, 4U);
+}
+
+TEST_F(PublishTest, NotesLastHitsAndKeepsThem) {
+  publish(orders({rule("192.0.2.0/24"), rule("10.0.0.0/8")}));
+  ASSERT_TRUE(publisher_->sample());
+  backend_.counts[slot("orders", "10.0.0.0/8")].packets += 1;
+  pass(seconds(10));
+  ASSERT_TRUE(publisher_->sample());
+  pass(seconds(10));
+  ASSERT_TRUE(publisher_->sample());
+  ASSERT_TRUE(publisher_->save());
+  restart();
+
+  const auto& hits = publisher_->state().last_hits;
+  ASSERT_EQ(hits.size(), 1U);
+  EXPECT_EQ(hits.begin()->second.time, start + seconds(10));
+  ASSERT_TRUE(publisher_->sample());
+  EXPECT_EQ(hits.begin()->second.time, start + seconds(10)) << "nothing new";
+  restart();
+  backend_.counts[slot("orders", "10.0.0.0/8")].packets += 1;
+  pass(seconds(10));
+  ASSERT_TRUE(publisher_->sample());
+  EXPECT_EQ(publisher_->state().last_hits.begin()->second.time, start + seconds(30))
+      << "hits while no daemon ran are not lost";
+  publish(orders({rule("192.0.2.0/24")}));
+  EXPECT_TRUE(publisher_->state().last_hits.empty()) << "a removed rule's are of no use";
+}
+
+TEST_F(PublishTest, TellsRangesApartByContentOnly) {
+  const auto with_range = [](Prefixes cidrs) {
+    Rule rule;
+    rule.managed_range = "mr-app";
+    auto wanted = orders({rule});
+    wanted.policy.ranges["mr-app"] = {
+        "mr-app", "App", std::make_shared<const Prefixes>(std::move(cidrs)), {}};
+    return wanted;
+  };
+  const auto app = parse_prefix("192.0.2.0/25").value();
+  const auto more = parse_prefix("192.0.2.128/25").value();
+  publish(with_range({app}));
+  EXPECT_FALSE(publish(with_range({app})).committed);
+  EXPECT_TRUE(publish(with_range({app, more})).committed);
+  EXPECT_TRUE(allows("192.0.2.200"));
+}
+
+TEST_F(PublishTest, EndsForgettingOnceItIsEnforced) {
+  publish(orders({}));
+  publisher_->forget("orders");
+  backend_.is_broken = true;
+  EXPECT_FALSE(publisher_->publish(resolution({})));
+  EXPECT_TRUE(publisher_->state().forgotten.contains("orders")) << "for the next try";
+  backend_.is_broken = false;
+  publish(resolution({}));
+  EXPECT_TRUE(publisher_->state().forgotten.empty());
+}
+
+}  // namespace
+}  // namespace moat

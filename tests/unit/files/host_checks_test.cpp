@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/files/host_checks.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/fault_text.h"
+#include "tests/support/temporary_folder.h"
+
+namespace moat {
+namespace {
+
+const Place place{"orders.yaml", 2, 11};
+
+HostFacts host_with(std::vector<Address> addresses) {
+  HostFacts host;
+  host.addresses = std::move(addresses);
+  return host;
+}
+
+Faults check(const Endpoint& endpoint, const HostFacts& host, bool is_forced = false) {
+  return check_on_host(endpoint, place, host, is_forced);
+}
+
+TEST(HostChecks, AreContentWithTheUsual) {
+  EXPECT_TRUE(check({std::nullopt, {5432, 6432}, false}, {}).empty());
+}
+
+TEST(HostChecks, WarnOfPortsThatTheHostMayTake) {
+  HostFacts host;
+  host.reserved = {{8080, 8080}, {50000, 50100}};
+  const auto faults = check({std::nullopt, {5432, 32767, 32768, 50001, 60999, 61000}, false}, host);
+  ASSERT_EQ(faults.size(), 1);
+  EXPECT_EQ(faults[0].severity, Severity::warning);
+  EXPECT_EQ(faults[0].place, place);
+  EXPECT_EQ(faults[0].value, "32768, 60999");
+  EXPECT_EQ(faults[0].remedy, "set net.ipv4.ip_local_reserved_ports=8080,50000-50100,32768,60999");
+}
+
+TEST(HostChecks, WarnOfAnAddressThatNoInterfaceHas) {
+  const auto faults = check({0x0a000005, {5432}, false}, host_with({0x0a000006}));
+  ASSERT_EQ(faults.size(), 1);
+  EXPECT_EQ(faults[0].severity, Severity::warning);
+  EXPECT_EQ(faults[0].value, "10.0.0.5");
+  EXPECT_EQ(faults[0].remedy, "behind NAT, name the private address; here are 10.0.0.6");
+  EXPECT_TRUE(check({0x0a000006, {5432}, false}, host_with({0x0a000006})).empty());
+}
+
+TEST(HostChecks, RefuseAllPortsOfTheOnlyAddressUnlessForced) {
+  const Endpoint all{0x0a000006, {}, true};
+  const auto refused = check(all, host_with({0x0a000006}));
+  ASSERT_EQ(refused.size(), 1);
+  EXPECT_EQ(refused[0].severity, Severity::error);
+  const auto forced = check(all, host_with({0x0a000006}), true);
+  ASSERT_EQ(forced.size(), 1);
+  EXPECT_EQ(forced[0].severity, Severity::warning);
+  EXPECT_TRUE(check(all, host_with({0x0a000006, 0x0a000007})).empty());
+}
+
+TEST(HostChecks, WarnOfMptcpEndpointsByWhichClientsMayGoOn) {
+  HostFacts host = host_with({0x0a000006});
+  host.mptcp = {{.id = 3, .address = 0x0a000006, .port = 6000}};
+  const auto faults = check({std::nullopt, {5432}, false}, host);
+  ASSERT_EQ(faults.size(), 1);
+  EXPECT_EQ(faults[0].severity, Severity::warning);
+  EXPECT_EQ(faults[0].value, "10.0.0.6 port 6000");
+  EXPECT_NE(faults[0].remedy.find("ip mptcp endpoint delete id 3"), std::string::npos);
+  EXPECT_TRUE(check({std::nullopt, {5432, 6000}, false}, host).empty());
+  EXPECT_TRUE(check({0x0a000006, {5432, 6000}, false}, host).empty());
+  host.addresses.push_back(0x0a000007);
+  EXPECT_EQ(check({0x0a000007, {5432, 6000}, false}, host).size(), 1) << "of another address";
+  EXPECT_TRUE(check({0x0a000006, {}, true}, host).empty());
+}
+
+TEST(HostChecks, WarnOfIpv6ThatAllPortsLeavesOpen) {
+  auto host = host_with({0x0a000006, 0x0a000007});
+  host.ipv6_ports = {22, 5432};
+  Endpoint all{0x0a000006, {}, true};
+  const auto faults = check(all, host);
+  ASSERT_EQ(faults.size(), 1);
+  EXPECT_EQ(faults[0].severity, Severity::warning);
+  EXPECT_EQ(faults[0].place, place);
+  EXPECT_EQ(faults[0].value, "22, 5432");
+  all.ipv6 = Ipv6::closed;
+  EXPECT_TRUE(check(all, host).empty());
+  all.ipv6 = Ipv6::open;
+  EXPECT_TRUE(check(all, host).empty());
+  all.ipv6.reset();
+  host.ipv6_ports = {};
+  EXPECT_TRUE(check(all, host).empty()) << "nothing listens";
+  EXPECT_TRUE(check({0x0a000006, {5432}, false}, host_with({0x0a000006})).empty());
+}
+
+TEST(HostChecks, WarnThatWhatIsForwardedIsClosedToo) {
+  auto host = host_with({0x0a000006, 0xac110001});
+  host.is_forwarding = true;
+  const auto faults = check({std::nullopt, {5432, 6432}, false}, host);
+  ASSERT_EQ(faults.size(), 1);
+  EXPECT_EQ(faults[0].severity, Severity::warning);
+  EXPECT_EQ(faults[0].place, place);
+  EXPECT_EQ(faults[0].value, "5432, 6432");
+  EXPECT_EQ(faults[0].remedy,
+            "if that is not meant, name the address that the database listens on; here are "
+            "10.0.0.6, 172.17.0.1");
+  EXPECT_TRUE(check({0x0a000006, {5432}, false}, host).empty());
+}
+
+// eth0 is wan0 as well, and lo is local.
+HostFacts host_with_interfaces() {
+  HostFacts host;
+  host.interfaces = {{{"lo", "local"}, true}, {{"eth0", "wan0"}, false}, {{"docker0"}, false}};
+  return host;
+}
+
+std::string check(std::string_view config) {
+  return fault_text(check_on_host(read_config("moat.yaml", config), host_with_interfaces()));
+}
+
+TEST(HostChecks, AreContentWithInterfacesThatAreThere) {
+  EXPECT_EQ(check("interfaces: [eth0]\ntrusted-interfaces: [lo, docker0]\n"), "");
+  EXPECT_EQ(check("interfaces: [wan0]\ntrusted-interfaces: [local]\n"), "");
+}
+
+TEST(HostChecks, WarnOfInterfacesThatAreNotThere) {
+  EXPECT_EQ(
+      check("interfaces: [eth0, eht1]\ntrusted-interfaces: [lo, docker]\n"),
+      "1:20 warning: this host has no such interface; it is guarded once it appears: eht1\n"
+      "2:26 warning: this host has no such interface, so there is nothing to trust: docker\n");
+}
+
+TEST(HostChecks, NameTheNearestInterface) {
+  const auto interfaces = host_with_interfaces().interfaces;
+  EXPECT_EQ(interface_remedy("docker00", interfaces, {}), "did you mean docker0?");
+  EXPECT_EQ(interface_remedy("eth1", interfaces, {"wan0"}), "did you mean eth0?");
+  EXPECT_EQ(interface_remedy("eth1", interfaces, {"eth0"}), "check the name with `ip link`");
+}
+
+TEST(HostChecks, RefuseTheLoopbackInterfaceByAnotherName) {
+  const auto reading = read_config("moat.yaml", "interfaces: [eth0, local]\n");
+  const auto faults = check_on_host(reading, host_with_interfaces());
+  ASSERT_EQ(faults.size(), 1);
+  EXPECT_EQ(faults[0].severity, Severity::error);
+  EXPECT_EQ(faults[0].place, (Place{"moat.yaml", 1, 20}));
+  EXPECT_EQ(faults[0].value, "local");
+}
+
+TEST(HostChecks, WarnOfACgroupThatIsNone) {
+  const TemporaryFolder folder;
+  const auto cgroup = [](const std::string& path) {
+    return check("interfaces: [eth0]\nbackstop-cgroup: " + path + "\n");
+  };
+  const auto path = folder.path();
+  EXPECT_EQ(cgroup(path),
+            "2:18 warning: no cgroup of version 2, so the backstop is off: " + path + "\n");
+  EXPECT_EQ(cgroup(path + "/gone"),
+            "2:18 warning: there is no such folder, and without it the backstop is off: " + path +
+                "/gone\n");
+  EXPECT_EQ(check("interfaces: [eth0]\nbackstop: false\nbackstop-cgroup: /gone\n"), "");
+}
+
+TEST(HostChecks, ReadTheKernelsWayToWritePorts) {
+  EXPECT_EQ(parse_port_ranges("1,5-7,65535"),
+            (std::vector<PortRange>{{1, 1}, {5, 7}, {65535, 65535}}));
+  EXPECT_TRUE(parse_port_ranges("").empty());
+  EXPECT_TRUE(parse_port_ranges("x,70000").empty());
+}
+
+TEST(HostChecks, KnowThisHost) {
+  const auto facts = read_host_facts();
+  EXPECT_GT(facts.ephemeral.last, facts.ephemeral.first);
+  for (const auto address : facts.addresses) EXPECT_NE(address >> 24, 127);
+  EXPECT_TRUE(has_interface(facts.interfaces, "lo"));
+}
+
+}  // namespace
+}  // namespace moat

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/os/atomic_file.h"
+
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <functional>
+#include <string>
+
+#include "tests/support/temporary_folder.h"
+
+namespace moat {
+namespace {
+
+using Kind = FileError::Kind;
+
+struct stat status_of(const std::string& path) {
+  struct stat status{};
+  EXPECT_EQ(::stat(path.c_str(), &status), 0) << path;
+  return status;
+}
+
+TEST(ReplaceFile, writes_the_new_bytes_and_leaves_nothing_else) {
+  const TemporaryFolder folder;
+  const auto path = folder.put("a.yaml", "old");
+  EXPECT_TRUE(replace_file(path, "old", "new"));
+  EXPECT_EQ(folder.get("a.yaml"), "new");
+  EXPECT_EQ(folder.count(), 1u);
+}
+
+TEST(ReplaceFile, never_writes_into_the_old_file) {
+  const TemporaryFolder folder;
+  const auto path = folder.put("a.yaml", "old");
+  const auto before = status_of(path).st_ino;
+  ASSERT_TRUE(replace_file(path, "old", "new"));
+  EXPECT_NE(status_of(path).st_ino, before);
+}
+
+TEST(ReplaceFile, refuses_a_file_that_says_something_else) {
+  const TemporaryFolder folder;
+  const auto path = folder.put("a.yaml", "edited");
+  for (const std::string expected : {"", "edit", "edited more", "EDITED"}) {
+    const auto outcome = replace_file(path, expected, "new");
+    ASSERT_FALSE(outcome) << expected;
+    EXPECT_EQ(outcome.error().kind, Kind::changed);
+    EXPECT_NE(outcome.error().message.find(path), std::string::npos);
+  }
+  EXPECT_EQ(folder.get("a.yaml"), "edited");
+  EXPECT_EQ(folder.count(), 1u);
+}
+
+TEST(ReplaceFile, keeps_the_mode) {
+  const TemporaryFolder folder;
+  for (const mode_t mode : {0600u, 0640u, 0664u, 0755u}) {
+    const auto path = folder.put("a.yaml", "old", mode);
+    ASSERT_TRUE(replace_file(path, "old", "new"));
+    EXPECT_EQ(status_of(path).st_mode & 07777, mode);
+  }
+}
+
+TEST(ReplaceFileAsRoot, keeps_the_owner) {
+  const TemporaryFolder folder;
+  const auto path = folder.put("a.yaml", "old");
+  ASSERT_EQ(::chown(path.c_str(), 1234, 2345), 0);
+  ASSERT_TRUE(replace_file(path, "old", "new"));
+  EXPECT_EQ(status_of(path).st_uid, 1234u);
+  EXPECT_EQ(status_of(path).st_gid, 2345u);
+}
+
+TEST(ReplaceFile, follows_symlinks_and_keeps_them) {
+  const TemporaryFolder folder;
+  const TemporaryFolder elsewhere;
+  const auto real = elsewhere.put("real", "old");
+  ASSERT_EQ(::symlink(real.c_str(), (elsewhere / "between").c_str()), 0);
+  ASSERT_EQ(::symlink((elsewhere / "between").c_str(), (folder / "a.yaml").c_str()), 0);
+  ASSERT_TRUE(replace_file(folder / "a.yaml", "old", "new"));
+  EXPECT_EQ(elsewhere.get("real"), "new");
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "a.yaml"));
+}
+
+TEST(ReplaceFile, refuses_a_read_only_file_by_name_even_for_root) {
+  const TemporaryFolder folder;
+  const auto path = folder.put("a.yaml", "old", 0444);
+  const auto outcome = replace_file(path, "old", "new");
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().kind, Kind::read_only);
+  EXPECT_EQ(outcome.error().message, path + " is read-only (mode 0444)");
+  EXPECT_EQ(folder.get("a.yaml"), "old");
+}
+
+TEST(ReplaceFile, refuses_what_is_not_there_or_no_file) {
+  const TemporaryFolder folder;
+  EXPECT_FALSE(replace_file(folder / "none", "", "new"));
+  EXPECT_FALSE(replace_file(folder.path(), "", "new"));
+  ASSERT_EQ(::mkfifo((folder / "fifo").c_str(), 0644), 0);
+  EXPECT_FALSE(replace_file(folder / "fifo", "", "new"));
+  ASSERT_EQ(::symlink("nowhere", (folder / "dangling").c_str()), 0);
+  const auto outcome = replace_file(folder / "dangling", "", "new");
+  ASSERT_FALSE(outcome);
+  EXPECT_NE(outcome.error().message.find("symlink"), std::string::npos);
+}
+
+TEST(WriteFile, creates_and_replaces) {
+  const TemporaryFolder folder;
+  ASSERT_TRUE(write_file(folder / "state", "one", 0600));
+  EXPECT_EQ(folder.get("state"), "one");
+  EXPECT_EQ(status_of(folder / "state").st_mode & 07777, 0600u);
+  ASSERT_TRUE(write_file(folder / "state", "two", 0644));
+  EXPECT_EQ(folder.get("state"), "two");
+  EXPECT_EQ(status_of(folder / "state").st_mode & 07777, 0600u);
+  EXPECT_EQ(folder.count(), 1u);
+}
+
+TEST(WriteFile, says_which_folder_is_missing) {
+  const TemporaryFolder folder;
+  const auto outcome = write_file(folder / "none/state", "one");
+  ASSERT_FALSE(outcome);
+  EXPECT_NE(outcome.error().message.find(folder / "none/state"), std::string::npos);
+}
+
+TEST(WriteFile, a_write_that_fails_leaves_the_old_file_alone) {
+  const TemporaryFolder folder;
+  folder.put("state", "old");
+  const auto write_with_limit = [&folder] {
+    std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit = {.rlim_cur = 1024, .rlim_max = 1024};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    const auto outcome = write_file(folder / "state", std::string(4096, 'x'));
+    std::_Exit(!outcome && outcome.error().kind == Kind::failed ? 0 : 1);
+  };
+  EXPECT_EXIT(write_with_limit(), testing::ExitedWithCode(0), "");
+  EXPECT_EQ(folder.get("state"), "old");
+  EXPECT_EQ(folder.count(), 1u);
+}
+
+// Runs `check` where `folder` is a file system of 64 KiB of its own. False: not allowed here.
+bool run_on_small_disk(const std::string& folder, const std::function<bool()>& check) {
+  const auto child = ::fork();
+  if (child == 0) {
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount("", "/", "", MS_REC | MS_PRIVATE, "") != 0 ||
+        ::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=64k") != 0) {
+      std::_Exit(77);
+    }
+    std::_Exit(check() ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 77) return false;
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  return true;
+}
+
+TEST(SmallDiskAsRoot, a_full_disk_changes_nothing_and_is_named) {
+  const TemporaryFolder folder;
+  const auto ran = run_on_small_disk(folder.path(), [&folder] {
+    folder.put("a.yaml", "old");
+    const auto outcome = replace_file(folder / "a.yaml", "old", std::string(1 << 20, 'x'));
+    return !outcome && outcome.error().message.find("No space left") != std::string::npos &&
+           outcome.error().remedy.find("make room") != std::string::npos &&
+           folder.get("a.yaml") == "old" && folder.count() == 1;
+  });
+  if (!ran) GTEST_SKIP() << "no mount namespace";
+}
+
+TEST(SmallDiskAsRoot, a_read_only_file_system_is_named) {
+  const TemporaryFolder folder;
+  const auto ran = run_on_small_disk(folder.path(), [&folder] {
+    folder.put("a.yaml", "old");
+    ::mount("", folder.path().c_str(), "", MS_REMOUNT | MS_RDONLY, "");
+    const auto outcome = replace_file(folder / "a.yaml", "old", "new");
+    return !outcome && outcome.error().kind == Kind::read_only &&
+           outcome.error().message.find("Read-only file system") != std::string::npos &&
+           !write_file(folder / "b", "new");
+  });
+  if (!ran) GTEST_SKIP() << "no mount namespace";
+}
+
+TEST(Leftovers, only_temporary_files_are_removed) {
+  const TemporaryFolder folder;
+  for (const auto* name : {".state.moat-a1B2c3", "state", ".state", ".state.moat-long-name"}) {
+    folder.put(name, "x");
+  }
+  remove_leftovers(folder.path());
+  EXPECT_EQ(folder.count(), 3u);
+  EXPECT_FALSE(std::filesystem::exists(folder / ".state.moat-a1B2c3"));
+}
+
+}  // namespace
+}  // namespace moat

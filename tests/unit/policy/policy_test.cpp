@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/policy/policy.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace moat {
+namespace {
+
+Prefix prefix(std::string_view text) { return parse_prefix(text).value(); }
+Address address(std::string_view text) { return parse_address(text).value(); }
+WallTime time_at(std::string_view text) { return parse_time(text).value(); }
+
+Rule cidr_rule(std::string id, std::string_view cidr) {
+  Rule rule;
+  rule.id = std::move(id);
+  rule.cidr = prefix(cidr);
+  return rule;
+}
+
+Rule range_rule(std::string id, std::string range) {
+  Rule rule;
+  rule.id = std::move(id);
+  rule.managed_range = std::move(range);
+  return rule;
+}
+
+void add_range(Policy& policy, const std::string& id, Prefixes cidrs) {
+  policy.ranges[id] = {id, "", std::make_shared<const Prefixes>(std::move(cidrs)), {}};
+}
+
+const WallTime now = time_at("2026-01-01T00:00:00Z");
+
+// The id of the rule or peering that gets the hit, or "" for none.
+std::string hit(const Policy& policy, const Database& database, std::string_view source,
+                WallTime when = now) {
+  const auto match = find_match(policy, database, address(source), when);
+  if (!match) return "";
+  return match->rule != nullptr ? match->rule->id : match->peering->id;
+}
+
+TEST(FindMatch, AllowsNobodyWithoutRules) { EXPECT_EQ(hit({}, {}, "192.0.2.1"), ""); }
+
+TEST(FindMatch, TakesTheMostSpecificPrefixWhateverTheOrder) {
+  Database database;
+  database.rules = {cidr_rule("wide", "10.0.0.0/8"), cidr_rule("narrow", "10.1.0.0/16"),
+                    cidr_rule("middle", "10.0.0.0/12"), cidr_rule("all", "0.0.0.0/0")};
+  EXPECT_EQ(hit({}, database, "10.1.2.3"), "narrow");
+  EXPECT_EQ(hit({}, database, "10.2.2.3"), "middle");
+  EXPECT_EQ(hit({}, database, "10.200.0.0"), "wide");
+  EXPECT_EQ(hit({}, database, "192.0.2.1"), "all");
+}
+
+TEST(FindMatch, EndsAtTheBordersOfAPrefix) {
+  Database database;
+  database.rules = {cidr_rule("office", "192.0.2.64/27")};
+  EXPECT_EQ(hit({}, database, "192.0.2.63"), "");
+  EXPECT_EQ(hit({}, database, "192.0.2.64"), "office");
+  EXPECT_EQ(hit({}, database, "192.0.2.95"), "office");
+  EXPECT_EQ(hit({}, database, "192.0.2.96"), "");
+}
+
+TEST(FindMatch, OnATieTakesCidrThenManagedRangeThenPeering) {
+  Policy policy;
+  add_range(policy, "mr", {prefix("10.0.0.0/8")});
+  Database database;
+  database.peerings = {{"pcx", prefix("10.0.0.0/8"), {}}};
+  EXPECT_EQ(hit(policy, database, "10.0.0.1"), "pcx");
+  database.rules = {range_rule("range", "mr")};
+  EXPECT_EQ(hit(policy, database, "10.0.0.1"), "range");
+  database.rules.push_back(cidr_rule("cidr", "10.0.0.0/8"));
+  EXPECT_EQ(hit(policy, database, "10.0.0.1"), "cidr");
+}
+
+TEST(FindMatch, OnATieOfManagedRangesTakesTheFirstInTheFile) {
+  Policy policy;
+  add_range(policy, "mr-a", {prefix("10.0.0.0/8")});
+  add_range(policy, "mr-b", {prefix("10.0.0.0/8"), prefix("10.1.0.0/16")});
+  Database database;
+  database.rules = {range_rule("b", "mr-b"), range_rule("a", "mr-a")};
+  EXPECT_EQ(hit(policy, database, "10.0.0.1"), "b");
+  database.rules = {range_rule("a", "mr-a"), range_rule("b", "mr-b")};
+  EXPECT_EQ(hit(policy, database, "10.0.0.1"), "a");
+  EXPECT_EQ(hit(policy, database, "10.1.0.1"), "b");
+}
+
+TEST(FindMatch, NamesThePrefixOfTheRange) {
+  Policy policy;
+  add_range(policy, "mr", {prefix("10.0.0.0/8"), prefix("10.1.0.0/16")});
+  Database database;
+  database.rules = {range_rule("range", "mr")};
+  EXPECT_EQ(find_match(policy, database, address("10.1.0.1"), now)->prefix, prefix("10.1.0.0/16"));
+}
+
+TEST(FindMatch, PassesOverAManagedRangeThatIsNotThere) {
+  Database database;
+  database.rules = {range_rule("range", "mr-gone")};
+  EXPECT_EQ(hit({}, database, "10.0.0.1"), "");
+}
+
+TEST(FindMatch, LetsARuleMatchBeforeItsTimeAndTheNextOneAfter) {
+  Database database;
+  database.rules = {cidr_rule("wide", "10.0.0.0/8"), cidr_rule("guest", "10.1.0.0/16")};
+  database.rules[1].expires = now;
+  EXPECT_EQ(hit({}, database, "10.1.0.1", now - std::chrono::seconds(1)), "guest");
+  EXPECT_EQ(hit({}, database, "10.1.0.1", now), "wide");
+}
+
+struct GuardCase {
+  const char* destination;
+  std::uint16_t port;
+  const char* database;  // "": not guarded
+};
+
+TEST(FindGuard, TakesTheAddressBeforeTheWildcard) {
+  Policy policy;
+  policy.databases.resize(3);
+  policy.databases[0].id = "anywhere";
+  policy.databases[0].endpoint.ports = {5432, 6432};
+  policy.databases[1].id = "here";
+  policy.databases[1].endpoint = {address("10.0.0.5"), {5432}, false};
+  policy.databases[2].id = "wholly";
+  policy.databases[2].endpoint = {address("10.0.0.6"), {}, true};
+  constexpr GuardCase cases[] = {
+      {"10.0.0.5", 5432, "here"},   {"10.0.0.5", 6432, "anywhere"}, {"10.0.0.7", 5432, "anywhere"},
+      {"10.0.0.6", 5432, "wholly"}, {"10.0.0.6", 22, "wholly"},     {"10.0.0.5", 22, ""},
+  };
+  for (const auto& row : cases) {
+    const auto* guard = find_guard(policy, address(row.destination), row.port);
+    EXPECT_EQ(guard == nullptr ? "" : guard->id, row.database)
+        << row.destination << ":" << row.port;
+  }
+}
+
+TEST(IsMartian, HoldsExactlyTheAddressesThatNoClientHas) {
+  for (const auto* text : {"0.0.0.0", "0.255.255.255", "127.0.0.0", "127.255.255.255", "224.0.0.0",
+                           "239.255.255.255", "240.0.0.0", "255.255.255.255"}) {
+    EXPECT_TRUE(is_martian(address(text))) << text;
+  }
+  for (const auto* text : {"1.0.0.0", "126.255.255.255", "128.0.0.0", "223.255.255.255"}) {
+    EXPECT_FALSE(is_martian(address(text))) << text;
+  }
+}
+
+TEST(DeriveRuleIds, FollowsTheSourceAlone) {
+  Database database;
+  database.rules = {cidr_rule("", "192.0.2.0/24"), range_rule("", "mr-app")};
+  derive_rule_ids(database);
+  const auto ids = std::pair(database.rules[0].id, database.rules[1].id);
+
+  Database changed;
+  changed.rules = {range_rule("", "mr-app"), cidr_rule("", "10.0.0.0/8"),
+                   cidr_rule("", "192.0.2.0/24")};
+  changed.rules[0].label = "other";
+  changed.rules[2].expires = now;
+  derive_rule_ids(changed);
+  EXPECT_EQ(std::pair(changed.rules[2].id, changed.rules[0].id), ids);
+}
+
+TEST(DeriveRuleIds, AreFnv1aOfTheSourceText) {
+  Database database;
+  database.rules = {range_rule("", "foobar")};  // a published test vector of FNV-1a
+  derive_rule_ids(database);
+  EXPECT_EQ(database.rules[0].id, "r-bf9cf968");
+}
+
+TEST(DeriveRuleIds, TakesTheNextFreeNumberAfterAClashAndKeepsWrittenIds) {
+  Database database;
+  database.rules = {range_rule("", "foobar"), range_rule("r-bf9cf968", "a"),
+                    range_rule("r-bf9cf969", "b")};
+  derive_rule_ids(database);
+  EXPECT_EQ(database.rules[0].id, "r-bf9cf96a");
+  EXPECT_EQ(database.rules[1].id, "r-bf9cf968");
+}
+
+TEST(Time, IsReadAndWrittenInOneWay) {
+  for (const auto* text : {"2027-01-31T18:00:00Z", "1970-01-01T00:00:00Z", "2028-02-29T23:59:59Z",
+                           "9999-12-31T23:59:59Z"}) {
+    EXPECT_EQ(format_time(time_at(text)), text);
+  }
+  EXPECT_EQ(time_at("2027-01-31T18:00:00Z").time_since_epoch().count(), 1801418400);
+}
+
+TEST(Time, IsRefusedIfItIsNoneOrNotInUtc) {
+  for (const auto* text :
+       {"", "tomorrow", "2027-02-29T00:00:00Z", "2027-13-01T00:00:00Z", "2027-00-01T00:00:00Z",
+        "2027-01-00T00:00:00Z", "2027-01-31T24:00:00Z", "2027-01-31T23:60:00Z",
+        "2027-01-31T23:59:60Z", "2027-01-31T18:00:00", "2027-01-31T18:00:00z",
+        "2027-01-31 18:00:00Z", "2027-01-31T18:00:00+01:00", "2027-01-31T18:00:00.5Z",
+        "2027-01-31T18:00Z", "2027-1-31T18:00:00Z", " 2027-01-31T18:00:00Z"}) {
+    const auto read = parse_time(text);
+    ASSERT_FALSE(read.has_value()) << text;
+    EXPECT_FALSE(read.error().remedy.empty()) << text;
+  }
+  EXPECT_EQ(parse_time("2027-01-31").error().remedy, "write 2027-01-31T00:00:00Z");
+}
+
+TEST(Mode, IsReadBackFromItsName) {
+  EXPECT_EQ(parse_mode(to_string(Mode::enforce)), Mode::enforce);
+  EXPECT_EQ(parse_mode(to_string(Mode::monitor)), Mode::monitor);
+  EXPECT_EQ(parse_mode("Monitor"), std::nullopt);
+}
+
+TEST(Policy, FindsADatabaseByItsId) {
+  Policy policy;
+  policy.databases.resize(2);
+  policy.databases[0].id = "a";
+  policy.databases[1].id = "b";
+  EXPECT_EQ(policy.find("b"), &policy.databases[1]);
+  EXPECT_EQ(policy.find("c"), nullptr);
+}
+
+TEST(FormatFault, SaysWhereWhatAndHow) {
+  EXPECT_EQ(format_fault({Severity::error, {"a.yaml", 3, 5}, "no such port", "0", "1 to 65535"}),
+            "a.yaml:3:5: error: no such port: \"0\" (1 to 65535)");
+  EXPECT_EQ(format_fault({Severity::warning, {"a.yaml", 0, 0}, "odd", "", ""}),
+            "a.yaml: warning: odd");
+}
+
+TEST(FormatFault, LeavesNoControlCharacterToATerminal) {
+  EXPECT_EQ(format_fault({Severity::error, {"a", 0, 0}, "m", "x\x1b[2J\n\xe2\x80\xae", ""}),
+            "a: error: m: \"x\\x1b[2J\\x0a\\xe2\\x80\\xae\"");
+}
+
+}  // namespace
+}  // namespace moat

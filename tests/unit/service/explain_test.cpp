@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/service/explain.h"
+
+#include <gtest/gtest.h>
+
+namespace moat {
+namespace {
+
+Prefix prefix(std::string_view text) { return parse_prefix(text).value(); }
+WallTime time_at(std::string_view text) { return parse_time(text).value(); }
+
+const WallTime now = time_at("2026-06-01T00:00:00Z");
+
+Rule rule(std::string id, std::string_view cidr, unsigned line) {
+  Rule result;
+  result.id = std::move(id);
+  result.cidr = prefix(cidr);
+  result.place = {"orders.yaml", line, 5};
+  return result;
+}
+
+Rule expiring(std::string id, std::string_view cidr, unsigned line, std::string_view expires) {
+  auto result = rule(std::move(id), cidr, line);
+  result.expires = time_at(expires);
+  return result;
+}
+
+// One database, orders, with these rules.
+Policy policy_of(std::vector<Rule> rules) {
+  Database orders;
+  orders.id = "orders";
+  orders.endpoint.ports = {5432};
+  orders.rules = std::move(rules);
+  orders.place = {"orders.yaml", 1, 1};
+  Policy policy;
+  policy.databases = {orders};
+  return policy;
+}
+
+WhyView ask(const Policy& policy, std::string_view source) {
+  const auto views = explain(policy, parse_address(source).value(), "orders", now);
+  return views.size() == 1 ? views.front() : WhyView{};
+}
+
+TEST(Why, NamesTheRuleThatMatches) {
+  auto policy = policy_of({rule("r-office", "192.0.2.64/29", 4)});
+  policy.databases[0].rules[0].label = "Office";
+  const auto why = ask(policy, "192.0.2.71");
+  EXPECT_TRUE(why.allowed);
+  EXPECT_EQ(why.reason, "allowed");
+  EXPECT_EQ(why.rule, "r-office");
+  EXPECT_EQ(why.rule_source, "192.0.2.64/29");
+  EXPECT_EQ(why.prefix, "192.0.2.64/29");
+  EXPECT_EQ(why.label, "Office");
+  EXPECT_EQ(why.place, (Place{"orders.yaml", 4, 5}));
+  EXPECT_EQ(why.detail, "192.0.2.71 is in 192.0.2.64/29 of rule r-office");
+}
+
+TEST(Why, SaysWhenTheRuleThatMatchesWillExpire) {
+  const auto policy = policy_of({expiring("r-a", "192.0.2.0/24", 4, "2027-01-31T18:00:00Z")});
+  EXPECT_EQ(ask(policy, "192.0.2.1").detail,
+            "192.0.2.1 is in 192.0.2.0/24 of rule r-a, which expires 2027-01-31T18:00:00Z");
+}
+
+TEST(Why, NamesTheManagedRangeAndItsCidr) {
+  auto policy = policy_of({});
+  Rule range_rule;
+  range_rule.id = "r-range";
+  range_rule.managed_range = "mr-a";
+  policy.databases[0].rules = {range_rule};
+  policy.ranges["mr-a"] = {
+      "mr-a", "", std::make_shared<const Prefixes>(Prefixes{prefix("198.51.100.0/25")}), {}};
+  const auto why = ask(policy, "198.51.100.1");
+  EXPECT_EQ(why.rule, "r-range");
+  EXPECT_EQ(why.rule_source, "mr-a");
+  EXPECT_EQ(why.prefix, "198.51.100.0/25");
+  EXPECT_EQ(why.detail, "198.51.100.1 is in 198.51.100.0/25 of rule r-range (managed range mr-a)");
+}
+
+TEST(Why, NamesTheNetPeering) {
+  auto policy = policy_of({});
+  policy.databases[0].peerings = {{"pcx-1", prefix("10.42.0.0/16"), {"orders.yaml", 9, 5}}};
+  const auto why = ask(policy, "10.42.1.1");
+  EXPECT_TRUE(why.allowed);
+  EXPECT_EQ(why.rule, "pcx-1");
+  EXPECT_EQ(why.rule_source, "10.42.0.0/16");
+  EXPECT_EQ(why.place.line, 9);
+}
+
+TEST(Why, SaysJustOutsideOnBothSidesOfAPrefix) {
+  const auto policy =
+      policy_of({rule("r-near", "192.0.2.64/29", 4), rule("r-far", "10.0.0.0/8", 6)});
+  for (const auto* source : {"192.0.2.63", "192.0.2.72"}) {
+    const auto why = ask(policy, source);
+    EXPECT_FALSE(why.allowed);
+    EXPECT_EQ(why.reason, "no-rule");
+    EXPECT_EQ(why.rule, "");
+    EXPECT_EQ(why.detail, std::string(source) + " is just outside 192.0.2.64/29 of rule r-near");
+    EXPECT_EQ(why.place, (Place{"orders.yaml", 4, 5}));
+  }
+}
+
+TEST(Why, SaysHowFarTheNearestIs) {
+  const auto policy = policy_of({rule("r-a", "192.0.2.0/24", 4)});
+  EXPECT_EQ(
+      ask(policy, "192.0.4.0").detail,
+      "no rule is near 192.0.4.0; the nearest is 192.0.2.0/24 of rule r-a, 257 addresses away");
+}
+
+TEST(Why, SaysUntilWhenAnExpiredRuleMatched) {
+  const auto policy = policy_of({expiring("r-old", "192.0.2.0/24", 4, "2025-01-01T00:00:00Z"),
+                                 expiring("r-late", "192.0.0.0/16", 6, "2026-01-01T00:00:00Z"),
+                                 rule("r-near", "192.0.3.0/24", 8)});
+  const auto why = ask(policy, "192.0.2.255");
+  EXPECT_FALSE(why.allowed);
+  EXPECT_EQ(why.detail,
+            "192.0.2.255 matched 192.0.0.0/16 of rule r-late until 2026-01-01T00:00:00Z, when the "
+            "rule expired");
+  EXPECT_EQ(why.place.line, 6);
+}
+
+TEST(Why, NeverCallsAnExpiredRuleTheNearest) {
+  const auto policy = policy_of({expiring("r-old", "192.0.2.0/24", 4, "2025-01-01T00:00:00Z"),
+                                 rule("r-live", "10.0.0.0/8", 6)});
+  EXPECT_EQ(ask(policy, "192.0.3.0").place.line, 6);
+}
+
+TEST(Why, SaysThatNobodyIsAllowedWithoutRules) {
+  const auto why = ask(policy_of({}), "192.0.2.1");
+  EXPECT_EQ(why.detail, "no rule of orders is in force: nobody may reach it");
+  EXPECT_EQ(why.place.line, 1);
+}
+
+TEST(Why, RefusesAMartianThoughARuleListsIt) {
+  const auto why = ask(policy_of({rule("r-all", "0.0.0.0/0", 4)}), "127.0.0.1");
+  EXPECT_FALSE(why.allowed);
+  EXPECT_EQ(why.reason, "martian");
+}
+
+TEST(Why, SaysWhereADropWouldPass) {
+  auto policy = policy_of({});
+  EXPECT_FALSE(ask(policy, "192.0.2.1").monitored);
+  policy.databases[0].mode = Mode::monitor;
+  EXPECT_TRUE(ask(policy, "192.0.2.1").monitored);
+}
+
+TEST(Why, AnswersForEachDatabaseOrTheOneAskedFor) {
+  auto policy = policy_of({});
+  Database bills;
+  bills.id = "bills";
+  policy.databases.insert(policy.databases.begin(), bills);
+  EXPECT_EQ(explain(policy, 1, "", now).size(), 2);
+  ASSERT_EQ(explain(policy, 1, "bills", now).size(), 1);
+  EXPECT_EQ(explain(policy, 1, "bills", now).front().database, "bills");
+  EXPECT_TRUE(explain(policy, 1, "nobody", now).empty());
+}
+
+}  // namespace
+}  // namespace moat

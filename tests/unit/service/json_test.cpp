@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/service/json.h"
+
+#include <gtest/gtest.h>
+
+namespace moat {
+namespace {
+
+using std::chrono::milliseconds;
+
+const auto noon = parse_time("2026-06-01T12:00:00Z").value();
+const Place place{"/etc/moat/databases.d/orders.yaml", 4, 5};
+const Fault fault{Severity::warning, place, "message", "value", "remedy"};
+
+RuleView rule_view() {
+  return {"orders", "r-1",  "managed-range",          "mr-a", "Büro", noon, RuleState::expired,
+          12,       {3, 4}, noon + milliseconds(123), place};
+}
+
+DropView drop_view() {
+  return {7,    "192.0.2.1",           "orders", 5432, "no-rule", "eth0", 42, true, 12,
+          noon, noon + milliseconds(5)};
+}
+
+// Writes a view whose members all differ from their defaults, reads it back, and writes it again.
+template <typename T>
+void expect_same_after_the_way_there_and_back(const T& view) {
+  const auto json = encode(view);
+  const auto parsed = parse_json(dump(json));
+  ASSERT_TRUE(parsed) << parsed.error();
+  const auto back = decode<T>(*parsed);
+  ASSERT_TRUE(back) << back.error();
+  EXPECT_EQ(encode(*back), json);
+  for (const auto& [key, value] : json.items()) {
+    EXPECT_NE(value, encode(T{})[key]) << key << " was not set by this test";
+  }
+}
+
+TEST(View, KeepsAStatus) {
+  StatusView view;
+  view.version = "1.2";
+  view.generation = 18;
+  view.image_bytes = 1024;
+  view.prefixes = 30;
+  view.databases = 2;
+  view.mode = Mode::monitor;
+  view.ready = true;
+  view.since = noon;
+  view.interfaces = {{"eth0", true, AttachMode::generic, 7, true, "reason", "remedy"}};
+  view.backstop = {true, true, "/sys/fs/cgroup", "reason", true, true, "because"};
+  view.unpinned = "no bpf filesystem";
+  view.outside_backstop = {{6432, "/sys/fs/cgroup/a"}};
+  view.files = {{"/a.yaml", "orders", FileState::not_guarded, {fault}}};
+  view.last =
+      Propagation{"/a.yaml", noon, noon + milliseconds(2), noon + milliseconds(9), 18, true};
+  view.pending = {{"/b.yaml", noon, noon, std::nullopt, 19, false}};
+  view.bound = Milliseconds(1.5);
+  view.sealed = {"bills"};
+  view.shadowed = {"more-bills"};
+  view.monitored = {"orders"};
+  view.withdrawn = {"mr-b"};
+  view.uncovered = {"port 5432 is open"};
+  view.problems = {"problem"};
+  view.notices = {"notice"};
+  expect_same_after_the_way_there_and_back(view);
+}
+
+TEST(View, KeepsARule) { expect_same_after_the_way_there_and_back(rule_view()); }
+
+TEST(View, KeepsADatabase) {
+  DatabaseView view{"orders",
+                    {0x0a000005, {5432, 6432}, true},
+                    Mode::monitor,
+                    FileState::vanished,
+                    true,
+                    "/a.yaml",
+                    3,
+                    1,
+                    {1, 2},
+                    {3, 4}};
+  expect_same_after_the_way_there_and_back(view);
+}
+
+TEST(View, KeepsAManagedRange) {
+  expect_same_after_the_way_there_and_back(ManagedRangeView{
+      "mr-a", "France", 2, "0123456789abcdef", "/a.yaml", true, {"orders"}, {"192.0.2.0/24"}});
+}
+
+TEST(View, KeepsAReasonWhy) {
+  expect_same_after_the_way_there_and_back(WhyView{"192.0.2.1", "orders", true, "allowed", "r-1",
+                                                   "mr-a", "Büro", "192.0.2.0/24", place, "detail",
+                                                   18, true, noon, drop_view(), false});
+}
+
+TEST(View, KeepsCounters) {
+  expect_same_after_the_way_there_and_back(CountersView{
+      {rule_view()}, {{"host", "ipv6", true, {5, 6}}}, {{"orders", {7, 8}, {9, 10}}}, 11});
+}
+
+TEST(View, KeepsDrops) {
+  expect_same_after_the_way_there_and_back(drop_view());
+  expect_same_after_the_way_there_and_back(DropsView{{drop_view()}, 8, 100, 90, 2});
+}
+
+TEST(View, KeepsAChange) {
+  expect_same_after_the_way_there_and_back(ChangeView{
+      true, 18, Milliseconds(9.25), Milliseconds(1000), "/a.yaml", "r-1", "why not", {fault}});
+}
+
+TEST(View, KeepsARefusal) {
+  expect_same_after_the_way_there_and_back(
+      Refusal{Refusal::Kind::conflict, "message", "remedy", {fault}});
+}
+
+TEST(View, KeepsARequestForARule) {
+  const NewRule rule{"orders", "192.0.2.1/32", "mr-a", "Büro", "12h"};
+  expect_same_after_the_way_there_and_back(rule);
+  const auto read = read_new_rule(dump(encode(rule)));
+  ASSERT_TRUE(read);
+  EXPECT_EQ(encode(*read), encode(rule));
+}
+
+TEST(View, WritesTimesDurationsAndWordsForPrograms) {
+  const auto json = encode(rule_view());
+  EXPECT_EQ(json["expires"], "2026-06-01T12:00:00Z");
+  EXPECT_EQ(json["last_hit"], "2026-06-01T12:00:00.123Z");
+  EXPECT_EQ(json["state"], "expired");
+  EXPECT_EQ(encode(RuleView{})["expires"], nullptr);
+  ChangeView change;
+  change.took = Milliseconds(9.25);
+  EXPECT_EQ(encode(change)["took_ms"], 9.25);
+  DatabaseView database;
+  EXPECT_EQ(encode(database)["endpoint"]["address"], nullptr);
+  database.endpoint.address = 0x0a000005;
+  EXPECT_EQ(encode(database)["endpoint"]["address"], "10.0.0.5");
+  EXPECT_EQ(encode(database)["endpoint"]["ipv6"], nullptr);
+  database.endpoint.ipv6 = Ipv6::closed;
+  EXPECT_EQ(encode(database)["endpoint"]["ipv6"], "closed");
+}
+
+TEST(View, BeginsADocumentWithItsSchema) {
+  EXPECT_EQ(list_document("rules", std::vector<RuleView>{}).dump(),
+            R"({"schema":"moat/1","rules":[]})");
+  EXPECT_EQ(document(encode(StatusView{})).begin().key(), "schema");
+}
+
+TEST(View, PassesOverWhatItDoesNotKnow) {
+  const auto view = decode<StatusView>(parse_json(R"({"generation": 7, "novelty": [1]})").value());
+  ASSERT_TRUE(view);
+  EXPECT_EQ(view->generation, 7);
+}
+
+TEST(View, NamesTheMemberThatDoesNotFit) {
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {R"({"generation": "7"})", "\"generation\" is not what it should be"},
+      {R"({"generation": -1})", "\"generation\" is not what it should be"},
+      {R"({"prefixes": 4294967296})", "\"prefixes\" is not what it should be"},
+      {R"({"ready": 1})", "\"ready\" is not what it should be"},
+      {R"({"since": "yesterday"})", "\"since\" is not what it should be"},
+      {R"({"mode": "strict"})", "\"mode\" is not what it should be"},
+      {R"({"sealed": ["a", 1]})", "\"sealed\" is not what it should be"},
+      {R"({"backstop": {"at_sockets": 3}})", "backstop: \"at_sockets\" is not what it should be"},
+      {"[]", "not an object"}};
+  for (const auto& [text, error] : cases) {
+    const auto view = decode<StatusView>(parse_json(text).value());
+    ASSERT_FALSE(view) << text;
+    EXPECT_EQ(view.error(), error);
+  }
+}
+
+TEST(View, WritesBytesThatAreNoText) {
+  FileStatus file;
+  file.path = "/etc/moat/\xff.yaml";
+  const auto text = dump(encode(file));
+  EXPECT_NE(text.find("/etc/moat/\uFFFD.yaml"), std::string::npos) << text;
+}
+
+TEST(View, RefusesAKeyThatIsThereTwiceAtAnyDepth) {
+  EXPECT_TRUE(parse_json(R"([{"a": 1}, {"a": 2}, {"b": {"a": 1}}])"));
+  const auto twice = parse_json(R"({"b": [{"a": 1, "c": 2, "a": 3}]})");
+  ASSERT_FALSE(twice);
+  EXPECT_EQ(twice.error(), "the key \"a\" is there twice");
+}
+
+}  // namespace
+}  // namespace moat

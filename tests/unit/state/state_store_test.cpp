@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/state/state.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <csignal>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "control/state/cidrs_list.h"
+#include "control/state/state_json.h"
+#include "tests/support/stranger.h"
+#include "tests/support/temporary_folder.h"
+
+namespace moat {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::shared_ptr<const Prefixes> cidrs(std::size_t count) {
+  Prefixes result;
+  for (std::size_t i = 0; i < count; ++i) {
+    result.push_back({static_cast<Address>(0x01000000 + 256 * i), 24});
+  }
+  return std::make_shared<const Prefixes>(std::move(result));
+}
+
+// Something in each member.
+State full_state() {
+  State state;
+  state.generation = 18;
+  state.latest_time = {parse_time("2027-01-31T18:00:00Z").value(),
+                       "3b388fcd-9c61-4ebd-b00f-cdf4f69ca7d8", std::chrono::nanoseconds(12345)};
+  state.retired["orders"] = {7, 900};
+  state.last_hits[{"orders", "r-1"}] = {parse_time("2027-01-30T08:00:00Z").value(), 7};
+  state.forgotten = {"old"};
+  state.settings = "interfaces: [eth0]   # caf\u00e9\n";
+  auto& enforced = state.enforced.emplace();
+  enforced.policy.mode = Mode::monitor;
+  Database orders{"orders",      {0x0a000005, {5432, 6432}, false}, {}, {},
+                  Mode::enforce, {"databases.d/a.yaml", 1, 1}};
+  orders.rules.push_back({"r-1",
+                          Prefix{0xc0000201, 32},
+                          "",
+                          "Caf\u00e9 \"x\"",
+                          parse_time("2028-01-01T00:00:00Z").value(),
+                          {"a.yaml", 4, 5}});
+  orders.rules.push_back({"r-2", std::nullopt, "mr-a", "", std::nullopt, {"a.yaml", 6, 5}});
+  orders.peerings.push_back({"pcx-1", {0x0a2a0000, 16}, {"a.yaml", 9, 5}});
+  Database wholly{"private",       {0x0a000006, {}, true, Ipv6::closed}, {}, {}, std::nullopt,
+                  {"p.yaml", 1, 1}};
+  Database sealed{"sealed", {std::nullopt, {1}, false}, {}, {}, std::nullopt, {"s.yaml", 0, 0}};
+  enforced.policy.databases = {orders, wholly, sealed};
+  enforced.policy.ranges["mr-a"] = {"mr-a", "A", cidrs(3), {"r.yaml", 1, 3}};
+  enforced.policy.ranges["mr-none"] = {"mr-none", "", cidrs(0), {"r.yaml", 2, 3}};
+  enforced.sealed = {"sealed"};
+  enforced.seals = {{"sealed", "s.yaml", sealed.endpoint, Mode::monitor}};
+  enforced.database_of_file = {{"a.yaml", "orders"}, {"s.yaml", "sealed"}};
+  (void)state.slots.assign(enforced.policy);
+  (void)state.slots.assign({Mode::enforce, {orders}, {}});
+  return state;
+}
+
+// All of a state as one text, lists included.
+std::string text_of(const State& state) {
+  ListDigests lists;
+  if (state.enforced) {
+    for (const auto& [id, range] : state.enforced->policy.ranges) {
+      for (const auto prefix : *range.cidrs) lists[id] += format_prefix(prefix) + " ";
+      lists[id] += ".";
+    }
+  }
+  return format_state(state, lists);
+}
+
+class StateTest : public testing::Test {
+ protected:
+  StateStore open() {
+    auto store = StateStore::open(folder_.path());
+    if (!store) throw std::runtime_error(store.error().message);
+    return std::move(*store);
+  }
+  LoadedState load() { return open().load().value(); }
+  std::size_t lists() const {
+    const fs::directory_iterator files(folder_ / "ranges");
+    return static_cast<std::size_t>(std::distance(begin(files), end(files)));
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(StateTest, an_empty_folder_is_a_first_start) {
+  const auto loaded = load();
+  EXPECT_TRUE(loaded.troubles.empty());
+  EXPECT_FALSE(loaded.state.enforced);
+  EXPECT_EQ(loaded.state.generation, 0u);
+}
+
+TEST_F(StateTest, what_is_saved_is_loaded) {
+  const auto state = full_state();
+  ASSERT_TRUE(open().save(state));
+  const auto loaded = load();
+  EXPECT_TRUE(loaded.troubles.empty());
+  EXPECT_EQ(text_of(loaded.state), text_of(state));
+  EXPECT_EQ(loaded.state.slots, state.slots);
+  EXPECT_EQ(loaded.state.enforced->seals, state.enforced->seals);
+}
+
+TEST_F(StateTest, paths_that_are_no_utf8_do_no_harm) {
+  auto state = full_state();
+  state.enforced->database_of_file = {{"\xff.yaml", "orders"}, {"\xfe.yaml", "sealed"}};
+  state.enforced->policy.databases[0].place.file = "\xff.yaml";
+  ASSERT_TRUE(open().save(state));
+  EXPECT_TRUE(load().troubles.empty());
+}
+
+TEST_F(StateTest, the_folder_is_created) {
+  const auto store = StateStore::open(folder_ / "var/lib/moat");
+  EXPECT_TRUE(store) << store.error().message;
+}
+
+TEST_F(StateTest, a_second_daemon_is_told_who_has_the_folder) {
+  const auto first = open();
+  const auto second = StateStore::open(folder_.path());
+  ASSERT_FALSE(second);
+  EXPECT_NE(second.error().message.find(fmt::format("another moatd (pid {})", ::getpid())),
+            std::string::npos)
+      << second.error().message;
+}
+
+TEST_F(StateTest, the_lock_ends_with_the_daemon_however_it_ends) {
+  const auto child = ::fork();
+  if (child == 0) {
+    const auto store = StateStore::open(folder_.path());
+    ::kill(::getpid(), SIGKILL);
+  }
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  EXPECT_TRUE(StateStore::open(folder_.path()));
+}
+
+TEST_F(StateTest, a_corrupt_state_is_kept_aside_and_counts_as_none) {
+  ASSERT_TRUE(open().save(full_state()));
+  auto text = folder_.get("state.json");
+  text[text.find("\"generation\":18") + 13] = '9';
+  folder_.put("state.json", text);
+  const auto loaded = load();
+  ASSERT_EQ(loaded.troubles.size(), 1u);
+  EXPECT_NE(loaded.troubles[0].find("its checksum does not hold (kept as "), std::string::npos);
+  EXPECT_FALSE(loaded.state.enforced);
+  EXPECT_EQ(folder_.get("state.json.corrupt"), text);
+  EXPECT_FALSE(fs::exists(folder_ / "state.json"));
+  EXPECT_TRUE(load().troubles.empty());
+}
+
+TEST_F(StateTest, a_state_of_another_version_counts_as_none) {
+  folder_.put("state.json", "{\"version\": 2, \"checksum\": \"\", \"state\": {}}");
+  const auto loaded = load();
+  ASSERT_EQ(loaded.troubles.size(), 1u);
+  EXPECT_NE(loaded.troubles[0].find("it has version 2, and this moatd knows 1"), std::string::npos);
+}
+
+TEST_F(StateTest, without_a_list_only_the_policy_is_lost) {
+  const auto state = full_state();
+  ASSERT_TRUE(open().save(state));
+  for (const auto& file : fs::directory_iterator(folder_ / "ranges")) {
+    fs::resize_file(file.path(), fs::file_size(file.path()) - 1);
+  }
+  const auto loaded = load();
+  ASSERT_EQ(loaded.troubles.size(), 1u);
+  EXPECT_NE(loaded.troubles[0].find("for want of managed range mr-a"), std::string::npos);
+  EXPECT_FALSE(loaded.state.enforced);
+  EXPECT_EQ(loaded.state.generation, 18u);
+  EXPECT_EQ(loaded.state.slots, state.slots);
+}
+
+TEST_F(StateTest, a_list_with_another_content_is_noticed) {
+  ASSERT_TRUE(open().save(full_state()));
+  for (const auto& file : fs::directory_iterator(folder_ / "ranges")) {
+    std::ofstream(file.path(), std::ios::binary) << format_cidrs_list(*cidrs(2));
+  }
+  const auto loaded = load();
+  ASSERT_EQ(loaded.troubles.size(), 1u);
+  EXPECT_NE(loaded.troubles[0].find("its content is not what its name says"), std::string::npos);
+}
+
+TEST_F(StateTest, lists_are_written_once_shared_and_removed_when_unused) {
+  auto store = open();
+  auto state = full_state();
+  auto& ranges = state.enforced->policy.ranges;
+  ranges["mr-same"] = {"mr-same", "", cidrs(3), {}};
+  ASSERT_TRUE(store.save(state));
+  EXPECT_EQ(lists(), 2u);
+  for (const auto& file : fs::directory_iterator(folder_ / "ranges")) {
+    fs::last_write_time(file.path(), fs::file_time_type{});
+  }
+  ASSERT_TRUE(store.save(state));
+  for (const auto& file : fs::directory_iterator(folder_ / "ranges")) {
+    EXPECT_EQ(fs::last_write_time(file.path()), fs::file_time_type{});
+  }
+  ranges.erase("mr-same");
+  ASSERT_TRUE(store.save(state));
+  EXPECT_EQ(lists(), 2u);
+  ranges["mr-a"].cidrs = cidrs(4);
+  ASSERT_TRUE(store.save(state));
+  EXPECT_EQ(lists(), 2u);
+  EXPECT_EQ(text_of(StateStore(std::move(store)).load()->state), text_of(state));
+}
+
+TEST_F(StateTest, a_million_cidrs_are_saved_and_loaded) {
+  auto state = full_state();
+  state.enforced->policy.ranges["mr-a"].cidrs = cidrs(1'000'000);
+  ASSERT_TRUE(open().save(state));
+  EXPECT_EQ(load().state.enforced->policy.ranges["mr-a"].cidrs->size(), 1'000'000u);
+}
+
+TEST_F(StateTest, a_save_that_fails_leaves_the_last_state) {
+  auto store = open();
+  ASSERT_TRUE(store.save(full_state()));
+  fs::remove_all(folder_ / "ranges");
+  auto next = full_state();
+  next.generation = 19;
+  next.enforced->policy.ranges["mr-a"].cidrs = cidrs(5);
+  const auto saved = store.save(next);
+  ASSERT_FALSE(saved);
+  EXPECT_NE(saved.error().message.find(folder_ / "ranges"), std::string::npos);
+  EXPECT_NE(folder_.get("state.json").find("\"generation\":18"), std::string::npos);
+}
+
+TEST_F(StateTest, leftovers_of_a_crash_are_removed) {
+  (void)open();
+  folder_.put(".state.json.moat-a1b2c3", "half");
+  folder_.put("ranges/.x.cidrs.moat-a1b2c3", "half");
+  (void)open();
+  EXPECT_FALSE(fs::exists(folder_ / ".state.json.moat-a1b2c3"));
+  EXPECT_FALSE(fs::exists(folder_ / "ranges/.x.cidrs.moat-a1b2c3"));
+}
+
+TEST_F(StateTest, a_folder_that_cannot_be_made_is_named) {
+  folder_.put("file", "");
+  const auto store = StateStore::open(folder_ / "file/moat");
+  ASSERT_FALSE(store);
+  EXPECT_NE(store.error().message.find(folder_ / "file/moat"), std::string::npos);
+}
+
+// ---- Other users ----
+
+TEST_F(StateTest, a_lock_that_is_a_symlink_is_refused_and_what_it_points_to_stays) {
+  folder_.put("precious", "bytes");
+  fs::create_symlink(folder_ / "precious", folder_ / "lock");
+  const auto store = StateStore::open(folder_.path());
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().message, folder_ / "lock" + " is not a file that moatd has made");
+  EXPECT_EQ(store.error().remedy, "remove it: rm " + (folder_ / "lock"));
+  EXPECT_EQ(folder_.get("precious"), "bytes");
+}
+
+TEST_F(StateTest, a_lock_that_is_another_file_as_well_is_refused) {
+  folder_.put("precious", "bytes");
+  fs::create_hard_link(folder_ / "precious", folder_ / "lock");
+  EXPECT_FALSE(StateStore::open(folder_.path()));
+  EXPECT_EQ(folder_.get("precious"), "bytes");
+}
+
+TEST_F(StateTest, a_lock_of_an_earlier_moatd_is_closed_to_the_group) {
+  folder_.put("lock", "1\n", 0640);
+  (void)open();
+  EXPECT_EQ(fs::status(folder_ / "lock").permissions(), fs::perms(0600));
+}
+
+TEST_F(StateTest, a_lock_that_others_may_write_is_refused) {
+  folder_.put("lock", "", 0666);
+  const auto store = StateStore::open(folder_.path());
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().message, folder_ / "lock" + " is writable by others (mode 0666)");
+}
+
+TEST_F(StateTest, a_folder_that_others_may_write_is_refused) {
+  ASSERT_EQ(::chmod(folder_.path().c_str(), 0770), 0);
+  const auto store = StateStore::open(folder_.path());
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().message, folder_.path() + " is writable by others (mode 0770)");
+  EXPECT_EQ(store.error().remedy, "chmod go-w " + folder_.path());
+}
+
+using StateAsRootTest = StateTest;
+
+TEST_F(StateAsRootTest, a_strangers_folder_is_refused) {
+  ASSERT_EQ(::chown(folder_.path().c_str(), stranger_uid, stranger_uid), 0) << "needs root";
+  const auto store = StateStore::open(folder_.path());
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().message, folder_.path() + " belongs to another user, uid 65534");
+  EXPECT_FALSE(fs::exists(folder_ / "lock"));
+}
+
+TEST_F(StateAsRootTest, a_strangers_state_is_not_believed) {
+  ASSERT_TRUE(open().save(full_state()));
+  ASSERT_EQ(::chown((folder_ / "state.json").c_str(), stranger_uid, stranger_uid), 0);
+  const auto loaded = load();
+  EXPECT_FALSE(loaded.state.enforced);
+  ASSERT_EQ(loaded.troubles.size(), 1u);
+  EXPECT_NE(loaded.troubles[0].find("belongs to another user, uid 65534"), std::string::npos);
+}
+
+TEST(StateJson, refuses_a_state_truncated_at_any_byte) {
+  const auto text = format_state(full_state(), {{"mr-a", "1"}, {"mr-none", "2"}});
+  ASSERT_TRUE(parse_state(text));
+  for (std::size_t size = 0; size < text.size() - 1; ++size) {
+    ASSERT_FALSE(parse_state(text.substr(0, size))) << size;
+  }
+}
+
+TEST(StateJson, refuses_numbers_and_names_out_of_bounds) {
+  const auto refused = [](const auto& spoil) {
+    auto state = full_state();
+    spoil(state);
+    return !parse_state(format_state(state, {{"mr-a", "1"}, {"mr-none", "2"}}));
+  };
+  EXPECT_FALSE(refused([](State&) {}));
+  EXPECT_TRUE(refused(
+      [](State& state) { state.slots = Slots({{{{"a", "b"}, MOAT_RULE_SLOTS}}, {}}, {}); }));
+  EXPECT_TRUE(refused([](State& state) { state.slots = Slots({{{{"a", "b"}, 0}}, {}}, {}); }));
+  EXPECT_TRUE(refused([](State& state) { state.slots = Slots({}, {{{"a", 1}, {"b", 1}}, {}}); }));
+  EXPECT_TRUE(refused([](State& state) {
+    state.enforced->policy.databases[0].rules[1].managed_range = "mr-unknown";
+  }));
+  EXPECT_TRUE(
+      refused([](State& state) { state.enforced->policy.databases[0].endpoint.ports = {}; }));
+  EXPECT_TRUE(refused([](State& state) { state.enforced->policy.databases[0].id = "z"; }));
+}
+
+TEST(CidrsList, refuses_what_is_none) {
+  const auto bytes = format_cidrs_list(*cidrs(2));
+  EXPECT_EQ(parse_cidrs_list(bytes).value(), *cidrs(2));
+  EXPECT_FALSE(parse_cidrs_list(""));
+  EXPECT_FALSE(parse_cidrs_list(bytes.substr(0, bytes.size() - 1)));
+  EXPECT_FALSE(parse_cidrs_list("MOATCIDR" + std::string("\x01\x00\x00\x01\x18", 5)));
+  EXPECT_FALSE(parse_cidrs_list("MOATCIDR" + std::string("\x01\x00\x00\x00\x21", 5)));
+}
+
+}  // namespace
+}  // namespace moat
