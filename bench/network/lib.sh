@@ -11,9 +11,9 @@
 #   nft_ingress FILE            and a table that has the netdev hook drop all others
 # shellcheck shell=bash
 
-# shellcheck source=../scripts/lib/build.sh
+# shellcheck source=../../scripts/lib/build.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib/build.sh"
-# shellcheck source=../scripts/lib/scene.sh
+# shellcheck source=../../scripts/lib/scene.sh
 . "$root/scripts/lib/scene.sh"
 
 build=$(realpath "${*: -1}")

@@ -8,7 +8,7 @@ set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# shellcheck source=../scripts/lib/standard.sh
+# shellcheck source=../../scripts/lib/standard.sh
 . "$root/scripts/lib/standard.sh"
 
 take_options -- "$build"  # the others are reload.py's

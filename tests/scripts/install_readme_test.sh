@@ -4,8 +4,8 @@
 # The command that README gives for an installation, from a clean checkout into a root of its own;
 # moatd guards a host from there, and uninstalling leaves that root as it was.
 set -euo pipefail
-# shellcheck source=../e2e/ways.sh
-. "$(dirname "$0")/../e2e/ways.sh"
+# shellcheck source=../e2e/lib/ways.sh
+. "$(dirname "$0")/../e2e/lib/ways.sh"
 
 begin_scene
 checkout=$scene/checkout tree=$scene/root usr=$scene/root/usr/local
@@ -54,7 +54,7 @@ is_hardened() {
   holds "${1#"$tree"} is hardened"
 }
 
-counts() { says "$1" on db-host moat counters; }
+counts_show() { says "$1" on db-host moat counters; }
 
 add_host db-host "$database_host" 198.18.0.1
 add_host office "$listed_client" 198.51.100.1
@@ -65,7 +65,7 @@ command=$(command_of_readme)
 # Some of the folders are there already, and one has a file of somebody else's.
 mkdir -p "$usr/bin" "$usr/share/man"
 echo mine >"$usr/bin/another"
-before=$(all_of_tree)
+tree_before=$(all_of_tree)
 
 in_checkout "$command"
 ! grep -i warning "$scene/install.log" || fail "the build warns, see above"
@@ -82,7 +82,7 @@ status=$(on db-host moat status) || true
 [[ $status == *eth0* ]] || fail "moat status says: $status"
 holds "moat status answers: ${status%%$'\n'*}"
 same "monitor mode, an unlisted source" AS "$(knock stranger "$database_host" 5432)"
-await 10 "the counters to tell of it" counts 'no-rule'
+await 10 "the counters to tell of it" counts_show 'no-rule'
 on db-host moat rules add --database postgresql --cidr "$listed_client/32" >"$scene/moat.log" 2>&1 ||
   fail "a rule is not added: $(cat "$scene/moat.log")"
 sed -i 's/^mode: monitor/mode: enforce/' "$tree/etc/moat/moat.yaml"
@@ -94,5 +94,5 @@ stop moatd
 in_checkout "scripts/install.sh --uninstall"
 [[ -e $tree/etc/moat/moat.yaml ]] || fail "the configuration is gone"
 rm -r "${tree:?}/etc"
-diff <(echo "$before") <(all_of_tree) >&2 || fail "the root is not as it was before"
+diff <(echo "$tree_before") <(all_of_tree) >&2 || fail "the root is not as it was before"
 holds "uninstalled: the root is as it was before"

@@ -48,17 +48,17 @@ counted "of an unlisted source by the guarded NIC" "0 7 0 0 0" stranger "$databa
 counted "of an unlisted source by a second NIC" "0 0 7 0 0" stranger "$second_nic" 5432
 counted "of an unlisted source by VXLAN" "0 0 7 0 0" stranger 198.18.27.5 5432
 counted "over IPv6 by a second NIC" "0 0 7 0 0" stranger fd00:21::5 5432
-configure 's/^interfaces: .*/interfaces: [eth0, eth2]/'
+change_config 's/^interfaces: .*/interfaces: [eth0, eth2]/'
 counted "of a listed source by a bridge over a guarded NIC" "7 0 0 0 0" office 198.18.22.5 5432
 counted "of an unlisted source by a bridge over a guarded NIC" "0 7 0 0 0" \
   stranger 198.18.22.5 5432
-configure 's/^interfaces: .*/interfaces: [eth0]/'
+change_config 's/^interfaces: .*/interfaces: [eth0]/'
 counted "of a listed source by a bridge" "7 0 0 0 0" office 198.18.22.5 5432
-configure 's/^mode: .*/mode: monitor/'
+change_config 's/^mode: .*/mode: monitor/'
 counted "of an unlisted source in monitor mode" "0 0 0 7 0" stranger "$database_host" 5432
 counted "of an unlisted source in monitor mode by a second NIC" "0 0 0 0 7" \
   stranger "$second_nic" 5432
-configure 's/^mode: .*/mode: enforce/'
+change_config 's/^mode: .*/mode: enforce/'
 
 # --- A namespace's veth on the host, as a container has, and the host itself ------------------------------
 add_namespace container
@@ -68,9 +68,9 @@ ip -n "$prefix-db-host" link set inner up
 ip -n "$prefix-container" address add 10.99.9.2/24 dev eth0
 ip -n "$prefix-container" link set eth0 up
 same "a container" silence "$(knock container 10.99.9.1 5432)"
-configure 's/^trusted-interfaces: .*/trusted-interfaces: [lo, inner]/'
+change_config 's/^trusted-interfaces: .*/trusted-interfaces: [lo, inner]/'
 same "a container behind a trusted interface" AS "$(knock container 10.99.9.1 5432)"
-configure 's/^trusted-interfaces: .*/trusted-interfaces: []/'
+change_config 's/^trusted-interfaces: .*/trusted-interfaces: []/'
 same "a container behind an interface that is trusted no longer" silence \
   "$(knock container 10.99.9.1 5432)"
 for address in 127.0.0.1 ::1 "$database_host" "$second_nic" fd00:21::5; do
@@ -156,10 +156,10 @@ if [[ $before_sockets == true ]]; then
     office "$database_host" "$redirected"
   counted "of an unlisted source by REDIRECT on the guarded NIC" "0 0 7 0 0" \
     stranger "$database_host" "$redirected"
-  configure 's/^mode: .*/mode: monitor/'
+  change_config 's/^mode: .*/mode: monitor/'
   counted "of an unlisted source by REDIRECT in monitor mode" "0 0 0 0 7" \
     stranger "$database_host" "$redirected"
-  configure 's/^mode: .*/mode: enforce/'
+  change_config 's/^mode: .*/mode: enforce/'
   flags=R
 fi
 
@@ -200,7 +200,7 @@ listen
 # --- It was the backstop ---------------------------------------------------------------------------------
 ! grep "^accept $unlisted_client" "$scene/listener.log" || fail "an unlisted source was accepted"
 holds "the listener has accepted no unlisted source"
-configure 's/^backstop: .*/backstop: false/'
+change_config 's/^backstop: .*/backstop: false/'
 same "flags 'A' by a second NIC" R "$(knock stranger --flags A "$second_nic" 5432)"
 for_each is_open "${ways[@]}" "${ways6[@]}" "${translations[@]}" "${translations6[@]}"
 echo "$passed passed, 0 failed"

@@ -30,23 +30,23 @@ all_say "what the peers of ended sessions send" knock silence
 let_go
 
 # --- Silenced by the backstop alone -----------------------------------------------------------------
-configure 's/^drop-sessions: .*/drop-sessions: false/'
+change_config 's/^drop-sessions: .*/drop-sessions: false/'
 let_in
 hold "${ways[@]}" "${translations[@]}"
 keep_out
 all_say "sessions that are not dropped, what their peers send" send silence
 all_say "they" state open
 ! have_ended || fail "they have ended"
-configure 's/^drop-sessions: .*/drop-sessions: true/'
+change_config 's/^drop-sessions: .*/drop-sessions: true/'
 await 5 "the sessions to end" have_ended
 holds "with drop-sessions they end"
 let_go
 
 # --- IPv6, which only monitor mode lets in ------------------------------------------------------------
-configure 's/^mode: .*/mode: monitor/'
+change_config 's/^mode: .*/mode: monitor/'
 hold "${ways6[@]}"
 all_say "IPv6 sessions by all ways in monitor mode" echo answered
-configure 's/^mode: .*/mode: enforce/'
+change_config 's/^mode: .*/mode: enforce/'
 await 5 "the sessions to end" have_ended
 all_say "IPv6 sessions in enforce mode" knock silence
 let_go

@@ -92,7 +92,7 @@ table ip moat_marks {
   }
 }
 NFT
-configure 's/^trusted-interfaces: .*/trusted-interfaces: [lo, eth1]/'
+change_config 's/^trusted-interfaces: .*/trusted-interfaces: [lo, eth1]/'
 listen_on db-host 5432
 hold "198.18.21.5 5432 a trusted interface"
 unrelated_rule 203.0.113.9
@@ -103,7 +103,7 @@ hold "$database_host 5432 the guarded one"
 keep_out
 all_say "one that is not by it, when its rule goes" state reset
 let_go
-configure 's/^trusted-interfaces: .*/trusted-interfaces: [lo]/'
+change_config 's/^trusted-interfaces: .*/trusted-interfaces: [lo]/'
 
 # --- DNAT into a container ------------------------------------------------------------------------
 add_namespace container

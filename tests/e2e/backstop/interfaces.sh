@@ -55,24 +55,24 @@ says 'moat.yaml:[0-9]+:[0-9]+: warning: without the backstop' check ||
 holds "that a new interface is open without the backstop is told"
 says 'eth1" \(check the name|eth1" \(did you mean' check || fail "check does not name eth1"
 db_link add docker0 type bridge
-configure 's/^trusted-interfaces: .*/trusted-interfaces: [lo, docker00]/'
+change_config 's/^trusted-interfaces: .*/trusted-interfaces: [lo, docker00]/'
 status_says "trusted-interfaces: the host has no interface docker00 \(did you mean docker0\?\)" ||
   fail "status does not name docker00"
 says 'moat.yaml:[0-9]+:[0-9]+: warning: this host has no such interface.*docker00" \(did you mean docker0\?' \
   check || fail "check does not name docker00"
 holds "a mistyped name in trusted-interfaces is told"
-configure 's/^trusted-interfaces: .*/trusted-interfaces: [lo, docker0]/'
+change_config 's/^trusted-interfaces: .*/trusted-interfaces: [lo, docker0]/'
 ! status_says "trusted-interfaces:" || fail "status names an interface that is there"
 db_link property add dev lo altname local0
 for name in lo local0; do
-  configure "s/^interfaces: .*/interfaces: [eth0, eth1, $name]/" && fail "$name was taken"
+  change_config "s/^interfaces: .*/interfaces: [eth0, eth1, $name]/" && fail "$name was taken"
   status_says "held back: .*moat.yaml" || fail "moat.yaml is not held back"
   status_says "moat.yaml:[0-9]+:26: error: .*\"$name\"" || fail "status does not name $name"
   ! check >"$scene/moat.log" 2>&1 || fail "check takes $name"
   same "$name in interfaces, the host itself" AS "$(knock db-host 127.0.0.1 5432)"
   keeps_out "$name in interfaces" "$database_host"
 done
-configure 's/^interfaces: .*/interfaces: [eth0, eth1]/'
+change_config 's/^interfaces: .*/interfaces: [eth0, eth1]/'
 ! status_says "held back" || fail "moat.yaml is still held back"
 
 # --- Told by rtnetlink ---------------------------------------------------------------------------------
@@ -120,9 +120,9 @@ put_on() { db_link set dev eth1 xdpgeneric pinned "$scene/bpf/foreign"; }
 ! put_on 2>/dev/null || fail "another program was attached over Moat's"
 ! db_link set dev eth1 xdp off 2>/dev/null || fail "Moat's program was taken off"
 holds "what has Moat's program takes no other, and keeps it"
-configure 's/^interfaces: .*/interfaces: [eth0]/'
+change_config 's/^interfaces: .*/interfaces: [eth0]/'
 put_on
-configure 's/^interfaces: .*/interfaces: [eth0, eth1]/'
+change_config 's/^interfaces: .*/interfaces: [eth0, eth1]/'
 status_says "eth1 is not guarded: somebody else's XDP program" || fail "status does not name it"
 ! says '"ready": true' on db-host moat status --json || fail "ready though eth1 is not guarded"
 same "another's program is left alone" AS "$(knock stranger "$second_nic" 5432)"
@@ -141,7 +141,7 @@ await 10 "the new interface to be guarded" is_shut "$second_nic"
 holds "it is guarded though its news was lost"
 
 # --- Told by nobody: the reconcile ---------------------------------------------------------------------------------
-configure 's/reconcile: 1h/reconcile: 100ms/'
+change_config 's/reconcile: 1h/reconcile: 100ms/'
 bpftool link detach pinned "$scene/bpf/moat/links/eth1"
 await 10 "the link to be mended" is_shut "$second_nic"
 by_hand replace "$scene/bpf/moat/links/eth1" xdp

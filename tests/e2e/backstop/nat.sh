@@ -79,10 +79,10 @@ nat_rules <<<"table ip t { chain p { type nat hook prerouting priority dstnat
 }
 }"
 not_named "a redirect that the backstop sees" "NAT leads"
-configure 's/^backstop: .*/backstop: false/'
+change_config 's/^backstop: .*/backstop: false/'
 named "a redirect without the backstop" "NAT leads port 5402 to port 5432 of this host.*no backstop"
 named "what a new interface is without the backstop" "an interface that appears .*is open until"
-configure 's/^backstop: .*/backstop: true/'
+change_config 's/^backstop: .*/backstop: true/'
 nat_rules <<<"flush ruleset"
 
 # --- Rules that cannot be read ------------------------------------------------------------------------------

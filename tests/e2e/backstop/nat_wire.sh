@@ -126,10 +126,10 @@ if [[ $(backstop_fact before_sockets) == true ]]; then
   translate inet prerouting "tcp dport 5432 redirect to :$pooler"
   counted "of a listed source by the guarded NIC and REDIRECT" "7 0 0 0 0" office "$database_host" 5432
   counted "of an unlisted source by a second NIC and REDIRECT" "0 0 7 0 0" stranger "$second_nic" 5432
-  configure 's/^mode: .*/mode: monitor/'
+  change_config 's/^mode: .*/mode: monitor/'
   counted "of an unlisted source by the guarded NIC and REDIRECT in monitor mode" "0 0 0 7 0" \
     stranger "$database_host" 5432
-  configure 's/^mode: .*/mode: enforce/'
+  change_config 's/^mode: .*/mode: enforce/'
   translate_nothing
   serve pooler db-host "$pooler"
 else
@@ -137,7 +137,7 @@ else
 fi
 
 # --- Without a program before sockets ------------------------------------------------------------------
-configure "\$abackstop-cgroup: $(findmnt -n -t cgroup2 -o TARGET | head -n 1)"
+change_config "\$abackstop-cgroup: $(findmnt -n -t cgroup2 -o TARGET | head -n 1)"
 [[ $(backstop_fact before_sockets) == false ]] || fail "before sockets, though kept to a cgroup"
 if ! limit >"$scene/limit"; then
   try_all "at sockets"
@@ -155,7 +155,7 @@ if ! limit >"$scene/limit"; then
 else
   echo "NOT TRIED, for a limit of this kernel, as status says:" "$(<"$scene/limit")"
 fi
-configure '/^backstop-cgroup/d'
+change_config '/^backstop-cgroup/d'
 
 # --- What reaches a guarded NIC behind its program --------------------------------------------------------
 flags=R

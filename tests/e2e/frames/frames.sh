@@ -11,9 +11,9 @@
 # random frames for each policy.
 set -euo pipefail
 here=$(dirname "$0")
-# shellcheck source=../../scripts/lib/build.sh
+# shellcheck source=../../../scripts/lib/build.sh
 . "$here/../../../scripts/lib/build.sh"
-# shellcheck source=../../scripts/lib/scene.sh
+# shellcheck source=../../../scripts/lib/scene.sh
 . "$root/scripts/lib/scene.sh"
 
 options=()

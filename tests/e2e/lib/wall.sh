@@ -8,9 +8,9 @@
 #   let_in, keep_out            the toggled source, by command; both return once it is enforced
 # shellcheck shell=bash
 
-# shellcheck source=../../scripts/lib/build.sh
+# shellcheck source=../../../scripts/lib/build.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../../scripts/lib/build.sh"
-# shellcheck source=../../scripts/lib/scene.sh
+# shellcheck source=../../../scripts/lib/scene.sh
 . "$root/scripts/lib/scene.sh"
 
 # Those that config/ lists, and addresses beside them that it does not.

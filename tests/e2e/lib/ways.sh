@@ -8,12 +8,12 @@
 #
 #   build_ways BUILD            the wall, its clients, a listener on all addresses, and the ways
 #   add_peers                   the hosts without the rest, and rules that do not expire
-#   configure SED               changes moat.yaml, and has it read; SED has to change something
+#   change_config SED           changes moat.yaml, and has it read; SED has to change something
 #   ways, ways6                 "ADDRESS PORT NAME" each
 #   translations, translations6 the same, of ports that nobody guards and that become 5432
 #   missing                     what this kernel cannot make, and why; build_ways prints it
 #   knock HOST [OPTIONS] ADDRESS [PORT]   what comes back, see peers.py
-#   counts, counted, configure  what was counted; what a knock adds to it; a change of moat.yaml
+#   counts, counted             what was counted; what seven knocks add to it
 # shellcheck shell=bash
 
 # shellcheck source=wall.sh
@@ -46,7 +46,7 @@ add_peers() {
   sed -i '/expires:/d' "$scene/moat/databases.d/orders.yaml"
 }
 
-configure() {
+change_config() {
   local before
   before=$(md5sum <"$scene/moat/moat.yaml")
   sed -i "$1" "$scene/moat/moat.yaml"
@@ -80,12 +80,6 @@ counted() {
   read -ra after < <(counts)
   for i in "${!after[@]}"; do after[i]=$((after[i] - before[i])); done
   same "seven packets $1 count as allowed, no-rule, backstop; monitored" "$2" "${after[*]}"
-}
-
-# configure SED-EXPRESSION: of moat.yaml; returns when it is in force.
-configure() {
-  sed -i "$1" "$scene/moat/moat.yaml"
-  on db-host moat reload >"$scene/moat.log" 2>&1
 }
 
 set_sysctl() { on "$1" sh -c "echo $3 >/proc/sys/$2"; }

@@ -5,11 +5,11 @@
 #
 #   tests/e2e/swaps/world.sh BUILD
 set -euo pipefail
-# shellcheck source=../../scripts/lib/build.sh
+# shellcheck source=../../../scripts/lib/build.sh
 . "$(dirname "$0")/../../../scripts/lib/build.sh"
-# shellcheck source=../../scripts/lib/scene.sh
+# shellcheck source=../../../scripts/lib/scene.sh
 . "$root/scripts/lib/scene.sh"
-# shellcheck source=../../scripts/lib/standard.sh
+# shellcheck source=../../../scripts/lib/standard.sh
 . "$root/scripts/lib/standard.sh"
 
 fail() {
