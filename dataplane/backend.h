@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What enforces a generation. The daemon knows this interface only; XDP and DPDK are behind it.
+// What a packet path is to the daemon: a Backend, which judges packets by a table, and all around
+// it (PacketPath). xdp/ is one; nothing above dataplane/ but main() knows which it has.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
-#include <string_view>
+#include <unordered_map>
 #include <vector>
 
+#include "bpf/abi.h"
 #include "dataplane/error.h"
 #include "dataplane/table/table.h"
+#include "dataplane/untold_drops.h"
 
 namespace moat {
 
@@ -24,6 +29,29 @@ struct InterfaceStatus {
   bool foreign = false;                // the attached program is somebody else's; left alone
   std::string reason;                  // why generic or none: the driver's or kernel's words
   std::string remedy;
+};
+
+// How the backstop is, not how it was meant to be.
+struct BackstopStatus {
+  struct Part {
+    bool on = false;
+    // Whether it should be on: not where moat.yaml or the kernel leave no place for it.
+    bool expected = true;
+    std::string reason;  // why it is off
+  };
+  Part at_sockets;
+  Part before_sockets;
+  std::string cgroup;  // folder of the cgroup whose sockets it is at
+  // Whether trust goes by name and number; else the kernel allows it by number alone.
+  bool knows_names = true;
+  // Why packets are judged only as NAT left them; empty: as they were on the wire, too.
+  std::string as_nat_left;
+  std::vector<std::string> mended;  // what somebody had done to it since it was last seen to
+  std::vector<std::string> troubles;
+
+  [[nodiscard]] static BackstopStatus off(const std::string& reason) {
+    return {.at_sockets = {.reason = reason}, .before_sockets = {.reason = reason}};
+  }
 };
 
 struct Live {
@@ -47,11 +75,80 @@ class Backend {
   // that is and not what is in it: whoever says that rules are enforced asks this first.
   [[nodiscard]] virtual Result<bool> is_live() = 0;
 
+  // The live image as the packet path has it, for adoption and comparison; an empty one if nothing
+  // is live. Copies nothing, so it keeps that table's memory while it lives.
+  [[nodiscard]] virtual Result<Image> live_image() = 0;
+
   // Sums over all CPUs, MOAT_COUNTER_SLOTS of them, by slot.
   [[nodiscard]] virtual Result<std::vector<moat_counter>> counters() = 0;
 
   // Zeroes counters that no live generation names.
   [[nodiscard]] virtual Result<> clear_counters(const std::vector<std::uint32_t>& slots) = 0;
 };
+
+// The events that a packet path tells drops by. For one reader.
+class DropSource {
+ public:
+  virtual ~DropSource() = default;
+
+  // Readable while there are events.
+  [[nodiscard]] virtual int fd() const = 0;
+
+  // Calls back for each event that is there, the oldest first, and no more often in one go than
+  // there is room for events, however fast more come in.
+  virtual void read(const std::function<void(const moat_drop&)>& callback) = 0;
+};
+
+class PacketPath : public Backend {
+ public:
+  // How it began, for the log: "adopted", or why what an earlier daemon left could not be.
+  [[nodiscard]] virtual const std::string& adoption() const = 0;
+
+  // Makes the interface have our program, mending whatever is different. Somebody else's program is
+  // named and left alone. Does nothing where all is well. Reports what is there afterwards.
+  //
+  // What is attached in one mode is not moved to another, as the kernel has no way to do that
+  // without a moment in between where nothing is filtered: detach() first if that is meant.
+  [[nodiscard]] virtual InterfaceStatus ensure_attached(const std::string& interface,
+                                                        WantedAttach wanted) = 0;
+
+  // As it is now; changes nothing.
+  [[nodiscard]] virtual InterfaceStatus inspect(const std::string& interface) = 0;
+
+  // Interfaces that have our program and keep it when this process ends, whether wanted or not.
+  [[nodiscard]] virtual std::vector<std::string> attached_interfaces() = 0;
+
+  // Takes the program off one interface.
+  [[nodiscard]] virtual Result<> detach(const std::string& interface) = 0;
+
+  // Ends the guard: interfaces, backstop, and all that is kept for the next daemon.
+  [[nodiscard]] virtual Result<> detach_all() = 0;
+
+  // Has the backstop on that cgroup (empty: the root), with these interfaces exempt; mends what is
+  // different. Not before the first publish() has put a table there.
+  [[nodiscard]] virtual BackstopStatus ensure_backstop(const std::string& cgroup,
+                                                       const std::vector<std::string>& trusted) = 0;
+  virtual void remove_backstop() = 0;
+
+  // What it tells of drops, and the drops of loud sources that it has not told of yet.
+  [[nodiscard]] virtual Result<std::unique_ptr<DropSource>> drops() = 0;
+  [[nodiscard]] virtual Result<UntoldDrops> untold_drops() = 0;
+
+  // By which interface the packets of TCP sessions come in: interface index by socket cookie, for
+  // each TCP socket of this network namespace that has received a packet; not for handshakes under
+  // way, nor for what is in TIME_WAIT.
+  [[nodiscard]] virtual Result<std::unordered_map<std::uint64_t, std::uint32_t>> arrivals() = 0;
+
+  // Has all of it outlive this process, mending what is gone. Error: the guard would end with this
+  // process, and why.
+  [[nodiscard]] virtual Result<> ensure_pins() = 0;
+
+  // What others had done to it and was put right since this was last asked, by whichever of these
+  // functions: "the pin links/eth0 was missing".
+  [[nodiscard]] virtual std::vector<std::string> take_mended() = 0;
+};
+
+// Opens a packet path, whose pins, if it has any, are in that folder.
+using OpenPath = std::function<Result<std::unique_ptr<PacketPath>>(const std::string& pins)>;
 
 }  // namespace moat

@@ -28,24 +28,25 @@ Result<Settings> read_settings(const std::string& path, const std::string& last,
 
 }  // namespace
 
-Daemon::Daemon(Log& log, Settings settings, StateStore store, std::unique_ptr<XdpBackend> backend,
+Daemon::Daemon(Log& log, Settings settings, StateStore store, std::unique_ptr<PacketPath> path,
                LoadedState loaded, KernelClocks clocks, EventLoop loop)
     : log_(log),
       settings_(std::move(settings)),
       store_(std::move(store)),
-      backend_(std::move(backend)),
+      path_(std::move(path)),
       state_troubles_(std::move(loaded.troubles)),
-      publisher_(*backend_, store_, std::move(loaded.state),
+      publisher_(*path_, store_, std::move(loaded.state),
                  [clocks = std::move(clocks)] { return clocks.read(); }),
       enforcer_(settings_, watch_, publisher_, log),
-      interfaces_(*backend_, log),
+      interfaces_(*path_, log),
       loop_(std::move(loop)),
       drops_(loop_, publisher_),
       views_(settings_, enforcer_, publisher_, interfaces_, drops_.table()) {}
 
 Daemon::~Daemon() = default;
 
-Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonPaths& paths, Log& log) {
+Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonPaths& paths, const OpenPath& open_path,
+                                              Log& log) {
   // The lock comes first: whoever holds it may use the socket and the pins.
   auto store = StateStore::open(paths.state);
   if (!store) return std::unexpected(store.error());
@@ -60,15 +61,15 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonPaths& paths, Log& log
   if (!loop) return std::unexpected(loop.error());
   auto listener = listen_on(paths.socket, socket_group);
   if (!listener) return std::unexpected(listener.error());
-  auto backend = XdpBackend::open(paths.bpffs);
-  if (!backend) return std::unexpected(backend.error());
-  auto live = (*backend)->live_image();
+  auto path = open_path(paths.bpffs);
+  if (!path) return std::unexpected(path.error());
+  auto live = (*path)->live_image();
   if (!live) return std::unexpected(live.error());
 
   std::unique_ptr<Daemon> daemon(new Daemon(log, std::move(*settings), std::move(*store),
-                                            std::move(*backend), std::move(*loaded),
+                                            std::move(*path), std::move(*loaded),
                                             std::move(*clocks), std::move(*loop)));
-  log.info("moatd {}: {}; generation {} is live", MOAT_VERSION, daemon->backend_->adoption(),
+  log.info("moatd {}: {}; generation {} is live", MOAT_VERSION, daemon->path_->adoption(),
            *live ? live->header().generation : 0);
   if (*live) daemon->publisher_.adopt(std::move(*live));
   if (auto armed = daemon->arm(std::move(*listener)); !armed) {
@@ -89,7 +90,7 @@ Result<> Daemon::arm(Fd listener) {
   clock_.emplace(std::move(*clock));
   if (auto armed = arm_timers(); !armed) return armed;
   // A guard that tells of no drops is a guard all the same.
-  set_problem(drop_problem_, drops_.start(backend_->drops()), "drops cannot be shown");
+  set_problem(drop_problem_, drops_.start(path_->drops()), "drops cannot be shown");
   return arm_sources();
 }
 

@@ -33,10 +33,9 @@
 #include "control/os/paths.h"
 #include "control/service/service.h"
 #include "control/state/state.h"
+#include "dataplane/backend.h"
 #include "dataplane/fd.h"
 #include "dataplane/host/netlink.h"
-#include "dataplane/xdp/arrivals.h"
-#include "dataplane/xdp/xdp_backend.h"
 
 namespace moat {
 
@@ -49,8 +48,10 @@ struct DaemonPaths {
 
 class Daemon final : public Service {
  public:
-  // Everything up to the first turn: settings read, state locked and loaded, pins adopted.
-  [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(const DaemonPaths& paths, Log& log);
+  // Everything up to the first turn: settings read, state locked and loaded, the packet path opened
+  // and what is live in it adopted.
+  [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(const DaemonPaths& paths,
+                                                             const OpenPath& open_path, Log& log);
   ~Daemon() override;
 
   // Until a signal or detach() ends it. What is enforced stays enforced, but for detach().
@@ -76,7 +77,7 @@ class Daemon final : public Service {
   using WallClock = std::chrono::system_clock;
   using Steady = std::chrono::steady_clock;
 
-  Daemon(Log& log, Settings settings, StateStore store, std::unique_ptr<XdpBackend> backend,
+  Daemon(Log& log, Settings settings, StateStore store, std::unique_ptr<PacketPath> path,
          LoadedState loaded, KernelClocks clocks, EventLoop loop);
 
   [[nodiscard]] Result<> arm(Fd listener);
@@ -128,7 +129,7 @@ class Daemon final : public Service {
   Log& log_;
   Settings settings_;
   StateStore store_;
-  std::unique_ptr<XdpBackend> backend_;
+  std::unique_ptr<PacketPath> path_;
   std::vector<std::string> state_troubles_;
   Publisher publisher_;
   Watch watch_;
@@ -138,7 +139,6 @@ class Daemon final : public Service {
   EventLoop loop_;
   DropWatch drops_;
   Views views_;
-  Arrivals arrivals_;
   std::optional<LinkMonitor> links_;
   std::optional<ClockWatch> clock_;
   std::unique_ptr<Api> api_;

@@ -21,7 +21,7 @@
 #include "bpf/abi.h"
 #include "control/policy/policy.h"
 #include "control/service/service.h"
-#include "dataplane/xdp/untold_drops.h"
+#include "dataplane/untold_drops.h"
 
 namespace moat {
 

@@ -32,20 +32,20 @@ std::uint64_t first_number() {
 DropWatch::DropWatch(EventLoop& loop, const Publisher& publisher)
     : loop_(loop), publisher_(publisher), table_(first_number()) {}
 
-Result<> DropWatch::start(Result<DropRing> ring) {
-  if (!ring) return std::unexpected(ring.error());
+Result<> DropWatch::start(Result<std::unique_ptr<DropSource>> drops) {
+  if (!drops) return std::unexpected(drops.error());
   auto timer = loop_.timer([this] { listen(); });
   if (!timer) return std::unexpected(timer.error());
-  auto source = loop_.on_readable(ring->fd(), [this] { read_and_rest(); });
+  auto source = loop_.on_readable((*drops)->fd(), [this] { read_and_rest(); });
   if (!source) return std::unexpected(source.error());
-  ring_ = std::move(*ring);
+  drops_ = std::move(*drops);
   timer_ = std::move(*timer);
   source_ = std::move(*source);
   return {};
 }
 
 void DropWatch::listen() {
-  auto source = loop_.on_readable(ring_->fd(), [this] { read_and_rest(); });
+  auto source = loop_.on_readable(drops_->fd(), [this] { read_and_rest(); });
   if (source) {
     source_ = std::move(*source);
   } else {
@@ -69,10 +69,10 @@ std::string DropWatch::database_of(std::uint8_t owner) const {
 }
 
 void DropWatch::read() {
-  if (!ring_) return;
+  if (!drops_) return;
   const auto clocks = publisher_.clocks();
   std::map<std::uint32_t, std::string> names;
-  ring_->read([&](const moat_drop& event) {
+  drops_->read([&](const moat_drop& event) {
     auto& name = names[event.ifindex];
     if (name.empty()) name = interface_name(event.ifindex);
     const auto age =

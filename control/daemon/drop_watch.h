@@ -4,14 +4,14 @@
 #pragma once
 
 #include <map>
-#include <optional>
+#include <memory>
 #include <string>
 
 #include "control/daemon/drop_table.h"
 #include "control/enforce/publisher.h"
 #include "control/os/event_loop.h"
+#include "dataplane/backend.h"
 #include "dataplane/error.h"
-#include "dataplane/xdp/drop_ring.h"
 
 namespace moat {
 
@@ -20,7 +20,7 @@ class DropWatch {
   // Both must outlive this. `publisher` knows which database a number stands for.
   DropWatch(EventLoop& loop, const Publisher& publisher);
 
-  [[nodiscard]] Result<> start(Result<DropRing> ring);
+  [[nodiscard]] Result<> start(Result<std::unique_ptr<DropSource>> drops);
 
   // What there is by now.
   void read();
@@ -40,7 +40,7 @@ class DropWatch {
   EventLoop& loop_;
   const Publisher& publisher_;
   DropTable table_;
-  std::optional<DropRing> ring_;
+  std::unique_ptr<DropSource> drops_;
   EventLoop::Source source_;
   EventLoop::Timer timer_;
 };

@@ -6,6 +6,7 @@
 
 #include "control/daemon/daemon.h"
 #include "control/os/log.h"
+#include "dataplane/xdp/xdp_backend.h"
 
 namespace {
 
@@ -15,7 +16,7 @@ int serve(const moat::DaemonPaths& paths) {
     log->error("{}", moat::format_error(error));
     return EXIT_FAILURE;
   };
-  auto daemon = moat::Daemon::start(paths, *log);
+  auto daemon = moat::Daemon::start(paths, moat::XdpBackend::open, *log);
   if (!daemon) return fail(daemon.error());
   if (auto ended = (*daemon)->run(); !ended) return fail(ended.error());
   return EXIT_SUCCESS;

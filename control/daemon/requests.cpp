@@ -104,7 +104,7 @@ Answer<ManagedRangeView> Daemon::managed_range(const std::string& id) {
 void Daemon::read_all_drops() {
   drops_.read();
   // Without, a row has fewer packets than it might: not worth a refusal.
-  if (const auto untold = backend_->untold_drops()) drops_.note_untold(*untold);
+  if (const auto untold = path_->untold_drops()) drops_.note_untold(*untold);
 }
 
 Answer<std::vector<WhyView>> Daemon::why(const std::string& source, const std::string& database) {
@@ -269,7 +269,7 @@ Answer<ChangeView> Daemon::detach(const Peer& peer) {
   if (auto may = begin_change(); !may) return std::unexpected(std::move(may.error()));
   log_.warn("the guard ends: detach, by {}", describe(peer));
   save();
-  if (const auto done = backend_->detach_all(); !done) {
+  if (const auto done = path_->detach_all(); !done) {
     log_.error("not all could be taken off: {}", done.error().message);
     ensure_guards();
     return refuse(Kind::unavailable, done.error().message, done.error().remedy);

@@ -152,9 +152,9 @@ void Daemon::ensure_guards() {
 }
 
 void Daemon::ensure_pins() {
-  const auto pinned = backend_->ensure_pins();
+  const auto pinned = path_->ensure_pins();
   set_problem(unpinned_, pinned, "nothing can be pinned");
-  for (const auto& what : backend_->take_mended()) note_mend(what);
+  for (const auto& what : path_->take_mended()) note_mend(what);
 }
 
 // After the interfaces: it leaves to them what they have counted. True if a part of it is on and
@@ -163,12 +163,12 @@ bool Daemon::ensure_backstop() {
   const auto& config = settings_.config();
   const auto before = std::exchange(backstop_, {});
   if (!config.backstop) {
-    backend_->remove_backstop();
+    path_->remove_backstop();
     if (before.at_sockets.on || before.before_sockets.on)
       log_.warn("the backstop is off: moat.yaml says so");
     return false;
   }
-  backstop_ = backend_->ensure_backstop(config.backstop_cgroup, config.trusted_interfaces);
+  backstop_ = path_->ensure_backstop(config.backstop_cgroup, config.trusted_interfaces);
   for (const auto& what : backstop_.mended) note_mend(what);
   for (const auto& trouble : backstop_.troubles)
     if (std::ranges::find(before.troubles, trouble) == before.troubles.end())
@@ -202,7 +202,7 @@ void Daemon::cut() {
   const Generation live{publisher_.enforced()->policy, publisher_.image(),
                         publisher_.clocks().monotonic};
   const auto& config = settings_.config();
-  const auto done = cut_sessions(live, {config.trusted_interfaces, config.interfaces}, arrivals_);
+  const auto done = cut_sessions(live, {config.trusted_interfaces, config.interfaces}, *path_);
   Result<> all_ended;
   if (!done) all_ended = std::unexpected(done.error());
   if (done && !done->doubt.empty()) all_ended = std::unexpected(Error{done->doubt, {}});

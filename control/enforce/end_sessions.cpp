@@ -40,8 +40,8 @@ void sort_unique(std::vector<std::uint16_t>& ports) {
 // come in by. Those of which that cannot be told are taken to be some.
 class ExemptSessions {
  public:
-  ExemptSessions(const std::vector<std::string>& trusted, Arrivals& arrivals)
-      : trusted_(indices(trusted)), arrivals_(arrivals) {
+  ExemptSessions(const std::vector<std::string>& trusted, PacketPath& path)
+      : trusted_(indices(trusted)), path_(path) {
     trusted_.insert(loopback);
   }
 
@@ -49,7 +49,7 @@ class ExemptSessions {
     // By loopback alone come the host's own. And what is in TIME_WAIT is nobody's: to end it harms
     // no one.
     if (trusted_.size() == 1 || session.time_wait) return false;
-    if (!interfaces_) interfaces_ = arrivals_.read();
+    if (!interfaces_) interfaces_ = path_.arrivals();
     if (!*interfaces_) {
       doubt_ = "which of them come in by a trusted interface is not known: " +
                format_error(interfaces_->error());
@@ -65,7 +65,7 @@ class ExemptSessions {
   static constexpr std::uint32_t loopback = 1;  // its index in every network namespace
 
   std::set<std::uint32_t> trusted_;
-  Arrivals& arrivals_;
+  PacketPath& path_;
   std::optional<Result<std::unordered_map<std::uint64_t, std::uint32_t>>> interfaces_;
   std::string doubt_;
 };
@@ -165,7 +165,7 @@ bool may_stay(const Generation& live, const Translation& session) {
 }
 
 Result<Cut> cut_sessions(const Generation& live, const CutInterfaces& interfaces,
-                         Arrivals& arrivals) {
+                         PacketPath& path) {
   Cut cut;
   auto ports = guarded_ports(live.policy);
   std::vector<Translation> changed;
@@ -177,7 +177,7 @@ Result<Cut> cut_sessions(const Generation& live, const CutInterfaces& interfaces
   }
   if (ports) add_translated_ports(live, changed, *ports);
   const TranslatedSockets translated(changed);
-  ExemptSessions exempt(interfaces.trusted, arrivals);
+  ExemptSessions exempt(interfaces.trusted, path);
   const auto ended = destroy_sessions(ports, [&](const Session& session) {
     const auto* translation = translated.find(session);
     const bool stays = translation ? may_stay(live, *translation) : may_stay(live, session);

@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "control/policy/policy.h"
+#include "dataplane/backend.h"
 #include "dataplane/error.h"
 #include "dataplane/host/conntrack.h"
 #include "dataplane/host/sessions.h"
 #include "dataplane/table/table.h"
-#include "dataplane/xdp/arrivals.h"
 
 namespace moat {
 
@@ -51,10 +51,10 @@ struct Cut {
 // whatever port NAT leads it to; of one that NAT forwards (to a container) the translation is
 // forgotten.
 //
-// `arrivals` tells by which interface a session comes in, and is asked only if something is to end
+// `path` tells by which interface a session comes in, and is asked only if something is to end
 // and more than loopback is trusted. Where it cannot tell, the session stays: it would be wrong to
 // end one that is exempt, while the packets of one that is not are dropped in any case.
 [[nodiscard]] Result<Cut> cut_sessions(const Generation& live, const CutInterfaces& interfaces,
-                                       Arrivals& arrivals);
+                                       PacketPath& path);
 
 }  // namespace moat

@@ -31,11 +31,11 @@ bool same(const InterfaceStatus& a, const InterfaceStatus& b) {
 Interfaces::Changes Interfaces::ensure(const Config& config) {
   Changes changes;
   std::vector<std::string> unnamed;
-  for (const auto& name : backend_.attached_interfaces()) {
+  for (const auto& name : path_.attached_interfaces()) {
     if (has(config.interfaces, name)) continue;
     if (!has(named_, name)) {
       unnamed.push_back(name);
-    } else if (const auto done = backend_.detach(name); !done) {
+    } else if (const auto done = path_.detach(name); !done) {
       log_.error("interface {}: {}", name, done.error().message);
     } else {
       log_.warn("interface {} is no longer guarded: moat.yaml does not name it", name);
@@ -47,7 +47,7 @@ Interfaces::Changes Interfaces::ensure(const Config& config) {
   std::vector<InterfaceStatus> found;
   const auto ensure_one = [&](const std::string& name) {
     auto lost = find_lost(name);
-    found.push_back(backend_.ensure_attached(name, config.attach));
+    found.push_back(path_.ensure_attached(name, config.attach));
     if (lost.empty() || !is_attached(found.back())) return;
     changes.attached = true;
     changes.mended.push_back(std::move(lost));
@@ -73,7 +73,7 @@ Interfaces::Changes Interfaces::ensure(const Config& config) {
 std::string Interfaces::find_lost(const std::string& name) const {
   const auto before = std::ranges::find(status_, name, &InterfaceStatus::name);
   if (before == status_.end() || !is_attached(*before)) return {};
-  const auto now = backend_.inspect(name);
+  const auto now = path_.inspect(name);
   if (!now.present || now.foreign) return {};
   if (!is_attached(now)) return fmt::format("interface {} had lost Moat's program", name);
   if (now.program_id == before->program_id) return {};

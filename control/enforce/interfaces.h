@@ -9,13 +9,13 @@
 
 #include "control/files/reading.h"
 #include "control/os/log.h"
-#include "dataplane/xdp/xdp_backend.h"
+#include "dataplane/backend.h"
 
 namespace moat {
 
 class Interfaces {
  public:
-  Interfaces(XdpBackend& backend, Log& log) : backend_(backend), log_(log) {}
+  Interfaces(PacketPath& path, Log& log) : path_(path), log_(log) {}
 
   struct Changes {
     std::vector<std::string> removed;  // no longer wanted: the program was taken off
@@ -35,7 +35,7 @@ class Interfaces {
   [[nodiscard]] std::string find_lost(const std::string& name) const;
   void tell(const InterfaceStatus& status);
 
-  XdpBackend& backend_;
+  PacketPath& path_;
   Log& log_;
   std::vector<std::string> named_;  // by the configuration, last time
   std::vector<InterfaceStatus> status_;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/backend.h"
 #include "dataplane/error.h"
 #include "dataplane/xdp/bpf_pins.h"
 #include "dataplane/xdp/cgroup_link.h"
@@ -16,29 +17,6 @@
 #include "dataplane/xdp/xdp_program.h"
 
 namespace moat {
-
-// How the backstop is, not how it was meant to be.
-struct BackstopStatus {
-  struct Part {
-    bool on = false;
-    // Whether it should be on: not where moat.yaml or the kernel leave no place for it.
-    bool expected = true;
-    std::string reason;  // why it is off
-  };
-  Part at_sockets;
-  Part before_sockets;
-  std::string cgroup;  // folder of the cgroup whose sockets it is at
-  // Whether trust goes by name and number; else the kernel allows it by number alone.
-  bool knows_names = true;
-  // Why packets are judged only as NAT left them; empty: as they were on the wire, too.
-  std::string as_nat_left;
-  std::vector<std::string> mended;  // what somebody had done to it since it was last seen to
-  std::vector<std::string> troubles;
-
-  [[nodiscard]] static BackstopStatus off(const std::string& reason) {
-    return {.at_sockets = {.reason = reason}, .before_sockets = {.reason = reason}};
-  }
-};
 
 class BackstopLink {
  public:

@@ -7,13 +7,14 @@
 #include <memory>
 
 #include "bpf/abi.h"
+#include "dataplane/backend.h"
 #include "dataplane/error.h"
 
 struct ring_buffer;
 
 namespace moat {
 
-class DropRing {
+class DropRing final : public DropSource {
  public:
   // `map` is the ring buffer. It must stay open for as long as somebody waits on fd().
   [[nodiscard]] static Result<DropRing> open(int map);
@@ -22,14 +23,10 @@ class DropRing {
   DropRing& operator=(DropRing&&) noexcept;
   DropRing(const DropRing&) = delete;
   DropRing& operator=(const DropRing&) = delete;
-  ~DropRing();
+  ~DropRing() override;
 
-  // Readable while there are events.
-  [[nodiscard]] int fd() const;
-
-  // Calls back for each event that is there, the oldest first, and no more often in one go than the
-  // ring holds events, however fast more come in.
-  void read(const std::function<void(const moat_drop&)>& callback);
+  [[nodiscard]] int fd() const override;
+  void read(const std::function<void(const moat_drop&)>& callback) override;
 
  private:
   struct Reading;

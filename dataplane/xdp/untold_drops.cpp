@@ -4,11 +4,9 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include <cstring>
 #include <utility>
 #include <vector>
 
-#include "bpf/source_hash.h"
 #include "dataplane/xdp/bpf_error.h"
 
 namespace moat {
@@ -30,20 +28,6 @@ Result<> visit_places(int map, Visit visit) {
 }
 
 }  // namespace
-
-void UntoldDrops::add(std::uint32_t place, const moat_source_allowance& account) {
-  if (account.untold != 0) packets_[{place, account.mark}] += account.untold;
-}
-
-std::uint64_t UntoldDrops::packets(const std::array<std::uint8_t, 16>& source,
-                                   std::uint32_t slot) const {
-  moat_source words = {};
-  static_assert(sizeof words == sizeof source);
-  std::memcpy(&words, source.data(), sizeof words);
-  const auto hash = moat_hash_source(&words, slot);
-  const auto found = packets_.find({moat_source_place(hash), moat_source_mark(hash)});
-  return found == packets_.end() ? 0 : found->second;
-}
 
 Result<UntoldDrops> read_untold_drops(int map) {
   UntoldDrops untold;

@@ -19,11 +19,15 @@
 #include <utility>
 
 #include "dataplane/host/stacked_links.h"
+#include "dataplane/xdp/arrivals.h"
+#include "dataplane/xdp/backstop_link.h"
 #include "dataplane/xdp/bpf_error.h"
 #include "dataplane/xdp/bpf_map.h"
 #include "dataplane/xdp/bpf_pins.h"
 #include "dataplane/xdp/counter_map.h"
+#include "dataplane/xdp/drop_ring.h"
 #include "dataplane/xdp/tiers.h"
+#include "dataplane/xdp/untold_drops.h"
 #include "dataplane/xdp/xdp_adopt.h"
 #include "dataplane/xdp/xdp_link.h"
 #include "dataplane/xdp/xdp_program.h"
@@ -36,6 +40,7 @@ struct XdpBackend::Kernel {
   BpfPins pins;
   XdpLinks links;
   BackstopLink backstop;
+  Arrivals arrivals;
   std::vector<NamedMap> maps;
   Tiers tiers;
   Program program;
@@ -222,14 +227,20 @@ Result<> XdpBackend::clear_counters(const std::vector<std::uint32_t>& slots) {
   return moat::clear_counters(kernel_->counters(), slots);
 }
 
-Result<DropRing> XdpBackend::drops() {
+Result<std::unique_ptr<DropSource>> XdpBackend::drops() {
   if (auto done = forget_untold_drops(find_map(kernel_->maps, "drop_sources")); !done)
     return std::unexpected(done.error());
-  return DropRing::open(find_map(kernel_->maps, "drops"));
+  auto ring = DropRing::open(find_map(kernel_->maps, "drops"));
+  if (!ring) return std::unexpected(ring.error());
+  return std::make_unique<DropRing>(std::move(*ring));
 }
 
 Result<UntoldDrops> XdpBackend::untold_drops() {
   return read_untold_drops(find_map(kernel_->maps, "drop_sources"));
+}
+
+Result<std::unordered_map<std::uint64_t, std::uint32_t>> XdpBackend::arrivals() {
+  return kernel_->arrivals.read();
 }
 
 // ---- Should the slots be emptied ----

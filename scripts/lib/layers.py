@@ -25,11 +25,13 @@ control/history control/enforce
 control/service
 control/api control/cli
 control/daemon
+control/daemon/moatd.cpp
 """.strip().splitlines()]
 RANK = {name: rank for rank, line in enumerate(ORDER) for name in line}
 # Beyond the order: what would link the command to the daemon, or give the packet path a policy.
 NEVER = [("control/cli", "dataplane/xdp"), ("control/cli", "control/enforce"),
-         ("control/files", "dataplane/xdp"), ("control/service", "dataplane/xdp")]
+         ("control/files", "dataplane/xdp"), ("control/service", "dataplane/xdp"),
+         ("control/enforce", "dataplane/xdp"), ("control/daemon", "dataplane/xdp")]
 LIBRARIES = {
     r"bpf/|\w+\.skel\.h": "dataplane/xdp", r"rte_": "dataplane/dpdk",
     r"libmnl/": "dataplane/host", r"xxhash\.h": "dataplane",

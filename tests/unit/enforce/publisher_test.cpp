@@ -1,43 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Against a backend that keeps its images in memory, and a state folder on disk.
+// Against a packet path in memory, and a state folder on disk.
 #include "control/enforce/publisher.h"
 
 #include <gtest/gtest.h>
 
 #include <numeric>
 
+#include "tests/support/fake_path.h"
 #include "tests/support/temporary_folder.h"
 
 namespace moat {
 namespace {
 
 using std::chrono::seconds;
-
-class FakeBackend final : public Backend {
- public:
-  Result<> publish(const Image& image) override {
-    if (is_broken) return std::unexpected(Error{"create map: Cannot allocate memory", ""});
-    live_image = image;
-    published++;
-    return {};
-  }
-  Result<Live> live() override {
-    if (!live_image) return Live{};
-    const auto& header = live_image.header();
-    return Live{header.generation, header.digest, header.size};
-  }
-  Result<bool> is_live() override { return bool(live_image); }
-  Result<std::vector<moat_counter>> counters() override { return counts; }
-  Result<> clear_counters(const std::vector<std::uint32_t>& slots) override {
-    for (const auto slot : slots) counts[slot] = {};
-    return {};
-  }
-
-  Image live_image;
-  unsigned published = 0;
-  bool is_broken = false;
-  std::vector<moat_counter> counts = std::vector<moat_counter>(MOAT_COUNTER_SLOTS);
-};
 
 constexpr WallTime start{seconds(1'800'000'000)};
 
@@ -85,8 +60,8 @@ class PublishTest : public testing::Test {
     auto loaded = store_->load();
     ASSERT_TRUE(loaded);
     EXPECT_TRUE(loaded->troubles.empty());
-    publisher_.emplace(backend_, *store_, std::move(loaded->state), [this] { return clock_; });
-    if (backend_.live_image) publisher_->adopt(backend_.live_image);
+    publisher_.emplace(path_, *store_, std::move(loaded->state), [this] { return clock_; });
+    if (path_.image) publisher_->adopt(path_.image);
   }
 
   Publisher::Outcome publish(const Resolution& wanted) {
@@ -105,7 +80,7 @@ class PublishTest : public testing::Test {
   void set_clock(WallTime time) { clock_.now.wall = time; }
 
   bool allows(const std::string& source, std::uint32_t number = 1) {
-    const auto& image = backend_.live_image;
+    const auto& image = path_.image;
     const auto cls = source_class(image, parse_address(source).value());
     return entry_slot(image, cls, number, clock_.now.monotonic) != 0;
   }
@@ -118,7 +93,7 @@ class PublishTest : public testing::Test {
   }
 
   TemporaryFolder folder_;
-  FakeBackend backend_;
+  FakePath path_;
   ClockReading clock_{{start, 1'000'000'000'000}, "boot", false};
   std::optional<StateStore> store_;
   std::optional<Publisher> publisher_;
@@ -143,7 +118,7 @@ TEST_F(PublishTest, LeavesAGenerationAloneThatSaysTheSame) {
 
   EXPECT_FALSE(outcome.committed);
   EXPECT_EQ(outcome.generation, 1U);
-  EXPECT_EQ(backend_.published, 1U);
+  EXPECT_EQ(path_.published, 1U);
   EXPECT_EQ(publisher_->enforced()->policy.databases[0].rules[0].label, "Office");
 }
 
@@ -158,7 +133,7 @@ TEST_F(PublishTest, AdoptsWhatTheDaemonBeforeLeft) {
 
   EXPECT_FALSE(outcome.committed);
   EXPECT_EQ(outcome.generation, 1U);
-  EXPECT_EQ(backend_.published, 1U);
+  EXPECT_EQ(path_.published, 1U);
   EXPECT_EQ(publisher_->inspect(), std::nullopt);
 }
 
@@ -173,14 +148,14 @@ TEST_F(PublishTest, PublishesWhatChangedWhileNoDaemonWas) {
 TEST_F(PublishTest, NeverUsesANumberTwice) {
   publish(orders({rule("192.0.2.0/24")}));
   publish(orders({rule("10.0.0.0/8")}));
-  backend_.live_image = {};  // a reboot: pins are gone, the state is not
+  path_.image = {};  // a reboot: pins are gone, the state is not
   restart();
   EXPECT_EQ(publish(orders({rule("10.0.0.0/8")})).generation, 3U);
 }
 
 TEST_F(PublishTest, KeepsWhatIsEnforcedWhenTheBackendFails) {
   publish(orders({rule("192.0.2.0/24")}));
-  backend_.is_broken = true;
+  path_.failures["publish"] = "create map: Cannot allocate memory";
 
   const auto outcome = publisher_->publish(orders({rule("10.0.0.0/8")}));
 
@@ -190,17 +165,17 @@ TEST_F(PublishTest, KeepsWhatIsEnforcedWhenTheBackendFails) {
   EXPECT_EQ(publisher_->enforced()->policy.databases[0].rules[0].source(), "192.0.2.0/24");
   EXPECT_TRUE(allows("192.0.2.9"));
 
-  backend_.is_broken = false;
+  path_.failures.clear();
   EXPECT_EQ(publish(orders({rule("10.0.0.0/8")})).generation, 2U);
   EXPECT_TRUE(allows("10.1.2.3"));
 }
 
 TEST_F(PublishTest, PublishesAnewWhatIsNotLiveAnyMore) {
   publish(orders({rule("192.0.2.0/24")}));
-  const Image ours = backend_.live_image;
+  const Image ours = path_.image;
   publish(orders({rule("10.0.0.0/8")}));
   EXPECT_EQ(publisher_->inspect(), std::nullopt);
-  backend_.live_image = ours;  // somebody put the old table back
+  path_.image = ours;  // somebody put the old table back
 
   EXPECT_NE(publisher_->inspect(), std::nullopt);
   const auto outcome = publisher_->renew(true);
@@ -224,7 +199,7 @@ TEST_F(PublishTest, LeavesOutRulesThatHaveExpired) {
   ASSERT_TRUE(publisher_->renew());
 
   EXPECT_EQ(publisher_->generation(), 2U);
-  EXPECT_EQ(backend_.live_image.header().timed, 0U);
+  EXPECT_EQ(path_.image.header().timed, 0U);
   EXPECT_FALSE(publisher_->is_due());
   EXPECT_EQ(publisher_->next_expiry(), std::nullopt);
   EXPECT_TRUE(allows("10.1.2.3"));
@@ -328,13 +303,13 @@ TEST_F(PublishTest, KeepsTheSlotOfARuleThatStays) {
 TEST_F(PublishTest, CountsOfARemovedRuleGoToItsDatabase) {
   publish(orders({rule("192.0.2.0/24"), rule("10.0.0.0/8")}));
   const auto removed = slot("orders", "192.0.2.0/24");
-  backend_.counts[removed] = {7, 700};
+  path_.counts[removed] = {7, 700};
 
   publish(orders({rule("10.0.0.0/8")}));
 
   EXPECT_EQ(publisher_->state().retired.at("orders").packets, 7U);
   EXPECT_EQ(publisher_->state().retired.at("orders").bytes, 700U);
-  EXPECT_EQ(backend_.counts[removed].packets, 0U) << "the next rule here begins at zero";
+  EXPECT_EQ(path_.counts[removed].packets, 0U) << "the next rule here begins at zero";
   restart();
   EXPECT_EQ(publisher_->state().retired.at("orders").packets, 7U);
 }
@@ -344,13 +319,13 @@ TEST_F(PublishTest, TotalsNeverFallWhileRulesComeAndGo) {
   for (unsigned i = 0; i < 50; i++) {
     publish(orders({rule("10.0.0.0/8"), rule("192.0.2." + std::to_string(i) + "/32")}));
     for (const auto& entry : publisher_->state().slots.rules().in_use) {
-      backend_.counts[entry.second].packets += 3;
+      path_.counts[entry.second].packets += 3;
     }
     if (i % 7 == 0) restart();
     const auto& retired = publisher_->state().retired;
     auto total = retired.contains("orders") ? retired.at("orders").packets : 0;
     for (const auto& entry : publisher_->state().slots.rules().in_use) {
-      total += backend_.counts[entry.second].packets;
+      total += path_.counts[entry.second].packets;
     }
     EXPECT_EQ(total, last + 6) << "at step " << i;
     last = total;
@@ -362,27 +337,27 @@ TEST_F(PublishTest, ForgetsTheCountsOfADatabaseThatIsForgotten) {
                       database("shop", 5433, {rule("10.0.0.0/8")})}));
   const auto owner = publisher_->state().slots.owner("shop");
   const auto dropped = MOAT_OUTCOME_SLOT(owner, 0, MOAT_NO_RULE);
-  backend_.counts[dropped] = {9, 900};
-  backend_.counts[slot("shop", "10.0.0.0/8")] = {5, 500};
+  path_.counts[dropped] = {9, 900};
+  path_.counts[slot("shop", "10.0.0.0/8")] = {5, 500};
 
   publish(orders({rule("10.0.0.0/8")}));
 
   EXPECT_FALSE(publisher_->state().retired.contains("shop"));
-  EXPECT_EQ(backend_.counts[dropped].packets, 0U);
+  EXPECT_EQ(path_.counts[dropped].packets, 0U);
 }
 
 TEST_F(PublishTest, SweepsCountsThatACrashLeftOnASlotThatNobodyHas) {
-  backend_.counts[77] = {3, 300};
-  backend_.counts[MOAT_OUTCOME_SLOT(0, 0, MOAT_MALFORMED)] = {4, 400};
+  path_.counts[77] = {3, 300};
+  path_.counts[MOAT_OUTCOME_SLOT(0, 0, MOAT_MALFORMED)] = {4, 400};
   publish(orders({rule("10.0.0.0/8")}));
-  EXPECT_EQ(backend_.counts[77].packets, 0U);
-  EXPECT_EQ(backend_.counts[MOAT_OUTCOME_SLOT(0, 0, MOAT_MALFORMED)].packets, 4U);
+  EXPECT_EQ(path_.counts[77].packets, 0U);
+  EXPECT_EQ(path_.counts[MOAT_OUTCOME_SLOT(0, 0, MOAT_MALFORMED)].packets, 4U);
 }
 
 TEST_F(PublishTest, NotesLastHitsAndKeepsThem) {
   publish(orders({rule("192.0.2.0/24"), rule("10.0.0.0/8")}));
   ASSERT_TRUE(publisher_->sample());
-  backend_.counts[slot("orders", "10.0.0.0/8")].packets += 1;
+  path_.counts[slot("orders", "10.0.0.0/8")].packets += 1;
   pass(seconds(10));
   ASSERT_TRUE(publisher_->sample());
   pass(seconds(10));
@@ -396,7 +371,7 @@ TEST_F(PublishTest, NotesLastHitsAndKeepsThem) {
   ASSERT_TRUE(publisher_->sample());
   EXPECT_EQ(hits.begin()->second.time, start + seconds(10)) << "nothing new";
   restart();
-  backend_.counts[slot("orders", "10.0.0.0/8")].packets += 1;
+  path_.counts[slot("orders", "10.0.0.0/8")].packets += 1;
   pass(seconds(10));
   ASSERT_TRUE(publisher_->sample());
   EXPECT_EQ(publisher_->state().last_hits.begin()->second.time, start + seconds(30))
@@ -425,10 +400,10 @@ TEST_F(PublishTest, TellsRangesApartByContentOnly) {
 TEST_F(PublishTest, EndsForgettingOnceItIsEnforced) {
   publish(orders({}));
   publisher_->forget("orders");
-  backend_.is_broken = true;
+  path_.failures["publish"] = "create map: Cannot allocate memory";
   EXPECT_FALSE(publisher_->publish(resolution({})));
   EXPECT_TRUE(publisher_->state().forgotten.contains("orders")) << "for the next try";
-  backend_.is_broken = false;
+  path_.failures.clear();
   publish(resolution({}));
   EXPECT_TRUE(publisher_->state().forgotten.empty());
 }

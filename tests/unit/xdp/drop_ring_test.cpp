@@ -81,7 +81,7 @@ class DropRingTest : public XdpScene {
     stay_on_this_cpu();  // each has allowances of its own
     backend_ = open();
     ASSERT_TRUE(backend_->publish(databases(3)));
-    ring_.emplace(backend_->drops().value());
+    ring_ = std::move(backend_->drops().value());
     program_ = pins().get("xdp");
   }
 
@@ -105,7 +105,7 @@ class DropRingTest : public XdpScene {
   }
 
   std::unique_ptr<XdpBackend> backend_;
-  std::optional<DropRing> ring_;
+  std::unique_ptr<DropSource> ring_;
   Fd program_;
 };
 
@@ -265,7 +265,7 @@ TEST_F(DropRingTest, the_next_daemon_reads_what_was_told_meanwhile) {
   send(plain_syn(11));
   backend_ = open();
   EXPECT_EQ(backend_->adoption(), "adopted");
-  ring_.emplace(backend_->drops().value());
+  ring_ = std::move(backend_->drops().value());
   EXPECT_EQ(told().size(), 1u);
   send(plain_syn(12));
   EXPECT_EQ(told().size(), 1u);
@@ -279,7 +279,7 @@ TEST_F(DropRingTest, the_next_daemon_is_not_told_of_packets_from_before_it_as_if
   backend_.reset();
   backend_ = open();
   EXPECT_EQ(backend_->adoption(), "adopted");
-  ring_.emplace(backend_->drops().value());
+  ring_ = std::move(backend_->drops().value());
   std::uint64_t packets = 0, sent = 0;
   while (packets == 0) {
     send(plain_syn(11));
@@ -305,7 +305,7 @@ TEST_F(DropRingTest, pins_of_a_version_that_told_of_nothing_are_gone_on_with) {
   backend_ = open();
   EXPECT_EQ(backend_->adoption(), "adopted, with a newer program");
   EXPECT_EQ(backend_->live()->generation, 3u);
-  ring_.emplace(backend_->drops().value());
+  ring_ = std::move(backend_->drops().value());
   program_ = pins().get("xdp");
   send(plain_syn(11));
   EXPECT_EQ(told().size(), 1u);

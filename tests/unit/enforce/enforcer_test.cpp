@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// From files on disk to a packet path in memory.
+#include "control/enforce/enforcer.h"
+
+#include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <sstream>
+
+#include "tests/support/fake_path.h"
+#include "tests/support/temporary_folder.h"
+
+namespace moat {
+namespace {
+
+class EnforcerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::filesystem::create_directory(folder_ / "databases.d");
+    std::filesystem::create_directory(folder_ / "managed-ranges.d");
+    put("moat.yaml", "interfaces: [eth0]\n");
+    orders("192.0.2.0/24");
+    auto store = StateStore::open(folder_ / "state");
+    ASSERT_TRUE(store) << store.error().message;
+    store_.emplace(std::move(*store));
+    settings_.emplace(folder_ / "moat.yaml");
+    publisher_.emplace(path_, *store_, State(), [] {
+      return ClockReading{{std::chrono::system_clock::now(), 1'000'000'000}, "boot", true};
+    });
+    enforcer_.emplace(*settings_, watch_, *publisher_, log_);
+  }
+
+  // A new file each time, so that its stamp is another.
+  void put(const std::string& name, const std::string& bytes) {
+    folder_.put(name + ".new", bytes);
+    std::filesystem::rename(folder_ / (name + ".new"), folder_ / name);
+  }
+  void orders(const std::string& cidr) {
+    put("databases.d/orders.yaml",
+        "database: orders\nendpoint: {port: 5432}\nrules:\n  - cidr: " + cidr + "\n");
+  }
+  Applied turn(const Cause& cause = {}) {
+    enforcer_->scan(std::chrono::system_clock::now());
+    return enforcer_->apply(cause);
+  }
+  bool allows(const std::string& source) {
+    const auto cls = source_class(path_.image, parse_address(source).value());
+    return entry_slot(path_.image, cls, 1, 0) != 0;
+  }
+  // How often.
+  std::size_t logged(const std::string& text) {
+    std::size_t times = 0;
+    const auto log = logged_.str();
+    for (auto at = log.find(text); at != std::string::npos; at = log.find(text, at + 1)) times++;
+    return times;
+  }
+
+  TemporaryFolder folder_;
+  FakePath path_;
+  std::ostringstream logged_;
+  Log log_{"test", std::make_shared<spdlog::sinks::ostream_sink_st>(logged_)};
+  Watch watch_;
+  std::optional<StateStore> store_;
+  std::optional<Settings> settings_;
+  std::optional<Publisher> publisher_;
+  std::optional<Enforcer> enforcer_;
+};
+
+TEST_F(EnforcerTest, EnforcesWhatTheFilesSay) {
+  const auto applied = turn({"start", "root"});
+  EXPECT_TRUE(applied.enforced);
+  EXPECT_TRUE(applied.committed);
+  EXPECT_TRUE(applied.settings_changed);
+  EXPECT_EQ(applied.generation, 1);
+  EXPECT_TRUE(allows("192.0.2.9"));
+  EXPECT_FALSE(allows("198.51.100.9"));
+  EXPECT_FALSE(enforcer_->is_stale());
+  EXPECT_EQ(logged("generation 1 enforced"), 1);
+  EXPECT_EQ(logged("(start, by root)"), 1);
+}
+
+TEST_F(EnforcerTest, FilesThatSayTheSameAreNoNewGeneration) {
+  turn();
+  orders("192.0.2.0/24 # the office");
+  const auto applied = turn();
+  EXPECT_TRUE(applied.enforced);
+  EXPECT_FALSE(applied.committed);
+  EXPECT_EQ(applied.generation, 1);
+  EXPECT_FALSE(applied.settings_changed);
+}
+
+TEST_F(EnforcerTest, AFileWithFaultsIsHeldBackAndToldOnce) {
+  turn();
+  orders("192.0.2.0/33");
+  for (int i = 0; i < 3; i++) EXPECT_TRUE(turn().enforced);
+  EXPECT_TRUE(allows("192.0.2.9"));
+  EXPECT_EQ(logged("192.0.2.0/33"), 1);
+  EXPECT_EQ(logged("held-back"), 1);
+  orders("198.51.100.0/24");
+  EXPECT_TRUE(turn().committed);
+  EXPECT_TRUE(allows("198.51.100.9"));
+}
+
+TEST_F(EnforcerTest, WhatThePacketPathRefusesIsToldAndTriedAgain) {
+  turn();
+  orders("198.51.100.0/24");
+  path_.failures["publish"] = "create map: Cannot allocate memory";
+  for (int i = 0; i < 3; i++) {
+    const auto applied = turn();
+    EXPECT_FALSE(applied.enforced);
+    EXPECT_EQ(applied.generation, 1);
+    EXPECT_EQ(applied.why_not, "create map: Cannot allocate memory");
+  }
+  EXPECT_TRUE(allows("192.0.2.9")) << "what was enforced before stays";
+  EXPECT_TRUE(enforcer_->is_stale());
+  EXPECT_EQ(logged("not enforced, generation 1 stays"), 1);
+  path_.failures.clear();
+  EXPECT_TRUE(turn().committed);
+  EXPECT_TRUE(allows("198.51.100.9"));
+  EXPECT_EQ(enforcer_->failure(), "");
+  EXPECT_EQ(logged("enforced again after"), 1);
+}
+
+TEST_F(EnforcerTest, AChangeIsPendingUntilItIsEnforced) {
+  turn();
+  EXPECT_FALSE(enforcer_->propagation().last()) << "the start is no change";
+  orders("198.51.100.0/24");
+  path_.failures["publish"] = "no";
+  turn();
+  ASSERT_EQ(enforcer_->propagation().pending().size(), 1);
+  EXPECT_EQ(enforcer_->propagation().pending()[0].path, folder_ / "databases.d/orders.yaml");
+  path_.failures.clear();
+  turn();
+  EXPECT_TRUE(enforcer_->propagation().pending().empty());
+  ASSERT_TRUE(enforcer_->propagation().last());
+  EXPECT_EQ(enforcer_->propagation().last()->generation, 2);
+}
+
+TEST_F(EnforcerTest, AFileThatVanishesOpensNothing) {
+  turn();
+  std::filesystem::remove(folder_ / "databases.d/orders.yaml");
+  EXPECT_TRUE(turn().enforced);
+  EXPECT_TRUE(allows("192.0.2.9"));
+  ASSERT_TRUE(enforcer_->resolution());
+  EXPECT_EQ(enforcer_->resolution()->files.at(0).state, FileState::vanished);
+}
+
+TEST_F(EnforcerTest, AHostInMonitorModeIsToldOf) {
+  turn();
+  put("moat.yaml", "interfaces: [eth0]\nmode: monitor\n");
+  EXPECT_TRUE(turn().settings_changed);
+  EXPECT_EQ(logged("database orders is in monitor mode from now on"), 1);
+}
+
+TEST_F(EnforcerTest, BrokenSettingsChangeNothing) {
+  turn();
+  put("moat.yaml", "interfaces: [eth0\n");
+  const auto applied = turn();
+  EXPECT_TRUE(applied.enforced);
+  EXPECT_FALSE(applied.settings_changed);
+  EXPECT_EQ(settings_->config().interfaces, std::vector<std::string>{"eth0"});
+}
+
+}  // namespace
+}  // namespace moat
