@@ -5,7 +5,6 @@
 #include <bpf/bpf.h>
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -14,7 +13,7 @@
 
 #include "bench/designs/build.h"
 #include "bench/inputs.h"
-#include "bench/kernel/kernel.h"
+#include "bench/kernel/main.h"
 #include "bench/kernel/rounds.h"
 
 namespace moat::bench {
@@ -305,20 +304,12 @@ class Bench {
 }  // namespace moat::bench
 
 int main(int argc, char** argv) {
-  moat::bench::Options options;
-  CLI::App app{"Designs of the source table side by side, ns a lookup over a loop without one"};
-  app.add_option("--sizes", options.sizes, "prefixes")->delimiter(',');
-  app.add_option("--json", options.json, "file to write the results to");
-  app.add_option("--rounds", options.rounds, "rounds; each figure is their median");
-  app.add_option("--count", options.count, "lookups in a round with warm caches");
-  app.add_option("--cpu", options.cpu, "the CPU to run on");
-  app.add_flag("--quick", options.quick, "fewer cases");
-  CLI11_PARSE(app, argc, argv);
-  moat::bench::pin_to_cpu(options.cpu);
-  try {
-    moat::bench::Bench(options).run_all();
-  } catch (const std::runtime_error& error) {
-    fmt::print(stderr, "bench: {}\n", error.what());
-    return 1;
-  }
+  using moat::bench::Options;
+  return moat::bench::run_bench<moat::bench::Bench, Options>(
+      argc, argv, "Designs of the source table side by side, ns a lookup over a loop without one",
+      [](CLI::App& app, Options& options) {
+        app.add_option("--sizes", options.sizes, "prefixes")->delimiter(',');
+        app.add_option("--count", options.count, "lookups in a round with warm caches");
+        app.add_flag("--quick", options.quick, "fewer cases");
+      });
 }

@@ -5,14 +5,13 @@
 // and other ones in each round; a loud source is one over and over.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <utility>
 
 #include "bench/inputs.h"
-#include "bench/kernel/kernel.h"
+#include "bench/kernel/main.h"
 #include "bench/kernel/rounds.h"
 #include "bpf/abi.h"
 
@@ -117,14 +116,11 @@ class Bench {
 }  // namespace moat::bench
 
 int main(int argc, char** argv) {
-  moat::bench::Options options;
-  CLI::App app{
-      "What telling of drops costs under a flood: ns a verdict, the frame's writing included"};
-  app.add_option("--rounds", options.rounds, "rounds, each with sources of its own");
-  app.add_option("--repeat", options.repeat, "verdicts of each program in a round");
-  app.add_option("--cpu", options.cpu, "the CPU to run on");
-  app.add_option("--json", options.json, "file to write the results to");
-  CLI11_PARSE(app, argc, argv);
-  moat::bench::pin_to_cpu(options.cpu);
-  moat::bench::Bench(options).run_all();
+  using moat::bench::Options;
+  return moat::bench::run_bench<moat::bench::Bench, Options>(
+      argc, argv,
+      "What telling of drops costs under a flood: ns a verdict, the frame's writing included",
+      [](CLI::App& app, Options& options) {
+        app.add_option("--repeat", options.repeat, "verdicts of each program in a round");
+      });
 }

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 #include <linux/bpf.h>
 
-#include <CLI/CLI.hpp>
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -16,7 +15,7 @@
 
 #include "bench/designs/build.h"
 #include "bench/inputs.h"
-#include "bench/kernel/kernel.h"
+#include "bench/kernel/main.h"
 #include "bench/kernel/rounds.h"
 #include "bpf/verdict.h"
 
@@ -319,19 +318,17 @@ class Bench {
 }  // namespace moat::bench
 
 int main(int argc, char** argv) {
-  moat::bench::Options options;
-  CLI::App app{"What a verdict costs in the kernel, in ns over a program that decides nothing"};
-  app.add_option("--sizes", options.sizes, "prefixes")->delimiter(',');
-  app.add_option("--hits", options.hits, "shares of listed sources, per cent")->delimiter(',');
-  app.add_option("--parts", options.parts, "of warm, cold, reasons")->delimiter(',');
-  app.add_option("--also", options.also, "NAME=OBJECT: another build of verdict_bench.bpf.o");
-  app.add_option("--json", options.json, "file to write the results to");
-  app.add_option("--rounds", options.rounds, "rounds; each figure is their median");
-  app.add_option("--repeat", options.repeat, "runs in a round");
-  app.add_option("--cpu", options.cpu, "the CPU to run on");
-  app.add_flag("--designs", options.designs, "with other tables in the program as well");
-  app.add_flag("--quick", options.quick, "fewer cases");
-  CLI11_PARSE(app, argc, argv);
-  moat::bench::pin_to_cpu(options.cpu);
-  moat::bench::Bench(options).run_all();
+  using moat::bench::Options;
+  return moat::bench::run_bench<moat::bench::Bench, Options>(
+      argc, argv, "What a verdict costs in the kernel, in ns over a program that decides nothing",
+      [](CLI::App& app, Options& options) {
+        app.add_option("--sizes", options.sizes, "prefixes")->delimiter(',');
+        app.add_option("--hits", options.hits, "shares of listed sources, per cent")
+            ->delimiter(',');
+        app.add_option("--parts", options.parts, "of warm, cold, reasons")->delimiter(',');
+        app.add_option("--also", options.also, "NAME=OBJECT: another build of verdict_bench.bpf.o");
+        app.add_option("--repeat", options.repeat, "runs in a round");
+        app.add_flag("--designs", options.designs, "with other tables in the program as well");
+        app.add_flag("--quick", options.quick, "fewer cases");
+      });
 }

@@ -6,6 +6,7 @@
 
 #include "control/api/routes.h"
 #include "control/service/json.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/require.h"
 
 namespace moat::testing {
@@ -121,8 +122,4 @@ void run(const std::string& text) {
 }  // namespace
 }  // namespace moat::testing
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  moat::testing::run({reinterpret_cast<const char*>(data), size});
-  return 0;
-}
+void moat::testing::fuzz(std::string_view bytes) { run(std::string(bytes)); }

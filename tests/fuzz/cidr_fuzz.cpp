@@ -3,6 +3,7 @@
 // the text; and what they refuse is explained.
 #include "control/files/reading.h"
 #include "control/policy/prefix.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/require.h"
 
 namespace moat::testing {
@@ -20,10 +21,7 @@ void require_round_trip(std::string_view text, const std::expected<T, TextError>
 }  // namespace
 }  // namespace moat::testing
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace moat;
-  const std::string_view text(reinterpret_cast<const char*>(data), size);
+void moat::testing::fuzz(std::string_view text) {
   testing::require_round_trip(text, parse_address(text), format_address);
   testing::require_round_trip(text, parse_prefix(text), format_prefix);
   testing::require_round_trip(text, parse_time(text), format_time);
@@ -31,5 +29,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   testing::require(duration ? duration->count() >= 1 && duration->count() <= 86'400'000
                             : !duration.error().message.empty(),
                    "a duration within its limits, or why not", text);
-  return 0;
 }

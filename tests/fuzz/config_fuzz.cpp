@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // read_config on any bytes.
 #include "control/files/reading.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/require.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace moat;
+void moat::testing::fuzz(std::string_view bytes) {
   using namespace std::chrono_literals;
-  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   const auto reading = read_config("moat.yaml", bytes);
   testing::require_sound(reading.faults, reading.value.has_value(), bytes);
-  if (!reading.value) return 0;
+  if (!reading.value) return;
   const Config& config = *reading.value;
   for (const auto time : {config.bound, config.reconcile})
     testing::require(time >= 1ms && time <= 24h, "durations within their limits");
@@ -18,5 +16,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const std::string& name : *names)
       testing::require(!name.empty() && !find_control(name), "names of interfaces", name);
   testing::require(!config.databases.empty() && !config.managed_ranges.empty(), "folders");
-  return 0;
 }

@@ -4,6 +4,7 @@
 
 #include "control/files/reading.h"
 #include "control/text/input_limits.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/require.h"
 
 namespace moat::testing {
@@ -42,14 +43,10 @@ void require_limits(const Database& database) {
 }  // namespace
 }  // namespace moat::testing
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace moat;
-  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+void moat::testing::fuzz(std::string_view bytes) {
   const DatabaseReading reading = read_database("orders.yaml", bytes, testing::kTime);
   testing::require_sound(reading.faults, reading.value.has_value(), bytes);
   if (reading.value) testing::require_limits(*reading.value);
   if (reading.value) testing::require(reading.id == reading.value->id, "the id by itself");
   if (reading.endpoint) testing::require_limits(*reading.endpoint);
-  return 0;
 }

@@ -127,16 +127,11 @@ class Runner {
   // own counter, so that the error names the frame.
   Result<> round(std::uint64_t seed, Tally& tally) {
     Round round(seed, mutator_);
-    if (auto started = round.start(*kernel_, tier_); !started) return started;
-    auto wanted = kernel_->counters();
+    auto wanted = judge_all(round, [&](std::uint32_t slot, const moat_counter&) -> Result<> {
+      tally.by_slot[slot].packets++;
+      return {};
+    });
     if (!wanted) return std::unexpected(wanted.error());
-    for (std::uint32_t i = 0; i < kFramesARound; i++) {
-      const auto outcome = judge_by_all(round);
-      if (!outcome) return std::unexpected(outcome.error());
-      (*wanted)[outcome->slot].packets++;
-      (*wanted)[outcome->slot].bytes += round.bytes();
-      tally.by_slot[outcome->slot].packets++;
-    }
     tally.frames += kFramesARound;
     tally.rounds++;
     const auto is = kernel_->counters();
@@ -168,27 +163,39 @@ class Runner {
     return true;
   }
 
-  // The frame of this round that does not move its counter by what it should. The slot to look at
-  // is known only once the frame has run, so what counters were is followed from the start.
-  Result<> find_frame(std::uint64_t seed) {
-    Round round(seed, mutator_);
-    if (auto started = round.start(*kernel_, tier_); !started) return started;
+  // All frames of a round, and what the counters should be then. `visit` hears after each frame of
+  // its slot, and what that should hold.
+  template <typename Visit>
+  Result<Counters> judge_all(Round& round, Visit visit) {
+    if (auto started = round.start(*kernel_, tier_); !started)
+      return std::unexpected(started.error());
     auto wanted = kernel_->counters();
-    if (!wanted) return std::unexpected(wanted.error());
+    if (!wanted) return wanted;
     for (std::uint32_t i = 0; i < kFramesARound; i++) {
       const auto outcome = judge_by_all(round);
       if (!outcome) return std::unexpected(outcome.error());
       moat_counter& want = (*wanted)[outcome->slot];
       want.packets++;
       want.bytes += round.bytes();
-      const auto is = kernel_->counter(outcome->slot);
-      if (!is) return std::unexpected(is.error());
-      if (is->packets != want.packets || is->bytes != want.bytes)
-        return round.different(
-            fmt::format("native: {}; in the kernel that counter is {} packets, {} bytes off",
-                        describe(*outcome), static_cast<std::int64_t>(is->packets - want.packets),
-                        static_cast<std::int64_t>(is->bytes - want.bytes)));
+      if (auto seen = visit(outcome->slot, want); !seen) return std::unexpected(seen.error());
     }
+    return wanted;
+  }
+
+  // The frame of this round that does not move its counter by what it should. The slot to look at
+  // is known only once the frame has run, so what counters were is followed from the start.
+  Result<> find_frame(std::uint64_t seed) {
+    Round round(seed, mutator_);
+    const auto wanted = judge_all(round, [&](std::uint32_t slot, const moat_counter& want) {
+      const auto is = kernel_->counter(slot);
+      if (!is) return Result<>(std::unexpected(is.error()));
+      if (is->packets == want.packets && is->bytes == want.bytes) return Result<>();
+      return Result<>(round.different(
+          fmt::format("its counter (slot {}) is {} packets, {} bytes off in the kernel", slot,
+                      static_cast<std::int64_t>(is->packets - want.packets),
+                      static_cast<std::int64_t>(is->bytes - want.bytes))));
+    });
+    if (!wanted) return std::unexpected(wanted.error());
     return std::unexpected(
         Error{fmt::format("round {}: a counter moved that no frame should have moved", seed),
               fmt::format("differential --seed {} --frames 1", seed)});

@@ -7,6 +7,7 @@
 
 #include "control/files/database_edit.h"
 #include "control/text/input_limits.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/require.h"
 
 namespace moat::testing {
@@ -154,8 +155,6 @@ void run(const std::uint8_t* data, std::size_t size) {
 }  // namespace
 }  // namespace moat::testing
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  moat::testing::run(data, size);
-  return 0;
+void moat::testing::fuzz(std::string_view bytes) {
+  run(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
 }

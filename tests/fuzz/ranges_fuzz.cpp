@@ -4,12 +4,10 @@
 
 #include "control/files/reading.h"
 #include "control/text/input_limits.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/require.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace moat;
-  const std::string_view all(reinterpret_cast<const char*>(data), size);
+void moat::testing::fuzz(std::string_view all) {
   const std::string_view bytes = all.substr(0, all.find('\0'));
   const std::string list(bytes.size() < all.size() ? all.substr(bytes.size() + 1) : "");
   const auto open = [&list](const std::string& path,
@@ -19,7 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   };
   const auto reading = read_managed_ranges("ranges.yaml", bytes, open);
   testing::require_sound(reading.faults, reading.value.has_value(), all);
-  if (!reading.value) return 0;
+  if (!reading.value) return;
   std::set<std::string> ids;
   for (const ManagedRange& range : *reading.value) {
     testing::require(!range.id.empty() && ids.insert(range.id).second, "ids, each once", range.id);
@@ -28,5 +26,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const Prefix prefix : *range.cidrs)
       testing::require((prefix.address & ~Prefix::mask(prefix.length)) == 0, "no host bits");
   }
-  return 0;
 }

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Runs a fuzzer's function once on each file of a folder, as an ordinary test: replay CORPUS
-#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+#include "tests/fuzz/fuzz.h"
 
 int main(int count, char** arguments) {
   if (count != 2) return 2;
@@ -18,7 +17,7 @@ int main(int count, char** arguments) {
     std::fflush(stdout);
     std::ifstream file(entry.path(), std::ios::binary);
     const std::string bytes{std::istreambuf_iterator<char>(file), {}};
-    LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+    moat::testing::fuzz(bytes);
     ++inputs;
   }
   if (inputs == 0) std::fprintf(stderr, "there is nothing in %s\n", arguments[1]);

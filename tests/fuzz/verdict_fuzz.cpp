@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bpf/verdict.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/random_endpoints.h"
 #include "tests/fuzz/require.h"
 #include "tests/verdict/model.h"
@@ -94,8 +95,6 @@ void run(const std::uint8_t* data, std::size_t size) {
 }  // namespace
 }  // namespace moat::testing
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  moat::testing::run(data, size);
-  return 0;
+void moat::testing::fuzz(std::string_view bytes) {
+  run(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
 }
