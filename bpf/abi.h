@@ -218,15 +218,26 @@ struct moat_interface {
 #define MOAT_INTERFACE_XDP 2u     /* the XDP program saw and counted what comes from it */
 #define MOAT_MAX_INTERFACES (1u << 16)
 
+/* Both ends of a packet, in network order; IPv4 in the first word, the rest of it zero. */
+struct moat_ends {
+  __be32 source[4];
+  __be32 destination[4];
+  __be16 source_port;
+  __be16 destination_port;
+};
+
 /* WIRES: what was on the wire of a packet, noted for the backstop's program at sockets (wire.h). */
 struct moat_wire {
-  __u64 packet;       /* whose note this is: where its struct sk_buff is */
-  __be32 source;      /* IPv4; 0: the packet's own */
-  __be32 address;     /* IPv4 destination } where NAT changed either; */
-  __u16 port;         /* host byte order  } else 0 both */
-  __u8 is_redirected; /* NAT did */
-  __u8 is_unseen;     /* no program on its NIC has seen it */
-  __u8 is_counted;    /* the program before sockets has counted that it passes */
+  __u64 packet;             /* whose note this is: where its struct sk_buff is */
+  __be32 source;            /* IPv4; 0: the packet's own */
+  __be32 address;           /* IPv4 destination } where NAT changed either; */
+  __u16 port;               /* host byte order  } else 0 both */
+  __u8 is_redirected;       /* NAT did */
+  __u8 is_unseen;           /* no program on its NIC has seen it */
+  __u8 is_counted;          /* the program before sockets has counted that it passes */
+  __u8 is_redirected_by_tc; /* to its NIC from another */
+  __u8 has_ends;
+  struct moat_ends ends; /* if it has: of what came by lo, as its sender has them, before NAT */
 };
 
 /*

@@ -18,6 +18,7 @@ typedef struct {
 
 #define PASS 1
 #define DROP 0
+#define TCP_RESET 0x04
 
 // Set before loading.
 const volatile __u64 own_netns_cookie = 0;
@@ -75,11 +76,14 @@ struct tcp_sock {
   struct inet_connection_sock inet_conn;
 } __attribute__((preserve_access_index));
 
-// The context that the kernel hands in is its sk_buff.
+// Reads a field of the kernel's sk_buff, which the context is.
+#define read_skb(to, skb, field)           \
+  bpf_probe_read_kernel(&(to), sizeof(to), \
+                        (const void*)(skb) + bpf_core_field_offset(struct sk_buff, field))
+
 static __always_inline const struct net_device* moat_device(struct __sk_buff* skb) {
   const struct net_device* device = 0;
-  bpf_probe_read_kernel(&device, sizeof device,
-                        (const void*)skb + bpf_core_field_offset(struct sk_buff, dev));
+  read_skb(device, skb, dev);
   return device;
 }
 
@@ -94,33 +98,136 @@ static __always_inline bool is_own_namespace(struct __sk_buff* skb) {
   return tcp->inet_conn.icsk_inet.sk.__sk_common.skc_net.net->net_cookie == own_netns_cookie;
 }
 
+static __always_inline bool is_for_tcp(struct __sk_buff* skb) {
+  struct bpf_sock* sk = skb->sk;
+  if (sk) sk = bpf_sk_fullsock(sk);
+  return sk && sk->protocol == MOAT_IP_TCP;
+}
+
+// Reads `bytes` of TCP's header, from `at` on. It is where the kernel found it, which the IP header
+// need not tell.
+static __always_inline bool read_tcp(struct __sk_buff* skb, __u32 at, void* to, __u32 bytes) {
+  __u16 network = 0, transport = 0;
+  if (!can_read_kernel) return false;
+  read_skb(network, skb, network_header);
+  read_skb(transport, skb, transport_header);
+  return moat_fetch(skb, (__u16)(transport - network) + at, to, bytes) == 0;
+}
+
+// Whether a TCP socket gets what the header says is something else: of TCP in UDP (fou, gue) the
+// kernel takes off the UDP header, and hands what follows to TCP behind the same IP header.
+static __always_inline bool is_hidden(struct __sk_buff* skb, const struct moat_verdict* v) {
+  if (v->port || (v->reason != MOAT_NOT_GUARDED && v->reason != MOAT_EXEMPT)) return false;
+  const __u8* ip = (const __u8*)(long)skb->data;
+  if (v->family == 4 && ip + 10 <= (const __u8*)(long)skb->data_end && ip[9] == MOAT_IP_TCP)
+    return false;
+  return is_for_tcp(skb);
+}
+
+static __always_inline void judge_hidden(struct __sk_buff* skb, struct moat_verdict* v) {
+  struct moat_verdict second = {};
+  __be16 port = 0;
+  __u32 by = read_tcp(skb, 2, &port, sizeof port) || !skb->sk ? bpf_ntohs(port) : skb->sk->src_port;
+  moat_judge_as(skb, by, 0, 1, &second);
+  if (moat_is_stricter(&second, v)) *v = second;
+}
+
 // TPROXY or an sk_lookup program may hand a connection to a listener on another port or address
 // than the one it asks for: what guards either of them has a say. Only the listener tells: the
 // socket of a connection that was let in has the packet's.
-static __always_inline void judge_by_listener(struct __sk_buff* skb, struct moat_verdict* v) {
+static __always_inline void judge_by_listener(struct __sk_buff* skb, bool as_tcp,
+                                              struct moat_verdict* v) {
   const struct bpf_sock* sk = skb->sk;
   if (v->drop || !sk || sk->state != BPF_TCP_LISTEN) return;
   __u32 port = sk->src_port, address = sk->src_ip4;
   if (port == v->port && !address) return;
   struct moat_verdict second = {};
-  moat_judge_as(skb, port, address, &second);
+  moat_judge_as(skb, port, address, as_tcp, &second);
   if (moat_is_stricter(&second, v)) *v = second;
+}
+
+static __always_inline bool read_ends(struct __sk_buff* skb, struct moat_ends* ends) {
+  if (skb->protocol == bpf_htons(MOAT_ETH_IPV4))
+    return moat_fetch(skb, 12, ends->source, 4) == 0 &&
+           moat_fetch(skb, 16, ends->destination, 4) == 0;
+  return moat_fetch(skb, 8, ends->source, 16) == 0 &&
+         moat_fetch(skb, 24, ends->destination, 16) == 0;
+}
+
+// From 127/8, from ::1, or from the very address that it is for.
+static __always_inline bool is_from_same_host(const struct moat_ends* ends, bool is_ipv4) {
+  const __be32 *source = ends->source, *to = ends->destination;
+  if (is_ipv4 && (source[0] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000)) return true;
+  if (!(source[0] | source[1] | source[2]) && source[3] == bpf_htonl(1)) return true;
+  return source[0] == to[0] && source[1] == to[1] && source[2] == to[2] && source[3] == to[3];
+}
+
+// Whether a socket of this host is at the other end: one that could have sent the packet.
+static __always_inline bool has_sender(struct __sk_buff* skb, const struct moat_ends* ends,
+                                       bool is_ipv4) {
+  struct bpf_sock_tuple back = {};
+  __u32 bytes = sizeof back.ipv6;
+  if (is_ipv4) {
+    bytes = sizeof back.ipv4;
+    back.ipv4.saddr = ends->destination[0];
+    back.ipv4.daddr = ends->source[0];
+    back.ipv4.sport = ends->destination_port;
+    back.ipv4.dport = ends->source_port;
+  } else {
+    __builtin_memcpy(back.ipv6.saddr, ends->destination, 16);
+    __builtin_memcpy(back.ipv6.daddr, ends->source, 16);
+    back.ipv6.sport = ends->destination_port;
+    back.ipv6.dport = ends->source_port;
+  }
+  struct bpf_sock* sender = bpf_skc_lookup_tcp(skb, &back, bytes, BPF_F_CURRENT_NETNS, 0);
+  if (!sender) return false;
+  bool is_connected = sender->state != BPF_TCP_LISTEN;
+  bpf_sk_release(sender);
+  return is_connected;
+}
+
+// Whether the host has sent the TCP packet to itself, by lo. Also what comes from outside is there:
+// a route of MPLS to lo, a copy that nft's dup or TEE makes for an address of the host, what tc
+// redirects. A reset is always taken to be the host's: the kernel sends some for sockets that are
+// gone, and it is never answered.
+MOAT_FUNCTION int moat_is_from_itself(struct __sk_buff* skb) {
+  struct moat_ends ends = {};
+  bool is_ipv4 = skb->protocol == bpf_htons(MOAT_ETH_IPV4);
+  // Without, nothing is known of what NAT did to it.
+  if (!can_read_kernel) return 1;
+  const struct moat_wire* wire = wire_of(skb);
+  bool is_known = wire && wire->has_ends;
+  if (is_known)
+    __builtin_memcpy(&ends, &wire->ends, sizeof ends);
+  else if (!read_ends(skb, &ends))
+    return 0;
+  if (is_from_same_host(&ends, is_ipv4) || !is_for_tcp(skb)) return 1;
+  __u8 flags = 0;
+  if (!read_tcp(skb, 13, &flags, 1)) return 0;
+  if (flags & TCP_RESET) return 1;
+  if (!is_known && !read_tcp(skb, 0, &ends.source_port, 4)) return 0;
+  return has_sender(skb, &ends, is_ipv4);
+}
+
+// Whether the packet is not to be judged by the way it came.
+static __always_inline bool is_exempt(struct __sk_buff* skb, __u32 flags) {
+  if (skb->ifindex == MOAT_LOOPBACK_IFINDEX) return moat_is_from_itself(skb);
+  return flags & MOAT_INTERFACE_TRUSTED && moat_is_trusted(flags, wire_of(skb));
 }
 
 SEC("cgroup_skb/ingress")
 int moat_backstop(struct __sk_buff* skb) {
   __u32 ifindex = skb->ifindex;
-  // The host's connections to itself are not judged, and are not to pay for those that are.
-  if (ifindex == MOAT_LOOPBACK_IFINDEX) return PASS;
-  __u32 flags = moat_interface_flags(skb, ifindex);
-  if (flags & MOAT_INTERFACE_TRUSTED) return PASS;
-  if (!is_own_namespace(skb)) return PASS;
+  __u32 flags = ifindex == MOAT_LOOPBACK_IFINDEX ? 0 : moat_interface_flags(skb, ifindex);
+  if (is_exempt(skb, flags) || !is_own_namespace(skb)) return PASS;
 
   __u8 on_wire;
   struct moat_verdict v = {};
   struct moat_wire* wire = wire_of(skb);
   if (!moat_judge(skb, wire, &v, &on_wire)) return PASS;
-  judge_by_listener(skb, &v);
+  bool hidden = is_hidden(skb, &v);
+  if (hidden) judge_hidden(skb, &v);
+  judge_by_listener(skb, hidden, &v);
   // What others counted and told is not counted and told again; but that a packet which passed
   // there is dropped here is news.
   int is_counted = wire && wire->is_counted && !v.drop;

@@ -40,21 +40,28 @@ static __always_inline __u32 moat_interface_flags(moat_context* context, __u32 i
   return known->flags;
 }
 
+/* Whether nothing of the interface is judged; but what tc led to it came by another. */
+static __always_inline int moat_is_trusted(__u32 flags, const struct moat_wire* wire) {
+  return flags & MOAT_INTERFACE_TRUSTED && !(wire && wire->is_redirected_by_tc);
+}
+
 /* Each including program defines what else it knows of its context. */
 static __always_inline __u32 moat_length(moat_context* context);
 static __always_inline __u32 moat_ethertype(moat_context* context);
 
 /*
- * The verdict on a packet as it is, or as if it were for that port and address (unless 0). A
- * function of its own, so that the verifier looks at it once. 0 while nothing is enforced.
+ * The verdict on a packet as it is, or as if it were for that port and address (unless 0), and if
+ * asked for, as TCP whatever its header says. A function of its own, so that the verifier looks at
+ * it once. 0 while nothing is enforced.
  */
-MOAT_FUNCTION int moat_judge_as(moat_context* context, __u32 port, __u32 address,
+MOAT_FUNCTION int moat_judge_as(moat_context* context, __u32 port, __u32 address, __u32 is_tcp,
                                 struct moat_verdict* v) {
   __u32 limit;
   moat_room room;
   const struct moat_image* image = moat_live_image(&limit);
   if (!image || !v) return 0;
-  struct moat_frame packet = {.length = moat_length(context), .port = port, .address = address};
+  struct moat_frame packet = {
+      .length = moat_length(context), .port = port, .address = address, .is_tcp = is_tcp != 0};
   moat_show(context, &room, &packet);
   moat_judge_packet(image, limit, &packet, moat_ethertype(context), v);
   return 1;
@@ -75,11 +82,11 @@ static __always_inline int moat_is_stricter(const struct moat_verdict* second,
  */
 static __always_inline int moat_judge(moat_context* context, const struct moat_wire* wire,
                                       struct moat_verdict* v, __u8* on_wire) {
-  if (!moat_judge_as(context, 0, 0, v)) return 0;
+  if (!moat_judge_as(context, 0, 0, 0, v)) return 0;
   *on_wire = v->reason;
   if (!wire || !wire->is_redirected) return 1;
   struct moat_verdict second = {};
-  moat_judge_as(context, wire->port, wire->address, &second);
+  moat_judge_as(context, wire->port, wire->address, 0, &second);
   *on_wire = second.reason;
   if (moat_is_stricter(&second, v)) *v = second;
   return 1;

@@ -83,11 +83,12 @@ static __always_inline int has_socket(const struct sk_buff* skb) {
 SEC("netfilter")
 int moat_input(struct bpf_nf_ctx* ctx) {
   __u32 ifindex = moat_ifindex(ctx);
-  if (ifindex == MOAT_LOOPBACK_IFINDEX) return ACCEPT;
   struct moat_wire* wire = moat_note_wire(ctx->skb);
   if (!wire || takes_notes_only || has_socket(ctx->skb)) return ACCEPT;
+  // What the host sends to itself only the program at sockets can tell from what was led to lo.
+  if (ifindex == MOAT_LOOPBACK_IFINDEX) return ACCEPT;
   __u32 flags = moat_interface_flags(ctx, ifindex);
-  if (flags & MOAT_INTERFACE_TRUSTED) return ACCEPT;
+  if (moat_is_trusted(flags, wire)) return ACCEPT;
 
   __u8 on_wire;
   struct moat_verdict v = {};

@@ -29,6 +29,7 @@ struct sk_buff {
   unsigned long _nfct;
   __u32 len;
   __be16 protocol;
+  __u16 transport_header;
   __u16 network_header;
   __u16 mac_header;
   unsigned char* head;
@@ -36,10 +37,14 @@ struct sk_buff {
   __u8 from_ingress : 1;
 } __attribute__((preserve_access_index));
 union nf_inet_addr {
+  __be32 all[4];
   __be32 ip;
 } __attribute__((preserve_access_index));
 struct nf_conntrack_man {
   union nf_inet_addr u3;
+  union {
+    __be16 all;
+  } u;
 } __attribute__((preserve_access_index));
 struct nf_conntrack_tuple {
   struct nf_conntrack_man src;

@@ -24,6 +24,15 @@
   bpf_probe_read_kernel(&(to), sizeof(to), \
                         (const void*)((tracked) + bpf_core_field_offset(struct nf_conn, field)))
 
+/* Likewise a tuple. */
+#define moat_read_ends(wire, tracked, tuple)                               \
+  do {                                                                     \
+    moat_read_ct((wire)->ends.source, tracked, tuple.src.u3.all);          \
+    moat_read_ct((wire)->ends.destination, tracked, tuple.dst.u3.all);     \
+    moat_read_ct((wire)->ends.source_port, tracked, tuple.src.u.all);      \
+    moat_read_ct((wire)->ends.destination_port, tracked, tuple.dst.u.all); \
+  } while (0)
+
 /*
  * What conntrack knows: the tuple of a packet's own direction is that of the wire. A reply to what
  * the host opened was not sent for the port that it came to.
@@ -55,6 +64,7 @@ static __always_inline void moat_note_nat(const struct sk_buff* skb, struct moat
 static __always_inline int moat_is_from_another(const struct sk_buff* skb) {
   __u64 here = 0, to = 0;
   if (!can_read_kernel || !bpf_core_field_exists(skb->from_ingress)) return 0;
+  if (skb->dev->type != ARPHRD_ETHER) return 0;
   if (!BPF_CORE_READ_BITFIELD(skb, from_ingress)) return 0;
   bpf_probe_read_kernel(&to, 6, skb->head + skb->mac_header);
   bpf_probe_read_kernel(&here, 6, skb->dev->dev_addr);
@@ -62,16 +72,32 @@ static __always_inline int moat_is_from_another(const struct sk_buff* skb) {
 }
 
 /*
+ * Of what came by lo: both ends as its sender has them. NAT on the host may have changed them, and
+ * they tell what the host sends to itself from what was led to lo.
+ */
+static __always_inline void moat_note_ends(const struct sk_buff* skb, struct moat_wire* wire) {
+  unsigned long tracked = skb->_nfct & ~MOAT_CT_INFO;
+  unsigned long status = 0;
+  if (!can_read_kernel || !tracked) return;
+  moat_read_ct(status, tracked, status);
+  if (status & IPS_CONFIRMED && !(status & (IPS_SRC_NAT | IPS_DST_NAT))) return;
+  if ((skb->_nfct & MOAT_CT_INFO) >= MOAT_CT_IS_REPLY) {
+    moat_read_ends(wire, tracked, tuplehash[1].tuple);
+  } else {
+    moat_read_ends(wire, tracked, tuplehash[0].tuple);
+  }
+  wire->has_ends = 1;
+}
+
+/*
  * Whether the packet reached its NIC behind the program there: IPsec has unpacked it, or something
- * else (segment routing) has taken off what stood between Ethernet's header and its own, or tc has
- * redirected it.
+ * else (segment routing) has taken off what stood between Ethernet's header and its own.
  */
 static __always_inline __u8 moat_is_unseen(const struct sk_buff* skb) {
   if (bpf_core_enum_value_exists(enum skb_ext_id, SKB_EXT_SEC_PATH) &&
       skb->active_extensions >> bpf_core_enum_value(enum skb_ext_id, SKB_EXT_SEC_PATH) & 1)
     return 1;
-  if (skb->dev->type != ARPHRD_ETHER) return 0;
-  return skb->network_header - skb->mac_header != ETHERNET_HEADER || moat_is_from_another(skb);
+  return skb->dev->type == ARPHRD_ETHER && skb->network_header - skb->mac_header != ETHERNET_HEADER;
 }
 
 /* Leaves the note on this packet, and nothing of an earlier one. */
@@ -79,10 +105,12 @@ static __always_inline struct moat_wire* moat_note_wire(const struct sk_buff* sk
   __u32 zero = 0;
   struct moat_wire* wire = bpf_map_lookup_elem(&wires, &zero);
   if (!wire) return 0;
-  __builtin_memset(wire, 0, sizeof *wire);
+  __builtin_memset(wire, 0, offsetof(struct moat_wire, ends));
   wire->packet = (unsigned long)skb;
-  wire->is_unseen = moat_is_unseen(skb);
+  wire->is_redirected_by_tc = moat_is_from_another(skb);
+  wire->is_unseen = wire->is_redirected_by_tc || moat_is_unseen(skb);
   moat_note_nat(skb, wire);
+  if (skb->dev->ifindex == MOAT_LOOPBACK_IFINDEX) moat_note_ends(skb, wire);
   return wire;
 }
 

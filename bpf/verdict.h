@@ -97,7 +97,13 @@ static __always_inline __u32 moat_parse_ipv4(const struct moat_frame* frame, __u
   ip->end = l3 + total;
   ip->has_port = 0;
   ip->port = 0;
-  if (ip->protocol == MOAT_IP_TCP && !(ip->fragment & MOAT_IP_FRAGMENT)) moat_parse_tcp(frame, ip);
+  if (frame->is_tcp) {
+    ip->protocol = MOAT_IP_TCP;
+    ip->has_port = 1;
+    ip->port = (__u16)frame->port;
+  } else if (ip->protocol == MOAT_IP_TCP && !(ip->fragment & MOAT_IP_FRAGMENT)) {
+    moat_parse_tcp(frame, ip);
+  }
   return MOAT_UNDECIDED;
 }
 
@@ -211,20 +217,26 @@ static __always_inline __u32 moat_is_ipv6_extension(__u32 next) {
 #define MOAT_IPV6_AUTHENTICATION 51
 
 /*
- * TCP at the end of a chain: there are no IPv6 rules, so a guarded port is closed to everyone. A
- * port that nobody names has row 0, and a database there only where all of IPv6 is closed.
+ * There are no IPv6 rules, so a guarded port is closed to everyone. A port that nobody names has
+ * row 0, and a database there only where all of IPv6 is closed.
  */
+static __always_inline __u32 moat_judge_port6(const struct moat_image* image, __u32 limit,
+                                              __u16 port, struct moat_verdict* v) {
+  v->port = port;
+  __u32 row = moat_port_row(image, limit, v->port);
+  v->database = moat_endpoint(image, limit, image->ipv6_row, row);
+  if (!v->database) return MOAT_NOT_GUARDED;
+  return MOAT_IPV6;
+}
+
+/* TCP at the end of a chain. */
 static __always_inline __u32 moat_judge_tcp6(const struct moat_image* image, __u32 limit,
                                              const struct moat_frame* frame, __u32 l4, __u32 end,
                                              struct moat_verdict* v) {
   __u8 scratch[4];
   const __u8* tcp = l4 + 4 <= end ? moat_at(frame, l4, 4, scratch) : 0;
   if (!tcp) return MOAT_IPV6;
-  v->port = moat_port_of(frame, tcp);
-  __u32 row = moat_port_row(image, limit, v->port);
-  v->database = moat_endpoint(image, limit, image->ipv6_row, row);
-  if (!v->database) return MOAT_NOT_GUARDED;
-  return MOAT_IPV6;
+  return moat_judge_port6(image, limit, moat_port_of(frame, tcp), v);
 }
 
 static __always_inline __u32 moat_judge_ipv6(const struct moat_image* image, __u32 limit,
@@ -235,6 +247,7 @@ static __always_inline __u32 moat_judge_ipv6(const struct moat_image* image, __u
   const __u8* p = moat_at(frame, v->l3, 8, scratch);
   if (!p || p[0] >> 4 != 6 || frame->length < v->l3 + 40) return MOAT_IPV6;
   v->family = 6;
+  if (frame->is_tcp) return moat_judge_port6(image, limit, (__u16)frame->port, v);
 
   __u32 payload = moat_be16(p + 4);
   __u32 end = frame->length; /* payload 0: a jumbogram, or BIG TCP */

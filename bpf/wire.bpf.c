@@ -9,7 +9,7 @@
 #include "bpf/note.h"
 
 static __always_inline int note(const struct sk_buff* skb) {
-  if (skb->dev->ifindex != MOAT_LOOPBACK_IFINDEX) moat_note_wire(skb);
+  moat_note_wire(skb);
   return 0;
 }
 

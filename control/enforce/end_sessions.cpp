@@ -36,19 +36,57 @@ void sort_unique(std::vector<std::uint16_t>& ports) {
   ports.erase(std::unique(ports.begin(), ports.end()), ports.end());
 }
 
-// Sessions by trusted interfaces, as the packet path knows them: by the interface their packets
-// come in by. Those of which that cannot be told are taken to be some.
+// Both ends of a session as its socket has them, own end first.
+using Ends =
+    std::tuple<std::uint32_t, Address6, std::uint16_t, std::uint32_t, Address6, std::uint16_t>;
+
+Ends ends_of(const Session& session) {
+  return {session.local, session.local_ipv6, session.local_port,
+          session.peer,  session.peer_ipv6,  session.peer_port};
+}
+
+Ends ends_of_peer(const Session& session) {
+  return {session.peer,  session.peer_ipv6,  session.peer_port,
+          session.local, session.local_ipv6, session.local_port};
+}
+
+// Sessions that the packet path exempts. Those of the host with itself: not all that comes by
+// loopback, but what has a socket of the host at its other end. And those by trusted interfaces, by
+// the interface their packets come in by; where that cannot be told a session is taken to be one.
 class ExemptSessions {
  public:
   ExemptSessions(const std::vector<std::string>& trusted, PacketPath& path)
       : trusted_(indices(trusted)), path_(path) {
-    trusted_.insert(loopback);
+    trusted_.erase(loopback);
   }
 
   bool contains(const Session& session) {
-    // By loopback alone come the host's own. And what is in TIME_WAIT is nobody's: to end it harms
-    // no one.
-    if (trusted_.size() == 1 || session.time_wait) return false;
+    // What is in TIME_WAIT is nobody's: to end it harms no one.
+    if (session.time_wait) return false;
+    return is_with_itself(session) || is_by_trusted(session);
+  }
+
+  [[nodiscard]] const std::string& doubt() const { return doubt_; }
+
+ private:
+  static constexpr std::uint32_t loopback = 1;  // its index in every network namespace
+
+  bool is_with_itself(const Session& session) {
+    if (!sockets_) {
+      sockets_.emplace();
+      if (const auto connected = connected_sessions(std::nullopt)) {
+        for (const auto& each : *connected) (*sockets_)->insert(ends_of(each));
+      } else {
+        sockets_ = std::unexpected(connected.error());
+        doubt_ = "which of them the host has with itself is not known: " +
+                 format_error(connected.error());
+      }
+    }
+    return !*sockets_ || (*sockets_)->contains(ends_of_peer(session));
+  }
+
+  bool is_by_trusted(const Session& session) {
+    if (trusted_.empty()) return false;
     if (!interfaces_) interfaces_ = path_.arrivals();
     if (!*interfaces_) {
       doubt_ = "which of them come in by a trusted interface is not known: " +
@@ -59,13 +97,9 @@ class ExemptSessions {
     return entry == (*interfaces_)->end() || trusted_.contains(entry->second);
   }
 
-  [[nodiscard]] const std::string& doubt() const { return doubt_; }
-
- private:
-  static constexpr std::uint32_t loopback = 1;  // its index in every network namespace
-
   std::set<std::uint32_t> trusted_;
   PacketPath& path_;
+  std::optional<Result<std::set<Ends>>> sockets_;  // of this network namespace
   std::optional<Result<std::unordered_map<std::uint64_t, std::uint32_t>>> interfaces_;
   std::string doubt_;
 };
@@ -83,13 +117,6 @@ class TranslatedSockets {
   }
 
  private:
-  using Ends =
-      std::tuple<std::uint32_t, Address6, std::uint16_t, std::uint32_t, Address6, std::uint16_t>;
-  static Ends ends_of(const Session& session) {
-    return {session.local, session.local_ipv6, session.local_port,
-            session.peer,  session.peer_ipv6,  session.peer_port};
-  }
-
   std::map<Ends, const Translation*> by_ends_;
 };
 

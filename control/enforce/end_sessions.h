@@ -51,9 +51,10 @@ struct Cut {
 // whatever port NAT leads it to; of one that NAT forwards (to a container) the translation is
 // forgotten.
 //
-// `path` tells by which interface a session comes in, and is asked only if something is to end
-// and more than loopback is trusted. Where it cannot tell, the session stays: it would be wrong to
-// end one that is exempt, while the packets of one that is not are dropped in any case.
+// A session whose other end is a socket of this host stays. `path` tells by which interface one
+// comes in, and is asked only if something is to end and more than loopback is trusted. Where it
+// cannot tell, the session stays: it would be wrong to end one that is exempt, while the packets of
+// one that is not are dropped in any case.
 [[nodiscard]] Result<Cut> cut_sessions(const Generation& live, const CutInterfaces& interfaces,
                                        PacketPath& path);
 

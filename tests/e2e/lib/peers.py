@@ -5,17 +5,20 @@
   peers.py serve PORT [--mptcp]
       echoes, and prints a line when a peer is accepted, is read from, and how it ends; a "q" has
       this side end it. Datagrams to the port are noted, too
-  peers.py knock [--count N] [--flags SA] [--option mptcp|fastopen] [--udp | --fragments]
-                 ADDRESS PORT
-      raw TCP segments (whole, or in two fragments) or UDP datagrams; prints the flags of what came back, or "silence"
+  peers.py knock [--count N] [--flags SA] [--option mptcp|fastopen]
+                 [--udp | --fragments | --inside fou|gue,PORT] ADDRESS PORT
+      raw TCP segments (whole, in two fragments, or in UDP for another port) or UDP datagrams; prints
+      the flags of what came back, or "silence"
   peers.py hold [--mptcp] NAME=ADDRESS,PORT...
       opens a session by each way, prints "open", then does what standard input says, and prints
       "NAME ANSWER" for each session and "done":
         send   a byte on each session              knock   a raw ACK in the session's name
         echo   a byte, and waits for it to return  state   open, reset or closed
         quit   has the server close, then closes
-  peers.py transfer MB ADDRESS PORT
+  peers.py transfer [--source ADDRESS] [--transparent] MB ADDRESS PORT
       has that much echoed; prints "whole" if the same bytes come back
+  peers.py abort [--source ADDRESS] ADDRESS PORT
+      ends a session with bytes unread, so that its peer gets a reset
   peers.py relay tun|tap NAME NETNS
       joins an interface of that name here with one there, frame by frame, as a tunnel in user space
 
@@ -43,7 +46,10 @@ OPTIONS = {
     "fastopen": bytes([34, 2, 1, 1]),
 }
 IPPROTO_MPTCP = 262
+IP_TRANSPARENT = 19
 IPV6_TRANSPARENT = 75
+# What stands before a segment in a datagram: nothing; version 0, no options, and that TCP follows.
+INSIDE = {"fou": b"", "gue": struct.pack("!BBH", 0, socket.IPPROTO_TCP, 0)}
 # Seconds until a test has failed; nothing waits that long otherwise.
 PATIENCE = 30 * int(os.environ.get("MOAT_TEST_PATIENCE", "1"))
 CLONE_NEWNET = 0x40000000
@@ -102,6 +108,13 @@ class Wire:
         for place, part in ((0x2000, packet[:8]), (1, packet[8:])):
             header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(part), 0x6D6F, place, 64, protocol, 0)
             cls.send(target, socket.IPPROTO_RAW, header + ends + part)
+
+    @staticmethod
+    def send_inside(target, how, packet):
+        """By the kernel's UDP: over IPv6 it needs its checksum."""
+        kind, port = how.split(",")
+        with socket.socket(family_of(target), socket.SOCK_DGRAM) as datagrams:
+            datagrams.sendto(INSIDE[kind] + packet, (target, int(port)))
 
     def forget(self):
         """What has come in so far is no answer to anything later."""
@@ -172,6 +185,8 @@ def knock(options):
                          OPTIONS[options.option])
         if options.fragments:
             wire.send_in_two(own, target, socket.IPPROTO_TCP, packet)
+        elif options.inside:
+            wire.send_inside(target, options.inside, packet)
         else:
             wire.send(target, socket.IPPROTO_TCP, packet)
     print(wire.answers(target, own_port))
@@ -281,8 +296,26 @@ def hold(options):
         print("done", flush=True)
 
 
+def connect(options):
+    session = socket.socket(family_of(options.address))
+    session.settimeout(PATIENCE)
+    if options.transparent:
+        session.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
+    if options.source:
+        session.bind((options.source, 0))
+    session.connect((options.address, options.port))
+    return session
+
+
+def abort(options):
+    session = connect(options)
+    session.sendall(b"?")
+    select.select([session], [], [], PATIENCE)
+    session.close()
+
+
 def transfer(options):
-    session = socket.create_connection((options.address, options.port), PATIENCE)
+    session = connect(options)
     sent = os.urandom(1 << 20) * options.megabytes
 
     def send():
@@ -334,6 +367,7 @@ def main():
     command.add_argument("--udp", action="store_true")
     command.add_argument("--ping", action="store_true")
     command.add_argument("--fragments", action="store_true")
+    command.add_argument("--inside")
     command.add_argument("--neighbour")
     command.add_argument("address")
     command.add_argument("port", type=int)
@@ -347,11 +381,15 @@ def main():
     command.set_defaults(run=hold)
     command.add_argument("--mptcp", action="store_true")
     command.add_argument("session", nargs="+")
-    command = commands.add_parser("transfer")
-    command.set_defaults(run=transfer)
-    command.add_argument("megabytes", type=int)
-    command.add_argument("address")
-    command.add_argument("port", type=int)
+    for name, run in (("transfer", transfer), ("abort", abort)):
+        command = commands.add_parser(name)
+        command.set_defaults(run=run)
+        command.add_argument("--source")
+        command.add_argument("--transparent", action="store_true")
+        if run is transfer:
+            command.add_argument("megabytes", type=int)
+        command.add_argument("address")
+        command.add_argument("port", type=int)
     command = commands.add_parser("relay")
     command.set_defaults(run=relay)
     command.add_argument("kind", choices=["tun", "tap"])
