@@ -146,12 +146,19 @@ static __always_inline void judge_by_listener(struct __sk_buff* skb, bool as_tcp
   if (moat_is_stricter(&second, v)) *v = second;
 }
 
-static __always_inline bool read_ends(struct __sk_buff* skb, struct moat_ends* ends) {
-  if (skb->protocol == bpf_htons(MOAT_ETH_IPV4))
-    return moat_fetch(skb, 12, ends->source, 4) == 0 &&
-           moat_fetch(skb, 16, ends->destination, 4) == 0;
-  return moat_fetch(skb, 8, ends->source, 16) == 0 &&
-         moat_fetch(skb, 24, ends->destination, 16) == 0;
+// The addresses, from the IP header, which is in the first buffer.
+static __always_inline bool read_ends(struct __sk_buff* skb, bool is_ipv4, struct moat_ends* ends) {
+  const __u8* ip = (const __u8*)(long)skb->data;
+  const __u8* end = (const __u8*)(long)skb->data_end;
+  if (is_ipv4 && ip + 20 <= end) {
+    ends->source[0] = moat_load_u32(ip + 12);
+    ends->destination[0] = moat_load_u32(ip + 16);
+    return true;
+  }
+  if (is_ipv4 || ip + 40 > end) return false;
+  __builtin_memcpy(ends->source, ip + 8, 16);
+  __builtin_memcpy(ends->destination, ip + 24, 16);
+  return true;
 }
 
 // From 127/8, from ::1, or from the very address that it is for.
@@ -199,7 +206,7 @@ MOAT_FUNCTION int moat_is_from_itself(struct __sk_buff* skb) {
   bool is_known = wire && wire->has_ends;
   if (is_known)
     __builtin_memcpy(&ends, &wire->ends, sizeof ends);
-  else if (!read_ends(skb, &ends))
+  else if (!read_ends(skb, is_ipv4, &ends))
     return 0;
   if (is_from_same_host(&ends, is_ipv4) || !is_for_tcp(skb)) return 1;
   __u8 flags = 0;

@@ -17,7 +17,7 @@ struct moat_frame {
   __u32 port;       /* to judge it by, host byte order; 0: the one that TCP names */
   __be32 address;   /* to judge it by; 0: the IPv4 destination */
   __be32 source;    /* to judge it by; 0: the IPv4 source */
-  __u8 is_tcp;      /* whatever its header says: TCP to `port` */
+  __u8 is_tcp;      /* TCP to `port`, though its header says something else */
   __u64 now;        /* 0: ask the clock when it is needed. Else CLOCK_MONOTONIC in ns. Host only. */
 };
 

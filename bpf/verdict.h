@@ -97,12 +97,12 @@ static __always_inline __u32 moat_parse_ipv4(const struct moat_frame* frame, __u
   ip->end = l3 + total;
   ip->has_port = 0;
   ip->port = 0;
-  if (frame->is_tcp) {
+  if (ip->protocol == MOAT_IP_TCP && !(ip->fragment & MOAT_IP_FRAGMENT)) {
+    moat_parse_tcp(frame, ip);
+  } else if (frame->is_tcp) {
     ip->protocol = MOAT_IP_TCP;
     ip->has_port = 1;
     ip->port = (__u16)frame->port;
-  } else if (ip->protocol == MOAT_IP_TCP && !(ip->fragment & MOAT_IP_FRAGMENT)) {
-    moat_parse_tcp(frame, ip);
   }
   return MOAT_UNDECIDED;
 }

@@ -14,27 +14,28 @@ set -euo pipefail
 second_nic=198.18.21.5 second_nic6=fd00:21::5
 not_tried() { echo "NOT TRIED: $1: $(head -n 1 <<<"${2#*Error: }")"; }
 
-# first_word HOST ADDRESS: a packet and its copy are both answered, with the same.
 knock_options=()  # of peers.py
-first_word() {
-  local answer
-  answer=$(knock "$1" "${knock_options[@]}" "$2" 5432)
-  echo "${answer%% *}"
+# answer HOST ADDRESS: where a packet and its copy are both answered, the one.
+answer() {
+  local found
+  found=$(knock "$1" "${knock_options[@]}" "$2" 5432)
+  [[ $found != "AS AS" ]] || found=AS
+  echo "$found"
 }
 
 # keeps_out NAME ADDRESS ADDRESS6: either may be empty.
 keeps_out() {
   if [[ -n $2 ]]; then
-    same "$1, an unlisted source" silence "$(first_word stranger "$2")"
-    same "$1, a listed source" AS "$(first_word office "$2")"
+    same "$1, an unlisted source" silence "$(answer stranger "$2")"
+    same "$1, a listed source" AS "$(answer office "$2")"
   fi
-  [[ -z $3 ]] || same "$1, over IPv6" silence "$(first_word stranger "$3")"
+  [[ -z $3 ]] || same "$1, over IPv6" silence "$(answer stranger "$3")"
 }
 
 # Every way has to be one, or silence shows nothing.
 is_open() {
-  [[ -z $2 ]] || same "$1 leads to the listener" AS "$(first_word stranger "$2")"
-  [[ -z $3 ]] || same "$1 leads to the listener, over IPv6" AS "$(first_word stranger "$3")"
+  [[ -z $2 ]] || same "$1 leads to the listener" AS "$(answer stranger "$2")"
+  [[ -z $3 ]] || same "$1 leads to the listener, over IPv6" AS "$(answer stranger "$3")"
 }
 
 # --- TCP in UDP ---------------------------------------------------------------------------------------
@@ -237,6 +238,13 @@ if said=$(redirect_to lo); then
 else
   not_tried "a session that tc leads to lo" "$said"
 fi
+
+hold_from=db-host hold_options="--source 192.0.2.200"
+hold "$database_host 5432 an address that only a local route names"
+let_in
+keep_out
+all_say "the host's session with itself, when a rule goes" echo answered
+let_go
 
 # --- It was the backstop ---------------------------------------------------------------------------------
 change_config 's/^backstop: .*/backstop: false/'

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Sourced, after ways.sh, by the end-to-end tests of what becomes of sessions when a rule goes.
 #
-#   hold WAY...                  the stranger opens a session by each of them; hold_options: of peers.py
+#   hold WAY...                  the stranger (or hold_from) opens a session by each of them;
+#                                hold_options: of peers.py
 #   all_say WHAT COMMAND ANSWER  every session that is held, see peers.py
 #   let_go                       the stranger ends them
 #   have_ended                   whether the listener has seen the end of all that it accepted
@@ -9,12 +10,13 @@
 # shellcheck disable=SC2154  # scene, pids and peers are set by what is sourced before
 
 hold_options=
+hold_from=stranger
 hold() {
   local -a targets=()
   for_each target "$@"
   # shellcheck disable=SC2086  # none or one
   coproc holder {
-    on stranger /usr/bin/python3 "$peers" hold $hold_options "${targets[@]}" 2>>"$scene/hold.log"
+    on "$hold_from" /usr/bin/python3 "$peers" hold $hold_options "${targets[@]}" 2>>"$scene/hold.log"
   }
   # shellcheck disable=SC2034,SC2154  # pids is the scene's; coproc sets holder_PID
   pids[holder]=$holder_PID

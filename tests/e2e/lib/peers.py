@@ -9,7 +9,7 @@
                  [--udp | --fragments | --inside fou|gue,PORT] ADDRESS PORT
       raw TCP segments (whole, in two fragments, or in UDP for another port) or UDP datagrams; prints
       the flags of what came back, or "silence"
-  peers.py hold [--mptcp] NAME=ADDRESS,PORT...
+  peers.py hold [--mptcp] [--source ADDRESS] NAME=ADDRESS,PORT...
       opens a session by each way, prints "open", then does what standard input says, and prints
       "NAME ANSWER" for each session and "done":
         send   a byte on each session              knock   a raw ACK in the session's name
@@ -234,7 +234,7 @@ def serve(options):
 
 
 class Session:
-    def __init__(self, wire, word, mptcp):
+    def __init__(self, wire, word, mptcp, source):
         self.wire = wire
         self.name, _, target = word.partition("=")
         self.target, port = target.split(",")
@@ -242,6 +242,8 @@ class Session:
         self.socket = socket.socket(family_of(self.target), socket.SOCK_STREAM,
                                     IPPROTO_MPTCP if mptcp else 0)
         self.socket.settimeout(PATIENCE)
+        if source:
+            self.socket.bind((source, 0))
         self.socket.connect((self.target, self.port))
         self.own, self.own_port = self.socket.getsockname()[:2]
         assert self.echo() == "answered", self.name
@@ -285,7 +287,7 @@ class Session:
 
 def hold(options):
     wire = Wire()
-    sessions = [Session(wire, word, options.mptcp) for word in options.session]
+    sessions = [Session(wire, word, options.mptcp, options.source) for word in options.session]
     print("open", flush=True)
     for line in sys.stdin:
         for session in sessions:
@@ -380,6 +382,7 @@ def main():
     command = commands.add_parser("hold")
     command.set_defaults(run=hold)
     command.add_argument("--mptcp", action="store_true")
+    command.add_argument("--source")
     command.add_argument("session", nargs="+")
     for name, run in (("transfer", transfer), ("abort", abort)):
         command = commands.add_parser(name)
