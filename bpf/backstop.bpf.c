@@ -114,8 +114,8 @@ static __always_inline bool read_tcp(struct __sk_buff* skb, __u32 at, void* to, 
   return moat_fetch(skb, (__u16)(transport - network) + at, to, bytes) == 0;
 }
 
-// Whether a TCP socket gets what the header says is something else: of TCP in UDP (fou, gue) the
-// kernel takes off the UDP header, and hands what follows to TCP behind the same IP header.
+// Whether a TCP socket receives what the IP header says is something else: from TCP in UDP (fou,
+// gue) the kernel takes off the UDP header, and hands the rest to TCP behind the same IP header.
 static __always_inline bool is_hidden(struct __sk_buff* skb, const struct moat_verdict* v) {
   if (v->port || (v->reason != MOAT_NOT_GUARDED && v->reason != MOAT_EXEMPT)) return false;
   const __u8* ip = (const __u8*)(long)skb->data;
@@ -124,11 +124,14 @@ static __always_inline bool is_hidden(struct __sk_buff* skb, const struct moat_v
   return is_for_tcp(skb);
 }
 
+// By the port in TCP's own header, or where that cannot be read, by the socket's.
 static __always_inline void judge_hidden(struct __sk_buff* skb, struct moat_verdict* v) {
+  const struct bpf_sock* sk = skb->sk;
   struct moat_verdict second = {};
-  __be16 port = 0;
-  __u32 by = read_tcp(skb, 2, &port, sizeof port) || !skb->sk ? bpf_ntohs(port) : skb->sk->src_port;
-  moat_judge_as(skb, by, 0, 1, &second);
+  __be16 in_header = 0;
+  __u32 port = sk ? sk->src_port : 0;
+  if (read_tcp(skb, 2, &in_header, sizeof in_header)) port = bpf_ntohs(in_header);
+  moat_judge_as(skb, port, 0, 1, &second);
   if (moat_is_stricter(&second, v)) *v = second;
 }
 
@@ -193,14 +196,15 @@ static __always_inline bool has_sender(struct __sk_buff* skb, const struct moat_
   return is_connected;
 }
 
-// Whether the host has sent the TCP packet to itself, by lo. Also what comes from outside is there:
-// a route of MPLS to lo, a copy that nft's dup or TEE makes for an address of the host, what tc
-// redirects. A reset is always taken to be the host's: the kernel sends some for sockets that are
-// gone, and it is never answered.
+// Whether the host itself has sent the packet that came by lo. Packets from outside come by lo,
+// too: by an MPLS route that leads there, as copies that nft's dup or TEE make for an address of
+// the host, by tc's mirred. What is not TCP is taken to be the host's, as no lookup tells exactly
+// who sent it. So is a reset: the kernel sends one for a socket that is gone by then, and nothing
+// answers it.
 MOAT_FUNCTION int moat_is_from_itself(struct __sk_buff* skb) {
   struct moat_ends ends = {};
   bool is_ipv4 = skb->protocol == bpf_htons(MOAT_ETH_IPV4);
-  // Without, nothing is known of what NAT did to it.
+  // Without that, what NAT did to the host's own packets cannot be undone.
   if (!can_read_kernel) return 1;
   const struct moat_wire* wire = wire_of(skb);
   bool is_known = wire && wire->has_ends;

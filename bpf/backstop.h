@@ -40,7 +40,8 @@ static __always_inline __u32 moat_interface_flags(moat_context* context, __u32 i
   return known->flags;
 }
 
-/* Whether nothing of the interface is judged; but what tc led to it came by another. */
+/* Whether what came by the interface is not judged. What tc redirected to it came by another one.
+ */
 static __always_inline int moat_is_trusted(__u32 flags, const struct moat_wire* wire) {
   return flags & MOAT_INTERFACE_TRUSTED && !(wire && wire->is_redirected_by_tc);
 }

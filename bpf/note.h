@@ -72,8 +72,8 @@ static __always_inline int moat_is_from_another(const struct sk_buff* skb) {
 }
 
 /*
- * Of what came by lo: both ends as its sender has them. NAT on the host may have changed them, and
- * they tell what the host sends to itself from what was led to lo.
+ * Both ends as the sender of what came by lo has them, where NAT on the host has changed them: by
+ * these what the host sends to itself is told from what was led to lo.
  */
 static __always_inline void moat_note_ends(const struct sk_buff* skb, struct moat_wire* wire) {
   unsigned long tracked = skb->_nfct & ~MOAT_CT_INFO;
