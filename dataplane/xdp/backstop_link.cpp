@@ -28,7 +28,8 @@ void BackstopLink::ensure_at(const BackstopMaps& maps, const std::string& cgroup
     status.at_sockets.reason = format_error(done.error());
     return;
   }
-  status.at_sockets.on = true;
+  // On a part it judges what it can, and is not on all the same.
+  status.at_sockets = {.on = done->gap.empty(), .reason = std::move(done->gap)};
   status.cgroup = std::move(done->cgroup);
   status.knows_names = at_sockets_.knows_names();
   if (!done->mended.empty()) status.mended.push_back(std::move(done->mended));
@@ -62,6 +63,14 @@ void BackstopLink::ensure_notes(bool are_taken_before, BackstopStatus& status) {
 
 BackstopStatus BackstopLink::ensure(const std::vector<NamedMap>& maps, const std::string& cgroup,
                                     const Result<KnownInterfaces>& interfaces) {
+  auto status = ensure_parts(maps, cgroup, interfaces);
+  is_on_ = status.at_sockets.on && cgroup.empty();
+  return status;
+}
+
+BackstopStatus BackstopLink::ensure_parts(const std::vector<NamedMap>& maps,
+                                          const std::string& cgroup,
+                                          const Result<KnownInterfaces>& interfaces) {
   BackstopStatus status;
   // First what is exempt, then the programs: nobody local is cut off in between.
   if (const auto told = tell(interfaces, status); !told)
@@ -83,6 +92,7 @@ Result<> BackstopLink::ensure_pins() {
 }
 
 void BackstopLink::remove() {
+  is_on_ = false;
   before_sockets_.remove();
   at_sockets_.remove();
   notes_.remove();

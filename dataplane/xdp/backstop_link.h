@@ -30,12 +30,18 @@ class BackstopLink {
   [[nodiscard]] BackstopStatus ensure(const std::vector<NamedMap>& maps, const std::string& cgroup,
                                       const Result<KnownInterfaces>& interfaces);
 
+  // Whether it judged for all sockets, when it was last seen to.
+  [[nodiscard]] bool is_on() const { return is_on_; }
+
   // Takes it off.
   void remove();
 
   [[nodiscard]] Result<> ensure_pins();
 
  private:
+  [[nodiscard]] BackstopStatus ensure_parts(const std::vector<NamedMap>& maps,
+                                            const std::string& cgroup,
+                                            const Result<KnownInterfaces>& interfaces);
   [[nodiscard]] Result<> tell(const Result<KnownInterfaces>& interfaces, BackstopStatus& status);
   void ensure_at(const BackstopMaps& maps, const std::string& cgroup, BackstopStatus& status);
   void ensure_before(const BackstopMaps& maps, bool judges, BackstopStatus& status);
@@ -45,6 +51,7 @@ class BackstopLink {
   WireNotes notes_;
   CgroupLink at_sockets_;
   InputLink before_sockets_;
+  bool is_on_ = false;
 };
 
 }  // namespace moat

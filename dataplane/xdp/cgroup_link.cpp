@@ -5,8 +5,9 @@
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/socket.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include <array>
 #include <fstream>
@@ -17,26 +18,13 @@
 #include "dataplane/xdp/bpf_error.h"
 #include "dataplane/xdp/bpf_map.h"
 #include "dataplane/xdp/load_failure.h"
+#include "dataplane/xdp/own_netns.h"
 
 namespace moat {
 namespace {
 
 constexpr auto link_pin = "backstop-link";
 constexpr auto program_pin = "backstop";
-
-// Not in the headers of Debian 12's libc or libbpf.
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71
-#endif
-
-Result<std::uint64_t> own_netns_cookie() {
-  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  std::uint64_t cookie = 0;
-  socklen_t bytes = sizeof cookie;
-  if (!socket || ::getsockopt(socket.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &bytes) != 0)
-    return bpf_failure("ask which network namespace this is");
-  return cookie;
-}
 
 // What a kernel may refuse the program. Its own words about that change from version to version, so
 // it is asked by loading, with the most first.
@@ -67,6 +55,24 @@ std::uint64_t cgroup_of(int link, std::uint32_t* program) {
   return info.cgroup.cgroup_id;
 }
 
+// The kernel gives the root of the hierarchy this number, and no other cgroup ever. What is mounted
+// for a process in a cgroup namespace, and looks like the root to it, has another.
+constexpr std::uint64_t root_cgroup = 1;
+
+std::uint64_t number_of(const std::string& folder) {
+  struct stat status = {};
+  return ::stat(folder.c_str(), &status) == 0 ? status.st_ino : 0;
+}
+
+std::string mount_command() {
+  constexpr auto usual = "/sys/fs/cgroup";
+  struct statfs about = {};
+  // Without any cgroups that is a folder of sysfs, in which nobody makes folders.
+  if (::statfs(usual, &about) == 0 && about.f_type == SYSFS_MAGIC)
+    return fmt::format("mount -t cgroup2 none {}", usual);
+  return fmt::format("mkdir -p {0}/unified && mount -t cgroup2 none {0}/unified", usual);
+}
+
 // mountinfo writes a space as \040, and so on.
 std::string unescape(const std::string& text) {
   std::string plain;
@@ -84,28 +90,31 @@ std::string unescape(const std::string& text) {
 }  // namespace
 
 Result<std::string> find_cgroup2() {
-  std::ifstream mounts("/proc/self/mountinfo");
+  std::string part;
+  std::ifstream mounts("/proc/thread-self/mountinfo");
   for (std::string line; std::getline(mounts, line);) {
     if (line.find(" - cgroup2 ") == std::string::npos) continue;
     std::istringstream fields(line);
     std::string number, parent, device, root, folder;
     fields >> number >> parent >> device >> root >> folder;
-    if (root == "/") return unescape(folder);  // else a part of it is mounted there
+    folder = unescape(folder);
+    if (number_of(folder) == root_cgroup) return folder;
+    if (root == "/" && part.empty()) part = folder;
   }
-  return std::unexpected(Error{"no cgroup2 filesystem is mounted",
-                               "mount it: mount -t cgroup2 none /sys/fs/cgroup/unified"});
+  if (!part.empty()) return part;
+  return std::unexpected(Error{"no cgroup2 filesystem is mounted", "mount it: " + mount_command()});
 }
 
 CgroupLink::CgroupLink(BpfPins pins) : pins_(std::move(pins)), link_(pins_.get(link_pin)) {}
 
 Result<> CgroupLink::load(const BackstopMaps& maps) {
-  const auto cookie = own_netns_cookie();
-  if (!cookie) return std::unexpected(cookie.error());
+  const auto netns = own_netns();
+  if (!netns) return std::unexpected(netns.error());
   for (const auto& helpers : helper_sets) {
     const LibbpfLog log;
     const auto skeleton = open_program(maps);
     if (!skeleton) return std::unexpected(skeleton.error());
-    (*skeleton)->rodata->own_netns_cookie = *cookie;
+    (*skeleton)->rodata->own_netns_cookie = netns->cookie;
     (*skeleton)->rodata->has_netns_cookie_helper = helpers.netns_cookie;
     (*skeleton)->rodata->can_read_kernel = helpers.read_kernel;
     const int error = moat_backstop_bpf::load(skeleton->get());
@@ -119,7 +128,8 @@ Result<> CgroupLink::load(const BackstopMaps& maps) {
   return {};
 }
 
-Result<std::string> CgroupLink::attach(const std::string& cgroup) {
+// One that is on the root already stays there, whether or not a folder shows the root.
+Result<std::string> CgroupLink::attach(const std::string& cgroup, bool is_for_all) {
   const Fd folder(::open(cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   struct stat stat = {};
   if (!folder || ::fstat(folder.get(), &stat) != 0)
@@ -127,7 +137,7 @@ Result<std::string> CgroupLink::attach(const std::string& cgroup) {
 
   std::uint32_t program = 0;
   const std::uint64_t attached = link_ ? cgroup_of(link_.get(), &program) : 0;
-  if (attached == stat.st_ino) {
+  if (attached == stat.st_ino || (is_for_all && attached == root_cgroup)) {
     if (program == kernel_id(program_.get())) return {};
     if (const int error = bpf_link_update(link_.get(), program_.get(), nullptr); error != 0)
       return bpf_failure("replace the backstop program", error);
@@ -156,9 +166,18 @@ Result<CgroupLink::Attached> CgroupLink::ensure_on(const BackstopMaps& maps,
   if (!folder) return std::unexpected(folder.error());
   if (!program_)
     if (auto loaded = load(maps); !loaded) return std::unexpected(loaded.error());
-  auto mended = attach(*folder);
+  auto mended = attach(*folder, cgroup.empty());
   if (!mended) return std::unexpected(mended.error());
-  return Attached{std::move(*folder), std::move(*mended)};
+  Attached done{std::move(*folder), std::move(*mended), {}};
+  std::uint32_t program = 0;
+  if (cgroup.empty() && cgroup_of(link_.get(), &program) != root_cgroup)
+    done.gap = fmt::format(
+        "it judges for sockets in {} and below alone, which is not the root of all cgroups: moatd "
+        "is in a cgroup namespace (run it in the host's, as with docker run --cgroupns=host, or "
+        "set "
+        "backstop-cgroup to the database's cgroup)",
+        done.cgroup);
+  return done;
 }
 
 Result<> CgroupLink::ensure_pins() {

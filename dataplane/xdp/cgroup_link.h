@@ -20,9 +20,11 @@ class CgroupLink {
   struct Attached {
     std::string cgroup;  // its folder
     std::string mended;  // what somebody had done to it since it was last seen to
+    std::string gap;     // why it is not at all sockets, though it should be; empty: it is
   };
-  // Has the program on that cgroup (empty: the root, wherever cgroup2 is mounted); one of an
-  // earlier daemon is replaced in place.
+  // Has the program on that cgroup (empty: the root, wherever cgroup2 is mounted, or, in a cgroup
+  // namespace that does not show the root, what of the hierarchy is there); one of an earlier
+  // daemon is replaced in place.
   [[nodiscard]] Result<Attached> ensure(const BackstopMaps& maps, const std::string& cgroup);
 
   // Whether the program compares names before it trusts. Else the kernel would not have it so.
@@ -37,7 +39,7 @@ class CgroupLink {
   [[nodiscard]] Result<> load(const BackstopMaps& maps);
   [[nodiscard]] Result<Attached> ensure_on(const BackstopMaps& maps, const std::string& cgroup);
   // What there was to mend.
-  [[nodiscard]] Result<std::string> attach(const std::string& cgroup);
+  [[nodiscard]] Result<std::string> attach(const std::string& cgroup, bool is_for_all);
 
   BpfPins pins_;
   Fd link_;
@@ -46,7 +48,8 @@ class CgroupLink {
   bool was_on_ = false;  // when it was last seen to; not what an earlier daemon left
 };
 
-// Where cgroup2 is mounted, as mountinfo has it.
+// Where cgroup2 is mounted: its root, or where that is nowhere to be seen, the part that a cgroup
+// namespace takes for the root.
 [[nodiscard]] Result<std::string> find_cgroup2();
 
 }  // namespace moat

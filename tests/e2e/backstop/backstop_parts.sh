@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# What the backstop rests on, a part of it at a time: no cgroup2, more interfaces than anyone has,
+# What the backstop rests on, a part of it at a time: no cgroup2, a part of it only, more interfaces than anyone has,
 # trusted interfaces that go and whose number another one gets, and what somebody writes into its map.
 #
 #   tests/e2e/backstop/backstop_parts.sh BUILD
@@ -54,6 +54,44 @@ without_cgroup2() {
     echo "NOT TRIED, as this kernel has no place for it: before sockets without cgroup2"
   fi
   stop moatd
+}
+
+# --- A cgroup namespace -------------------------------------------------------------------------------
+# As a container has: what is mounted there looks like the root of all cgroups, and is not.
+launch_in_a_cgroup() {
+  # shellcheck disable=SC2016  # for those shells
+  start moatd db-host sh -c '
+    echo $$ >"$1/cgroup.procs"
+    shift
+    exec unshare --cgroup --mount sh -c "$@"' sh "$own_cgroup" '
+    for folder in $(findmnt -n -t cgroup2 -o TARGET); do umount --lazy "$folder"; done
+    mkdir -p "$scene/cgroup" && mount -t cgroup2 none "$scene/cgroup"
+    exec setpriv --inh-caps=-all --bounding-set=-all,+net_admin,+perfmon,+bpf "$@"' sh \
+    moatd --config "$scene/moat/moat.yaml" --bpffs "$scene/bpf/moat" --state "$scene/state" \
+    --socket "$scene/moatd.sock"
+}
+
+with_a_cgroup_namespace() {
+  own_cgroup=$(findmnt -n -t cgroup2 -o TARGET | head -n 1)/$prefix
+  mkdir "$own_cgroup"
+  export scene
+  launch_in_a_cgroup
+  await 30 "moatd to tell of its cgroup namespace" status_says "moatd is in a cgroup namespace"
+  ! says '"ready": true' on db-host moat status --json || fail "ready, and not at all sockets"
+  tells "in a cgroup namespace" "the backstop is off at sockets: it judges for sockets in $scene/cgroup"
+  stop moatd
+  await 10 "the cgroup to be empty" rmdir "$own_cgroup"
+
+  # One that is on the root already stays there.
+  start_moatd
+  stop moatd
+  mkdir "$own_cgroup"
+  launch_in_a_cgroup
+  await 30 "moatd to be ready" is_moatd_ready_or_gone
+  keeps_out "a daemon in a cgroup namespace after one outside"
+  lets_in "a daemon in a cgroup namespace after one outside"
+  stop moatd
+  await 10 "the cgroup to be empty" rmdir "$own_cgroup"
 }
 
 # --- More interfaces than anyone has ------------------------------------------------------------------
@@ -155,6 +193,7 @@ add_nic eth1 to-eth1
 add_way "a second NIC" 21 eth1 to-eth1
 listen
 without_cgroup2
+with_a_cgroup_namespace
 with_many
 with_trust
 with_a_hand

@@ -118,9 +118,8 @@ TEST_F(BackstopTest, without_cgroup2_it_is_on_before_sockets_and_at_sockets_once
   unmount_cgroup2();
   const auto without = backend->ensure_backstop("", {});
   EXPECT_FALSE(without.at_sockets.on);
-  EXPECT_EQ(without.at_sockets.reason,
-            "no cgroup2 filesystem is mounted (mount it: mount -t cgroup2 none "
-            "/sys/fs/cgroup/unified)");
+  EXPECT_TRUE(without.at_sockets.reason.starts_with("no cgroup2 filesystem is mounted (mount it: "))
+      << without.at_sockets.reason;
   EXPECT_EQ(without.before_sockets.on, InputLink::has_place()) << without.before_sockets.reason;
 
   const std::string folder = mount_point() + "-cgroup";
