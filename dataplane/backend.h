@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -99,6 +100,9 @@ class DropSource {
   virtual void read(const std::function<void(const moat_drop&)>& callback) = 0;
 };
 
+// Ids of kernel objects, by the names of their pins. No object of its kind gets the id again.
+using PinIds = std::map<std::string, std::uint32_t>;
+
 class PacketPath : public Backend {
  public:
   // How it began, for the log: "adopted", or why what an earlier daemon left could not be.
@@ -107,8 +111,8 @@ class PacketPath : public Backend {
   // Makes the interface have our program, mending whatever is different. Somebody else's program is
   // named and left alone. Does nothing where all is well. Reports what is there afterwards.
   //
-  // What is attached in one mode is not moved to another, as the kernel has no way to do that
-  // without a moment in between where nothing is filtered: detach() first if that is meant.
+  // From generic mode that was asked for it goes to native if that is wanted now and the backstop
+  // judges meanwhile; otherwise it stays, and the status tells how to change it.
   [[nodiscard]] virtual InterfaceStatus ensure_attached(const std::string& interface,
                                                         WantedAttach wanted) = 0;
 
@@ -143,12 +147,23 @@ class PacketPath : public Backend {
   // process, and why.
   [[nodiscard]] virtual Result<> ensure_pins() = 0;
 
+  // Error: all of it is kept, and yet ends with this process's own mounts.
+  [[nodiscard]] virtual Result<> check_pins_last() const = 0;
+
+  // What may keep an earlier program of Moat's attached, out of reach; with remedies.
+  [[nodiscard]] virtual std::vector<std::string> pin_problems() const = 0;
+
+  // For the next daemon's OpenPath.
+  [[nodiscard]] virtual PinIds pinned() const = 0;
+
   // What others had done to it and was put right since this was last asked, by whichever of these
   // functions: "the pin links/eth0 was missing".
   [[nodiscard]] virtual std::vector<std::string> take_mended() = 0;
 };
 
-// Opens a packet path, whose pins, if it has any, are in that folder.
-using OpenPath = std::function<Result<std::unique_ptr<PacketPath>>(const std::string& pins)>;
+// Opens a packet path, whose pins are in that folder; `earlier`: those of the daemon before, if that
+// was in this boot.
+using OpenPath =
+    std::function<Result<std::unique_ptr<PacketPath>>(const std::string& pins, PinIds earlier)>;
 
 }  // namespace moat

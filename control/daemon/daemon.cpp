@@ -28,9 +28,11 @@ Result<Settings> read_settings(const std::string& path, const std::string& last,
 
 }  // namespace
 
-Daemon::Daemon(Log& log, Settings settings, StateStore store, std::unique_ptr<PacketPath> path,
-               LoadedState loaded, KernelClocks clocks, EventLoop loop)
+Daemon::Daemon(Log& log, std::string bpffs, Settings settings, StateStore store,
+               std::unique_ptr<PacketPath> path, LoadedState loaded, KernelClocks clocks,
+               EventLoop loop)
     : log_(log),
+      bpffs_(std::move(bpffs)),
       settings_(std::move(settings)),
       store_(std::move(store)),
       path_(std::move(path)),
@@ -61,16 +63,19 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonPaths& paths, const Op
   if (!loop) return std::unexpected(loop.error());
   auto listener = listen_on(paths.socket, socket_group);
   if (!listener) return std::unexpected(listener.error());
-  auto path = open_path(paths.bpffs);
+  const auto& last = loaded->state.pins;
+  const bool is_same_boot = last.boot == clocks->read().boot && last.folder == paths.bpffs;
+  auto path = open_path(paths.bpffs, is_same_boot ? last.ids : PinIds{});
   if (!path) return std::unexpected(path.error());
   auto live = (*path)->live_image();
   if (!live) return std::unexpected(live.error());
 
-  std::unique_ptr<Daemon> daemon(new Daemon(log, std::move(*settings), std::move(*store),
-                                            std::move(*path), std::move(*loaded),
-                                            std::move(*clocks), std::move(*loop)));
-  log.info("moatd {}: {}; generation {} is live", MOAT_VERSION, daemon->path_->adoption(),
-           *live ? live->header().generation : 0);
+  std::unique_ptr<Daemon> daemon(
+      new Daemon(log, paths.bpffs, std::move(*settings), std::move(*store), std::move(*path),
+                 std::move(*loaded), std::move(*clocks), std::move(*loop)));
+  log.info("moatd {}: {}; {}", MOAT_VERSION, daemon->path_->adoption(),
+           *live ? fmt::format("generation {} is live", live->header().generation)
+                 : "what programs are attached stay as they are until rules are enforced");
   if (*live) daemon->publisher_.adopt(std::move(*live));
   if (auto armed = daemon->arm(std::move(*listener)); !armed) {
     return std::unexpected(armed.error());

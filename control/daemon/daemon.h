@@ -77,8 +77,9 @@ class Daemon final : public Service {
   using WallClock = std::chrono::system_clock;
   using Steady = std::chrono::steady_clock;
 
-  Daemon(Log& log, Settings settings, StateStore store, std::unique_ptr<PacketPath> path,
-         LoadedState loaded, KernelClocks clocks, EventLoop loop);
+  Daemon(Log& log, std::string bpffs, Settings settings, StateStore store,
+         std::unique_ptr<PacketPath> path, LoadedState loaded, KernelClocks clocks,
+         EventLoop loop);
 
   [[nodiscard]] Result<> arm(Fd listener);
   [[nodiscard]] Result<> arm_sources();
@@ -127,6 +128,7 @@ class Daemon final : public Service {
   void read_all_drops();
 
   Log& log_;
+  std::string bpffs_;
   Settings settings_;
   StateStore store_;
   std::unique_ptr<PacketPath> path_;

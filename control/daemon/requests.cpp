@@ -52,6 +52,8 @@ DaemonFacts Daemon::facts() const {
   }
   if (!watch_.problem().empty()) facts.problems.push_back(watch_.problem());
   facts.problems.insert(facts.problems.end(), backstop_.troubles.begin(), backstop_.troubles.end());
+  const auto by_pins = path_->pin_problems();
+  facts.problems.insert(facts.problems.end(), by_pins.begin(), by_pins.end());
   facts.problems.insert(facts.problems.end(), state_troubles_.begin(), state_troubles_.end());
   facts.removed_interfaces.assign(removed_interfaces_.begin(), removed_interfaces_.end());
   const auto& trusted = settings_.config().trusted_interfaces;
@@ -275,6 +277,8 @@ Answer<ChangeView> Daemon::detach(const Peer& peer) {
     return refuse(Kind::unavailable, done.error().message, done.error().remedy);
   }
   is_detached_ = true;
+  publisher_.keep_pins(bpffs_, {});
+  save();
   exit_timer_.set_after(time_for_farewell);
   ChangeView view;
   view.enforced = true;

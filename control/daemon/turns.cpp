@@ -152,9 +152,18 @@ void Daemon::ensure_guards() {
 }
 
 void Daemon::ensure_pins() {
-  const auto pinned = path_->ensure_pins();
-  set_problem(unpinned_, pinned, "nothing can be pinned");
+  auto pinned = path_->ensure_pins();
+  const char* what_is_wrong = "nothing can be pinned";
+  if (pinned) {
+    pinned = path_->check_pins_last();
+    what_is_wrong = "its pins go with it";
+  }
+  set_problem(unpinned_, pinned, what_is_wrong);
   for (const auto& what : path_->take_mended()) note_mend(what);
+  // On disk at once: the next daemon tells what of these is missing.
+  const auto before = publisher_.state().pins;
+  publisher_.keep_pins(bpffs_, path_->pinned());
+  if (publisher_.state().pins != before) save();
 }
 
 // After the interfaces: it leaves to them what they have counted. True if a part of it is on and

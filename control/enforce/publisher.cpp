@@ -336,6 +336,12 @@ Result<> Publisher::sample() {
   return {};
 }
 
+void Publisher::keep_pins(const std::string& folder, std::map<std::string, std::uint32_t> ids) {
+  LastPins pins{clocks_().boot, folder, std::move(ids)};
+  is_unsaved_ |= pins != state_.pins;
+  state_.pins = std::move(pins);
+}
+
 Result<> Publisher::save() {
   if (!is_unsaved_) return {};
   auto saved = store_.save(state_);

@@ -96,6 +96,9 @@ class Publisher {
     state_.settings = bytes;
   }
 
+  // What is pinned, for the daemon after this one.
+  void keep_pins(const std::string& folder, std::map<std::string, std::uint32_t> ids);
+
   [[nodiscard]] const State& state() const { return state_; }
   [[nodiscard]] const Enforced* enforced() const {
     return state_.enforced ? &*state_.enforced : nullptr;

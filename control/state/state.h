@@ -46,6 +46,16 @@ struct LatestTime {
   friend bool operator==(const LatestTime&, const LatestTime&) = default;
 };
 
+// What was pinned in the kernel, and under which folder, in that boot: the next one begins without
+// any pins. Ids of objects, by the names of their pins.
+struct LastPins {
+  std::string boot;
+  std::string folder;
+  std::map<std::string, std::uint32_t> ids;
+
+  friend bool operator==(const LastPins&, const LastPins&) = default;
+};
+
 struct State {
   std::uint64_t generation = 0;      // the last one committed
   std::optional<Enforced> enforced;  // nothing: a first start
@@ -54,7 +64,8 @@ struct State {
   std::map<SlotKey, LastHit> last_hits;
   LatestTime latest_time;
   std::set<std::string> forgotten;  // databases whose guard was ended, until that is enforced
-  std::string settings;             // the bytes of moat.yaml that were last in force
+  LastPins pins;
+  std::string settings;  // the bytes of moat.yaml that were last in force
 };
 
 struct LoadedState {

@@ -255,16 +255,18 @@ void read_numbers(const json& value, std::uint64_t most, Numbering<Key, Number>&
 }
 
 json write(const State& state, const ListDigests& digests) {
-  json value = {{"generation", state.generation},
-                {"latest-time", write(state.latest_time.time)},
-                {"latest-boot", state.latest_time.boot},
-                {"latest-monotonic", state.latest_time.monotonic.count()},
-                {"rule-slots", write(state.slots.rules())},
-                {"owner-slots", write(state.slots.owners())},
-                {"forgotten", state.forgotten},
-                {"settings", state.settings},
-                {"retired", json::array()},
-                {"last-hits", json::array()}};
+  json value = {
+      {"generation", state.generation},
+      {"latest-time", write(state.latest_time.time)},
+      {"latest-boot", state.latest_time.boot},
+      {"latest-monotonic", state.latest_time.monotonic.count()},
+      {"rule-slots", write(state.slots.rules())},
+      {"owner-slots", write(state.slots.owners())},
+      {"forgotten", state.forgotten},
+      {"settings", state.settings},
+      {"pins", {{"boot", state.pins.boot}, {"folder", state.pins.folder}, {"ids", state.pins.ids}}},
+      {"retired", json::array()},
+      {"last-hits", json::array()}};
   if (state.enforced) value["enforced"] = write(*state.enforced, digests);
   for (const auto& [id, counts] : state.retired) {
     value["retired"].push_back({id, std::uint64_t{counts.packets}, std::uint64_t{counts.bytes}});
@@ -287,6 +289,11 @@ ParsedState read_state(const json& value) {
   state.slots = Slots(std::move(rules), std::move(owners));
   state.forgotten = value.at("forgotten").get<std::set<std::string>>();
   state.settings = value.value("settings", "");
+  if (value.contains("pins")) {
+    const auto& pins = value.at("pins");
+    state.pins = {pins.at("boot").get<std::string>(), pins.at("folder").get<std::string>(),
+                  pins.at("ids").get<std::map<std::string, std::uint32_t>>()};
+  }
   for (const auto& entry : value.at("retired")) {
     state.retired[entry.at(0).get<std::string>()] = {entry.at(1).get<std::uint64_t>(),
                                                      entry.at(2).get<std::uint64_t>()};

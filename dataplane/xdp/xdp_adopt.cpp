@@ -3,8 +3,10 @@
 
 #include <bpf/bpf.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 
 #include "dataplane/xdp/bpf_error.h"
 #include "dataplane/xdp/bpf_map.h"
@@ -13,6 +15,8 @@ namespace moat {
 namespace {
 
 constexpr auto table_pin = "table-";
+constexpr std::array<const char*, MOAT_TIERS> tier_maps = {"policy_small", "policy_medium",
+                                                           "policy_large"};
 
 std::unexpected<Error> otherwise(std::string what) {
   return std::unexpected(Error{std::move(what), {}});
@@ -53,6 +57,14 @@ std::vector<std::string> missing_pins(const BpfPins& pins, const Adopted& adopte
   return missing;
 }
 
+// By the names of their pins. Without each of them nobody can tell which table is live.
+std::vector<std::string> missing_tiers(const std::vector<NamedMap>& maps) {
+  std::vector<std::string> missing;
+  for (const auto* name : tier_maps)
+    if (find_map(maps, name) < 0) missing.push_back(pin_name(name));
+  return missing;
+}
+
 // The pinned note of a version, if the program is what our object would be loaded as.
 Fd matching_version(const BpfPins& pins, const Adopted& adopted, const XdpObject& object) {
   Fd version = pins.get("version");
@@ -80,8 +92,9 @@ Result<LiveTable> find_live(const BpfPins& pins, const Tiers& tiers) {
 }  // namespace
 
 Tiers tiers_of(const std::vector<NamedMap>& maps) {
-  return Tiers({find_map(maps, "policy_small"), find_map(maps, "policy_medium"),
-                find_map(maps, "policy_large")});
+  TierFds fds = {};
+  for (std::size_t tier = 0; tier < fds.size(); tier++) fds[tier] = find_map(maps, tier_maps[tier]);
+  return Tiers(fds);
 }
 
 Fd find_table(const BpfPins& pins, std::uint32_t id) {
@@ -131,6 +144,9 @@ Result<Adopted> adopt(const BpfPins& pins, XdpObject& object) {
   adopted.maps = std::move(*maps);
   adopted.missing = missing_pins(pins, adopted, object);
 
+  if (const auto gone = missing_tiers(adopted.maps); !gone.empty())
+    return otherwise(fmt::format("the earlier table is out of reach, as pins are missing ({})",
+                                 fmt::join(gone, ", ")));
   auto table = find_live(pins, tiers_of(adopted.maps));
   if (!table) return std::unexpected(table.error());
   adopted.table = std::move(*table);

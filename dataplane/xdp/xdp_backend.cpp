@@ -26,6 +26,7 @@
 #include "dataplane/xdp/bpf_pins.h"
 #include "dataplane/xdp/counter_map.h"
 #include "dataplane/xdp/drop_ring.h"
+#include "dataplane/xdp/own_netns.h"
 #include "dataplane/xdp/tiers.h"
 #include "dataplane/xdp/untold_drops.h"
 #include "dataplane/xdp/xdp_adopt.h"
@@ -46,6 +47,7 @@ struct XdpBackend::Kernel {
   Program program;
   Program previous;  // of an earlier daemon, during take-over
   Fd version;
+  Fd netns;
   LiveTable table;  // what we know to be live; no map: none
   Image closed;     // the same endpoints, closed to all
   bool pinned = false;
@@ -68,10 +70,7 @@ struct XdpBackend::Kernel {
 
 namespace {
 
-std::unexpected<Error> taken(const BpfPins& pins) {
-  return std::unexpected(Error{fmt::format("another moatd has the pins in {}", pins.folder()),
-                               "stop it, or give this one a --bpffs of its own"});
-}
+std::unexpected<Error> refused(const BpfPins& pins) { return std::unexpected(*pins.refusal()); }
 
 }  // namespace
 
@@ -89,6 +88,14 @@ Result<> XdpBackend::Kernel::load(XdpObject& object) {
 }
 
 Result<> XdpBackend::Kernel::begin() {
+  const auto here = own_netns();
+  if (!here) return std::unexpected(here.error());
+  netns = pins.get("netns");  // of this namespace, or the pins were refused
+  if (!netns || !read_netns_map(netns.get())) {
+    auto noted = make_netns_map(*here);
+    if (!noted) return std::unexpected(noted.error());
+    netns = std::move(*noted);
+  }
   auto object = XdpObject::open();
   if (!object) return std::unexpected(object.error());
   auto adopted = adopt(pins, *object);
@@ -112,8 +119,7 @@ Result<> XdpBackend::Kernel::continue_with(Adopted adopted, XdpObject& object) {
   } else {
     adoption = adopted.missing.empty() ? "adopted, with a newer program"
                                        : "adopted, but for pins that were missing";
-    for (const auto& name : adopted.missing)
-      mended.push_back(fmt::format("the pin {} was missing when moatd started", name));
+    for (const auto& name : adopted.missing) pins.note_missing(name);
     if (auto loaded = load(object); !loaded) return loaded;
   }
   tiers = tiers_of(maps);
@@ -278,17 +284,17 @@ Result<> XdpBackend::Kernel::prepare_pins() {
   const bool was_usable = pins.is_usable();
   const auto prepared = pins.prepare();
   if (!prepared) return std::unexpected(prepared.error());
-  if (!*prepared) return taken(pins);
-  if (was_usable) return {};
-  // What an earlier daemon left there was out of reach until now.
-  rename_earlier_pins(pins);
-  links.take_over_pinned();
-  return pinned ? links.replace_programs() : Result<>();
+  if (!*prepared) return refused(pins);
+  if (!was_usable) rename_earlier_pins(pins);
+  // What an earlier daemon left there may have been out of reach until now.
+  const bool has_more = links.take_over_pinned();
+  return has_more && pinned ? links.replace_programs() : Result<>();
 }
 
 Result<> XdpBackend::Kernel::pin_all() {
   if (auto prepared = prepare_pins(); !prepared) return prepared;
-  std::vector<std::pair<std::string, int>> named;
+  // The namespace first: whoever finds any of the pins finds whose they are.
+  std::vector<std::pair<std::string, int>> named = {{"netns", netns.get()}};
   for (const auto& map : maps) named.emplace_back(pin_name(map.name), map.fd.get());
   if (auto done = pins.ensure(named); !done) return done;
   if (auto done = keep_table_pin(pins, table); !done) return done;
@@ -308,6 +314,12 @@ Result<> XdpBackend::ensure_pins() {
   return kernel_->pin_all();
 }
 
+Result<> XdpBackend::check_pins_last() const { return kernel_->pins.check_lasting(); }
+
+std::vector<std::string> XdpBackend::pin_problems() const { return kernel_->pins.problems(); }
+
+PinIds XdpBackend::pinned() const { return kernel_->pins.to_expect(); }
+
 std::vector<std::string> XdpBackend::take_mended() {
   auto told = kernel_->pins.take_mended();
   std::ranges::move(std::exchange(kernel_->mended, {}), std::back_inserter(told));
@@ -317,7 +329,15 @@ std::vector<std::string> XdpBackend::take_mended() {
 // ---- Interfaces ----
 
 InterfaceStatus XdpBackend::ensure_attached(const std::string& interface, WantedAttach wanted) {
-  return kernel_->links.ensure(interface, wanted, kernel_->pinned);
+  const bool is_judged = kernel_->backstop.is_on();
+  const auto ensure = [&] {
+    return kernel_->links.ensure(interface, wanted, kernel_->pinned, is_judged);
+  };
+  auto status = ensure();
+  // What holds another program there may be a link of ours that has come within reach.
+  if (status.mode == AttachMode::none && status.program_id != 0 && kernel_->prepare_pins())
+    status = ensure();
+  return status;
 }
 
 InterfaceStatus XdpBackend::inspect(const std::string& interface) {
@@ -378,10 +398,11 @@ const std::string& XdpBackend::adoption() const { return kernel_->adoption; }
 
 // ---- Life ----
 
-Result<std::unique_ptr<XdpBackend>> XdpBackend::open(const std::string& bpffs) {
+Result<std::unique_ptr<XdpBackend>> XdpBackend::open(const std::string& bpffs, PinIds earlier) {
   const BpfPins pins(bpffs);
+  pins.expect(std::move(earlier));
   const auto prepared = pins.prepare();
-  if (prepared && !*prepared) return taken(pins);
+  if (prepared && !*prepared) return refused(pins);
   // Without pins it guards all the same: ensure_pins() tells.
   rename_earlier_pins(pins);
   auto kernel = std::make_unique<Kernel>(pins);

@@ -12,6 +12,7 @@
 //   counters, drops, drop-sources,
 //   interfaces, wires                    maps
 //   version                              a map: which program `xdp` is
+//   netns                                a map: the network namespace that all this guards
 //   links/INTERFACE                      what holds `xdp` on an interface, and nothing else, as
 //                                        interfaces have any name; a colon stands for a dot:
 //                                        links/eth0:100
@@ -32,14 +33,16 @@ class XdpBackend final : public PacketPath {
   // Goes on with what is pinned under `bpffs` (a folder of its own on a bpf filesystem, e.g.
   // /sys/fs/bpf/moat, made if missing; bpf is mounted at its parent if nothing is there), or loads
   // anew; the first publish() pins then. Never detaches. Where nothing can be pinned, it guards as
-  // long as the process lives: ensure_pins() tells why, and pins once it can. Errors: another
-  // process has the folder; the kernel refuses the program.
+  // long as the process lives: ensure_pins() tells why, and pins once it can. `earlier`: what
+  // pinned() was last, since the boot. Errors: another process has the folder, or what is pinned
+  // there guards another network namespace; the kernel refuses the program.
   //
   // A pinned program of another version is replaced in its links at once. Where the maps are of
   // another ABI version, or do not hold together, new ones are made beside them, and the links keep
   // what they run until the first publish() has filled the new maps; then each gets the new program
   // in one step, and the old pins go. Until then live() is generation 0.
-  [[nodiscard]] static Result<std::unique_ptr<XdpBackend>> open(const std::string& bpffs);
+  [[nodiscard]] static Result<std::unique_ptr<XdpBackend>> open(const std::string& bpffs,
+                                                                PinIds earlier = {});
   ~XdpBackend() override;
 
   Result<> publish(const Image& image) override;
@@ -52,7 +55,8 @@ class XdpBackend final : public PacketPath {
   [[nodiscard]] const std::string& adoption() const override;
 
   // Mends a missing link, a link without a pin, another version of our program (replaced in place),
-  // a stale pin of an interface that was re-created.
+  // a stale pin of an interface that was re-created. The kernel has no way from one mode to another
+  // but through none.
   InterfaceStatus ensure_attached(const std::string& interface, WantedAttach wanted) override;
   InterfaceStatus inspect(const std::string& interface) override;
   std::vector<std::string> attached_interfaces() override;
@@ -67,6 +71,9 @@ class XdpBackend final : public PacketPath {
   Result<std::unordered_map<std::uint64_t, std::uint32_t>> arrivals() override;
   // Makes the pins anew where they are gone: bpffs unmounted, or cleared.
   Result<> ensure_pins() override;
+  Result<> check_pins_last() const override;
+  std::vector<std::string> pin_problems() const override;
+  PinIds pinned() const override;
   std::vector<std::string> take_mended() override;
 
  private:

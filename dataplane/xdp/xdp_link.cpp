@@ -38,7 +38,8 @@ LinkInfo link_info(int fd) {
   return {info.type == BPF_LINK_TYPE_XDP, info.xdp.ifindex, info.prog_id};
 }
 
-// The programs on an interface: at most one a mode.
+// The programs on an interface: at most one a mode, and the kernel takes no native one beside a
+// generic one.
 struct Attached {
   std::uint32_t native = 0;
   std::uint32_t generic = 0;
@@ -84,15 +85,21 @@ std::optional<int> type_without_ethernet(const std::string& interface) {
   return type;
 }
 
-// "XDP program 41 (xdp_dispatcher)"; without CAP_SYS_ADMIN the kernel tells the number only.
-std::string describe(std::uint32_t program_id) {
+// Empty without CAP_SYS_ADMIN: then the kernel tells a program's number only.
+std::string program_name(std::uint32_t program_id) {
   bpf_prog_info info = {};
   __u32 bytes = sizeof info;
   const int opened = bpf_prog_get_fd_by_id(program_id);
   const Fd program = opened >= 0 ? Fd(opened) : Fd();
-  if (!program || bpf_obj_get_info_by_fd(program.get(), &info, &bytes) != 0)
-    return fmt::format("XDP program {}", program_id);
-  return fmt::format("XDP program {} ({})", program_id, static_cast<const char*>(info.name));
+  if (!program || bpf_obj_get_info_by_fd(program.get(), &info, &bytes) != 0) return {};
+  return static_cast<const char*>(info.name);
+}
+
+// "XDP program 41 (xdp_dispatcher)"
+std::string describe(std::uint32_t program_id) {
+  const auto name = program_name(program_id);
+  return name.empty() ? fmt::format("XDP program {}", program_id)
+                      : fmt::format("XDP program {} ({})", program_id, name);
 }
 
 // ---- What to do about it ----
@@ -115,6 +122,17 @@ std::string remedy_for(std::string_view reason, std::uint32_t ifindex) {
   return "a newer driver, or a NIC whose driver has native XDP";
 }
 
+// `ip` takes off no program that a BPF link holds, and only without CAP_SYS_ADMIN is not known
+// whether one does.
+std::string remedy_for_foreign(const std::string& interface, const Attached& attached) {
+  const auto* mode = attached.native ? "xdp" : attached.generic ? "xdpgeneric" : "xdpoffload";
+  return fmt::format(
+      "stop what attached it, or: ip link set dev {0} {1} off; where that is refused: bpftool link "
+      "detach id N, with the N that `bpftool link list` shows for program {2}; or take {0} out of "
+      "`interfaces`",
+      interface, mode, attached.any());
+}
+
 // Why the kernel refused to attach. A BPF link gets an errno only; netlink brings the driver's
 // sentence as well, so the refused thing is asked for once more that way, and undone if granted.
 std::string refusal(std::uint32_t ifindex, int program, __u32 flags, int error) {
@@ -134,9 +152,10 @@ std::string refusal(std::uint32_t ifindex, int program, __u32 flags, int error) 
 
 // ---- The links we hold ----
 
-XdpLinks::XdpLinks(BpfPins pins) : pins_(std::move(pins)) { take_over_pinned(); }
+XdpLinks::XdpLinks(BpfPins pins) : pins_(std::move(pins)) { std::ignore = take_over_pinned(); }
 
-void XdpLinks::take_over_pinned() {
+bool XdpLinks::take_over_pinned() {
+  const auto before = links_.size();
   const auto is_held = [this](std::uint32_t id) {
     return std::ranges::any_of(links_, [id](const Link& l) { return kernel_id(l.fd.get()) == id; });
   };
@@ -144,6 +163,7 @@ void XdpLinks::take_over_pinned() {
     if (Fd fd = pins_.get(folder + name);
         fd && link_info(fd.get()).is_xdp && !is_held(kernel_id(fd.get())))
       links_.push_back({std::move(fd), name});
+  return links_.size() != before;
 }
 
 void XdpLinks::drop_dead() {
@@ -153,6 +173,7 @@ void XdpLinks::drop_dead() {
     return true;
   });
   std::erase_if(notes_, [](const auto& note) { return name_of(note.first).empty(); });
+  std::erase_if(asked_generic_, [](std::uint32_t ifindex) { return name_of(ifindex).empty(); });
 }
 
 // An interface that was moved to another network namespace keeps its link and may have the index of
@@ -227,7 +248,19 @@ bool XdpLinks::attach(std::uint32_t ifindex, WantedAttach wanted) {
   return !refused;
 }
 
-InterfaceStatus XdpLinks::ensure(const std::string& interface, WantedAttach wanted, bool replace) {
+// Through none: the kernel has no other way. If native mode is refused it is generic again.
+XdpLinks::Link* XdpLinks::move_to_native(Link& link, std::uint32_t ifindex, WantedAttach wanted) {
+  if (bpf_link_detach(link.fd.get()) != 0) return &link;
+  drop_dead();
+  if (attach(ifindex, wanted)) return &links_.back();
+  const auto refused = notes_[ifindex];
+  if (!attach(ifindex, WantedAttach::generic)) return nullptr;
+  notes_[ifindex] = refused;
+  return &links_.back();
+}
+
+InterfaceStatus XdpLinks::ensure(const std::string& interface, WantedAttach wanted, bool replace,
+                                 bool is_judged) {
   drop_dead();
   const std::uint32_t ifindex = index_of(interface);
   if (ifindex == 0 || type_without_ethernet(name_of(ifindex))) return inspect(interface);
@@ -236,6 +269,13 @@ InterfaceStatus XdpLinks::ensure(const std::string& interface, WantedAttach want
   Result<> done;
   if (link && replace) done = replace_program(*link);
   if (!link && attached_to(ifindex).any() == 0 && attach(ifindex, wanted)) link = &links_.back();
+  const bool is_generic = link && attached_to(ifindex).mode_of(
+                                      link_info(link->fd.get()).program_id) == AttachMode::generic;
+  if (wanted == WantedAttach::generic) {
+    if (is_generic) asked_generic_.insert(ifindex);
+  } else if (is_generic && is_judged && asked_generic_.erase(ifindex) != 0) {
+    link = move_to_native(*link, ifindex, wanted);
+  }
   // By its own name, whatever other name it was asked for by. Without a pin the program is on all
   // the same: ensure_pins() tells.
   if (link) std::ignore = give_pin(*link, name_of(ifindex));
@@ -247,10 +287,6 @@ InterfaceStatus XdpLinks::ensure(const std::string& interface, WantedAttach want
   } else if (status.mode == AttachMode::generic && wanted == WantedAttach::generic) {
     status.reason = "generic mode is what is set";
     status.remedy = "set `attach: auto` for native mode";
-  } else if (status.mode == AttachMode::generic && wanted == WantedAttach::native) {
-    // The kernel has no way from one mode to the other but through none.
-    status.reason = "native mode is wanted; it was attached in generic mode";
-    status.remedy = "changing the mode leaves a moment without a filter: detach first";
   } else if (status.mode == AttachMode::none && wanted == WantedAttach::native && !status.foreign) {
     status.remedy += "; or set `attach: auto`";
   }
@@ -284,20 +320,49 @@ InterfaceStatus XdpLinks::inspect(const std::string& interface) const {
     status.program_id = link_info(link->fd.get()).program_id;
     status.mode = attached.mode_of(status.program_id);
     if (status.mode == AttachMode::generic && status.reason.empty()) {
-      status.reason = "attached in generic mode by an earlier moatd";
-      status.remedy = "the driver's reason is told when it is attached anew";
+      status.reason = asked_generic_.contains(ifindex)
+                          ? "attached while generic mode was set"
+                          : "attached in generic mode by an earlier moatd";
+      // Native mode, or the driver's reason why not, comes with that.
+      status.remedy = fmt::format(
+          "to attach it anew, with only the backstop meanwhile: bpftool link detach pinned {}; "
+          "then: moat status",
+          pins_.path(folder + link->pin));
     }
   } else if (attached.any() != 0) {
     status.program_id = attached.any();
-    status.foreign = true;
-    status.reason = describe(attached.any()) + " is attached and not ours";
-    status.remedy = fmt::format(
-        "stop what attached it, or: ip link set dev {} xdp off; or take {} out of `interfaces`",
-        interface, interface);
+    status.foreign = !is_own(attached.any());
+    if (status.foreign) {
+      status.reason = describe(attached.any()) + " is attached and not ours";
+      status.remedy = remedy_for_foreign(interface, attached);
+    } else {
+      tell_own(status);
+    }
   } else if (status.reason.empty()) {
     status.reason = "not attached";
   }
   return status;
+}
+
+// Whether it is Moat's, by the number that an earlier daemon noted, or by its name.
+bool XdpLinks::is_own(std::uint32_t program) const {
+  return pins_.is_own_program(program) || program_name(program) == "moat_xdp";
+}
+
+void XdpLinks::tell_own(InterfaceStatus& status) const {
+  status.reason = fmt::format(
+      "Moat's own program {} is on it by a link that this moatd has no pin of, and judges by the "
+      "rules of then",
+      status.program_id);
+  status.remedy = pins_.remedy_for(folder + status.name);
+  if (!status.remedy.empty()) return;
+  status.remedy = pins_.problems().empty()
+                      ? fmt::format(
+                            "end the other moatd that has it; or: bpftool link detach id N, "
+                            "with the N that `bpftool link list` shows for program {}; "
+                            "then: moat status",
+                            status.program_id)
+                      : "its pin seems to be in a folder that was moved, which is named below";
 }
 
 std::vector<std::string> XdpLinks::interfaces() const {
@@ -319,6 +384,7 @@ Result<> XdpLinks::detach(const std::string& interface) {
   if (const int error = bpf_link_detach(link->fd.get()); error != 0)
     return bpf_failure("detach from " + interface, error);
   notes_.erase(ifindex);
+  asked_generic_.erase(ifindex);
   drop_dead();
   return {};
 }
@@ -337,6 +403,7 @@ Result<> XdpLinks::detach_all() {
     pins_.remove(folder + name);
   }
   notes_.clear();
+  asked_generic_.clear();
   return first;
 }
 

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,8 @@ class XdpLinks {
   // Takes over the links that are pinned.
   explicit XdpLinks(BpfPins pins);
 
-  // The same, for pins that could not be used before.
-  void take_over_pinned();
+  // The same, for pins that could not be used before. True if there were any.
+  bool take_over_pinned();
 
   // The program for whatever is attached or mended from now on. The caller keeps it open. Links
   // that are there stay as they are.
@@ -36,9 +37,10 @@ class XdpLinks {
   // went wrong; the others are done.
   [[nodiscard]] Result<> replace_programs();
 
-  // See XdpBackend. `replace`: links that run another program get ours.
+  // See XdpBackend. `replace`: links that run another program get ours. `is_judged`: without the
+  // program, too, packets to sockets are judged, so that it may be off for a moment.
   [[nodiscard]] InterfaceStatus ensure(const std::string& interface, WantedAttach wanted,
-                                       bool replace);
+                                       bool replace, bool is_judged);
   [[nodiscard]] InterfaceStatus inspect(const std::string& interface) const;
   [[nodiscard]] std::vector<std::string> interfaces() const;
   [[nodiscard]] Result<> detach(const std::string& interface);
@@ -64,11 +66,15 @@ class XdpLinks {
   [[nodiscard]] Result<> replace_program(const Link& link) const;
   [[nodiscard]] Result<> give_pin(Link& link, const std::string& interface);
   [[nodiscard]] bool attach(std::uint32_t ifindex, WantedAttach wanted);
+  [[nodiscard]] Link* move_to_native(Link& link, std::uint32_t ifindex, WantedAttach wanted);
+  [[nodiscard]] bool is_own(std::uint32_t program) const;
+  void tell_own(InterfaceStatus& status) const;
   [[nodiscard]] std::optional<Note> attach_as(std::uint32_t ifindex, AttachMode mode);
 
   BpfPins pins_;
   std::vector<Link> links_;
-  std::map<std::uint32_t, Note> notes_;  // by ifindex
+  std::map<std::uint32_t, Note> notes_;    // by ifindex
+  std::set<std::uint32_t> asked_generic_;  // ifindexes: the mode is what was asked for
   int program_ = -1;
   std::uint32_t program_id_ = 0;
 };

@@ -120,6 +120,12 @@ class FakePath final : public PacketPath {
     if (auto failed = failure("ensure_pins")) return std::unexpected(*failed);
     return {};
   }
+  Result<> check_pins_last() const override {
+    if (auto failed = failure("check_pins_last")) return std::unexpected(*failed);
+    return {};
+  }
+  std::vector<std::string> pin_problems() const override { return {}; }
+  PinIds pinned() const override { return {}; }
   std::vector<std::string> take_mended() override { return std::exchange(mended, {}); }
 
   static constexpr std::uint32_t program_id = 7;

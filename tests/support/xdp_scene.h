@@ -125,8 +125,9 @@ class XdpScene : public testing::Test {
       }
   }
 
-  [[nodiscard]] std::unique_ptr<XdpBackend> open() const {
-    auto backend = XdpBackend::open(folder());
+  // `earlier`: what the last one had pinned.
+  [[nodiscard]] std::unique_ptr<XdpBackend> open(PinIds earlier = {}) const {
+    auto backend = XdpBackend::open(folder(), std::move(earlier));
     if (!backend) throw std::runtime_error(backend.error().message);
     return std::move(*backend);
   }
@@ -180,8 +181,9 @@ using Names = std::vector<std::string>;
 
 // All that is pinned, links apart.
 inline Names pins_with(const std::string& table) {
-  return {"counters",      "drop-sources", "drops", "policy-closed", "policy-large",
-          "policy-medium", "policy-small", table,   "version",       "xdp"};
+  return {"counters",     "drop-sources",  "drops",        "netns", "policy-closed",
+          "policy-large", "policy-medium", "policy-small", table,   "version",
+          "xdp"};
 }
 
 }  // namespace moat

@@ -855,7 +855,102 @@ class DaemonTest(unittest.TestCase):
         self.stop(signal.SIGKILL)
         self.assertFalse(reaches(STRANGER))
 
+    def all_pins(self):
+        folder = self.path("bpf/moat")
+        return sorted(os.path.relpath(os.path.join(at, name), folder)
+                      for at, _, names in os.walk(folder) for name in names)
+
+    def test_pins_taken_away_while_it_was_dead_are_told_by_the_next(self):
+        self.write("etc/moat.yaml", (CONFIG % "1h").replace("backstop: false", "backstop: true"))
+        self.start()
+        for taken in (["links/eth0"], ["backstop-link"], self.all_pins()):
+            self.stop(signal.SIGKILL)
+            for pin in taken:
+                os.remove(self.path("bpf/moat/" + pin))
+            notices = self.start()["notices"]
+            told = [notice for notice in notices if "missing when moatd started; mended" in notice]
+            self.assertEqual(len(told), 1, notices)
+            for pin in taken:
+                self.assertIn(pin, told[0])
+            self.assertFalse(reaches(STRANGER))
+        self.stop()
+        self.assertEqual(self.start()["notices"], [], "told by the next alone")
+
+    def test_pins_lost_with_their_filesystem_are_told_and_those_given_up_are_not(self):
+        self.start()
+        self.stop()
+        run("umount", self.path("bpf"))
+        run("mount", "-t", "bpf", "bpf", self.path("bpf"))
+        self.assertTrue(any("links/eth0" in notice and "missing when moatd started" in notice
+                            for notice in self.start()["notices"]))
+        self.request("POST", "/v1/detach")
+        self.assertEqual(self.daemon.wait(10 * PATIENCE), 0)
+        self.assertFalse(any("mended" in notice for notice in self.start()["notices"]))
+
+    def test_in_another_network_namespace_it_refuses_and_the_guard_stays(self):
+        self.start()
+        self.stop()
+        other = subprocess.run(
+            ["nsenter", f"--net=/run/netns/{PREFIX}-peer"] + self.arguments(),
+            capture_output=True, text=True, timeout=20 * PATIENCE, check=False)
+        self.assertEqual(other.returncode, 1, other.stderr)
+        for words in (f"guard another network namespace, {PREFIX}-host (net:[",
+                      f"this is {PREFIX}-peer (net:[", f"rm -r {self.path('bpf/moat')}"):
+            self.assertIn(words, other.stderr)
+        self.assertFalse(reaches(STRANGER))
+        self.assertFalse(any("mended" in notice for notice in self.start()["notices"]))
+
+    def test_pins_on_mounts_of_its_own_are_told(self):
+        run("umount", self.path("bpf"))
+        status = self.start(through=(
+            "unshare", "--mount", "--propagation", "private", "sh", "-c",
+            'mount -t bpf bpf "$0" && exec "$@"', self.path("bpf")))
+        if os.readlink("/proc/self/ns/pid") == "pid:[4026531836]":
+            self.assertIn("mounted for moatd alone", status["unpinned"])
+        else:
+            print("NOT TRIED, as this is not the host's PID namespace: whether pins last",
+                  file=sys.stderr)
+        self.stop(signal.SIGKILL)
+        wait_until(lambda: reaches(STRANGER), "the guard ends with it, as it said")
+        run("mount", "-t", "bpf", "bpf", self.path("bpf"))
+
     # Other users of the host.
+
+    def test_pins_given_away_are_no_mend_until_they_are_given_back(self):
+        few = ("setpriv", "--inh-caps=-all", "--bounding-set=-all,+net_admin,+perfmon,+bpf")
+        self.open_to_strangers()
+        self.start()
+        self.stop()
+        folder = self.path("bpf/moat")
+        for name in os.listdir(folder):
+            os.chown(os.path.join(folder, name), 65534, 65534)
+        os.chmod(self.path("etc"), 0o755)
+        self.edit("etc/databases.d/orders.yaml", "198.18.0.0/24", "198.18.7.0/24")
+        for attempt in range(2):
+            self.daemon = self.launch(through=few)
+            status = wait_until(self.guarded_status, "generation 2: " + self.log())
+            self.assertFalse(status["ready"], attempt)
+            self.assertIn("Moat's own program", status["interfaces"][0]["reason"])
+            self.assertFalse(any("links" in notice for notice in status["notices"]),
+                             status["notices"])
+            told = [problem for problem in status["problems"] if "chown -R root:root" in problem]
+            self.assertEqual(len(told), 1, status["problems"])
+            if attempt == 0:
+                self.stop()
+        command = told[0].split("(")[1].split(";")[0]
+        run(*command.split())
+        status = self.status()
+        self.assertTrue(status["ready"], status)
+        self.assertEqual(status["problems"], [])
+        self.assertFalse(reaches(LISTED), "by the rules of now")
+        self.assertTrue(reaches(STRANGER), "by the rules of now")
+
+    def guarded_status(self):
+        try:
+            status = self.status()
+        except OSError:
+            return None
+        return status if status["generation"] == 2 and status["interfaces"] else None
 
     def open_to_strangers(self):
         """As bpf is mounted without a mode, with a way there."""
@@ -909,7 +1004,7 @@ class DaemonTest(unittest.TestCase):
         run("umount", self.path("bpf"))
         self.write("bpf/in-the-way", "")
         status = self.start()
-        self.assertIn("mount -t bpf bpf", status["unpinned"])
+        self.assertIn(f"mount -t bpf -o mode=0700 bpf {self.path('bpf')}", status["unpinned"])
         self.assertFalse(reaches(STRANGER))
         self.assertTrue(reaches(LISTED))
         self.stop()

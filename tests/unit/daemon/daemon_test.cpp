@@ -37,7 +37,7 @@ class DaemonTest : public testing::Test {
     const DaemonPaths paths{folder_ / "moat.yaml", "no pins", folder_ / "state", folder_ / "sock"};
     auto daemon = Daemon::start(
         paths,
-        [&](const std::string&) -> Result<std::unique_ptr<PacketPath>> {
+        [&](const std::string&, const PinIds&) -> Result<std::unique_ptr<PacketPath>> {
           auto path = std::make_unique<FakePath>();
           path->add_interface("moat-a");
           if (prepare) prepare(*path);
@@ -86,7 +86,7 @@ TEST_F(DaemonTest, APacketPathThatCannotBeOpenedEndsTheStart) {
   const DaemonPaths paths{folder_ / "moat.yaml", "no pins", folder_ / "state", folder_ / "sock"};
   const auto daemon = Daemon::start(
       paths,
-      [](const std::string&) -> Result<std::unique_ptr<PacketPath>> {
+      [](const std::string&, const PinIds&) -> Result<std::unique_ptr<PacketPath>> {
         return std::unexpected(Error{"load: Operation not permitted", "run as root"});
       },
       log_);
@@ -99,7 +99,7 @@ TEST_F(DaemonTest, BrokenSettingsEndAFirstStart) {
   const DaemonPaths paths{folder_ / "moat.yaml", "no pins", folder_ / "state", folder_ / "sock"};
   const auto daemon = Daemon::start(
       paths,
-      [](const std::string&) -> Result<std::unique_ptr<PacketPath>> {
+      [](const std::string&, const PinIds&) -> Result<std::unique_ptr<PacketPath>> {
         ADD_FAILURE() << "the packet path is left alone";
         return std::make_unique<FakePath>();
       },

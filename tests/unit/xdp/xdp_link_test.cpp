@@ -109,6 +109,64 @@ TEST_F(XdpLinkTest, generic_mode_is_had_by_asking) {
   EXPECT_EQ(ensure("mt0", WantedAttach::native).mode, AttachMode::native);
 }
 
+TEST_F(XdpLinkTest, generic_mode_that_is_asked_for_no_more_is_left_while_the_backstop_judges) {
+  ASSERT_TRUE(backend_->ensure_backstop("", {}).at_sockets.on);
+  ASSERT_EQ(ensure("mt0", WantedAttach::generic).mode, AttachMode::generic);
+  EXPECT_EQ(ensure("mt0").mode, AttachMode::native);
+  EXPECT_TRUE(drops("mt0", 11));
+  EXPECT_EQ(pins().list("links"), Names{"mt0"});
+  backend_->remove_backstop();
+}
+
+TEST_F(XdpLinkTest, where_native_mode_is_refused_generic_mode_comes_back_and_is_left_no_more) {
+  ASSERT_TRUE(backend_->ensure_backstop("", {}).at_sockets.on);
+  ASSERT_EQ(ensure("lo", WantedAttach::generic).mode, AttachMode::generic);
+  for (const auto wanted : {WantedAttach::automatic, WantedAttach::native}) {
+    const auto status = ensure("lo", wanted);
+    EXPECT_EQ(status.mode, AttachMode::generic);
+    EXPECT_EQ(status.reason,
+              "Underlying driver does not support XDP in native mode (Operation not supported)");
+  }
+  const auto link = pinned_link("lo");
+  EXPECT_EQ(ensure("lo").mode, AttachMode::generic);
+  EXPECT_EQ(pinned_link("lo"), link);
+  backend_->remove_backstop();
+  ASSERT_TRUE(backend_->detach("lo"));
+}
+
+// What the status says to type.
+TEST_F(XdpLinkTest, without_the_backstop_the_mode_is_left_by_hand) {
+  ASSERT_EQ(ensure("mt0", WantedAttach::generic).mode, AttachMode::generic);
+  const auto status = ensure("mt0");
+  EXPECT_EQ(status.mode, AttachMode::generic);
+  EXPECT_EQ(status.reason, "attached while generic mode was set");
+  const auto from = status.remedy.find("bpftool ");
+  ASSERT_NE(from, std::string::npos) << status.remedy;
+  ASSERT_TRUE(run(status.remedy.substr(from, status.remedy.find(';') - from))) << status.remedy;
+  EXPECT_EQ(ensure("mt0").mode, AttachMode::native);
+}
+
+TEST_F(XdpLinkTest, a_foreign_program_goes_by_what_the_status_says) {
+  const Fd foreign = tiny_program("somebodys", XDP_PASS);
+  const auto typed = [&](const std::string& remedy, const std::string& lead) {
+    const auto from = remedy.find(lead);
+    return from == std::string::npos ? "" : remedy.substr(from, remedy.find(';', from) - from);
+  };
+  for (const auto flags : {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE}) {
+    const auto index = static_cast<int>(::if_nametoindex("mt0"));
+    ASSERT_EQ(bpf_xdp_attach(index, foreign.get(), flags, nullptr), 0);
+    const auto remedy = ensure("mt0").remedy;
+    EXPECT_TRUE(run(typed(remedy, "ip link"))) << remedy;
+    EXPECT_EQ(program_on("mt0"), 0u);
+  }
+  const Fd link = link_program("mt0", foreign.get());
+  const auto remedy = ensure("mt0").remedy;
+  EXPECT_FALSE(run(typed(remedy, "ip link") + " 2>/dev/null")) << "a link's goes by that as well";
+  ASSERT_NE(remedy.find("bpftool link detach id N"), std::string::npos) << remedy;
+  ASSERT_TRUE(run(fmt::format("bpftool link detach id {}", kernel_id(link.get()))));
+  EXPECT_EQ(ensure("mt0").mode, AttachMode::native);
+}
+
 TEST_F(XdpLinkTest, where_the_kernel_refuses_any_mode_its_words_are_told) {
   ASSERT_TRUE(run("ip link add mt9 type bridge && ip link set mt0 master mt9"));
   ASSERT_EQ(ensure("mt9").mode, AttachMode::generic);
