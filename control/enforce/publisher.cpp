@@ -189,7 +189,8 @@ std::size_t Publisher::doubtful_rules() const {
 }
 
 void Publisher::adopt(Image live) {
-  is_unsure_ = !state_.enforced || live.header().generation > state_.generation;
+  is_unsure_ =
+      !state_.enforced || state_.is_incomplete || live.header().generation > state_.generation;
   image_ = std::move(live);
 }
 
@@ -198,7 +199,9 @@ std::optional<Error> Publisher::object_to(const Resolution& resolution,
                                           const std::string& no_help) const {
   if (!is_unsure_) return std::nullopt;
   const auto what = fmt::format("generation {} stays, as the state on disk {}", generation(),
-                                state_.enforced ? "is older" : "is lost");
+                                !state_.enforced       ? "is lost"
+                                : state_.is_incomplete ? "lacks a managed range"
+                                                       : "is older");
   const auto refuse = [&what](const std::string& path) {
     return Error{fmt::format("{} and {} is no help", what, path), "mend or restore that file"};
   };
@@ -261,6 +264,7 @@ Result<Publisher::Outcome> Publisher::commit(const Policy& policy, bool forced,
   const bool is_new = forced || !same_content(*image, image_);
   if (is_new && objection) return std::unexpected(*objection);
   is_unsure_ = false;
+  state_.is_incomplete = false;
   if (is_new) {
     if (auto folded = fold_needed(assignment); !folded) return std::unexpected(folded.error());
     if (auto done = backend_.publish(*image); !done) return std::unexpected(done.error());

@@ -59,6 +59,8 @@ struct LastPins {
 struct State {
   std::uint64_t generation = 0;      // the last one committed
   std::optional<Enforced> enforced;  // nothing: a first start
+  // Ranges in `enforced` have lost their CIDRs, and let nobody in until their files are read.
+  bool is_incomplete = false;
   Slots slots;
   std::map<std::string, moat_counter> retired;  // by database: what removed rules let pass
   std::map<SlotKey, LastHit> last_hits;
@@ -71,8 +73,8 @@ struct State {
 struct LoadedState {
   State state;
   // What of the state could not be used, and why, as sentences. Never silent: a state that is
-  // corrupt as a whole is moved aside and counts as none; without one of the lists, only
-  // `enforced` does.
+  // corrupt as a whole is moved aside and counts as none; without one of the lists, its range is
+  // empty.
   std::vector<std::string> troubles;
 };
 

@@ -257,6 +257,7 @@ void read_numbers(const json& value, std::uint64_t most, Numbering<Key, Number>&
 json write(const State& state, const ListDigests& digests) {
   json value = {
       {"generation", state.generation},
+      {"incomplete", state.is_incomplete},
       {"latest-time", write(state.latest_time.time)},
       {"latest-boot", state.latest_time.boot},
       {"latest-monotonic", state.latest_time.monotonic.count()},
@@ -289,6 +290,7 @@ ParsedState read_state(const json& value) {
   state.slots = Slots(std::move(rules), std::move(owners));
   state.forgotten = value.at("forgotten").get<std::set<std::string>>();
   state.settings = value.value("settings", "");
+  state.is_incomplete = value.value("incomplete", false);
   if (value.contains("pins")) {
     const auto& pins = value.at("pins");
     state.pins = {pins.at("boot").get<std::string>(), pins.at("folder").get<std::string>(),

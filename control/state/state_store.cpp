@@ -155,10 +155,13 @@ void StateStore::load_lists(LoadedState& loaded,
     if (!cidrs) {
       const auto path = list_path(digest);
       loaded.troubles.push_back(
-          fmt::format("the last policy cannot be used, for want of managed range {}: {}: {} ({})",
+          fmt::format("what managed range {} was last cannot be used: {}: {} ({}); until its file "
+                      "is read it lets "
+                      "nobody in",
                       id, path, cidrs.error(), set_aside(path)));
-      loaded.state.enforced.reset();
-      return;
+      loaded.state.is_incomplete = true;
+      range.cidrs = std::make_shared<const Prefixes>();
+      continue;
     }
     range.cidrs = std::make_shared<const Prefixes>(std::move(*cidrs));
     known_[range.cidrs.get()] = {range.cidrs, digest};

@@ -164,18 +164,32 @@ TEST_F(StateTest, a_state_of_another_version_counts_as_none) {
   EXPECT_NE(loaded.troubles[0].find("it has version 2, and this moatd knows 1"), std::string::npos);
 }
 
-TEST_F(StateTest, without_a_list_only_the_policy_is_lost) {
+TEST_F(StateTest, without_a_list_only_its_range_is_lost) {
   const auto state = full_state();
   ASSERT_TRUE(open().save(state));
   for (const auto& file : fs::directory_iterator(folder_ / "ranges")) {
     fs::resize_file(file.path(), fs::file_size(file.path()) - 1);
   }
-  const auto loaded = load();
-  ASSERT_EQ(loaded.troubles.size(), 1u);
-  EXPECT_NE(loaded.troubles[0].find("for want of managed range mr-a"), std::string::npos);
-  EXPECT_FALSE(loaded.state.enforced);
+  auto loaded = load();
+  ASSERT_EQ(loaded.troubles.size(), 2u);  // one for each list
+  EXPECT_NE(loaded.troubles[0].find("managed range mr-a"), std::string::npos);
+  ASSERT_TRUE(loaded.state.enforced);
+  EXPECT_TRUE(loaded.state.is_incomplete);
+  const auto& policy = loaded.state.enforced->policy;
+  ASSERT_EQ(policy.databases.size(), state.enforced->policy.databases.size());
+  EXPECT_EQ(policy.databases[0].rules.size(), state.enforced->policy.databases[0].rules.size());
+  EXPECT_TRUE(policy.ranges.at("mr-a").cidrs->empty());
   EXPECT_EQ(loaded.state.generation, 18u);
   EXPECT_EQ(loaded.state.slots, state.slots);
+  ASSERT_TRUE(open().save(loaded.state));
+  EXPECT_TRUE(load().state.is_incomplete) << "forgotten before it was mended";
+}
+
+TEST_F(StateTest, what_was_pinned_is_kept) {
+  auto state = full_state();
+  state.pins = {"a-boot", "/sys/fs/bpf/moat", {{"xdp", 41}, {"links/eth0", 7}}};
+  ASSERT_TRUE(open().save(state));
+  EXPECT_EQ(load().state.pins, state.pins);
 }
 
 TEST_F(StateTest, a_list_with_another_content_is_noticed) {
@@ -184,7 +198,7 @@ TEST_F(StateTest, a_list_with_another_content_is_noticed) {
     std::ofstream(file.path(), std::ios::binary) << format_cidrs_list(*cidrs(2));
   }
   const auto loaded = load();
-  ASSERT_EQ(loaded.troubles.size(), 1u);
+  ASSERT_EQ(loaded.troubles.size(), 2u);  // one for each list
   EXPECT_NE(loaded.troubles[0].find("its content is not what its name says"), std::string::npos);
 }
 
