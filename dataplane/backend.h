@@ -161,8 +161,8 @@ class PacketPath : public Backend {
   [[nodiscard]] virtual std::vector<std::string> take_mended() = 0;
 };
 
-// Opens a packet path, whose pins are in that folder; `earlier`: those of the daemon before, if that
-// was in this boot.
+// Opens a packet path, whose pins are in that folder; `earlier`: those of the daemon before, if
+// that was in this boot.
 using OpenPath =
     std::function<Result<std::unique_ptr<PacketPath>>(const std::string& pins, PinIds earlier)>;
 

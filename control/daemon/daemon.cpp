@@ -70,9 +70,9 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonPaths& paths, const Op
   auto live = (*path)->live_image();
   if (!live) return std::unexpected(live.error());
 
-  std::unique_ptr<Daemon> daemon(
-      new Daemon(log, paths.bpffs, std::move(*settings), std::move(*store), std::move(*path),
-                 std::move(*loaded), std::move(*clocks), std::move(*loop)));
+  std::unique_ptr<Daemon> daemon(new Daemon(log, paths.bpffs, std::move(*settings),
+                                            std::move(*store), std::move(*path), std::move(*loaded),
+                                            std::move(*clocks), std::move(*loop)));
   log.info("moatd {}: {}; {}", MOAT_VERSION, daemon->path_->adoption(),
            *live ? fmt::format("generation {} is live", live->header().generation)
                  : "what programs are attached stay as they are until rules are enforced");

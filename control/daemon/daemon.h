@@ -78,8 +78,7 @@ class Daemon final : public Service {
   using Steady = std::chrono::steady_clock;
 
   Daemon(Log& log, std::string bpffs, Settings settings, StateStore store,
-         std::unique_ptr<PacketPath> path, LoadedState loaded, KernelClocks clocks,
-         EventLoop loop);
+         std::unique_ptr<PacketPath> path, LoadedState loaded, KernelClocks clocks, EventLoop loop);
 
   [[nodiscard]] Result<> arm(Fd listener);
   [[nodiscard]] Result<> arm_sources();

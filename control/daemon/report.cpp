@@ -14,7 +14,6 @@
 #include "control/service/explain.h"
 #include "dataplane/host/cgroups.h"
 #include "dataplane/host/sessions.h"
-#include "dataplane/xdp/backstop_link.h"
 
 namespace moat {
 namespace {

@@ -48,8 +48,4 @@ class CgroupLink {
   bool was_on_ = false;  // when it was last seen to; not what an earlier daemon left
 };
 
-// Where cgroup2 is mounted: its root, or where that is nowhere to be seen, the part that a cgroup
-// namespace takes for the root.
-[[nodiscard]] Result<std::string> find_cgroup2();
-
 }  // namespace moat

@@ -7,6 +7,7 @@
 
 #include <utility>
 
+#include "dataplane/host/cgroups.h"
 #include "dataplane/xdp/backstop_link.h"
 #include "tests/support/xdp_scene.h"
 
