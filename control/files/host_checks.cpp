@@ -6,19 +6,25 @@
 #include <fmt/ranges.h>
 #include <ifaddrs.h>
 #include <linux/magic.h>
+#include <net/if.h>
+#include <net/if_arp.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/vfs.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string_view>
 
 #include "control/files/mptcp_joins.h"
 #include "control/text/nearest.h"
+#include "dataplane/fd.h"
 #include "dataplane/host/sessions.h"
 
 namespace moat {
@@ -36,23 +42,6 @@ std::string first_line(const char* path) {
   std::ifstream file(path);
   std::getline(file, line);
   return line;
-}
-
-std::vector<Address> host_addresses() {
-  ifaddrs* all = nullptr;
-  if (getifaddrs(&all) != 0) return {};
-  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(all, freeifaddrs);
-  std::vector<Address> addresses;
-  for (const auto* each = all; each != nullptr; each = each->ifa_next) {
-    if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != AF_INET) continue;
-    sockaddr_in address{};
-    std::memcpy(&address, each->ifa_addr, sizeof(address));
-    const Address host_order = ntohl(address.sin_addr.s_addr);
-    if (host_order >> 24 != 127) addresses.push_back(host_order);
-  }
-  std::ranges::sort(addresses);
-  addresses.erase(std::ranges::unique(addresses).begin(), addresses.end());
-  return addresses;
 }
 
 // "1,5-7"
@@ -82,7 +71,7 @@ std::optional<Fault> check_ports(const Endpoint& endpoint, const Place& place,
                   "them would be dropped",
                   host.ephemeral.first, host.ephemeral.last),
       fmt::format("{}", fmt::join(at_risk, ", ")),
-      fmt::format("set net.ipv4.ip_local_reserved_ports={}", format_ranges(reserved))};
+      fmt::format("sysctl -w net.ipv4.ip_local_reserved_ports={}", format_ranges(reserved))};
 }
 
 std::string join(const std::vector<Address>& addresses) {
@@ -102,9 +91,10 @@ std::optional<Fault> check_forwarding(const Endpoint& endpoint, const Place& pla
       "port is closed to what it forwards as well: the port of routed guests and containers",
       fmt::format("{}", fmt::join(endpoint.ports, ", ")),
       host.addresses.empty()
-          ? "if that is not meant, name the address that the database listens on"
-          : fmt::format("if that is not meant, name the address that the database listens "
-                        "on; here are {}",
+          ? "if that is not meant, name the address that the database listens on: at the host's "
+            "other addresses the port is open then"
+          : fmt::format("if that is not meant, name the address that the database listens on (here "
+                        "are {}): at the host's other addresses the port is open then",
                         join(host.addresses))};
 }
 
@@ -154,6 +144,42 @@ void check_names(const std::vector<ConfigReading::NamedInterface>& named, const 
   }
 }
 
+void check_ethernet(const ConfigReading& config, const HostFacts& host, Faults& faults) {
+  for (const auto& [name, place] : config.interfaces) {
+    const auto found = host.no_ethernet.find(name);
+    if (found == host.no_ethernet.end()) continue;
+    faults.push_back(
+        {Severity::warning, place,
+         fmt::format("its frames have no Ethernet header (hardware type {}), so Moat's "
+                     "program cannot be on it",
+                     found->second),
+         name, "take it out: the backstop judges what comes by it"});
+  }
+}
+
+// An interface goes by several names.
+bool is_same_link(const std::string& a, const std::string& b, const HostFacts& host) {
+  return a == b || std::ranges::any_of(host.interfaces, [&](const LinkNames& link) {
+           const auto has = [&](const auto& name) {
+             return std::ranges::find(link.names, name) != link.names.end();
+           };
+           return has(a) && has(b);
+         });
+}
+
+void check_trust(const ConfigReading& config, const HostFacts& host, Faults& faults) {
+  for (const auto& [name, place] : config.trusted_interfaces) {
+    const auto is_guarded = [&](const auto& guarded) {
+      return is_same_link(guarded.name, name, host);
+    };
+    if (std::ranges::none_of(config.interfaces, is_guarded)) continue;
+    faults.push_back({Severity::warning, place,
+                      "this interface is both guarded and trusted: what Moat's program there lets "
+                      "by (a tunnel's packets, say) reaches local sockets without rules",
+                      name, "take it out of `trusted-interfaces`"});
+  }
+}
+
 std::optional<Fault> check_cgroup(const std::string& folder, const Place& place) {
   struct statfs filesystem{};
   if (folder.empty()) return std::nullopt;
@@ -183,6 +209,42 @@ std::vector<PortRange> parse_port_ranges(std::string_view text) {
   return ranges;
 }
 
+std::vector<Address> host_addresses() {
+  ifaddrs* all = nullptr;
+  if (getifaddrs(&all) != 0) return {};
+  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(all, freeifaddrs);
+  std::vector<Address> addresses;
+  for (const auto* each = all; each != nullptr; each = each->ifa_next) {
+    if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != AF_INET) continue;
+    sockaddr_in address{};
+    std::memcpy(&address, each->ifa_addr, sizeof(address));
+    const Address host_order = ntohl(address.sin_addr.s_addr);
+    if (host_order >> 24 != 127) addresses.push_back(host_order);
+  }
+  std::ranges::sort(addresses);
+  addresses.erase(std::ranges::unique(addresses).begin(), addresses.end());
+  return addresses;
+}
+
+namespace {
+
+// As the daemon asks, which does not attach there.
+std::map<std::string, int> types_without_ethernet(const std::vector<LinkNames>& interfaces) {
+  std::map<std::string, int> types;
+  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  for (const auto& link : interfaces) {
+    ifreq request{};
+    link.names.front().copy(static_cast<char*>(request.ifr_name), IF_NAMESIZE - 1);
+    if (!socket || ::ioctl(socket.get(), SIOCGIFHWADDR, &request) != 0) continue;
+    const int type = request.ifr_hwaddr.sa_family;
+    if (type == ARPHRD_ETHER || type == ARPHRD_LOOPBACK) continue;
+    for (const auto& name : link.names) types[name] = type;
+  }
+  return types;
+}
+
+}  // namespace
+
 HostFacts read_host_facts() {
   HostFacts facts;
   // Two numbers with a tab between them.
@@ -197,6 +259,7 @@ HostFacts read_host_facts() {
   if (const auto open = listeners()) facts.ipv6_ports = ipv6_ports(*open);
   facts.is_forwarding = first_line("/proc/sys/net/ipv4/ip_forward") == "1";
   facts.interfaces = list_link_names().value_or(std::vector<LinkNames>{});
+  facts.no_ethernet = types_without_ethernet(facts.interfaces);
   return facts;
 }
 
@@ -223,7 +286,9 @@ Faults check_on_host(const ConfigReading& config, const HostFacts& host) {
     check_names(config.trusted_interfaces,
                 "this host has no such interface, so there is nothing to trust", host, faults);
   }
+  check_ethernet(config, host, faults);
   if (config.value && config.value->backstop) {
+    check_trust(config, host, faults);
     auto fault = check_cgroup(config.value->backstop_cgroup, config.backstop_cgroup_place);
     if (fault) faults.push_back(std::move(*fault));
   }

@@ -2,6 +2,7 @@
 // What is sound in a file and yet wrong on this host.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,15 +19,19 @@ namespace moat {
 struct HostFacts {
   PortRange ephemeral{32768, 60999};  // ports of the host's own connections: ip_local_port_range
   std::vector<PortRange> reserved;    // taken out of those: ip_local_reserved_ports
-  std::vector<Address> addresses;     // of all interfaces, loopback ones left out
+  std::vector<Address> addresses;     // host_addresses()
   std::vector<MptcpEndpoint> mptcp;   // those with a port of their own
   std::vector<std::uint16_t> ipv6_ports;  // TCP, on which something hears other hosts by IPv6
   bool is_forwarding = false;  // for others, as a router or a host of guests does: ip_forward
-  std::vector<LinkNames> interfaces;  // nothing: they could not be read
+  std::vector<LinkNames> interfaces;       // nothing: they could not be read
+  std::map<std::string, int> no_ethernet;  // by name, hardware type of those whose frames have none
 };
 
 // Of this host and network namespace, now. What cannot be read stays as by default.
 [[nodiscard]] HostFacts read_host_facts();
+
+// IPv4, of all interfaces, loopback ones left out; ascending.
+[[nodiscard]] std::vector<Address> host_addresses();
 
 // The kernel's way to write ports: "1,5-7".
 [[nodiscard]] std::vector<PortRange> parse_port_ranges(std::string_view text);
@@ -39,8 +44,9 @@ struct HostFacts {
 [[nodiscard]] Faults check_on_host(const Endpoint& endpoint, const Place& place,
                                    const HostFacts& host, bool is_forced);
 
-// Faults of what moat.yaml names: warnings of interfaces and of a cgroup that the host has not; and
-// those of find_loopback().
+// Faults of what moat.yaml names: warnings of interfaces and of a cgroup that the host has not, of
+// interfaces that Moat's program cannot be on and of those both guarded and trusted; and those of
+// find_loopback().
 [[nodiscard]] Faults check_on_host(const ConfigReading& config, const HostFacts& host);
 
 // An error for each of the guarded interfaces that is the loopback device by another name.

@@ -28,13 +28,20 @@ Fault refuse(const std::string& path, std::string message, std::string value = {
   return {Severity::error, {path, 0, 0}, std::move(message), std::move(value), std::move(remedy)};
 }
 
+bool is_symlink(const std::string& path) {
+  struct stat status{};
+  return ::lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode);
+}
+
 Fault refuse_errno(const std::string& path, int error) {
   const auto cause = std::generic_category().message(error);
   switch (error) {
     case EACCES:
       return refuse(path, "cannot be read", cause, "let moatd's user read it");
     case ENOENT:
-      return refuse(path, "cannot be read", cause, "if it is a symlink, it leads nowhere");
+      return is_symlink(path)
+                 ? refuse(path, "is a symlink that leads nowhere", {}, "mend or remove it")
+                 : refuse(path, "there is no such file", {}, "check the path, or restore it");
     case ELOOP:
       return refuse(path, "cannot be read", cause, "the symlink leads back to itself");
     default:
@@ -59,7 +66,7 @@ std::optional<Fault> check_status(const struct stat& status, const std::string& 
                   "put a file there, or take it away");
   }
   if ((status.st_mode & S_IWOTH) != 0) {
-    return refuse(path, "is writable by others", octal(status.st_mode), "chmod o-w");
+    return refuse(path, "is writable by others", octal(status.st_mode), "chmod o-w " + path);
   }
   if (static_cast<std::size_t>(status.st_size) > limit) {
     return refuse(path, fmt::format("has more than {} MiB", limit >> 20),
@@ -77,7 +84,7 @@ std::optional<Fault> check_real_folder(int fd, const std::string& shown) {
   if (error || ::stat(real.parent_path().c_str(), &status) != 0) return std::nullopt;
   if ((status.st_mode & (S_IWOTH | S_ISVTX)) != S_IWOTH) return std::nullopt;
   return refuse(shown, "lies in a folder that is writable by others", real.parent_path().string(),
-                "chmod o-w that folder");
+                "chmod o-w " + real.parent_path().string());
 }
 
 bool is_settled(const FileStamp& stamp) {
@@ -122,8 +129,8 @@ std::expected<Folder, Fault> open_folder(const std::string& path) {
   struct stat status{};
   if (::fstat(fd.get(), &status) != 0) return std::unexpected(refuse_errno(path, errno));
   if ((status.st_mode & S_IWOTH) != 0) {
-    return std::unexpected(
-        refuse(path, "the folder is writable by others", octal(status.st_mode), "chmod o-w"));
+    return std::unexpected(refuse(path, "the folder is writable by others", octal(status.st_mode),
+                                  "chmod o-w " + path));
   }
   // fdopendir takes the descriptor over, so it gets one of its own.
   const int own = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0);

@@ -121,7 +121,7 @@ Outcome check_writable(const std::string& path, const std::string& real,
   if ((status.st_mode & S_IWUSR) == 0) {
     return std::unexpected(
         FileError{{fmt::format("{} is read-only (mode {:04o})", path, status.st_mode & 07777u),
-                   "edit it where it comes from, or chmod u+w"},
+                   "edit it where it comes from, or chmod u+w " + path},
                   Kind::read_only});
   }
   if (::faccessat(AT_FDCWD, real.c_str(), W_OK, AT_EACCESS) != 0) {

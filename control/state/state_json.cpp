@@ -332,6 +332,8 @@ std::expected<ParsedState, std::string> parse_state(std::string_view text) {
       return std::unexpected("its checksum does not hold");
     }
     return read_state(state);
+  } catch (const json::exception&) {  // in words that say nothing to an operator
+    return std::unexpected("it is not what moatd writes");
   } catch (const std::exception& error) {
     return std::unexpected(error.what());
   }

@@ -33,9 +33,27 @@ std::unexpected<Error> failure(std::string_view doing, const std::string& path, 
                                                     : ""});
 }
 
+constexpr std::string_view without_state =
+    ". Rule files in order are enforced all the same; see that none is held back";
+
 constexpr mode_t folder_mode = 0750;
 
+// What is in the way of a folder, if anything.
+std::optional<Error> find_obstacle(const std::string& folder) {
+  for (fs::path at = fs::absolute(folder); at.has_relative_path(); at = at.parent_path()) {
+    std::error_code error;
+    const auto status = fs::status(at, error);
+    if (!fs::exists(status) || fs::is_directory(status)) continue;
+    const bool is_above = at != fs::absolute(folder);
+    return Error{fmt::format("{} is no folder{}", at.string(),
+                             is_above ? ", and " + folder + " is to be in it" : ""),
+                 "remove it: rm " + at.string()};
+  }
+  return std::nullopt;
+}
+
 Result<> make_folder(const std::string& path) {
+  if (auto obstacle = find_obstacle(path)) return std::unexpected(*std::move(obstacle));
   auto made = make_own_folder(path, folder_mode);
   if (!made && made.error().remedy.empty())
     made.error().remedy = "moatd must be able to write its state folder";
@@ -117,8 +135,8 @@ Result<LoadedState> StateStore::load() {
   struct stat status{};
   if (::stat(path.c_str(), &status) == 0) {
     if (const auto own = check_own(path, status); !own) {
-      loaded.troubles.push_back(fmt::format("the last state cannot be used: {} ({})",
-                                            own.error().message, set_aside(path)));
+      loaded.troubles.push_back(fmt::format("the last state cannot be used: {} ({}){}",
+                                            own.error().message, set_aside(path), without_state));
       return loaded;
     }
   }
@@ -127,8 +145,8 @@ Result<LoadedState> StateStore::load() {
   if (!*text) return loaded;
   auto parsed = parse_state(**text);
   if (!parsed) {
-    loaded.troubles.push_back(fmt::format("the last state cannot be used: {}: {} ({})", path,
-                                          parsed.error(), set_aside(path)));
+    loaded.troubles.push_back(fmt::format("the last state cannot be used: {}: {} ({}){}", path,
+                                          parsed.error(), set_aside(path), without_state));
     return loaded;
   }
   loaded.state = std::move(parsed->state);

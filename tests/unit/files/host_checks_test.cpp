@@ -33,7 +33,8 @@ TEST(HostChecks, WarnOfPortsThatTheHostMayTake) {
   EXPECT_EQ(faults[0].severity, Severity::warning);
   EXPECT_EQ(faults[0].place, place);
   EXPECT_EQ(faults[0].value, "32768, 60999");
-  EXPECT_EQ(faults[0].remedy, "set net.ipv4.ip_local_reserved_ports=8080,50000-50100,32768,60999");
+  EXPECT_EQ(faults[0].remedy,
+            "sysctl -w net.ipv4.ip_local_reserved_ports=8080,50000-50100,32768,60999");
 }
 
 TEST(HostChecks, WarnOfAnAddressThatNoInterfaceHas) {
@@ -99,8 +100,8 @@ TEST(HostChecks, WarnThatWhatIsForwardedIsClosedToo) {
   EXPECT_EQ(faults[0].place, place);
   EXPECT_EQ(faults[0].value, "5432, 6432");
   EXPECT_EQ(faults[0].remedy,
-            "if that is not meant, name the address that the database listens on; here are "
-            "10.0.0.6, 172.17.0.1");
+            "if that is not meant, name the address that the database listens on (here are "
+            "10.0.0.6, 172.17.0.1): at the host's other addresses the port is open then");
   EXPECT_TRUE(check({0x0a000006, {5432}, false}, host).empty());
 }
 
@@ -125,6 +126,25 @@ TEST(HostChecks, WarnOfInterfacesThatAreNotThere) {
       check("interfaces: [eth0, eht1]\ntrusted-interfaces: [lo, docker]\n"),
       "1:20 warning: this host has no such interface; it is guarded once it appears: eht1\n"
       "2:26 warning: this host has no such interface, so there is nothing to trust: docker\n");
+}
+
+TEST(HostChecks, WarnOfInterfacesWithoutEthernet) {
+  auto host = host_with_interfaces();
+  host.no_ethernet = {{"docker0", 65534}};
+  EXPECT_EQ(
+      fault_text(check_on_host(read_config("moat.yaml", "interfaces: [eth0, docker0]\n"), host)),
+      "1:20 warning: its frames have no Ethernet header (hardware type 65534), so Moat's "
+      "program cannot be on it: docker0\n");
+}
+
+TEST(HostChecks, WarnOfInterfacesThatAreGuardedAndTrusted) {
+  EXPECT_EQ(check("interfaces: [eth0]\ntrusted-interfaces: [lo, wan0]\n"),
+            "2:26 warning: this interface is both guarded and trusted: what Moat's program there "
+            "lets by (a tunnel's packets, say) reaches local sockets without rules: wan0\n");
+  EXPECT_EQ(
+      check("interfaces: [eth0]\ntrusted-interfaces: [wan0]\nbackstop: false\n").find("trusted:"),
+      std::string::npos)
+      << "nothing trusts it";
 }
 
 TEST(HostChecks, NameTheNearestInterface) {

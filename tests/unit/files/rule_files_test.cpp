@@ -139,8 +139,9 @@ TEST_F(RuleFilesTest, refuses_a_folder_and_a_device) {
 
 TEST_F(RuleFilesTest, refuses_a_file_writable_by_others) {
   databases_.put("a.yaml", orders, 0666);
-  EXPECT_EQ(refusal(),
-            databases_ / "a.yaml" + ": error: is writable by others: \"mode 0666\" (chmod o-w)");
+  EXPECT_EQ(refusal(), databases_ / "a.yaml" +
+                           ": error: is writable by others: \"mode 0666\" (chmod o-w " +
+                           databases_ / "a.yaml" + ")");
   ASSERT_EQ(::chmod((databases_ / "a.yaml").c_str(), 0664), 0);
   EXPECT_TRUE(read().databases.at(0).reading.value);
 }
@@ -161,7 +162,7 @@ TEST_F(RuleFilesTest, refuses_a_file_that_is_too_large) {
 
 TEST_F(RuleFilesTest, names_a_symlink_that_leads_nowhere_or_in_circles) {
   ASSERT_EQ(::symlink("nowhere", (databases_ / "a.yaml").c_str()), 0);
-  EXPECT_NE(refusal().find("if it is a symlink, it leads nowhere"), std::string::npos);
+  EXPECT_NE(refusal().find("is a symlink that leads nowhere"), std::string::npos);
   fs::remove(databases_ / "a.yaml");
   ASSERT_EQ(::symlink("a.yaml", (databases_ / "a.yaml").c_str()), 0);
   EXPECT_NE(refusal().find("leads back to itself"), std::string::npos);
@@ -187,9 +188,10 @@ TEST_F(RuleFilesTest, refuses_a_folder_writable_by_others) {
   ASSERT_EQ(::chmod(databases_.path().c_str(), 01777), 0);
   const auto files = read();
   ASSERT_TRUE(files.databases_folder);
-  EXPECT_EQ(
-      format_fault(*files.databases_folder),
-      databases_.path() + ": error: the folder is writable by others: \"mode 1777\" (chmod o-w)");
+  EXPECT_EQ(format_fault(*files.databases_folder),
+            databases_.path() +
+                ": error: the folder is writable by others: \"mode 1777\" (chmod o-w " +
+                databases_.path() + ")");
   EXPECT_TRUE(files.databases.empty());
   EXPECT_FALSE(files.ranges_folder);
 }
@@ -242,11 +244,20 @@ TEST_F(RuleFilesTest, sees_a_change_of_a_cidrs_file_and_gives_its_time) {
   EXPECT_GT(after.stamp.changed, before.changed);
 }
 
+TEST_F(RuleFilesTest, says_what_to_do_about_a_file_that_is_not_there) {
+  const auto path = databases_ / "none.yaml";
+  const auto file = read_regular_file(AT_FDCWD, path, path, 100);
+  ASSERT_FALSE(file);
+  EXPECT_EQ(format_fault(file.error()),
+            path + ": error: there is no such file (check the path, or restore it)");
+}
+
 TEST_F(RuleFilesTest, sees_a_missing_cidrs_file_appear) {
   ranges_.put("r.yaml", "- {id: mr-a, cidrs-file: a.txt}\n");
   const auto missing = read().ranges.at(0);
   EXPECT_FALSE(missing.reading.value);
-  EXPECT_NE(format_fault(missing.reading.faults.at(0)).find("No such file"), std::string::npos);
+  EXPECT_NE(format_fault(missing.reading.faults.at(0)).find("there is no such file"),
+            std::string::npos);
   ranges_.put("a.txt", "192.0.2.0/24\n");
   EXPECT_TRUE(read().ranges.at(0).reading.value);
 }

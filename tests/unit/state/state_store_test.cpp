@@ -157,6 +157,25 @@ TEST_F(StateTest, a_corrupt_state_is_kept_aside_and_counts_as_none) {
   EXPECT_TRUE(load().troubles.empty());
 }
 
+TEST_F(StateTest, tells_of_a_broken_state_in_words_for_operators) {
+  folder_.put("state.json", "{\"version\": 1, ");
+  const auto loaded = load();
+  ASSERT_EQ(loaded.troubles.size(), 1u);
+  EXPECT_EQ(loaded.troubles[0], "the last state cannot be used: " + folder_ / "state.json" +
+                                    ": it is not what moatd writes (kept as " +
+                                    folder_ / "state.json.corrupt" +
+                                    "). Rule files in order are enforced all the same; see that "
+                                    "none is held back");
+}
+
+TEST_F(StateTest, a_file_in_the_place_of_a_folder_is_named) {
+  folder_.put("file", "");
+  const auto store = StateStore::open(folder_ / "file");
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().message, folder_ / "file" + " is no folder");
+  EXPECT_EQ(store.error().remedy, "remove it: rm " + folder_ / "file");
+}
+
 TEST_F(StateTest, a_state_of_another_version_counts_as_none) {
   folder_.put("state.json", "{\"version\": 2, \"checksum\": \"\", \"state\": {}}");
   const auto loaded = load();
