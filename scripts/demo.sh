@@ -79,9 +79,9 @@ states_of() { in_database "select state from pg_stat_activity where client_addr 
 is_in_transaction() { says 'in transaction' states_of "$1"; }
 has_no_backend() { [[ -z $(states_of "$1") ]]; }
 lists() { says "\"${1//./\\.}\"" on db-host moat rules list --json; }
-is_held_back() { says '"held[_-]back"' on db-host moat status --json; }
+is_held_back() { says '"held[_-]back"' moat_status_json; }
 is_nothing_held_back() { ! is_held_back; }
-last_change() { on db-host moat status | grep '^Last change' | sed 's/^/   | /'; }
+last_change() { moat_status | grep '^Last change' | sed 's/^/   | /'; }
 milliseconds_since() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
 
 # A session of the stranger's that stays open, and takes what is written to $to_session.

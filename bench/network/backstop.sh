@@ -27,7 +27,7 @@ turn() {
   if [[ $2 != "$backstop" ]]; then
     sed -i "s/^backstop: .*/backstop: $2/" "$scene/moat/moat.yaml"
     on db-host moat reload >"$scene/moat.log" 2>&1
-    says "^Backstop +$([[ $2 == true ]] && echo on || echo off)" on db-host moat status
+    says "^Backstop +$([[ $2 == true ]] && echo on || echo off)" moat_status
     backstop=$2
   fi
   before=$(backends_ms)

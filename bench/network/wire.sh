@@ -64,7 +64,7 @@ set_moat() {
   is_running moatd || start_moatd
   await 20 "moatd to enforce the list" has_prefixes "$(wc -l <"$1")"
 }
-has_prefixes() { (($(on db-host moat status --json | jq .prefixes) == $1)); }
+has_prefixes() { (($(moat_status_json | jq .prefixes) == $1)); }
 
 set_nft-ingress() {
   nft_ingress "$1" >"$scene/nft"

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "control/service/json.h"
+#include "control/service/status_text.h"
 
 namespace moat {
 namespace {
@@ -87,15 +88,16 @@ void add_propagation(Families& families, const StatusView& status) {
 }
 
 void add_status(Families& families, const StatusView& status) {
+  const auto problems = count_problems(status);
   add_gauge(families, "moat_ready", "Whether everything that is configured is enforced.",
-            status.ready);
+            status.ready && problems == 0);
   add_gauge(families, "moat_generation", "Number of the live table; 0: nothing is enforced.",
             static_cast<double>(status.generation));
   add_gauge(families, "moat_databases", "Databases guarded.", status.databases);
   add_gauge(families, "moat_prefixes", "Prefixes that the live policy names.", status.prefixes);
   add_gauge(families, "moat_table_bytes", "Size of the live table.", status.image_bytes);
-  add_gauge(families, "moat_problems", "What status names as wrong.",
-            static_cast<double>(status.problems.size() + (status.unpinned.empty() ? 0 : 1)));
+  add_gauge(families, "moat_problems", "What status names as wrong, NAT rules left out.",
+            static_cast<double>(problems));
   add_propagation(families, status);
 
   auto interfaces = gauge("moat_interface_attached", "Whether Moat's program is on the interface.");

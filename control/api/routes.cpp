@@ -74,9 +74,7 @@ struct Call {
 
 ApiResponse get_status(const Call& call) { return ok(document(encode(call.service.status()))); }
 
-ApiResponse get_databases(const Call& call) {
-  return ok(list_document("databases", call.service.databases()));
-}
+ApiResponse get_databases(const Call& call) { return list("databases", call.service.databases()); }
 
 ApiResponse get_rules(const Call& call) {
   return list("rules", call.service.rules(call.argument("database")));

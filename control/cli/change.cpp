@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "control/cli/output.h"
+#include "control/service/status_text.h"
 
 namespace moat {
 namespace {
@@ -39,8 +40,14 @@ Reply<ChangeView> wait_for(const Client& client, ChangeView change) {
   return change;
 }
 
-Exit tell_outcome(const ChangeView& change, const ChangeOptions& options) {
+// `gaps`: by what it is not enforced; empty: nothing.
+Exit tell_outcome(const ChangeView& change, const ChangeOptions& options, const std::string& gaps) {
   const auto bound = format_duration(change.bound);
+  if (change.enforced && !gaps.empty()) {
+    tell(fmt::format("generation {} enforced, but {}", change.generation, printable(gaps)),
+         Colour::bad);
+    return Exit::refused;
+  }
   if (change.enforced) {
     tell(fmt::format("generation {} enforced in {} (bound {})", change.generation,
                      format_duration(change.took), bound),
@@ -68,7 +75,7 @@ void add_no_wait(CLI::App& command, ChangeOptions& options) {
 }
 
 Exit report_change(const Cli& cli, const Client& client, const Reply<Json>& reply,
-                   const ChangeOptions& options, PrintRuleId print_rule_id) {
+                   const ChangeOptions& options, PrintRuleId print_rule_id, TellGaps tell_gaps) {
   auto change = as<ChangeView>(reply);
   if (!change) return fail(cli, change.error());
   print_faults(change->warnings, stderr);
@@ -83,7 +90,13 @@ Exit report_change(const Cli& cli, const Client& client, const Reply<Json>& repl
   } else if (print_rule_id == PrintRuleId::yes) {
     print_line(change->rule_id);
   }
-  return tell_outcome(*change, options);
+  std::string gaps;
+  if (change->enforced && tell_gaps == TellGaps::yes) {
+    const auto status = as<StatusView>(client.get("/v1/status"));
+    if (!status) return fail(cli, status.error());
+    gaps = not_enforced_by(*status);
+  }
+  return tell_outcome(*change, options, gaps);
 }
 
 }  // namespace moat

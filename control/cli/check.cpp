@@ -35,10 +35,12 @@ Json as_json(const LoadedRules& rules, const Tally& tally, const NatReading& nat
     for (const auto& fault : file.faults) faults.push_back(encode(fault));
     files.push_back({{"path", file.path}, {"database", file.id}, {"faults", std::move(faults)}});
   }
+  auto unread = nat.unread;
+  if (rules.is_without_config) unread.emplace_back(without_config);
   return document({{"errors", tally.errors},
                    {"warnings", tally.warnings},
                    {"files", std::move(files)},
-                   {"unread", nat.unread}});
+                   {"unread", std::move(unread)}});
 }
 
 // What was looked at, for somebody who wonders whether it was all.
@@ -55,6 +57,7 @@ void print(const LoadedRules& rules, const Tally& tally) {
   if (rules.is_alone) {
     tell("note: no moat.yaml names this file's folder, so other files were not looked at");
   }
+  if (rules.is_without_config) tell(without_config);
   if (tally.errors != 0) {
     tell(fmt::format("{}, {}", plural(tally.errors, "error"), plural(tally.warnings, "warning")),
          Colour::bad);

@@ -14,8 +14,8 @@
 namespace moat {
 namespace {
 
-// A change is answered when the kernel enforces it, which may have to wait for a million prefixes.
-constexpr long answer_seconds = 600;
+// A question is answered at once, and a change when the kernel enforces it or the bound has passed.
+constexpr std::chrono::seconds for_an_answer{10};
 
 // So often, and so long apart, is a daemon tried that has more callers than it has taken yet.
 constexpr int attempts = 50;
@@ -31,6 +31,17 @@ Failure unreachable(std::string message, std::string remedy) {
           {Refusal::Kind::unavailable, std::move(message), std::move(remedy), {}}};
 }
 
+Failure unanswered(const std::string& socket, std::chrono::milliseconds waited, bool is_change) {
+  return {
+      Exit::not_enforced,
+      {Refusal::Kind::unavailable,
+       fmt::format("moatd at {} does not answer within {} s; what was enforced stays enforced{}",
+                   socket, std::chrono::ceil<std::chrono::seconds>(waited).count(),
+                   is_change ? ", and whether the change was taken is not known" : ""),
+       "see journalctl -u moatd; systemctl restart moatd",
+       {}}};
+}
+
 Failure why_unreachable(const std::string& socket, CURLcode code, long os_error) {
   const std::string cause =
       os_error != 0 ? std::strerror(static_cast<int>(os_error)) : curl_easy_strerror(code);
@@ -38,10 +49,12 @@ Failure why_unreachable(const std::string& socket, CURLcode code, long os_error)
   if (os_error == EACCES || os_error == EPERM) {
     return unreachable(message, "run this as root, or as a member of the socket's group");
   }
-  if (code == CURLE_OPERATION_TIMEDOUT || os_error == 0) {
+  if (os_error == 0) {
     return unreachable(message, "it is there but does not answer: see journalctl -u moatd");
   }
-  return unreachable(message,
+  return unreachable(message +
+                         "; what it enforced stays enforced, unless `moat detach` or a reboot has "
+                         "ended it",
                      "start it with: systemctl start moatd; or name its socket with --socket");
 }
 
@@ -98,6 +111,12 @@ std::string escape(const std::string& text) {
   return escaped;
 }
 
+Failure misspelt(const TextError& error, const std::string& value) {
+  return {
+      Exit::usage,
+      {Refusal::Kind::invalid, fmt::format("{}: \"{}\"", error.message, value), error.remedy, {}}};
+}
+
 Failure not_understood(const std::string& why) {
   return {Exit::refused,
           {Refusal::Kind::unavailable,
@@ -107,19 +126,27 @@ Failure not_understood(const std::string& why) {
 }
 
 Reply<Json> Client::get(const std::string& path, const Arguments& arguments) const {
-  return send("GET", with_arguments(path, arguments), "");
+  return send("GET", with_arguments(path, arguments), "", for_an_answer);
 }
 
 Reply<Json> Client::post(const std::string& path, const std::string& body) const {
-  return send("POST", path, body);
+  return change("POST", path, body);
 }
 
 Reply<Json> Client::remove(const std::string& path, const Arguments& arguments) const {
-  return send("DELETE", with_arguments(path, arguments), "");
+  return change("DELETE", with_arguments(path, arguments), "");
 }
 
-Reply<Json> Client::send(const char* method, const std::string& path,
-                         const std::string& body) const {
+Reply<Json> Client::change(const char* method, const std::string& path,
+                           const std::string& body) const {
+  const auto status = as<StatusView>(get("/v1/status"));
+  if (!status) return std::unexpected(status.error());
+  const auto bound = std::chrono::ceil<std::chrono::milliseconds>(status->bound);
+  return send(method, path, body, bound + for_an_answer);
+}
+
+Reply<Json> Client::send(const char* method, const std::string& path, const std::string& body,
+                         std::chrono::milliseconds patience) const {
   if (socket_.size() >= sizeof(sockaddr_un::sun_path)) {
     return std::unexpected(unreachable(fmt::format("the path {} is too long for a socket", socket_),
                                        "name the socket by a shorter path"));
@@ -131,7 +158,7 @@ Reply<Json> Client::send(const char* method, const std::string& path,
   curl_easy_setopt(curl.get(), CURLOPT_NOPROXY, "*");  // whatever http_proxy says
   curl_easy_setopt(curl.get(), CURLOPT_URL, ("http://moatd" + path).c_str());
   curl_easy_setopt(curl.get(), CURLOPT_CUSTOMREQUEST, method);
-  curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT, answer_seconds);
+  curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT_MS, static_cast<long>(patience.count()));
   curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, append);
   curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &answer);
@@ -140,6 +167,10 @@ Reply<Json> Client::send(const char* method, const std::string& path,
     curl_easy_setopt(curl.get(), CURLOPT_COPYPOSTFIELDS, body.c_str());
   }
   if (const auto [result, os_error] = perform(curl.get()); result != CURLE_OK) {
+    if (result == CURLE_OPERATION_TIMEDOUT) {
+      const bool is_change = std::strcmp(method, "GET") != 0;
+      return std::unexpected(unanswered(socket_, patience, is_change));
+    }
     return std::unexpected(why_unreachable(socket_, result, os_error));
   }
   long code = 0;

@@ -2,6 +2,7 @@
 // The command's side of the daemon's socket.
 #pragma once
 
+#include <chrono>
 #include <expected>
 #include <string>
 #include <utility>
@@ -31,8 +32,11 @@ class Client {
   [[nodiscard]] Reply<Json> remove(const std::string& path, const Arguments& arguments = {}) const;
 
  private:
+  // Waits for the daemon's bound and a little longer.
+  [[nodiscard]] Reply<Json> change(const char* method, const std::string& path,
+                                   const std::string& body) const;
   [[nodiscard]] Reply<Json> send(const char* method, const std::string& path,
-                                 const std::string& body) const;
+                                 const std::string& body, std::chrono::milliseconds patience) const;
   std::string socket_;
 };
 
@@ -44,6 +48,9 @@ template <typename T>
 [[nodiscard]] Reply<T> as(const Reply<Json>& reply);
 template <typename T>
 [[nodiscard]] Reply<std::vector<T>> as_list(const Reply<Json>& reply, const std::string& key);
+
+// An argument that is wrong by itself, whatever the daemon may say.
+[[nodiscard]] Failure misspelt(const TextError& error, const std::string& value);
 
 // An answer that this command does not understand, as of another version.
 [[nodiscard]] Failure not_understood(const std::string& why);

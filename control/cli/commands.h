@@ -20,7 +20,7 @@ enum class Exit : int {
   refused = 1,  // or different, or faults found
   usage = 2,
   unreachable = 3,   // the daemon
-  not_enforced = 4,  // accepted, but not enforced within the bound
+  not_enforced = 4,  // accepted, but not enforced within the bound; or no answer in time
 };
 
 struct Cli {

@@ -9,6 +9,7 @@
 #include "control/cli/output.h"
 #include "control/cli/policy_diff.h"
 #include "control/cli/rule_load.h"
+#include "control/service/status_text.h"
 
 namespace moat {
 namespace {
@@ -45,7 +46,8 @@ Reply<PolicyItems> enforced_items(const Client& client) {
   return policy_items(*databases, *rules, *ranges);
 }
 
-Reply<Policy> wanted_policy(const Client& client, const std::string& folder) {
+// `status`: of the daemon that enforces another.
+Reply<LoadedRules> read_wanted(const StatusView& status, const std::string& folder) {
   const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   auto rules = load_rules(folder, {now, nullptr, false});
   if (rules.has_error()) {
@@ -61,12 +63,9 @@ Reply<Policy> wanted_policy(const Client& client, const std::string& folder) {
     }
     return std::unexpected(std::move(failure));
   }
-  if (!rules.config) {  // a folder without moat.yaml: it says nothing of the host's mode
-    const auto status = as<StatusView>(client.get("/v1/status"));
-    if (!status) return std::unexpected(status.error());
-    rules.policy.mode = status->mode;
-  }
-  return std::move(rules.policy);
+  if (rules.is_without_config) tell(without_config, Colour::doubtful);
+  if (!rules.config) rules.policy.mode = status.mode;
+  return rules;
 }
 
 // Two digests tell a person nothing: says how many CIDRs come and go instead.
@@ -90,6 +89,7 @@ Reply<std::string> describe_cidrs(const Client& client, const Policy& wanted,
 }
 
 std::string name(const PolicyItem& item) {
+  if (item.id.empty()) return item.kind;
   return item.database.empty() ? fmt::format("{} {}", item.kind, item.id)
                                : fmt::format("{} {} of {}", item.kind, item.id, item.database);
 }
@@ -115,7 +115,7 @@ std::string describe_fields(const PolicyChange& change) {
   return text;
 }
 
-Json as_json(const std::vector<PolicyChange>& changes) {
+Json as_json(const std::vector<PolicyChange>& changes, const std::vector<Trouble>& troubles) {
   Json list = Json::array();
   for (const auto& change : changes) {
     Json fields = Json::object();
@@ -132,10 +132,14 @@ Json as_json(const std::vector<PolicyChange>& changes) {
                     {"id", change.item.id},
                     {"fields", std::move(fields)}});
   }
-  return document({{"is_different", !changes.empty()}, {"changes", std::move(list)}});
+  Json wrong = Json::array();
+  for (const auto& trouble : troubles) wrong.push_back(trouble.text);
+  return document({{"is_different", !changes.empty()},
+                   {"changes", std::move(list)},
+                   {"troubles", std::move(wrong)}});
 }
 
-void print(const std::vector<PolicyChange>& changes) {
+void print(const std::vector<PolicyChange>& changes, const std::vector<Trouble>& troubles) {
   std::array<std::size_t, 3> counts{};
   for (const auto& change : changes) {
     ++counts[static_cast<std::size_t>(change.what)];
@@ -144,32 +148,47 @@ void print(const std::vector<PolicyChange>& changes) {
         fmt::format("{} {}: {}", what.sign, name(change.item), describe_fields(change));
     print_line(paint(printable(line), what.colour));
   }
-  tell(changes.empty()
+  for (const auto& trouble : troubles) {
+    print_line(paint(fmt::format("! {}", printable(trouble.text)), Colour::bad));
+  }
+  tell(!changes.empty()
+           ? fmt::format("{} added, {} removed, {} changed", counts[0], counts[1], counts[2])
+       : troubles.empty()
            ? "no difference: what the files say is enforced"
-           : fmt::format("{} added, {} removed, {} changed", counts[0], counts[1], counts[2]));
+           : "no difference to what was last enforced; but not all is well: see moat "
+             "status");
 }
 
 Exit diff(const Cli& cli, const DiffOptions& options) {
   const Client client(cli);
-  const auto enforced = enforced_items(client);
+  const auto status = as<StatusView>(client.get("/v1/status"));
+  if (!status) return fail(cli, status.error());
+  auto enforced = enforced_items(client);
   if (!enforced) return fail(cli, enforced.error());
-  const auto wanted = wanted_policy(client, options.folder);
+  const auto wanted = read_wanted(*status, options.folder);
   if (!wanted) return fail(cli, wanted.error());
-  auto changes = diff_items(*enforced, policy_items(*wanted));
+  auto items = policy_items(wanted->policy);
+  if (wanted->config) {
+    enforced->push_back(config_item(status->settings));
+    items.push_back(config_item(*wanted->config));
+  }
+  auto changes = diff_items(*enforced, items);
+  const auto wrong = troubles(*status);
+  const auto exit = changes.empty() && wrong.empty() ? Exit::done : Exit::refused;
   if (cli.json) {
-    print_json(as_json(changes));
-    return changes.empty() ? Exit::done : Exit::refused;
+    print_json(as_json(changes, wrong));
+    return exit;
   }
   for (auto& change : changes) {
     for (auto& field : change.fields) {
       if (field.name != "cidrs") continue;
-      auto text = describe_cidrs(client, *wanted, change.item.id);
+      auto text = describe_cidrs(client, wanted->policy, change.item.id);
       if (!text) return fail(cli, text.error());
       field.after = std::move(*text);
     }
   }
-  print(changes);
-  return changes.empty() ? Exit::done : Exit::refused;
+  print(changes, wrong);
+  return exit;
 }
 
 }  // namespace
@@ -181,8 +200,11 @@ void add_diff(CLI::App& app, Cli& cli) {
   command->add_option("DIR", options.folder, "A folder with moat.yaml, or with databases.d")
       ->required();
   command->footer(
-      "Says what would change if these files were the host's: + added, - removed, ~ changed.\n\n"
-      "Exit: 0 no difference, 1 different or the files have errors, 3 moatd not reachable.\n\n"
+      "Says what would change if these files were the host's: + added, - removed, ~ changed;\n"
+      "of moat.yaml too, where the folder has one. A line with a ! is wrong on the host by now,\n"
+      "as moat status says.\n\n"
+      "Exit: 0 no difference and nothing wrong, 1 different, wrong, or the files have errors,\n"
+      "3 moatd not reachable.\n\n"
       "Example:\n  moat diff ./config && echo in force");
 }
 

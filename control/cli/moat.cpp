@@ -34,8 +34,8 @@ void add_global_options(CLI::App& app, Cli& cli) {
   app.add_flag("--json", cli.json, "Print JSON, for programs");
   app.set_version_flag("--version", "moat " MOAT_VERSION);
   app.footer(
-      "Exit: 0 done, 1 refused or different, 2 wrong use, 3 moatd not reachable, 4 accepted but\n"
-      "not enforced within the bound.\n\n"
+      "Exit: 0 done, 1 refused, different, or something is wrong (status), 2 wrong use, 3 moatd\n"
+      "not reachable, 4 accepted but not enforced within the bound, or moatd does not answer.\n\n"
       "moat COMMAND --help tells more of each. Rule files: moat.yaml(5).");
 }
 

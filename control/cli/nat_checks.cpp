@@ -67,11 +67,12 @@ bool is_local(const NatRule& rule, const HostFacts& host) {
 struct Open {
   Ports ports;
   std::vector<Address> addresses;  // where not at all of them; else empty
+  bool is_elsewhere = false;       // at another address than the endpoint's
 };
 
 Open find_open(const Ports& ports, const NatRule& rule, const std::vector<Endpoint>& endpoints,
-               const HostFacts& host) {
-  if (rule.ipv6) return {common(ports, all_but(guarded_at(endpoints, std::nullopt))), {}};
+               std::size_t index, const HostFacts& host) {
+  if (rule.ipv6) return {common(ports, all_but(guarded_at(endpoints, std::nullopt))), {}, false};
   Open open;
   const auto addresses = addresses_of(rule, host);
   for (const auto address : addresses) {
@@ -79,6 +80,8 @@ Open find_open(const Ports& ports, const NatRule& rule, const std::vector<Endpoi
     if (found.empty()) continue;
     if (open.ports.empty()) open.ports = std::move(found);
     open.addresses.push_back(address);
+    const auto& own = endpoints[index].address;
+    open.is_elsewhere |= own && *own != address;
   }
   if (open.addresses.size() == addresses.size()) open.addresses.clear();
   return open;
@@ -92,11 +95,13 @@ std::string show(const Ports& ports) {
   return fmt::format("{}", fmt::join(texts, ", "));
 }
 
-bool is_nearly_all(const Ports& ports) {
-  unsigned total = 0;
+std::uint32_t count(const Ports& ports) {
+  std::uint32_t total = 0;
   for (const auto [first, last] : ports) total += last - first + 1u;
-  return total > 60'000;
+  return total;
 }
+
+bool is_nearly_all(const Ports& ports) { return count(ports) > 60'000; }
 
 std::string show(const Open& open, const NatPackets& packets) {
   auto text = !packets.ports_are_known    ? std::string("ports that Moat cannot tell")
@@ -110,16 +115,25 @@ std::string show(const Open& open, const NatPackets& packets) {
   return text;
 }
 
-std::string remedy_for(const Open& open, const NatPackets& packets) {
+std::string remedy_for(const Open& open, const NatPackets& packets, const Endpoint& endpoint,
+                       const std::string& database) {
   if (!packets.ports_are_known) return "guard the ports that the NAT rule takes";
   if (is_nearly_all(open.ports)) return "have the NAT rule take no more than guarded ports";
-  return fmt::format("guard {}", show(open, packets));
+  // Its file takes single ports, and at its own address.
+  const bool has_place = !endpoint.all && !open.is_elsewhere && count(open.ports) <= most_told;
+  if (!has_place) return fmt::format("guard {}", show(open, packets));
+  std::vector<std::string> ports;
+  for (const auto [first, last] : open.ports) {
+    for (std::uint32_t port = first; port <= last; port++) ports.push_back(fmt::format("{}", port));
+  }
+  return fmt::format("add {} to the ports of {}", fmt::join(ports, ", "),
+                     database.empty() ? "this database" : "database " + database);
 }
 
 // Packets of a rule that lead to one of the endpoint's ports by one that is open.
 std::optional<NatFinding> find_way(const NatRule& rule, std::size_t index,
                                    const std::vector<Endpoint>& endpoints, const HostFacts& host,
-                                   bool has_backstop) {
+                                   bool has_backstop, const std::string& database) {
   const auto& endpoint = endpoints[index];
   const bool local = is_local(rule, host);
   if (local && has_backstop) return std::nullopt;
@@ -130,23 +144,24 @@ std::optional<NatFinding> find_way(const NatRule& rule, std::size_t index,
   if (rule.new_ports) led_to = common(led_to, {*rule.new_ports});
   if (!rule.new_ports) wire = led_to = common(wire, led_to);
   if (led_to.empty()) return std::nullopt;
-  const auto open = find_open(wire, rule, endpoints, host);
+  const auto open = find_open(wire, rule, endpoints, index, host);
   if (open.ports.empty()) return std::nullopt;
   const auto from = show(open, rule.packets);
-  const auto remedy = remedy_for(open, rule.packets);
+  const auto remedy = remedy_for(open, rule.packets, endpoint, database);
+  const auto ports = rule.packets.ports_are_known ? count(open.ports) : 0;
   if (local) {
     return NatFinding{index,
                       fmt::format("NAT leads {} to port {} of this host, and Moat's rules do not "
                                   "apply, as there is no backstop: {}",
                                   from, show(led_to), rule.place),
-                      "write `backstop: true`, or " + remedy};
+                      "write `backstop: true`, or " + remedy, ports};
   }
   return NatFinding{
       index,
       fmt::format("NAT leads {} to port {} of {}, and Moat's rules do not apply, as no "
                   "database guards the port on the wire: {}",
                   from, show(led_to), rule.target, rule.place),
-      remedy};
+      remedy, ports};
 }
 
 // The longest run of ports that NAT may choose from and that holds none of the guarded ones.
@@ -214,13 +229,15 @@ std::vector<const NatRule*> source_rules(const std::vector<NatRule>& rules) {
 
 std::vector<NatFinding> find_ways_round(const std::vector<Endpoint>& endpoints,
                                         const std::vector<NatRule>& rules, const HostFacts& host,
-                                        bool has_backstop) {
+                                        bool has_backstop,
+                                        const std::vector<std::string>& databases) {
   std::vector<NatFinding> findings;
   std::vector<std::size_t> found(endpoints.size());
   for (const auto& rule : rules) {
     if (rule.kind != NatRule::Kind::destination) continue;
     for (std::size_t i = 0; i < endpoints.size(); i++) {
-      auto finding = find_way(rule, i, endpoints, host, has_backstop);
+      auto finding = find_way(rule, i, endpoints, host, has_backstop,
+                              i < databases.size() ? databases[i] : std::string());
       if (!finding) continue;
       if (found[i]++ < most_told) findings.push_back(*std::move(finding));
       break;
@@ -232,7 +249,7 @@ std::vector<NatFinding> find_ways_round(const std::vector<Endpoint>& endpoints,
                         fmt::format("{} more NAT rules lead ports that no database guards to a "
                                     "guarded one",
                                     found[i] - most_told),
-                        "guard those ports, then look again"});
+                        "guard those ports, then look again", 0});
   }
   return findings;
 }
@@ -256,7 +273,7 @@ std::vector<NatFinding> find_taken_ports(const std::vector<Endpoint>& endpoints,
          fmt::format("{}, and the replies would be dropped (port {}): {}{}", describe(*worst),
                      fmt::join(ports_at_risk(endpoints[i], *worst, host), ", "), worst->place,
                      others == 0 ? "" : fmt::format(", and {} more", others)),
-         remedy_for(*worst, free)});
+         remedy_for(*worst, free), 0});
   }
   return findings;
 }

@@ -16,13 +16,15 @@ struct NatFinding {
   std::size_t endpoint = 0;  // the index of the one that it is about
   std::string message;
   std::string remedy;
+  std::uint32_t ports = 0;  // how many lead past the guard; 0: Moat cannot tell
 };
 
 // Ports that no database guards and that a rule leads to a guarded port: of a container or of
-// another host, which no backstop sees; and of this host, where there is no backstop.
-[[nodiscard]] std::vector<NatFinding> find_ways_round(const std::vector<Endpoint>& endpoints,
-                                                      const std::vector<NatRule>& rules,
-                                                      const HostFacts& host, bool has_backstop);
+// another host, which no backstop sees; and of this host, where there is no backstop. `databases`:
+// the ids of those that have the endpoints, for the remedies.
+[[nodiscard]] std::vector<NatFinding> find_ways_round(
+    const std::vector<Endpoint>& endpoints, const std::vector<NatRule>& rules,
+    const HostFacts& host, bool has_backstop, const std::vector<std::string>& databases = {});
 
 // Guarded ports that a rule may give to a connection for its source, so that the replies are
 // dropped: one finding an endpoint.

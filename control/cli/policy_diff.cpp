@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/cli/policy_diff.h"
 
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 #include <map>
@@ -8,11 +12,13 @@
 
 #include "control/policy/cidrs_digest.h"
 #include "control/policy/endpoint.h"
+#include "control/service/json.h"
 
 namespace moat {
 namespace {
 
-constexpr std::array<std::string_view, 4> kinds{"database", "rule", "net-peering", "managed-range"};
+constexpr std::array<std::string_view, 5> kinds{"moat.yaml", "database", "rule", "net-peering",
+                                                "managed-range"};
 
 PolicyItem database_item(const std::string& id, const Endpoint& endpoint, Mode mode) {
   auto sorted = endpoint;
@@ -62,7 +68,31 @@ std::vector<PolicyChange::Field> diff_fields(const PolicyItem& before, const Pol
   return changed;
 }
 
+std::string on_or_off(bool value) { return value ? "true" : "false"; }
+
 }  // namespace
+
+// All but the folders: those are the files' own affair.
+PolicyItem config_item(const Config& config) {
+  const auto list = [](std::vector<std::string> names) {
+    std::ranges::sort(names);
+    return fmt::format("[{}]", fmt::join(names, ", "));
+  };
+  const auto time = [](std::chrono::milliseconds value) { return fmt::format("{}", value); };
+  return {"moat.yaml",
+          "",
+          "",
+          {{"interfaces", list(config.interfaces)},
+           {"attach", std::string(word(config.attach))},
+           {"mode", std::string(to_string(config.mode))},
+           {"trusted-interfaces", list(config.trusted_interfaces)},
+           {"backstop", on_or_off(config.backstop)},
+           {"backstop-cgroup", config.backstop_cgroup},
+           {"drop-sessions", on_or_off(config.drop_sessions)},
+           {"bound", time(config.bound)},
+           {"reconcile", time(config.reconcile)},
+           {"settle", time(config.settle)}}};
+}
 
 PolicyItems policy_items(const Policy& policy) {
   PolicyItems items;

@@ -13,13 +13,14 @@
 namespace moat {
 
 struct PolicyItem {
-  std::string kind;      // "database", "rule", "net-peering" or "managed-range"
+  std::string kind;      // "moat.yaml", "database", "rule", "net-peering" or "managed-range"
   std::string database;  // whose; of a database or managed range: empty
-  std::string id;
+  std::string id;        // of moat.yaml: empty
   std::vector<std::pair<std::string, std::string>> fields;  // the same names in each item of a kind
 };
 using PolicyItems = std::vector<PolicyItem>;
 
+[[nodiscard]] PolicyItem config_item(const Config& config);
 [[nodiscard]] PolicyItems policy_items(const Policy& policy);
 [[nodiscard]] PolicyItems policy_items(const std::vector<DatabaseView>& databases,
                                        const std::vector<RuleView>& rules,

@@ -19,7 +19,8 @@ struct YesOptions {
 
 Exit reload(const Cli& cli, const ChangeOptions& options) {
   const Client client(cli);
-  return report_change(cli, client, client.post("/v1/reload"), options);
+  return report_change(cli, client, client.post("/v1/reload"), options, PrintRuleId::no,
+                       TellGaps::yes);
 }
 
 // Whether somebody at the terminal really means it.
@@ -88,7 +89,9 @@ void add_daemon_commands(CLI::App& app, Cli& cli) {
   add_no_wait(*reload_command, on_command(*reload_command, cli, reload));
   reload_command->footer(
       "moatd notices changes by itself; this is for when you will not wait, or\n"
-      "want to know that it has.");
+      "want to know that it has.\n\n"
+      "Exit: 0 enforced, 1 a file is held back, Moat's program is not on an interface, or the\n"
+      "backstop is off; 3 moatd not reachable, 4 not enforced within the bound.");
 
   auto* clock = app.add_subcommand("clock", "The host's clock, by which rules expire");
   clock->require_subcommand(1);

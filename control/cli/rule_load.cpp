@@ -83,6 +83,7 @@ class Loader {
     if (is_there(folder / "moat.yaml")) {
       load_config(folder / "moat.yaml");
     } else if (is_there(folder / usual.databases) || is_there(folder / usual.managed_ranges)) {
+      result_.is_without_config = true;
       load_folders(folder, usual);
     } else {
       add_fault({Severity::error,
@@ -214,17 +215,19 @@ class Loader {
   void add_nat_faults(const std::vector<DatabaseFile>& files) {
     if (options_.host == nullptr || options_.nat == nullptr) return;
     std::vector<Endpoint> endpoints;
+    std::vector<std::string> ids;
     std::vector<Place> places;
     for (const auto& file : files) {
       if (!file.reading.endpoint) continue;
       endpoints.push_back(*file.reading.endpoint);
+      ids.push_back(file.reading.id.value_or(""));
       places.push_back(file.reading.endpoint_place);
     }
     const bool has_backstop = !result_.config || result_.config->backstop;
-    auto findings = find_ways_round(endpoints, *options_.nat, *options_.host, has_backstop);
+    auto findings = find_ways_round(endpoints, *options_.nat, *options_.host, has_backstop, ids);
     std::ranges::move(find_taken_ports(endpoints, *options_.nat, *options_.host),
                       std::back_inserter(findings));
-    for (auto& [index, message, remedy] : findings) {
+    for (auto& [index, message, remedy, ports] : findings) {
       const auto& place = places[index];
       const auto status = std::ranges::find(result_.files, place.file, &FileStatus::path);
       if (status == result_.files.end()) continue;

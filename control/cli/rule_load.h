@@ -20,6 +20,7 @@ struct LoadedRules {
   std::optional<Config> config;   // nothing: no moat.yaml, or one with errors
   Policy policy;
   bool is_alone = false;  // a single rule file: nothing that it names elsewhere was looked at
+  bool is_without_config = false;  // a folder of rule files without moat.yaml
 
   [[nodiscard]] bool has_error() const;
 };
@@ -30,6 +31,9 @@ struct LoadOptions {
   bool is_forced = false;
   const std::vector<NatRule>* nat = nullptr;  // for nat_checks, with `host`; null: without
 };
+
+inline constexpr std::string_view without_config =
+    "note: there is no moat.yaml in this folder, so the rule files alone were read";
 
 // `path` is a moat.yaml, a folder with one (or with databases.d or managed-ranges.d), or a single
 // rule file. A rule file in a folder that the moat.yaml above it names is read among its fellows,

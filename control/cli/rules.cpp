@@ -80,6 +80,11 @@ Exit list_rules(const Cli& cli, const ListOptions& options) {
 }
 
 Exit add_rule(const Cli& cli, const AddOptions& options) {
+  if (const auto& cidr = options.rule.cidr; !cidr.empty()) {
+    if (const auto prefix = parse_prefix(cidr); !prefix) {
+      return fail(cli, misspelt(prefix.error(), cidr));
+    }
+  }
   const Client client(cli);
   return report_change(cli, client, client.post("/v1/rules", dump(encode(options.rule))),
                        options.change, PrintRuleId::yes);
@@ -125,8 +130,8 @@ void add_add(CLI::App& rules, Cli& cli) {
   add_no_wait(*add, options.change);
   add->footer(
       "The file's comments and layout stay. Prints the new rule's id when the kernel enforces it.\n"
-      "\nExit: 0 enforced, 1 refused and nothing changed, 3 moatd not reachable, 4 accepted but\n"
-      "not enforced within the bound.\n\n"
+      "\nExit: 0 enforced, 1 refused and nothing changed, 2 wrong use, 3 moatd not reachable,\n"
+      "4 accepted but not enforced within the bound.\n\n"
       "Examples:\n"
       "  moat rules add --database orders --cidr 198.51.100.25/32 --label 'My workstation'\n"
       "  moat rules add --managed-range mr-scalingo-osc-fr1 --expires 12h");

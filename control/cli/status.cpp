@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // moat status: first a sentence, then what is wrong, then what is well.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 
 #include "control/cli/nat_checks.h"
 #include "control/cli/output.h"
-#include "control/cli/status_text.h"
 #include "control/policy/endpoint.h"
+#include "control/service/status_text.h"
 
 namespace moat {
 namespace {
@@ -52,6 +54,12 @@ std::string describe(const StatusView::Backstop& backstop) {
   return backstop.before_sockets ? "OFF at sockets, on before sockets" : "OFF";
 }
 
+// Than lo, the host's way to itself.
+bool trusts_others(const Config& settings) {
+  return std::ranges::any_of(settings.trusted_interfaces,
+                             [](const std::string& name) { return name != "lo"; });
+}
+
 void print_facts(const StatusView& status) {
   const auto fact = [](std::string_view name, std::string_view value) {
     print_line(fmt::format("{:<15} {}", name, value));
@@ -66,6 +74,10 @@ void print_facts(const StatusView& status) {
   fact("Backstop", describe(status.backstop));
   if (status.backstop.at_sockets && !status.backstop.before_sockets)
     fact("", printable(status.backstop.not_before));
+  if (const auto& trusted = status.settings.trusted_interfaces; trusts_others(status.settings))
+    fact("Trusted", printable(fmt::format("{} (what comes by them reaches local sockets without "
+                                          "rules)",
+                                          fmt::join(trusted, ", "))));
   fact("Daemon", fmt::format("moatd {}, started {}", printable(status.version), ago(status.since)));
 }
 
@@ -123,15 +135,19 @@ void print_other_files(const StatusView& status) {
 
 // What the host's NAT rules do to guarded ports. The command looks at it: the daemon starts no
 // programs.
-void add_nat_notices(const std::vector<DatabaseView>& databases, StatusView& status) {
+void add_nat_findings(const std::vector<DatabaseView>& databases, StatusView& status) {
   std::vector<Endpoint> endpoints;
-  for (const auto& database : databases) endpoints.push_back(database.endpoint);
+  std::vector<std::string> ids;
+  for (const auto& database : databases) {
+    endpoints.push_back(database.endpoint);
+    ids.push_back(database.id);
+  }
   if (endpoints.empty()) return;
   const auto nat = read_nat_rules();
-  for (const auto& [index, message, remedy] :
-       find_ways_round(endpoints, nat.rules, read_host_facts(), status.backstop.at_sockets)) {
-    status.notices.push_back(
-        fmt::format("database {}: {} ({})", databases[index].id, message, remedy));
+  for (const auto& [index, message, remedy, ports] :
+       find_ways_round(endpoints, nat.rules, read_host_facts(), status.backstop.at_sockets, ids)) {
+    status.past_guard.push_back(fmt::format("database {}: {} ({})", ids[index], message, remedy));
+    status.ports_past_guard += ports;
   }
   status.notices.insert(status.notices.end(), nat.unread.begin(), nat.unread.end());
 }
@@ -141,18 +157,24 @@ Exit show_status(const Cli& cli, const StatusOptions&) {
   const auto answer = client.get("/v1/status");
   auto status = as<StatusView>(answer);
   if (!status) return fail(cli, status.error());
-  const auto rules = as_list<RuleView>(client.get("/v1/rules"), "rules");
-  if (!rules) return fail(cli, rules.error());
-  const auto databases = as_list<DatabaseView>(client.get("/v1/databases"), "databases");
-  if (!databases) return fail(cli, databases.error());
-  add_nat_notices(*databases, *status);
+  Reply<std::vector<RuleView>> rules;
+  Reply<std::vector<DatabaseView>> databases;
+  if (status->policy_known) {
+    rules = as_list<RuleView>(client.get("/v1/rules"), "rules");
+    if (!rules) return fail(cli, rules.error());
+    databases = as_list<DatabaseView>(client.get("/v1/databases"), "databases");
+    if (!databases) return fail(cli, databases.error());
+  }
+  add_nat_findings(*databases, *status);
+  const auto exit = count_problems(*status) == 0 ? Exit::done : Exit::refused;
   if (cli.json) {
     auto json = *answer;
     json["notices"] = status->notices;
+    json["past_guard"] = status->past_guard;
     json["headline"] = headline(*status);
     json.update(list_document("rules", *rules));
     print_json(json);
-    return Exit::done;
+    return exit;
   }
   print_line(paint(printable(headline(*status)), is_well(*status) ? Colour::good : Colour::bad));
   print_line("");
@@ -162,7 +184,7 @@ Exit show_status(const Cli& cli, const StatusOptions&) {
   print_interfaces(*status);
   print_databases(*databases, *rules);
   print_other_files(*status);
-  return Exit::done;
+  return exit;
 }
 
 }  // namespace
@@ -171,9 +193,11 @@ void add_status(CLI::App& app, Cli& cli) {
   auto* command = app.add_subcommand("status", "Say what is guarded, and what is wrong");
   on_command(*command, cli, show_status);
   command->footer(
-      "The first sentence tells whether all is well. What is wrong follows, worst first, then\n"
-      "what is well: the generation, the latest change and how long it took, each interface\n"
-      "with the mode and id of its program, each database and its rules.\n\n"
+      "The first sentence tells whether all is well. What is wrong follows, worst first, each\n"
+      "with a !, then what is well: the generation, the latest change and how long it took,\n"
+      "each interface with the mode and id of its program, each database and its rules.\n\n"
+      "Exit: 0 nothing is wrong, 1 something is (a line with a !, or nothing is guarded),\n"
+      "3 moatd not reachable, 4 it does not answer. Monitor mode, chosen, is not wrong.\n\n"
       "Example:\n  moat status --json | jq .generation");
 }
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // moat why: what a source would get, and because of what.
-#include <arpa/inet.h>
 #include <fmt/format.h>
 
-#include <array>
+#include <algorithm>
 #include <fstream>
 
 #include "control/cli/output.h"
 #include "control/cli/rule_load.h"
 #include "control/service/explain.h"
+#include "control/service/status_text.h"
 
 namespace moat {
 namespace {
@@ -47,7 +47,19 @@ std::string describe(const DropView& drop) {
                      drop.monitored ? ", passed in monitor mode" : "");
 }
 
-void print_answer(const WhyView& why) {
+// The line of today's file, unless something else is in force in its place.
+void print_place(const WhyView& why, const std::vector<FileStatus>& files) {
+  fact("see", format_place(why.place));
+  const auto file = std::ranges::find(files, why.place.file, &FileStatus::path);
+  if (file == files.end() || file->state == FileState::active) {
+    fact("file says", read_line(why.place));
+    return;
+  }
+  fact("file", fmt::format("{}: what was last enforced stays (see moat status)",
+                           file->state == FileState::vanished ? "vanished" : "held back"));
+}
+
+void print_answer(const WhyView& why, const std::vector<FileStatus>& files) {
   auto verdict = why.allowed ? std::string("allowed") : fmt::format("dropped ({})", why.reason);
   auto colour = why.allowed ? Colour::good : Colour::bad;
   if (!why.allowed && why.monitored) {
@@ -59,8 +71,7 @@ void print_answer(const WhyView& why) {
   fact("why", why.detail);
   if (!why.rule.empty()) fact("rule", fmt::format("{}  {}", why.rule, why.rule_source));
   fact("label", why.label);
-  fact("see", format_place(why.place));
-  fact("file says", read_line(why.place));
+  print_place(why, files);
   if (why.generation == 0) {
     fact("generation", "none: answered from files, not from what is enforced");
     return;
@@ -69,44 +80,54 @@ void print_answer(const WhyView& why) {
        fmt::format("{}{}", why.generation,
                    why.table_agrees.value_or(false) ? ", whose table says the same" : ""));
   if (!why.rule.empty()) fact("last hit", why.last_hit ? ago(why.last_hit) : "never");
-  fact("last drop", why.last_drop ? describe(*why.last_drop) : "none of late");
+  if (parse_address(why.source))
+    fact("last drop", why.last_drop ? describe(*why.last_drop) : "none of late");
   if (!why.table_agrees.value_or(true)) {
     print_line(paint("  ! the live table says otherwise: report this as a bug", Colour::bad));
   }
 }
 
-Exit print_answers(const Cli& cli, const std::vector<WhyView>& answers) {
+// What makes the answers other than they seem, a sentence each.
+std::vector<std::string> reservations(const StatusView& status) {
+  std::vector<std::string> all;
+  if (const auto ways = unjudged(status); !ways.empty()) all.push_back(ways);
+  if (status.clock_was_at) {
+    all.push_back(
+        fmt::format("the clock has been at {}, and rules that expire before that stay "
+                    "expired",
+                    format_time(*status.clock_was_at)));
+  }
+  return all;
+}
+
+// `status` as it was when they were given; an empty one for answers from files.
+Exit print_answers(const Cli& cli, const std::vector<WhyView>& answers,
+                   const std::optional<StatusView>& status) {
+  const auto but = status ? reservations(*status) : std::vector<std::string>();
   if (cli.json) {
-    print_json(list_document("answers", answers));
+    auto json = list_document("answers", answers);
+    json["reservations"] = but;
+    print_json(json);
     return Exit::done;
   }
   if (answers.empty()) tell("no database is guarded: every source reaches everything");
-  for (const auto& answer : answers) print_answer(answer);
+  for (const auto& answer : answers)
+    print_answer(answer, status ? status->files : std::vector<FileStatus>());
+  for (const auto& sentence : but)
+    print_line(paint(fmt::format("! {}. See moat status", printable(sentence)), Colour::bad));
   return Exit::done;
 }
 
-Failure bad_source(const std::string& source, const TextError& error) {
-  std::array<unsigned char, sizeof(in6_addr)> address{};
-  if (inet_pton(AF_INET6, source.c_str(), address.data()) == 1) {
-    return {Exit::refused,
-            {Refusal::Kind::invalid,
-             "there are no IPv6 rules: no IPv6 source reaches a guarded port",
-             "ask about an IPv4 address",
-             {}}};
-  }
-  return {
-      Exit::usage,
-      {Refusal::Kind::invalid, fmt::format("{}: \"{}\"", error.message, source), error.remedy, {}}};
-}
-
-Exit answer_from_files(const Cli& cli, const WhyOptions& options, Address source) {
+Exit answer_from_files(const Cli& cli, const WhyOptions& options) {
   const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   const auto rules = load_rules(options.config, {now, nullptr, false});
   for (const auto& file : rules.files) {
     if (has_error(file.faults)) print_faults(file.faults, stderr);
   }
   if (rules.has_error()) tell("files with errors do not count below", Colour::doubtful);
-  const auto answers = explain(rules.policy, source, options.database, now);
+  const auto source = parse_address(options.source);
+  const auto answers = source ? explain(rules.policy, *source, options.database, now)
+                              : *explain_ipv6(rules.policy, options.source, options.database);
   if (answers.empty() && !options.database.empty()) {
     return fail(cli, {Exit::refused,
                       {Refusal::Kind::not_found,
@@ -114,19 +135,24 @@ Exit answer_from_files(const Cli& cli, const WhyOptions& options, Address source
                        "leave out --database to hear about all",
                        {}}});
   }
-  const auto exit = print_answers(cli, answers);
+  const auto exit = print_answers(cli, answers, std::nullopt);
   return rules.has_error() ? Exit::refused : exit;
 }
 
 Exit explain_source(const Cli& cli, const WhyOptions& options) {
   const auto source = parse_address(options.source);
-  if (!source) return fail(cli, bad_source(options.source, source.error()));
-  if (!options.config.empty()) return answer_from_files(cli, options, *source);
+  if (!source && !explain_ipv6({}, options.source, "")) {
+    return fail(cli, misspelt(source.error(), options.source));
+  }
+  if (!options.config.empty()) return answer_from_files(cli, options);
+  const Client client(cli);
   const auto answers = as_list<WhyView>(
-      Client(cli).get("/v1/why", {{"source", options.source}, {"database", options.database}}),
+      client.get("/v1/why", {{"source", options.source}, {"database", options.database}}),
       "answers");
   if (!answers) return fail(cli, answers.error());
-  return print_answers(cli, *answers);
+  auto status = as<StatusView>(client.get("/v1/status"));
+  if (!status) return fail(cli, status.error());
+  return print_answers(cli, *answers, *std::move(status));
 }
 
 }  // namespace
@@ -134,14 +160,16 @@ Exit explain_source(const Cli& cli, const WhyOptions& options) {
 void add_why(CLI::App& app, Cli& cli) {
   auto* command = app.add_subcommand("why", "Say what a source gets, and because of what");
   auto& options = on_command(*command, cli, explain_source);
-  command->add_option("SOURCE", options.source, "An IPv4 address")->required();
+  command->add_option("SOURCE", options.source, "An IPv4 or IPv6 address")->required();
   command->add_option("--database", options.database, "Asked of this database alone")
       ->type_name("ID");
   command->add_option("--config", options.config, "Answer from these rule files, without a daemon")
       ->type_name("DIR");
   command->footer(
-      "Names the rule that matches, and the file that says so; without one, what comes nearest:\n"
-      "a rule that has expired, or the network just beside the source.\n\n"
+      "Names the rule that matches, and the file that says so; without one, a rule that has\n"
+      "expired, the network just beside the source, or the command that would let it in. There\n"
+      "are no IPv6 rules: for an IPv6 address the endpoint decides. A line with a ! tells what\n"
+      "makes it other than said: a way in that nothing judges, or a clock that was set back.\n\n"
       "Examples:\n"
       "  moat why 192.0.2.77\n"
       "  moat why 192.0.2.77 --config ./config");

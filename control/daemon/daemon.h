@@ -58,7 +58,7 @@ class Daemon final : public Service {
   [[nodiscard]] Result<> run();
 
   StatusView status() override;
-  std::vector<DatabaseView> databases() override;
+  Answer<std::vector<DatabaseView>> databases() override;
   Answer<std::vector<RuleView>> rules(const std::string& database) override;
   std::vector<ManagedRangeView> managed_ranges() override;
   Answer<ManagedRangeView> managed_range(const std::string& id) override;
@@ -90,6 +90,7 @@ class Daemon final : public Service {
   Applied enforce(const Cause& cause);
   Applied renew(const std::string& why, bool forced);
   void finish();
+  void end_state_troubles();
   void set_problem(std::string& problem, const Result<>& result, const char* what);
   void note_mend(const std::string& what);
   void ensure_table();
@@ -98,6 +99,7 @@ class Daemon final : public Service {
   bool ensure_backstop();
   void log_part(std::string_view where, const BackstopStatus::Part& part);
   void ensure_pins();
+  void log_trusted();
   void cut();
   void reconcile();
   void sample();
@@ -174,6 +176,8 @@ class Daemon final : public Service {
   ExpiryClock::Course clock_course_ = ExpiryClock::Course::believed;  // as last logged
   bool has_guards_ = false;  // interfaces and backstop were seen to, once at least
   bool is_ready_ = false;
+  bool has_told_ready_ = false;                // or that it is not
+  std::vector<std::string> trusted_ = {"lo"};  // interfaces, as last logged
   bool is_detached_ = false;
 };
 

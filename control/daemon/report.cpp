@@ -12,6 +12,7 @@
 #include "control/files/mptcp_joins.h"
 #include "control/policy/cidrs_digest.h"
 #include "control/service/explain.h"
+#include "control/service/status_text.h"
 #include "dataplane/host/cgroups.h"
 #include "dataplane/host/sessions.h"
 
@@ -63,6 +64,17 @@ void add_config_notices(const Config& config, std::vector<std::string>& notices)
   }
 }
 
+// What to do about an interface that is not there: most likely its name is mistyped.
+void add_nearest_names(const std::vector<std::string>& named,
+                       std::vector<InterfaceStatus>& interfaces) {
+  if (std::ranges::all_of(interfaces, &InterfaceStatus::present)) return;
+  const auto links = list_link_names();
+  if (!links) return;
+  for (auto& interface : interfaces) {
+    if (!interface.present) interface.remedy = interface_remedy(interface.name, *links, named);
+  }
+}
+
 std::vector<StatusView::OutsideBackstop> outside_backstop(const Policy& policy,
                                                           const std::vector<Session>& listeners,
                                                           const std::string& cgroup) {
@@ -105,10 +117,13 @@ StatusView Views::status(const DaemonFacts& facts) const {
     view.prefixes = header.prefixes;
     view.databases = header.databases;
   }
+  view.policy_known = publisher_.knows_policy();
   view.mode = policy().mode;
+  view.settings = settings_.config();
   view.ready = facts.is_ready;
   view.since = facts.since;
   view.interfaces = interfaces_.status();
+  add_nearest_names(settings_.config().interfaces, view.interfaces);
   view.backstop = facts.backstop;
   view.unpinned = facts.unpinned;
   if (settings_.is_held_back() || settings_.is_being_written()) {
@@ -129,7 +144,8 @@ StatusView Views::status(const DaemonFacts& facts) const {
   view.pending = enforcer_.propagation().pending();
   view.bound = settings_.config().bound;
   if (!enforcer_.failure().empty()) {
-    view.problems.push_back("changes are not enforced: " + enforcer_.failure());
+    view.problems.push_back(fmt::format("changes are not enforced, generation {} stays: {}",
+                                        publisher_.generation(), enforcer_.failure()));
   }
   view.problems.insert(view.problems.end(), facts.problems.begin(), facts.problems.end());
   add_notices(view, facts);
@@ -154,12 +170,12 @@ void Views::add_notices(StatusView& view, const DaemonFacts& facts) const {
     view.notices.push_back(open.error().message);
     return;
   }
-  view.uncovered = enforcer_.uncovered().sentences(*open);
-  const auto ipv6 = open_ipv6(policy(), *open);
-  view.notices.insert(view.notices.end(), ipv6.begin(), ipv6.end());
+  view.uncovered = enforcer_.uncovered().sentences(policy(), *open, host_addresses());
+  view.open_ipv6 = open_ipv6(policy(), *open);
   if (view.backstop.at_sockets && !settings_.config().backstop_cgroup.empty()) {
     view.outside_backstop = outside_backstop(policy(), *open, view.backstop.cgroup);
   }
+  if (!view.policy_known) return;  // nor what is guarded
   if (const auto ports = unguarded_listeners(policy(), *open); !ports.empty()) {
     view.notices.push_back(fmt::format("something listens on TCP ports that no database guards: {}",
                                        list_ports(ports)));
@@ -193,6 +209,7 @@ void Views::add_clock(StatusView& view) const {
   const auto latest = clock.latest().time;
   const auto minutes = left ? std::chrono::ceil<std::chrono::minutes>(*left).count() : 0;
   if (course == Course::back && latest > now + small_step) {
+    view.clock_was_at = latest;
     view.problems.push_back(fmt::format(
         "the clock says {}, and has been at {}: rules that expire before that stay expired. If it "
         "is right now, say so with `moat clock reset`. It is believed by itself once it has been "
@@ -370,7 +387,14 @@ Answer<ManagedRangeView> Views::managed_range(const std::string& id) const {
   return view;
 }
 
+Answer<void> Views::check_policy() const {
+  if (publisher_.knows_policy()) return {};
+  return std::unexpected(Refusal{
+      Refusal::Kind::conflict, unknown_policy(publisher_.generation()), "see `moat status`", {}});
+}
+
 Answer<void> Views::check_database(const std::string& id) const {
+  if (auto known = check_policy(); !known) return known;
   if (policy().find(id) != nullptr) return {};
   return std::unexpected(Refusal{Refusal::Kind::not_found,
                                  fmt::format("there is no database \"{}\"", id),
@@ -381,14 +405,19 @@ Answer<void> Views::check_database(const std::string& id) const {
 Answer<std::vector<WhyView>> Views::why(const std::string& source,
                                         const std::string& database) const {
   const auto address = parse_address(source);
-  if (!address) {
+  auto of_ipv6 = address ? std::nullopt : explain_ipv6(policy(), source, database);
+  if (!address && !of_ipv6) {
     return std::unexpected(Refusal{Refusal::Kind::invalid,
                                    fmt::format("{}: \"{}\"", address.error().message, source),
                                    address.error().remedy,
                                    {}});
   }
-  if (!database.empty()) {
-    if (auto known = check_database(database); !known) return std::unexpected(known.error());
+  if (auto known = database.empty() ? check_policy() : check_database(database); !known) {
+    return std::unexpected(known.error());
+  }
+  if (of_ipv6) {
+    for (auto& view : *of_ipv6) view.generation = publisher_.generation();
+    return *std::move(of_ipv6);
   }
   auto views = explain(policy(), *address, database, publisher_.expiry_time());
   for (auto& view : views) complete(view, *address);

@@ -45,6 +45,9 @@ class Views {
                                                  const std::string& database) const;
   [[nodiscard]] CountersView counters(const std::string& database) const;
 
+  // Whether what is enforced is known; the refusal says that it is not.
+  [[nodiscard]] Answer<void> check_policy() const;
+
   // Whether a database of this id is enforced; the refusal says that it is not.
   [[nodiscard]] Answer<void> check_database(const std::string& id) const;
 

@@ -82,12 +82,14 @@ StatusView Daemon::status() {
 }
 
 // Whoever asks for hits wants those of now, not of the last sample.
-std::vector<DatabaseView> Daemon::databases() {
+Answer<std::vector<DatabaseView>> Daemon::databases() {
+  if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
   sample();
   return views_.databases();
 }
 
 Answer<std::vector<RuleView>> Daemon::rules(const std::string& database) {
+  if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
   if (!database.empty()) {
     if (auto known = views_.check_database(database); !known) {
       return std::unexpected(known.error());

@@ -164,6 +164,20 @@ Answer<Rule> make_rule(const NewRule& wanted, const EditBasis& basis) {
   return rule;
 }
 
+// A source has one rule, and one that has expired keeps its place.
+std::optional<Refusal> find_expired(const Database& database, const Rule& wanted, WallTime now) {
+  for (const auto& rule : database.rules) {
+    if (rule.source() != wanted.source() || !rule.expires || *rule.expires > now) continue;
+    return Refusal{
+        Kind::conflict,
+        fmt::format("rule {} names {} already, and expired {}", rule.id, rule.source(),
+                    format_time(*rule.expires)),
+        fmt::format("remove it first: moat rules remove --database {} {}", database.id, rule.id),
+        {}};
+  }
+  return std::nullopt;
+}
+
 // The id that `after` has and `before` has not.
 std::string new_id(const Database& before, const Database& after) {
   for (const auto& rule : after.rules) {
@@ -226,6 +240,9 @@ Answer<Edit> plan_add_rule(const EditBasis& basis, const NewRule& wanted) {
   if (!rule) return std::unexpected(std::move(rule.error()));
   auto original = read_original(basis, wanted.database);
   if (!original) return std::unexpected(std::move(original.error()));
+  if (auto in_the_way = find_expired(original->database, *rule, basis.now)) {
+    return std::unexpected(*std::move(in_the_way));
+  }
   auto after = add_rule(original->bytes, *rule);
   if (!after) return refuse(Kind::invalid, after.error().message, after.error().remedy);
   Edit edit{original->file->path, std::move(original->bytes), std::move(*after), "", {}};

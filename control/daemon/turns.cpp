@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What the daemon does when something has happened.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <systemd/sd-daemon.h>
 
 #include <algorithm>
@@ -77,6 +78,13 @@ void Daemon::finish() {
   const auto done = publisher_.finish();
   set_problem(save_problem_, done, "the state is not saved");
   last_save_ = Steady::now();
+  if (done) end_state_troubles();
+}
+
+// Once what is enforced is known and on disk, nothing is wrong any more with the state.
+void Daemon::end_state_troubles() {
+  if (!publisher_.knows_policy() || publisher_.enforced() == nullptr) return;
+  for (const auto& trouble : std::exchange(state_troubles_, {})) note_mend(trouble);
 }
 
 void Daemon::save() {
@@ -149,6 +157,19 @@ void Daemon::ensure_guards() {
   const bool was_open = ensure_backstop();
   if (changes.attached || was_open) cut();  // who came in meanwhile
   ensure_pins();
+  log_trusted();
+}
+
+void Daemon::log_trusted() {
+  const auto& trusted = settings_.config().trusted_interfaces;
+  if (trusted == trusted_) return;
+  trusted_ = trusted;
+  if (trusted.empty()) {
+    log_.info("no interface is trusted any more");
+  } else {
+    log_.warn("trusted interfaces: {}; what comes by them reaches local sockets without rules",
+              fmt::join(trusted, ", "));
+  }
 }
 
 void Daemon::ensure_pins() {
@@ -352,13 +373,15 @@ void Daemon::tell_ready() {
   sd_notifyf(0, "STATUS=generation %llu is enforced%s",
              static_cast<unsigned long long>(publisher_.generation()),
              is_ready ? "" : "; NOT ALL IS GUARDED, see `moat status`");
-  if (is_ready == is_ready_) return;
+  if (is_ready == is_ready_ && has_told_ready_) return;
+  const bool was_ready = is_ready_;
   is_ready_ = is_ready;
+  has_told_ready_ = true;
   if (is_ready) {
     sd_notify(0, "READY=1");
     log_.info("ready: generation {} is enforced", publisher_.generation());
   } else {
-    log_.error("not ready any more: see `moat status`");
+    log_.error("not ready{}: see `moat status`", was_ready ? " any more" : "");
   }
 }
 

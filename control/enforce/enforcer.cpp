@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "control/enforce/describe_change.h"
+#include "control/files/host_checks.h"
 #include "control/resolve/resolve.h"
 
 namespace moat {
@@ -177,7 +178,7 @@ Applied Enforcer::apply(const Cause& cause) {
       publisher_.publish(resolution, settings_.has_fallen_back() ? settings_.path() : "");
   if (!outcome) return fail(outcome.error());
   if (before) {
-    tell_uncovered(uncovered_.replace(*before, resolution.policy));
+    tell_uncovered(uncovered_.replace(*before, resolution.policy), resolution.policy);
     tell_relaxed(*before, resolution.policy);
   }
 
@@ -281,11 +282,12 @@ void Enforcer::tell_relaxed(const Policy& before, const Policy& after) {
   }
 }
 
-void Enforcer::tell_uncovered(const std::vector<UncoveredPort>& ports) {
+void Enforcer::tell_uncovered(const std::vector<UncoveredPort>& ports, const Policy& policy) {
   if (ports.empty()) return;
   const auto open = listeners();
   if (!open) return;
-  for (const auto& sentence : uncovered_.sentences(*open)) log_.warn("{}", sentence);
+  for (const auto& sentence : uncovered_.sentences(policy, *open, host_addresses()))
+    log_.warn("{}", sentence);
 }
 
 }  // namespace moat

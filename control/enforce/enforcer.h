@@ -95,7 +95,7 @@ class Enforcer {
   void succeed(Resolution resolution, std::uint64_t generation);
   Applied fail(const Error& error);
   void tell_held_back(const Resolution& resolution);
-  void tell_uncovered(const std::vector<UncoveredPort>& ports);
+  void tell_uncovered(const std::vector<UncoveredPort>& ports, const Policy& policy);
   void tell_relaxed(const Policy& before, const Policy& after);
   [[nodiscard]] std::string who(const Cause& cause) const;
 

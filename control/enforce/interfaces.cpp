@@ -93,10 +93,10 @@ void Interfaces::tell(const InterfaceStatus& status) {
   if (!status.present) {
     log_.warn("interface {} is not there; it will be guarded when it appears", status.name);
   } else if (status.foreign) {
-    log_.error("interface {} is NOT GUARDED: program {} of somebody else is attached{}",
+    log_.error("Moat's program is NOT on interface {}: program {} of somebody else is there{}",
                status.name, status.program_id, because(status.reason));
   } else if (status.mode == AttachMode::none) {
-    log_.error("interface {} is NOT GUARDED{}", status.name, because(status.reason));
+    log_.error("Moat's program is NOT on interface {}{}", status.name, because(status.reason));
   } else if (status.mode == AttachMode::generic) {
     log_.warn("interface {} is guarded in generic mode by program {}{}", status.name,
               status.program_id, because(status.reason));

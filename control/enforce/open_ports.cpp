@@ -38,6 +38,18 @@ bool hears(const UncoveredPort& port, const Session& listener) {
   return !port.address || listener.local == 0 || listener.local == *port.address;
 }
 
+// Which ports of it something listens on and no database guards.
+std::set<std::uint16_t> open_ports(const Policy& policy, const UncoveredPort& port,
+                                   const std::vector<Session>& listeners) {
+  std::set<std::uint16_t> open;
+  for (const auto& listener : listeners) {
+    if (!hears(port, listener)) continue;
+    if (guards(policy, {port.database, port.address, listener.local_port})) continue;
+    open.insert(listener.local_port);
+  }
+  return open;
+}
+
 // Whether whatever reaches the listener is judged.
 bool is_guarded(const Policy& policy, const Session& listener) {
   return std::ranges::any_of(policy.databases, [&](const Database& database) {
@@ -86,17 +98,20 @@ std::vector<UncoveredPort> Uncovered::replace(const Policy& before, const Policy
   return fresh;
 }
 
-std::vector<std::string> Uncovered::sentences(const std::vector<Session>& listeners) const {
+std::vector<std::string> Uncovered::sentences(const Policy& policy,
+                                              const std::vector<Session>& listeners,
+                                              const std::vector<Address>& addresses) const {
   std::vector<std::string> out;
   for (const auto& port : ports_) {
-    const auto is_heard = [&](const Session& listener) { return hears(port, listener); };
-    if (std::ranges::none_of(listeners, is_heard)) continue;
-    const auto which =
-        port.port == 0 ? std::string("all ports") : fmt::format("port {}", port.port);
+    if (port.address && std::ranges::find(addresses, *port.address) == addresses.end()) continue;
+    const auto open = open_ports(policy, port, listeners);
+    if (open.empty()) continue;
     const auto where = port.address ? " of " + format_address(*port.address) : std::string();
-    out.push_back(
-        fmt::format("{}{}, once guarded for {}, open to everybody: something listens there", which,
-                    where, port.database));
+    out.push_back(fmt::format(
+        "{} {}{}, once guarded for {}, {} open to everybody: something listens there (name {} in a "
+        "database's endpoint, or stop what listens)",
+        open.size() == 1 ? "port" : "ports", fmt::join(open, ", "), where, port.database,
+        open.size() == 1 ? "is" : "are", open.size() == 1 ? "it" : "them"));
   }
   return out;
 }

@@ -30,8 +30,11 @@ class Uncovered {
   // The policy was replaced; gives what that has left open, listened on or not.
   std::vector<UncoveredPort> replace(const Policy& before, const Policy& after);
 
-  // A sentence for each that is listened on.
-  [[nodiscard]] std::vector<std::string> sentences(const std::vector<Session>& listeners) const;
+  // A sentence for each that is listened on; `policy`: the one in force. `addresses`: the host's
+  // own, as at another nobody hears anything.
+  [[nodiscard]] std::vector<std::string> sentences(const Policy& policy,
+                                                   const std::vector<Session>& listeners,
+                                                   const std::vector<Address>& addresses) const;
 
  private:
   std::vector<UncoveredPort> ports_;

@@ -198,10 +198,10 @@ void Publisher::adopt(Image live) {
 std::optional<Error> Publisher::object_to(const Resolution& resolution,
                                           const std::string& no_help) const {
   if (!is_unsure_) return std::nullopt;
-  const auto what = fmt::format("generation {} stays, as the state on disk {}", generation(),
-                                !state_.enforced       ? "is lost"
-                                : state_.is_incomplete ? "lacks a managed range"
-                                                       : "is older");
+  const auto what =
+      fmt::format("the state on disk {}", !state_.enforced       ? "is lost"
+                                          : state_.is_incomplete ? "lacks a managed range"
+                                                                 : "is older");
   const auto refuse = [&what](const std::string& path) {
     return Error{fmt::format("{} and {} is no help", what, path), "mend or restore that file"};
   };

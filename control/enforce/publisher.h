@@ -103,6 +103,8 @@ class Publisher {
   [[nodiscard]] const Enforced* enforced() const {
     return state_.enforced ? &*state_.enforced : nullptr;
   }
+  // Whether `enforced` is what the live image says: see adopt().
+  [[nodiscard]] bool knows_policy() const { return !is_unsure_; }
   // What is live; empty before the first commit.
   [[nodiscard]] const Image& image() const { return image_; }
   // Whether `image` is known to be compiled from what is enforced.

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/service/explain.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <tuple>
 
@@ -111,15 +114,14 @@ void explain_no_rule(WhyView& view, const Policy& policy, const Database& databa
     view.detail = fmt::format("no rule of {} is in force: nobody may reach it", database.id);
     return;
   }
-  view.place = nearest->place();
-  const auto addresses = distance(nearest->prefix, source);
-  if (addresses <= just_outside) {
+  if (distance(nearest->prefix, source) <= just_outside) {
+    view.place = nearest->place();
     view.detail = fmt::format("{} is just outside {} of {}", view.source,
                               format_prefix(nearest->prefix), nearest->name());
   } else {
     view.detail =
-        fmt::format("no rule is near {}; the nearest is {} of {}, {} addresses away", view.source,
-                    format_prefix(nearest->prefix), nearest->name(), addresses);
+        fmt::format("no rule names {}; to let it in: moat rules add --database {} --cidr {}/32",
+                    view.source, database.id, view.source);
   }
 }
 
@@ -139,7 +141,49 @@ WhyView explain_one(const Policy& policy, const Database& database, Address sour
   return view;
 }
 
+bool closes_ipv6(const Database& database) { return database.endpoint.ipv6 == Ipv6::closed; }
+
+void explain_ipv6(WhyView& view, const Policy& policy, const Database& database) {
+  const auto& endpoint = database.endpoint;
+  const auto closing = std::ranges::find_if(policy.databases, closes_ipv6);
+  view.allowed = endpoint.all && closing == policy.databases.end();
+  view.reason = view.allowed ? "not-guarded" : "ipv6";
+  if (!endpoint.all) {
+    view.detail =
+        fmt::format("there are no IPv6 rules: TCP to {} {} is closed on IPv6",
+                    endpoint.ports.size() == 1 ? "port" : "ports", fmt::join(endpoint.ports, ", "));
+  } else if (!view.allowed) {
+    view.detail = fmt::format("there are no IPv6 rules: `ipv6: closed`{} closes TCP on IPv6",
+                              closing->id == database.id ? "" : " of database " + closing->id);
+  } else {
+    view.detail =
+        "`ports: all` guards IPv4 alone, unless it has `ipv6: closed`: on IPv6 the host's TCP "
+        "ports "
+        "are open, but for those that other databases name";
+  }
+}
+
 }  // namespace
+
+std::optional<std::vector<WhyView>> explain_ipv6(const Policy& policy, const std::string& source,
+                                                 const std::string& database) {
+  in6_addr address{};
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (inet_pton(AF_INET6, source.c_str(), &address) != 1) return std::nullopt;
+  inet_ntop(AF_INET6, &address, text.data(), text.size());
+  std::vector<WhyView> views;
+  for (const auto& candidate : policy.databases) {
+    if (!database.empty() && candidate.id != database) continue;
+    WhyView view;
+    view.source = text.data();
+    view.database = candidate.id;
+    view.monitored = policy.mode_of(candidate) == Mode::monitor;
+    view.place = candidate.place;
+    explain_ipv6(view, policy, candidate);
+    views.push_back(std::move(view));
+  }
+  return views;
+}
 
 std::vector<WhyView> explain(const Policy& policy, Address source, const std::string& database,
                              WallTime now) {

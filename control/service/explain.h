@@ -3,6 +3,7 @@
 // command about one read from files.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,9 +15,15 @@ namespace moat {
 // One answer a database, by id; `database` empty: all of them, and none if the policy does not know
 // it. Says what the oracle says. Left for the caller: generation, last_hit and table_agrees.
 //
-// For a source that matches nothing, `detail` names what comes nearest: a rule that has expired, or
-// the prefix with the nearest border; `place` is then that of the rule spoken of.
+// For a source that matches nothing, `detail` names a rule that has expired, or one whose border
+// the source is just beside, and `place` is that rule's; else the command that would let it in.
 [[nodiscard]] std::vector<WhyView> explain(const Policy& policy, Address source,
                                            const std::string& database, WallTime now);
+
+// The same of an IPv6 address; nothing: `source` is none. There are no IPv6 rules, so that the
+// endpoints alone decide.
+[[nodiscard]] std::optional<std::vector<WhyView>> explain_ipv6(const Policy& policy,
+                                                               const std::string& source,
+                                                               const std::string& database);
 
 }  // namespace moat

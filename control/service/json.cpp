@@ -66,7 +66,8 @@ struct Encoder {
       return format_time_ms(value);
     } else if constexpr (std::same_as<T, WallTime>) {
       return format_time(value);
-    } else if constexpr (std::same_as<T, Milliseconds>) {
+    } else if constexpr (std::same_as<T, Milliseconds> ||
+                         std::same_as<T, std::chrono::milliseconds>) {
       return value.count();
     } else if constexpr (std::is_enum_v<T>) {
       return word_of(value);
@@ -126,6 +127,7 @@ struct Decoder {
   template <typename T>
   static bool take_list(const Json& json, std::vector<T>& value, std::string& inside) {
     if (!json.is_array()) return false;
+    value.clear();
     for (const auto& element : json) {
       if (!take(element, value.emplace_back(), inside)) return false;
     }
@@ -168,6 +170,10 @@ struct Decoder {
     } else if constexpr (std::same_as<T, Milliseconds>) {
       if (!json.is_number()) return false;
       value = Milliseconds(json.get<double>());
+      return true;
+    } else if constexpr (std::same_as<T, std::chrono::milliseconds>) {
+      if (!json.is_number_integer()) return false;
+      value = T(json.get<std::int64_t>());
       return true;
     } else if constexpr (std::is_enum_v<T>) {
       return take_word(json, value);
@@ -301,5 +307,6 @@ std::expected<NewRule, Refusal> read_new_rule(std::string_view text) {
 
 std::string_view word(RuleState state) { return word_of(state); }
 std::string_view word(AttachMode mode) { return word_of(mode); }
+std::string_view word(WantedAttach attach) { return word_of(attach); }
 
 }  // namespace moat

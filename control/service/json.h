@@ -72,5 +72,6 @@ template <typename T>
 // The words of the JSON, for people too.
 [[nodiscard]] std::string_view word(RuleState state);
 [[nodiscard]] std::string_view word(AttachMode mode);
+[[nodiscard]] std::string_view word(WantedAttach attach);
 
 }  // namespace moat

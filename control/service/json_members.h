@@ -30,6 +30,11 @@ template <>
 inline constexpr auto words<AttachMode> = std::to_array<std::pair<AttachMode, std::string_view>>(
     {{AttachMode::none, "none"}, {AttachMode::native, "native"}, {AttachMode::generic, "generic"}});
 template <>
+inline constexpr auto words<WantedAttach> =
+    std::to_array<std::pair<WantedAttach, std::string_view>>({{WantedAttach::automatic, "auto"},
+                                                              {WantedAttach::native, "native"},
+                                                              {WantedAttach::generic, "generic"}});
+template <>
 inline constexpr auto words<RuleState> =
     std::to_array<std::pair<RuleState, std::string_view>>({{RuleState::active, "active"},
                                                            {RuleState::expired, "expired"},
@@ -116,6 +121,22 @@ void members(V& v, F& f) {
   f("faults", v.faults);
 }
 
+template <typename F, Is<Config> V>
+void members(V& v, F& f) {
+  f("interfaces", v.interfaces);
+  f("attach", v.attach);
+  f("mode", v.mode);
+  f("databases", v.databases);
+  f("managed_ranges", v.managed_ranges);
+  f("trusted_interfaces", v.trusted_interfaces);
+  f("backstop", v.backstop);
+  f("backstop_cgroup", v.backstop_cgroup);
+  f("drop_sessions", v.drop_sessions);
+  f("bound_ms", v.bound);
+  f("reconcile_ms", v.reconcile);
+  f("settle_ms", v.settle);
+}
+
 template <typename F, Is<StatusView::Backstop> V>
 void members(V& v, F& f) {
   f("wanted", v.wanted);
@@ -140,9 +161,11 @@ void members(V& v, F& f) {
   f("image_bytes", v.image_bytes);
   f("prefixes", v.prefixes);
   f("databases", v.databases);
+  f("policy_known", v.policy_known);
   f("mode", v.mode);
   f("ready", v.ready);
   f("since", v.since);
+  f("settings", v.settings);
   f("interfaces", v.interfaces);
   f("backstop", v.backstop);
   f("unpinned", v.unpinned);
@@ -156,6 +179,8 @@ void members(V& v, F& f) {
   f("monitored", v.monitored);
   f("withdrawn", v.withdrawn);
   f("uncovered", v.uncovered);
+  f("open_ipv6", v.open_ipv6);
+  f("clock_was_at", v.clock_was_at);
   f("problems", v.problems);
   f("notices", v.notices);
 }

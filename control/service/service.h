@@ -12,6 +12,7 @@
 
 #include "bpf/abi.h"
 #include "control/enforce/propagation.h"
+#include "control/files/reading.h"
 #include "control/policy/policy.h"
 #include "control/resolve/resolution.h"
 #include "dataplane/backend.h"
@@ -40,9 +41,13 @@ struct StatusView {
   std::uint32_t image_bytes = 0;
   std::uint32_t prefixes = 0;
   std::uint32_t databases = 0;
+  // False: a generation of an earlier daemon is live, and what it says is not known, as the state
+  // is lost or older. Then nothing that is told of databases and rules would be about it.
+  bool policy_known = true;
   Mode mode = Mode::enforce;
   bool ready = false;
   std::chrono::system_clock::time_point since;  // of the daemon
+  Config settings;                              // moat.yaml as it is in force
   std::vector<InterfaceStatus> interfaces;      // the configured ones, in file order
   struct Backstop {
     bool wanted = false;
@@ -70,6 +75,13 @@ struct StatusView {
   std::vector<std::string> withdrawn;  // managed ranges kept though withdrawn
   std::vector<std::string>
       uncovered;  // ports once guarded that something listens on, a sentence each
+  std::vector<std::string> open_ipv6;  // a sentence for each `ports: all` that leaves IPv6 open
+  // NAT rules that lead past the guard, a sentence each, and how many ports they lead. Only the
+  // command looks for them: the daemon starts no programs.
+  std::vector<std::string> past_guard;
+  std::uint32_t ports_past_guard = 0;
+  // The latest time known, where the clock was set back from it and rules stay expired.
+  std::optional<WallTime> clock_was_at;
   std::vector<std::string> problems;  // anything else that is wrong, worst first, one sentence each
   std::vector<std::string> notices;   // unguarded listeners, interfaces taken out, ...
 };
@@ -210,13 +222,13 @@ class Service {
   virtual ~Service() = default;
 
   virtual StatusView status() = 0;
-  virtual std::vector<DatabaseView> databases() = 0;
-  // `database` empty: all.
+  // These three are refused while StatusView::policy_known is false. `database` empty: all.
+  virtual Answer<std::vector<DatabaseView>> databases() = 0;
   virtual Answer<std::vector<RuleView>> rules(const std::string& database) = 0;
-  virtual std::vector<ManagedRangeView> managed_ranges() = 0;
-  virtual Answer<ManagedRangeView> managed_range(const std::string& id) = 0;
   virtual Answer<std::vector<WhyView>> why(const std::string& source,
                                            const std::string& database) = 0;
+  virtual std::vector<ManagedRangeView> managed_ranges() = 0;
+  virtual Answer<ManagedRangeView> managed_range(const std::string& id) = 0;
   virtual Answer<CountersView> counters(const std::string& database) = 0;
   // Those that have changed since `since` was DropsView::next; 0: all there are.
   virtual Answer<DropsView> drops(const std::string& database, std::uint64_t since) = 0;

@@ -84,6 +84,10 @@ says() {
   said=$("$@") && grep -qE -- "$pattern" <<<"$said"
 }
 
+# What it says on the database host. That something is wrong there is no failure of the scene's.
+moat_status() { on db-host moat status || [[ $? == 1 ]]; }
+moat_status_json() { on db-host moat status --json || [[ $? == 1 ]]; }
+
 start() {
   local label=$1 name=$2
   shift 2
@@ -142,7 +146,7 @@ start_moatd() {
 }
 
 is_moatd_ready_or_gone() {
-  is_gone moatd || says '"ready": true' on db-host moat status --json
+  is_gone moatd || says '"ready": true' moat_status_json
 }
 
 # A cluster of the scene's own that lets everybody in: nobody but Moat keeps anyone out.

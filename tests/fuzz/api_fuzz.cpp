@@ -20,10 +20,10 @@ class Echo final : public Service {
     view.problems = {said_};
     return view;
   }
-  std::vector<DatabaseView> databases() override {
+  Answer<std::vector<DatabaseView>> databases() override {
     DatabaseView view;
     view.id = view.path = said_;
-    return {view};
+    return std::vector{view};
   }
   Answer<std::vector<RuleView>> rules(const std::string& database) override {
     RuleView view;

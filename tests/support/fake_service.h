@@ -44,9 +44,8 @@ class FakeService : public Service {
     calls.emplace_back("status");
     return status_view;
   }
-  std::vector<DatabaseView> databases() override {
-    calls.emplace_back("databases");
-    return database_views;
+  Answer<std::vector<DatabaseView>> databases() override {
+    return answer("databases", database_views);
   }
   Answer<std::vector<RuleView>> rules(const std::string& database) override {
     return answer("rules(" + database + ")", rule_views);

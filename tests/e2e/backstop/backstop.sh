@@ -14,7 +14,7 @@ lets_in() { same "$1 ($2), a listed source" AS "$(knock office "$2" "$3")"; }
 is_open() { same "$1 ($2) leads to the listener" AS "$(knock stranger "$2" "$3")"; }
 
 build_ways "$1"
-says "^Backstop +on, cgroup /" on db-host moat status || fail "status does not name the backstop"
+says "^Backstop +on, cgroup /" moat_status || fail "status does not name the backstop"
 holds "status says that the backstop is on, and where"
 
 # --- New connections --------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ await 5 "the listed source's datagram" grep "^datagram $listed_client" "$scene/l
 holds "UDP to a wholly private address: a listed source's is received, an unlisted one's not"
 
 # --- What no socket receives --------------------------------------------------------------------------
-before_sockets=$(on db-host moat status --json | jq .backstop.before_sockets)
+before_sockets=$(moat_status_json | jq .backstop.before_sockets)
 [[ $before_sockets == true ]] ||
   echo "NOT TRIED before sockets: this kernel has no place for a program there"
 # shut WHAT FOUND [OPEN]: silence, where the backstop is before sockets; a limit elsewhere.
@@ -140,7 +140,7 @@ if [[ $before_sockets == true ]]; then
     on db-host bpftool link detach id "$link"
   done
   same "no listener, once the program is taken off" AR "$(knock stranger "$second_nic" 5432)"
-  says "taken off its place before sockets; mended" on db-host moat status ||
+  says "taken off its place before sockets; mended" moat_status ||
     fail "status does not tell that the program had been taken off"
   keeps_out "no listener, once status has looked" "$second_nic" 5432
   keeps_out "no listener, once status has looked" fd00:21::5 5432

@@ -12,8 +12,8 @@ link() { echo "$scene/bpf/moat/backstop-link"; }
 keeps_out() { same "$1, an unlisted source" silence "$(knock stranger 198.18.21.5 5432)"; }
 lets_in() { same "$1, a listed source" AS "$(knock office 198.18.21.5 5432)"; }
 
-status_says() { says "$1" on db-host moat status; }
-is_ready() { says '"ready": true' on db-host moat status --json; }
+status_says() { says "$1" moat_status; }
+is_ready() { says '"ready": true' moat_status_json; }
 # tells WHAT PATTERN: status, and the log without anybody asking
 tells() {
   status_says "$2" || fail "status does not say: $2"

@@ -16,7 +16,7 @@ is_open() { same "$1, an unlisted source" AS "$(knock stranger "${2:-$second_nic
 lets_in() { same "$1, a listed source" AS "$(knock office "${2:-$second_nic}" 5432)"; }
 db_link() { ip -n "$prefix-db-host" link "$@"; }
 number() { db_link show "$1" | sed -n '1s/:.*//p'; }
-status_says() { says "$1" on db-host moat status; }
+status_says() { says "$1" moat_status; }
 # tells WHAT PATTERN
 tells() {
   status_says "$2" || fail "status does not say: $2"
@@ -44,9 +44,9 @@ launch_without_cgroup2() {
 without_cgroup2() {
   launch_without_cgroup2
   await 30 "moatd to give up on the program at sockets" logged "backstop is OFF at sockets: no cgroup2"
-  ! says '"ready": true' on db-host moat status --json || fail "ready without the program at sockets"
+  ! says '"ready": true' moat_status_json || fail "ready without the program at sockets"
   tells "without cgroup2" "the backstop is off at sockets: no cgroup2 .*mount -t cgroup2"
-  if says '"before_sockets": true' on db-host moat status --json; then
+  if says '"before_sockets": true' moat_status_json; then
     status_says "^Backstop +OFF at sockets, on before sockets$" || fail "status does not name both parts"
     keeps_out "no cgroup2"
     lets_in "no cgroup2"
@@ -106,7 +106,7 @@ with_many() {
   keeps_out "$many trusted interfaces"
   lets_in "$many trusted interfaces"
   local begun=$EPOCHREALTIME
-  on db-host moat status >/dev/null
+  moat_status >/dev/null
   echo "one status took $(((${EPOCHREALTIME/./} - ${begun/./}) / 1000)) ms"
   trust lo
   printf 'link del %s\n' "${names[@]}" | ip -n "$prefix-db-host" -batch -

@@ -143,8 +143,8 @@ on db-host ip mptcp limits set subflow 2 add_addr_accepted 2
 on stranger ip mptcp limits set subflow 2 add_addr_accepted 2
 on db-host ip mptcp endpoint add "$database_host" port 6000 signal
 on stranger ip mptcp endpoint add "$second_address" dev eth1 subflow fullmesh
-says "MPTCP endpoint $database_host port 6000" on db-host moat status ||
-  fail "status does not tell of the endpoint: $(on db-host moat status)"
+says "MPTCP endpoint $database_host port 6000" moat_status ||
+  fail "status does not tell of the endpoint: $(moat_status)"
 says "$database_host port 6000" on db-host moat check "$scene/moat" 2>"$scene/moat.log" ||
   fail "check does not tell of the endpoint"
 holds "status and check tell of an MPTCP endpoint with a port that nobody guards"

@@ -18,7 +18,7 @@ logged() { says "$1" cat "$scene/moatd.log"; }
 # Times that the log has it.
 times_logged() { grep -cE "$1" "$scene/moatd.log" || true; }
 is_logged_again() { (($(times_logged "$1") > $2)); }
-status_says() { says "$1" on db-host moat status; }
+status_says() { says "$1" moat_status; }
 # on_event WHAT LOG-PATTERN COMMAND...: the log has it once more after the command.
 on_event() {
   local before
@@ -123,8 +123,8 @@ holds "what has Moat's program takes no other, and keeps it"
 change_config 's/^interfaces: .*/interfaces: [eth0]/'
 put_on
 change_config 's/^interfaces: .*/interfaces: [eth0, eth1]/'
-status_says "eth1 is not guarded: somebody else's XDP program" || fail "status does not name it"
-! says '"ready": true' on db-host moat status --json || fail "ready though eth1 is not guarded"
+status_says "Moat's program is not on eth1: somebody else's XDP program.*The backstop judges" || fail "status does not name it"
+! says '"ready": true' moat_status_json || fail "ready though eth1 is not guarded"
 same "another's program is left alone" AS "$(knock stranger "$second_nic" 5432)"
 on_event "that it has gone" "interface eth1 is guarded" db_link set dev eth1 xdpgeneric off
 keeps_out "an interface that is ours again" "$second_nic"

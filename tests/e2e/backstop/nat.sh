@@ -20,12 +20,12 @@ nat_rules() { on db-host nft -f -; }
 check() { on db-host moat check "$scene/moat" 2>&1; }
 # By status and check.
 named() {
-  says "$2" on db-host moat status || fail "$1: status does not say: $2"
+  says "$2" moat_status || fail "$1: status does not say: $2"
   says "$2" check || fail "$1: check does not say: $2"
   holds "$1 is named: $2"
 }
 not_named() {
-  ! says "$2" on db-host moat status || fail "$1: status says: $2"
+  ! says "$2" moat_status || fail "$1: status says: $2"
   ! says "$2" check || fail "$1: check says: $2"
   holds "$1 is not named"
 }
@@ -56,7 +56,7 @@ nat_rules <<<"table ip t { $rules
 reaches "published on 5400, an unlisted source" stranger "$database_host" 5400
 named "a container published by nft" \
   "NAT leads port 5400 to port 5432 of $container, .*no database guards.*: table ip t, chain p, handle [0-9]+ \(guard port 5400\)"
-says 'NAT leads port 5400' on db-host moat status --json || fail "status --json does not say it"
+says 'NAT leads port 5400' moat_status_json || fail "status --json does not say it"
 endpoint '{ports: [5400, 5432]}'
 is_dropped "published on 5400 and guarded there, an unlisted source" stranger "$database_host" 5400
 reaches "published on 5400 and guarded there, a listed source" office "$database_host" 5400

@@ -108,12 +108,12 @@ try_all() {
   try_replies "$1"
 }
 
-backstop_fact() { on db-host moat status --json | jq -r ".backstop.$1"; }
+backstop_fact() { moat_status_json | jq -r ".backstop.$1"; }
 
 begin_scene "$1"
 begin
 judged_as_left="packets are judged as NAT left them"
-limit() { on db-host moat status | grep "$judged_as_left"; }
+limit() { moat_status | grep "$judged_as_left"; }
 if limit >"$scene/limit"; then
   echo "NOT TRIED, for a limit of this kernel, as status says:" "$(<"$scene/limit")"
   exit 77

@@ -371,6 +371,68 @@ class DaemonTest(unittest.TestCase):
         wait_until(lambda: self.status()["ready"], "ready with the file")
         self.assertFalse(reaches(STRANGER))
 
+    def test_what_is_enforced_is_not_guessed_where_the_state_is_lost(self):
+        self.start()
+        self.stop()
+        shutil.rmtree(self.path("state"))
+        os.rename(self.path("etc/databases.d/orders.yaml"), self.path("orders.kept"))
+        self.daemon = self.launch()
+        wait_until(lambda: "not ready: see `moat status`" in self.log(), "told")
+        self.assertIn("no file speaks for port 5432", self.log())
+        for path in ("/v1/why?source=" + STRANGER, "/v1/rules", "/v1/databases"):
+            status, answer = self.request("GET", path)
+            self.assertEqual(status, 409, answer)
+            self.assertIn("generation 1 is enforced, but what it says is not known",
+                          answer["error"]["message"])
+        status = self.status()
+        self.assertFalse(status["policy_known"])
+        self.assertNotIn("no database guards", str(status["notices"]))
+        self.assertEqual(str(status["problems"]).count("generation 1 stays"), 1)
+        os.rename(self.path("orders.kept"), self.path("etc/databases.d/orders.yaml"))
+        wait_until(lambda: self.status()["policy_known"], "known with the file")
+        self.assertEqual(self.get("/v1/why?source=" + STRANGER)["answers"][0]["allowed"], False)
+
+    def test_trouble_with_the_state_ends_when_it_is_saved(self):
+        self.start()
+        self.stop()
+        self.write("state/state.json", "{")
+        status = self.start()
+        self.assertEqual(status["problems"], [])
+        self.assertTrue(any("the last state cannot be used" in notice and
+                            "it is not what moatd writes" in notice and "mended" in notice
+                            for notice in status["notices"]), status["notices"])
+
+    def test_start_that_leaves_something_unguarded_is_told(self):
+        self.write("etc/databases.d/bills.yaml", "database: bills\nendpoint: {port: 70000}\n")
+        self.daemon = self.launch()
+        wait_until(lambda: "not ready: see `moat status`" in self.log(), "told")
+        os.remove(self.path("etc/databases.d/bills.yaml"))
+        wait_until(lambda: "ready: generation" in self.log(), "ready")
+
+    def test_trusted_interfaces_are_told_of(self):
+        self.start()
+        self.assertNotIn("trusted interfaces", self.log())
+        self.edit("etc/moat.yaml", "backstop: false",
+                  "backstop: false\ntrusted-interfaces: [lo, eth1]")
+        wait_until(lambda: "trusted interfaces: lo, eth1; what comes by them reaches local sockets "
+                   "without rules" in self.log(), "told")
+        self.assertEqual(self.status()["settings"]["trusted_interfaces"], ["lo", "eth1"])
+
+    def test_absent_interface_is_told_with_the_nearest_name(self):
+        self.write("etc/moat.yaml", (CONFIG % "30s").replace("[eth0]", "[eth0, eth01]"))
+        status = self.start()
+        self.assertEqual([i["remedy"] for i in status["interfaces"] if not i["present"]],
+                         ["check the name with `ip link`"])
+        self.write("etc/moat.yaml", (CONFIG % "30s").replace("[eth0]", "[eth01]"))
+        wait_until(lambda: len(self.status()["interfaces"]) == 1, "configured")
+        self.assertEqual(self.status()["interfaces"][0]["remedy"], "did you mean eth0?")
+
+    def test_ipv6_is_answered_for(self):
+        self.start()
+        answer = self.get("/v1/why?source=2001:db8::1")["answers"][0]
+        self.assertEqual((answer["allowed"], answer["reason"], answer["generation"]),
+                         (False, "ipv6", 1))
+
     def test_state_older_than_the_table_revives_nothing(self):
         self.start()
         self.stop()

@@ -94,7 +94,7 @@ edit() {
   await 10 "the edited file to be enforced" is_later_than "$before"
 }
 edit_only() { sed -i "$1" "$scene/moat/databases.d/orders.yaml"; }
-generation() { on db-host moat status --json | sed -n 's/^  "generation": \([0-9]*\).*/\1/p'; }
+generation() { moat_status_json | sed -n 's/^  "generation": \([0-9]*\).*/\1/p'; }
 is_later_than() { (($(generation) > $1)); }
 
 # "ALLOWED DROPPED LATE", in frames, of the orders database since it was first guarded; LATE are those

@@ -20,14 +20,14 @@ fail() {
 
 lets_in() { on db-host /usr/bin/python3 "$root/tests/e2e/daemon/countries.py" moat "$@" || fail "$*"; }
 lists() { says "$1 +.*active" on db-host moat managed-ranges list; }
-last_change() { on db-host moat status | grep '^Last change'; }
+last_change() { moat_status | grep '^Last change'; }
 
 begin_scene "$1"
 add_host db-host "$database_host" 198.18.0.1
 write_standard_policy "$scene/moat"
 start_moatd
-says '^Guarding 2 databases on eth0; all rules enforced' on db-host moat status ||
-  fail "$(on db-host moat status)"
+says '^Guarding 2 databases on eth0; all rules enforced' moat_status ||
+  fail "$(moat_status)"
 [[ $(on db-host moat rules list | grep -c ' active ') == 30 ]] || fail "not 30 rules active"
 lets_in orders FR
 lets_in bills EUROPE

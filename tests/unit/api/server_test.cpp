@@ -305,6 +305,33 @@ TEST_F(ApiTest, HasMetrics) {
   }
 }
 
+TEST_F(ApiTest, MetricsCountWhatStatusCounts) {
+  auto& status = service_.status_view;
+  status.generation = 18;
+  status.databases = 1;
+  status.ready = true;
+  status.interfaces = {{"eth0", true, AttachMode::native, 7, false, "", ""}};
+  const auto says = [&](const char* ready, const char* problems) {
+    const auto body = get("/metrics").body;
+    EXPECT_NE(body.find(std::string("moat_ready ") + ready + "\n"), std::string::npos) << body;
+    EXPECT_NE(body.find(std::string("moat_problems ") + problems + "\n"), std::string::npos)
+        << body;
+  };
+  says("1", "0");
+  status.files = {{"a.yaml", "a", FileState::held_back, {}},
+                  {"b.yaml", "b", FileState::vanished, {}},
+                  {"c.yaml", "", FileState::not_guarded, {}}};
+  says("0", "3");
+  status.interfaces.push_back({"eth9", false, AttachMode::none, 0, false, "", ""});
+  status.backstop.wanted = true;
+  status.unpinned = "no bpf filesystem";
+  status.problems = {"disk full"};
+  status.outside_backstop = {{5432, "/a"}};
+  says("0", "8");
+  status = {};
+  says("0", "1");
+}
+
 TEST(ApiLimitsTest, OutlivesMalformedHttp) {
   FakeService service;
   const ApiHost host(service, {.lifetime = std::chrono::milliseconds(500)});

@@ -14,6 +14,7 @@
 
 #include "control/policy/cidrs_digest.h"
 #include "control/service/json.h"
+#include "control/service/status_text.h"
 #include "tests/support/fake_service.h"
 #include "tests/support/own_netns.h"
 
@@ -96,6 +97,8 @@ class CliTest : public testing::Test {
     service_.status_view.generation = 18;
     service_.status_view.databases = 1;
     service_.status_view.interfaces = {{"eth0", true, AttachMode::native, 42, false, "", ""}};
+    service_.status_view.backstop = {true, true, "/sys/fs/cgroup", "", true, true, ""};
+    service_.status_view.settings.interfaces = {"eth0"};
     DatabaseView orders;
     orders.id = "orders";
     orders.endpoint.ports = {5432};
@@ -244,6 +247,67 @@ TEST_F(CliTest, WhyAnswersFromFilesWithoutADaemon) {
       << dropped.out;
   EXPECT_EQ(moat({"why", "192.0.2.72", "--config", files(), "--database", "none"}).exit, 1);
   EXPECT_EQ(moat({"why", "192.0.2.720", "--config", files()}).exit, 2);
+  const auto ipv6 = moat({"why", "2001:db8::1", "--config", files()});
+  EXPECT_EQ(ipv6.exit, 0) << ipv6.err;
+  EXPECT_NE(ipv6.out.find("2001:db8::1 to orders: dropped (ipv6)"), std::string::npos) << ipv6.out;
+}
+
+TEST_F(CliTest, AMisspeltAddressIsWrongUseWhereverItStands) {
+  for (const std::vector<std::string>& command : {std::vector<std::string>{"why", "192.0.2.720"},
+                                                  {"why", "2001:db8::g"},
+                                                  {"rules", "add", "--cidr", "192.0.2.1/24"},
+                                                  {"rules", "add", "--cidr", "192.0.2.720/32"}}) {
+    EXPECT_EQ(ask(command).exit, 2) << command.back();
+  }
+  EXPECT_TRUE(service_.calls.empty());
+}
+
+TEST_F(CliTest, WhySaysWhatMakesItOtherThanItSeems) {
+  play_config();
+  WhyView why{"192.0.2.72", "orders", false, "no-rule"};
+  why.generation = 18;
+  why.place = {write("databases.d/orders.yaml", "rules: today\n"), 1, 1};
+  service_.why_views = {why};
+  auto said = ask({"why", "192.0.2.72"});
+  EXPECT_NE(said.out.find("file says    rules: today"), std::string::npos) << said.out;
+  EXPECT_EQ(said.out.find("!"), std::string::npos) << said.out;
+
+  auto& status = service_.status_view;
+  status.files = {{why.place.file, "orders", FileState::held_back, {}}};
+  status.interfaces[0].mode = AttachMode::none;
+  status.backstop = {};
+  status.clock_was_at = parse_time("2030-01-01T00:00:00Z").value();
+  said = ask({"why", "192.0.2.72"});
+  EXPECT_EQ(said.out.find("rules: today"), std::string::npos) << said.out;
+  for (const auto* line :
+       {"  file         held back: what was last enforced stays (see moat status)\n",
+        "! Moat's program is on no interface, and there is no backstop: the packet gets in. See "
+        "moat status\n",
+        "! the clock has been at 2030-01-01T00:00:00Z, and rules that expire before that stay "
+        "expired. See moat status\n"}) {
+    EXPECT_NE(said.out.find(line), std::string::npos) << line << said.out;
+  }
+  EXPECT_EQ(ask({"why", "192.0.2.72", "--json"}).json()["reservations"].size(), 2);
+}
+
+TEST_F(CliTest, SaysThatWhatIsEnforcedIsNotKnown) {
+  play_config();
+  service_.status_view.policy_known = false;
+  service_.status_view.problems = {"changes are not enforced, generation 18 stays: lost"};
+  service_.refusal = Refusal{Refusal::Kind::conflict, unknown_policy(18), "see `moat status`", {}};
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"why", "192.0.2.1"}, {"rules", "list"}, {"databases", "list"}}) {
+    const auto said = ask(command);
+    EXPECT_EQ(said.exit, 1) << command[0];
+    EXPECT_EQ(said.out, "");
+    EXPECT_NE(said.err.find("generation 18 is enforced, but what it says is not known"),
+              std::string::npos)
+        << said.err;
+  }
+  const auto status = ask({"status"});
+  EXPECT_EQ(status.exit, 1);
+  EXPECT_NE(status.out.find("! changes are not enforced"), std::string::npos)
+      << status.out << status.err;
 }
 
 DropView drop_view() {
@@ -402,6 +466,9 @@ TEST_F(CliTest, SaysHowToStartADaemonThatIsNotThere) {
     EXPECT_EQ(outcome.exit, 3) << arguments.front();
     EXPECT_EQ(outcome.out, "");
     EXPECT_NE(outcome.err.find("systemctl start moatd"), std::string::npos) << outcome.err;
+    EXPECT_NE(outcome.err.find("what it enforced stays enforced, unless `moat detach`"),
+              std::string::npos)
+        << outcome.err;
   }
   const auto json = moat({"status", "--json", "--socket", files() + "/none"});
   EXPECT_EQ(json.exit, 3);
@@ -419,6 +486,46 @@ TEST_F(CliTest, StatusOpensWithASentence) {
   EXPECT_EQ(json["generation"], 18);
   EXPECT_EQ(json["interfaces"][0]["program_id"], 42);
   EXPECT_EQ(json["rules"][0]["state"], "active");
+}
+
+TEST_F(CliTest, StatusEndsWithOneWhereAnythingIsWrong) {
+  play_config();
+  const auto well = service_.status_view;
+  EXPECT_EQ(ask({"status"}).exit, 0);
+  const std::vector<void (*)(StatusView&)> spoilers{
+      [](StatusView& s) { s.files = {{"o.yaml", "orders", FileState::held_back, {}}}; },
+      [](StatusView& s) { s.files = {{"o.yaml", "orders", FileState::vanished, {}}}; },
+      [](StatusView& s) { s.files = {{"o.yaml", "", FileState::not_guarded, {}}}; },
+      [](StatusView& s) { s.interfaces[0].mode = AttachMode::none; },
+      [](StatusView& s) { s.interfaces[0].present = false, s.interfaces[0].mode = {}; },
+      [](StatusView& s) { s.backstop.at_sockets = false; },
+      [](StatusView& s) { s.problems = {"disk full"}; },
+      [](StatusView& s) { s.unpinned = "no bpf filesystem"; },
+      [](StatusView& s) { s.databases = 0; },
+      [](StatusView& s) { s.generation = 0; },
+      [](StatusView& s) { s.open_ipv6 = {"open"}; },
+  };
+  for (std::size_t i = 0; i < spoilers.size(); i++) {
+    service_.status_view = well;
+    spoilers[i](service_.status_view);
+    EXPECT_EQ(ask({"status"}).exit, 1) << i;
+    EXPECT_EQ(ask({"status", "--json"}).exit, 1) << i;
+  }
+  service_.status_view = well;
+  service_.status_view.mode = Mode::monitor;
+  service_.status_view.monitored = {"orders"};
+  EXPECT_EQ(ask({"status"}).exit, 0) << "somebody has chosen that";
+}
+
+TEST_F(CliTest, StatusNamesTrustedInterfaces) {
+  play_config();
+  EXPECT_EQ(ask({"status"}).out.find("Trusted"), std::string::npos);
+  service_.status_view.settings.trusted_interfaces = {"lo", "eth1"};
+  const auto said = ask({"status"}).out;
+  EXPECT_NE(said.find("Trusted         lo, eth1 (what comes by them reaches local sockets without "
+                      "rules)\n"),
+            std::string::npos)
+      << said;
 }
 
 TEST_F(CliTest, ListsRulesInTheColumnsThatUsersKnow) {
@@ -474,9 +581,37 @@ TEST_F(CliTest, ShowsARefusalInTheWordsOfCheck) {
   EXPECT_EQ(json.json()["error"]["faults"][0]["message"], "a 31st rule");
 }
 
+TEST_F(CliTest, AReloadSaysByWhatItIsNotEnforced) {
+  play_config();
+  service_.change.enforced = true;
+  service_.change.generation = 18;
+  EXPECT_EQ(ask({"reload"}).exit, 0);
+  service_.status_view.interfaces.push_back({"eth1", false, AttachMode::none, 0, false, "", ""});
+  const auto outcome = ask({"reload"});
+  EXPECT_EQ(outcome.exit, 1);
+  EXPECT_EQ(outcome.err,
+            "generation 18 enforced, but NOT on eth1: the host has no such interface\n");
+}
+
+// A listener that nobody accepts from: what a stopped moatd looks like.
+TEST_F(CliTest, DoesNotWaitForADaemonThatDoesNotAnswer) {
+  const auto path = (folder_.path() / "deaf").string();
+  const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const auto address = socket_address(path);
+  ASSERT_EQ(bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(listen(listener, SOMAXCONN), 0);
+  const auto outcome = moat({"reload", "--socket", path});
+  EXPECT_EQ(outcome.exit, 4);
+  EXPECT_NE(outcome.err.find("does not answer within 10 s; what was enforced stays enforced"),
+            std::string::npos)
+      << outcome.err;
+  close(listener);
+}
+
 TEST_F(CliTest, WaitsUntilAChangeIsEnforced) {
   service_.change = {false,    18,    Milliseconds(1), Milliseconds(60'000),
                      "o.yaml", "r-1", "later",         {}};
+  play_config();
   service_.status_view.generation = 19;
   const auto outcome = ask({"reload"});
   EXPECT_EQ(outcome.exit, 0);
@@ -484,6 +619,7 @@ TEST_F(CliTest, WaitsUntilAChangeIsEnforced) {
 }
 
 TEST_F(CliTest, DoesNotCallAReloadDoneThatLeavesAFileOut) {
+  play_config();
   service_.change.enforced = true;
   service_.change.warnings = {{Severity::warning, {"o.yaml", 1, 1}, "has expired", "", ""}};
   EXPECT_EQ(ask({"reload"}).exit, 0);
@@ -511,15 +647,15 @@ TEST_F(CliTest, SaysWhenAChangeIsNotEnforcedWithinTheBound) {
 TEST_F(CliTest, DetachesWithoutAskingIfTold) {
   service_.change.enforced = true;
   EXPECT_EQ(ask({"detach", "--yes"}).exit, 0);
-  EXPECT_EQ(service_.calls, std::vector<std::string>{"detach"});
+  EXPECT_EQ(service_.calls, (std::vector<std::string>{"status", "detach"}));
 }
 
 TEST_F(CliTest, EscapesWhatGoesIntoAPath) {
   service_.change.enforced = true;
   ask({"databases", "forget", "a/b ?&%"});
   ask({"rules", "remove", "r 1&id=2", "--database", "x=y"});
-  EXPECT_EQ(service_.calls,
-            (std::vector<std::string>{"forget(a/b ?&%)", "remove_rule(x=y,r 1&id=2)"}));
+  EXPECT_EQ(service_.calls, (std::vector<std::string>{"status", "forget(a/b ?&%)", "status",
+                                                      "remove_rule(x=y,r 1&id=2)"}));
 }
 
 TEST_F(CliTest, DiffFindsWhatDiffers) {
@@ -528,6 +664,7 @@ TEST_F(CliTest, DiffFindsWhatDiffers) {
   const auto same = ask({"diff", files()});
   EXPECT_EQ(same.exit, 0) << same.out << same.err;
   EXPECT_EQ(same.out, "");
+  EXPECT_EQ(same.err, "no difference: what the files say is enforced\n");
 
   write("databases.d/orders.yaml",
         "database: orders\nendpoint: {port: 5432}\nrules:\n"
@@ -546,6 +683,63 @@ TEST_F(CliTest, DiffFindsWhatDiffers) {
   const auto broken = ask({"diff", files()});
   EXPECT_EQ(broken.exit, 1);
   EXPECT_NE(broken.err.find("orders.yaml:1:"), std::string::npos) << broken.err;
+}
+
+TEST_F(CliTest, DiffNamesWhatDiffersInMoatYaml) {
+  write_config();
+  play_config();
+  write("moat.yaml",
+        "interfaces: [eth0, eth9]\nattach: generic\nmode: enforce\n"
+        "trusted-interfaces: [lo, eth1]\nbackstop: false\ndrop-sessions: false\n"
+        "backstop-cgroup: /a\npropagation: {bound: 10s, reconcile: 1s, settle: 20ms}\n");
+  const auto outcome = ask({"diff", files()});
+  EXPECT_EQ(outcome.exit, 1);
+  EXPECT_EQ(outcome.out,
+            "~ moat.yaml: interfaces: \"[eth0]\" -> \"[eth0, eth9]\", attach: \"auto\" -> "
+            "\"generic\", trusted-interfaces: \"[lo]\" -> \"[eth1, lo]\", backstop: \"true\" -> "
+            "\"false\", backstop-cgroup: \"\" -> \"/a\", drop-sessions: \"true\" -> \"false\", "
+            "bound: \"120000ms\" -> \"10000ms\", reconcile: \"30000ms\" -> \"1000ms\", settle: "
+            "\"50ms\" -> \"20ms\"\n");
+}
+
+TEST_F(CliTest, DiffDoesNotCallEnforcedWhatIsNot) {
+  write_config();
+  play_config();
+  const auto well = service_.status_view;
+  const std::vector<std::pair<void (*)(StatusView&), const char*>> cases{
+      {[](StatusView& s) { s.files = {{"o.yaml", "orders", FileState::held_back, {}}}; },
+       "! held back: orders (o.yaml): what was last enforced stays\n"},
+      {[](StatusView& s) { s.files = {{"o.yaml", "orders", FileState::vanished, {}}}; },
+       "! vanished: orders (o.yaml): what was last enforced stays\n"},
+      {[](StatusView& s) {
+         s.interfaces[0].mode = AttachMode::none;
+         s.backstop = {};
+       },
+       "! eth0 is NOT GUARDED: no program is attached\n"},
+  };
+  for (const auto& [spoil, line] : cases) {
+    service_.status_view = well;
+    spoil(service_.status_view);
+    const auto outcome = ask({"diff", files()});
+    EXPECT_EQ(outcome.exit, 1);
+    EXPECT_EQ(outcome.out, line);
+    EXPECT_EQ(outcome.err.find("what the files say is enforced"), std::string::npos) << outcome.err;
+    EXPECT_EQ(ask({"diff", files(), "--json"}).json()["troubles"].size(), 1);
+  }
+}
+
+TEST_F(CliTest, SaysThatRuleFilesAloneWereRead) {
+  write_config();
+  play_config();
+  std::filesystem::remove(files() + "/moat.yaml");
+  for (const auto* command : {"check", "diff"}) {
+    const auto outcome = ask({command, files()});
+    EXPECT_EQ(outcome.exit, 0) << outcome.out << outcome.err;
+    EXPECT_NE(outcome.err.find("there is no moat.yaml in this folder, so the rule files alone were "
+                               "read"),
+              std::string::npos)
+        << outcome.err;
+  }
 }
 
 TEST_F(CliTest, GoesToTheSocketWhateverTheProxySays) {

@@ -32,7 +32,7 @@ std::vector<NatRule> rules(const std::string& prerouting, const std::string& pos
 std::string ways(const std::vector<Endpoint>& endpoints, const std::string& rule,
                  bool has_backstop = true) {
   std::string text;
-  for (const auto& [index, message, remedy] :
+  for (const auto& [index, message, remedy, ports] :
        find_ways_round(endpoints, rules(rule), host(), has_backstop)) {
     text += message.substr(0, message.find(": iptables")) + " (" + remedy + ")";
   }
@@ -45,15 +45,26 @@ TEST(WaysRound, ToAContainerAreNamed) {
       " to port 5432 of 172.17.0.2, and Moat's rules do not apply, as no database guards the port "
       "on the wire ";
   EXPECT_EQ(ways({at({}, {5432})}, "-p tcp -m tcp --dport 5400" + to_container),
-            std::string("NAT leads port 5400") + why + "(guard port 5400)");
+            std::string("NAT leads port 5400") + why + "(add 5400 to the ports of this database)");
   EXPECT_EQ(ways({at({}, {5432})}, "-p tcp -m multiport --dports 5400:5402,5432" + to_container),
-            std::string("NAT leads ports 5400-5402") + why + "(guard ports 5400-5402)");
+            std::string("NAT leads ports 5400-5402") + why +
+                "(add 5400, 5401, 5402 to the ports of this database)");
   EXPECT_EQ(ways({at({}, {5432})}, to_container),
             std::string("NAT leads every other port") + why +
                 "(have the NAT rule take no more than guarded ports)");
   EXPECT_EQ(ways({at({}, {5432})}, "-m set --match-set ports dst" + to_container),
             std::string("NAT leads ports that Moat cannot tell") + why +
                 "(guard the ports that the NAT rule takes)");
+}
+
+TEST(WaysRound, AreCountedAndNameTheDatabase) {
+  const auto found = find_ways_round(
+      {at({}, {5432})},
+      rules("-p tcp -m multiport --dports 5400:5402 -j DNAT --to-destination 172.17.0.2:5432"),
+      host(), true, {"orders"});
+  ASSERT_EQ(found.size(), 1);
+  EXPECT_EQ(found[0].ports, 3);
+  EXPECT_EQ(found[0].remedy, "add 5400, 5401, 5402 to the ports of database orders");
 }
 
 TEST(WaysRound, AreNoneWhereThePortOnTheWireIsGuarded) {
@@ -83,7 +94,7 @@ TEST(WaysRound, ToThisHostAreNamedWithoutTheBackstopAlone) {
   EXPECT_EQ(
       ways({at({}, {5432})}, redirect, false),
       "NAT leads port 5400 to port 5432 of this host, and Moat's rules do not apply, as there "
-      "is no backstop (write `backstop: true`, or guard port 5400)");
+      "is no backstop (write `backstop: true`, or add 5400 to the ports of this database)");
   const auto to_bridge = "-p tcp -m tcp --dport 5400 -j DNAT --to-destination 172.17.0.1:5432";
   EXPECT_EQ(ways({at(outer, {5432})}, to_bridge, false), "") << "another address";
   EXPECT_NE(ways({at(bridge, {5432})}, to_bridge, false), "");

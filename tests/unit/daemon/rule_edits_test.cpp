@@ -104,6 +104,19 @@ TEST_F(EditsTest, NeedsNoDatabaseWhereThereIsOne) {
   EXPECT_EQ(refused.error().remedy, "say which with --database");
 }
 
+TEST_F(EditsTest, SaysHowToRemoveARuleThatHasExpired) {
+  put("orders",
+      "database: orders\nendpoint: {port: 5432}\nrules:\n"
+      "  - {id: r-old, cidr: 203.0.113.0/24, expires: 2020-01-01T00:00:00Z}\n");
+  const auto refused = add({"orders", "203.0.113.0/24", "", "", ""});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message,
+            "rule r-old names 203.0.113.0/24 already, and expired 2020-01-01T00:00:00Z");
+  EXPECT_EQ(refused.error().remedy, "remove it first: moat rules remove --database orders r-old");
+  EXPECT_TRUE(remove("orders", "r-old"));
+  EXPECT_TRUE(add({"orders", "203.0.113.0/24", "", "", ""}));
+}
+
 TEST_F(EditsTest, AddsAManagedRangeWithAnExpiry) {
   ASSERT_TRUE(add({"orders", "", "mr-app-one", "", "12h"}));
   const auto reading = read_database("orders.yaml", get("orders"), now);

@@ -59,15 +59,33 @@ TEST(Uncovered, IsToldForAsLongAsItIsOpenAndListenedOn) {
   const auto before = policy({guarded("orders", {5432})});
   const auto after = policy({guarded("orders", {5433})});
   EXPECT_EQ(uncovered.replace(before, after).size(), 1U);
-  ASSERT_EQ(uncovered.sentences({listening(5432)}).size(), 1U);
-  EXPECT_NE(uncovered.sentences({listening(5432)})[0].find("port 5432"), std::string::npos);
-  EXPECT_TRUE(uncovered.sentences({listening(22)}).empty());
-  EXPECT_TRUE(uncovered.sentences({}).empty());
+  EXPECT_EQ(uncovered.sentences(after, {listening(5432)}, {}),
+            std::vector<std::string>{"port 5432, once guarded for orders, is open to everybody: "
+                                     "something listens there (name it in a database's endpoint, "
+                                     "or stop what listens)"});
+  EXPECT_TRUE(uncovered.sentences(after, {listening(22)}, {}).empty());
+  EXPECT_TRUE(uncovered.sentences(after, {}, {}).empty());
 
   EXPECT_TRUE(uncovered.replace(after, after).empty());
-  EXPECT_EQ(uncovered.sentences({listening(5432)}).size(), 1U) << "it stays";
+  EXPECT_EQ(uncovered.sentences(after, {listening(5432)}, {}).size(), 1U) << "it stays";
   uncovered.replace(after, before);
-  EXPECT_TRUE(uncovered.sentences({listening(5432)}).empty()) << "guarded again";
+  EXPECT_TRUE(uncovered.sentences(before, {listening(5432)}, {}).empty()) << "guarded again";
+}
+
+TEST(Uncovered, NamesThePortsThatAreOpenAndNoneOfAnAddressThatIsGone) {
+  Uncovered uncovered;
+  const auto own = parse_address("10.0.0.5").value();
+  const auto before = policy({guarded("orders", {}, "10.0.0.5")});
+  const auto after = policy({guarded("orders", {5432}, "10.0.0.5")});
+  uncovered.replace(before, after);
+  const auto all = {listening(5432), listening(6432), listening(22, "10.0.0.5"),
+                    listening(80, "10.0.0.6")};
+  const auto told = uncovered.sentences(after, all, {own});
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_TRUE(told[0].starts_with("ports 22, 6432 of 10.0.0.5, once guarded for orders, are open"))
+      << told[0];
+  EXPECT_TRUE(uncovered.sentences(after, {listening(5432)}, {own}).empty()) << "guarded";
+  EXPECT_TRUE(uncovered.sentences(after, all, {own + 1}).empty()) << "the host lacks the address";
 }
 
 Session in_cgroup(Session listener, std::uint64_t cgroup) {

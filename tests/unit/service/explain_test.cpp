@@ -100,11 +100,11 @@ TEST(Why, SaysJustOutsideOnBothSidesOfAPrefix) {
   }
 }
 
-TEST(Why, SaysHowFarTheNearestIs) {
+TEST(Why, SaysHowToLetInWhomNoRuleNames) {
   const auto policy = policy_of({rule("r-a", "192.0.2.0/24", 4)});
-  EXPECT_EQ(
-      ask(policy, "192.0.4.0").detail,
-      "no rule is near 192.0.4.0; the nearest is 192.0.2.0/24 of rule r-a, 257 addresses away");
+  EXPECT_EQ(ask(policy, "192.0.4.0").detail,
+            "no rule names 192.0.4.0; to let it in: moat rules add --database orders --cidr "
+            "192.0.4.0/32");
 }
 
 TEST(Why, SaysUntilWhenAnExpiredRuleMatched) {
@@ -121,8 +121,39 @@ TEST(Why, SaysUntilWhenAnExpiredRuleMatched) {
 
 TEST(Why, NeverCallsAnExpiredRuleTheNearest) {
   const auto policy = policy_of({expiring("r-old", "192.0.2.0/24", 4, "2025-01-01T00:00:00Z"),
-                                 rule("r-live", "10.0.0.0/8", 6)});
+                                 rule("r-live", "192.0.3.2/32", 6)});
   EXPECT_EQ(ask(policy, "192.0.3.0").place.line, 6);
+}
+
+TEST(Why, SaysWhatBecomesOfIpv6) {
+  auto policy = policy_of({rule("r-all", "0.0.0.0/0", 4)});
+  policy.databases[0].endpoint = {std::nullopt, {5432, 6432}, false, std::nullopt};
+  const auto ask6 = [&](const char* source) { return explain_ipv6(policy, source, "").value(); };
+  auto why = ask6("2001:DB8::0:1").at(0);
+  EXPECT_EQ(why.source, "2001:db8::1");
+  EXPECT_FALSE(why.allowed);
+  EXPECT_EQ(why.reason, "ipv6");
+  EXPECT_EQ(why.detail, "there are no IPv6 rules: TCP to ports 5432, 6432 is closed on IPv6");
+
+  policy.databases[0].endpoint = {0x0a000005, {}, true, std::nullopt};
+  EXPECT_TRUE(ask6("2001:db8::1").at(0).allowed);
+  EXPECT_EQ(ask6("2001:db8::1").at(0).reason, "not-guarded");
+  policy.databases[0].endpoint.ipv6 = Ipv6::open;
+  EXPECT_TRUE(ask6("2001:db8::1").at(0).allowed);
+  policy.databases[0].endpoint.ipv6 = Ipv6::closed;
+  why = ask6("2001:db8::1").at(0);
+  EXPECT_FALSE(why.allowed);
+  EXPECT_EQ(why.detail, "there are no IPv6 rules: `ipv6: closed` closes TCP on IPv6");
+
+  Database open;
+  open.id = "open";
+  open.endpoint = {0x0a000006, {}, true, std::nullopt};
+  policy.databases.push_back(open);
+  EXPECT_EQ(ask6("2001:db8::1").at(1).detail,
+            "there are no IPv6 rules: `ipv6: closed` of database orders closes TCP on IPv6");
+  EXPECT_EQ(explain_ipv6(policy, "::1", "open")->size(), 1);
+  EXPECT_FALSE(explain_ipv6(policy, "192.0.2.1", ""));
+  EXPECT_FALSE(explain_ipv6(policy, "2001:db8::g", ""));
 }
 
 TEST(Why, SaysThatNobodyIsAllowedWithoutRules) {

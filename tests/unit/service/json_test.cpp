@@ -43,9 +43,14 @@ TEST(View, KeepsAStatus) {
   view.image_bytes = 1024;
   view.prefixes = 30;
   view.databases = 2;
+  view.policy_known = false;
   view.mode = Mode::monitor;
   view.ready = true;
   view.since = noon;
+  view.settings.interfaces = {"eth0"};
+  view.settings.attach = WantedAttach::generic;
+  view.settings.trusted_interfaces = {"eth1"};
+  view.settings.settle = milliseconds(20);
   view.interfaces = {{"eth0", true, AttachMode::generic, 7, true, "reason", "remedy"}};
   view.backstop = {true, true, "/sys/fs/cgroup", "reason", true, true, "because"};
   view.unpinned = "no bpf filesystem";
@@ -60,6 +65,8 @@ TEST(View, KeepsAStatus) {
   view.monitored = {"orders"};
   view.withdrawn = {"mr-b"};
   view.uncovered = {"port 5432 is open"};
+  view.open_ipv6 = {"IPv6 is open"};
+  view.clock_was_at = std::chrono::floor<std::chrono::seconds>(noon);
   view.problems = {"problem"};
   view.notices = {"notice"};
   expect_same_after_the_way_there_and_back(view);

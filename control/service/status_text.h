@@ -13,8 +13,12 @@ namespace moat {
 // wrong.
 [[nodiscard]] std::string headline(const StatusView& status);
 
-// Whether all is as configured; warnings and notices aside.
+// Whether the first sentence may say that all rules are enforced.
 [[nodiscard]] bool is_well(const StatusView& status);
+
+// How many things are wrong: `moat status` ends with 1 if there are any, and moat_problems counts
+// them. Monitor mode is none, as somebody has chosen it.
+[[nodiscard]] std::size_t count_problems(const StatusView& status);
 
 // One thing that is wrong, or worth knowing, with the faults that belong to it.
 struct Trouble {
@@ -27,5 +31,16 @@ struct Trouble {
 
 // What is not wrong, and yet to be looked at: warnings in files, withdrawn ranges, generic mode.
 [[nodiscard]] std::vector<Trouble> remarks(const StatusView& status);
+
+// By what ways packets come in that nothing of Moat's judges, whatever the rules say; empty: by
+// none that is known.
+[[nodiscard]] std::string unjudged(const StatusView& status);
+
+// What a generation is not enforced by though it should be: "NOT on eth1: the host has no such
+// interface"; empty: nothing.
+[[nodiscard]] std::string not_enforced_by(const StatusView& status);
+
+// That generation `status.generation` is live and what it says is not known.
+[[nodiscard]] std::string unknown_policy(std::uint64_t generation);
 
 }  // namespace moat

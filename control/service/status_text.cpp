@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "control/cli/status_text.h"
+#include "control/service/status_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -46,7 +46,11 @@ std::string subject(const StatusView& status) {
   const auto attached = interface_names(status, true);
   const bool only_watches = status.monitored.size() == status.databases;
   const std::string_view verb = only_watches ? "Only watching" : "Guarding";
-  if (status.databases == 0) return "NOT GUARDING anything: no rule file names a database";
+  if (status.databases == 0) {
+    return count_files(status, FileState::not_guarded) == 0
+               ? "NOT GUARDING anything: no rule file names a database"
+               : "NOT GUARDING anything";
+  }
   const bool has_backstop = status.backstop.at_sockets || status.backstop.before_sockets;
   if (attached.empty() && !has_backstop) {
     return fmt::format("NOT GUARDING {}: Moat's program is on no interface", what);
@@ -85,18 +89,32 @@ std::string backstop_gap(const StatusView::Backstop& backstop) {
   return backstop.before_sockets ? "the backstop is off at sockets" : "the backstop is off";
 }
 
-void add_interface_trouble(const InterfaceStatus& interface, std::vector<Trouble>& into) {
+// Why Moat's program is not on it.
+std::string why_not_on(const InterfaceStatus& interface) {
+  if (!interface.present) return "the host has no such interface";
+  if (interface.foreign)
+    return fmt::format("somebody else's XDP program ({}) is on it", interface.program_id);
+  return interface.reason.empty() ? "no program is attached" : interface.reason;
+}
+
+// Whether the backstop judges what comes by an interface without Moat's program.
+bool backstop_judges(const StatusView& status) {
+  const bool is_on = status.backstop.at_sockets || status.backstop.before_sockets;
+  return is_on && status.outside_backstop.empty();
+}
+
+void add_interface_trouble(const InterfaceStatus& interface, bool has_backstop,
+                           std::vector<Trouble>& into) {
   if (is_attached(interface)) return;
   std::string text;
   if (!interface.present) {
     text = fmt::format("{}: the host has no such interface; it is guarded once it appears",
                        interface.name);
-  } else if (interface.foreign) {
-    text = fmt::format("{} is not guarded: somebody else's XDP program ({}) is on it",
-                       interface.name, interface.program_id);
+  } else if (has_backstop) {
+    text = fmt::format("Moat's program is not on {}: {}. The backstop judges what comes by it",
+                       interface.name, why_not_on(interface));
   } else {
-    text = fmt::format("{} is not guarded: {}", interface.name,
-                       interface.reason.empty() ? "no program is attached" : interface.reason);
+    text = fmt::format("{} is NOT GUARDED: {}", interface.name, why_not_on(interface));
   }
   into.push_back({with_remedy(std::move(text), interface.remedy), {}});
 }
@@ -175,14 +193,25 @@ std::string headline(const StatusView& status) {
     wrong.emplace_back("monitor mode lets drops pass that concern no database");
   }
   add(status.uncovered.size(), "port, once guarded, is open", "ports, once guarded, are open");
+  add(status.open_ipv6.size(), "database is open by IPv6", "databases are open by IPv6");
+  if (!status.past_guard.empty()) {
+    const auto ports = status.ports_past_guard;
+    wrong.push_back(fmt::format("NAT leads {} past the guard",
+                                ports == 0 ? "ports" : count(ports, "port", "ports")));
+  }
   if (!wrong.empty()) return fmt::format("{}; {}.", subject(status), fmt::join(wrong, "; "));
   if (!is_well(status)) return fmt::format("{}.", subject(status));
   return fmt::format("{}; all rules enforced.", subject(status));
 }
 
 bool is_well(const StatusView& status) {
-  return status.generation != 0 && status.databases != 0 && status.mode == Mode::enforce &&
-         status.monitored.empty() && status.uncovered.empty() && troubles(status).empty();
+  return status.mode == Mode::enforce && status.monitored.empty() && count_problems(status) == 0;
+}
+
+std::size_t count_problems(const StatusView& status) {
+  const auto count = troubles(status).size();
+  const bool guards_nothing = status.generation == 0 || status.databases == 0;
+  return count == 0 && guards_nothing ? 1 : count;
 }
 
 std::vector<Trouble> troubles(const StatusView& status) {
@@ -190,7 +219,8 @@ std::vector<Trouble> troubles(const StatusView& status) {
   add_file_troubles(status, all);
   // What is not guarded at all comes before what is held back.
   std::vector<Trouble> interfaces;
-  for (const auto& interface : status.interfaces) add_interface_trouble(interface, interfaces);
+  for (const auto& interface : status.interfaces)
+    add_interface_trouble(interface, backstop_judges(status), interfaces);
   const auto first_held = std::ranges::find_if(
       all, [](const Trouble& trouble) { return !trouble.text.starts_with("NOT GUARDED"); });
   all.insert(first_held, interfaces.begin(), interfaces.end());
@@ -212,7 +242,10 @@ std::vector<Trouble> troubles(const StatusView& status) {
                      status.backstop.cgroup),
          {}});
   }
-  for (const auto& problem : status.problems) all.push_back({problem, {}});
+  for (const auto* sentences :
+       {&status.problems, &status.uncovered, &status.open_ipv6, &status.past_guard}) {
+    for (const auto& sentence : *sentences) all.push_back({sentence, {}});
+  }
   return all;
 }
 
@@ -234,7 +267,6 @@ std::vector<Trouble> remarks(const StatusView& status) {
                                   interface.reason.empty() ? "as configured" : interface.reason);
     all.push_back({with_remedy(text, interface.remedy), {}});
   }
-  for (const auto& port : status.uncovered) all.push_back({port, {}});
   for (const auto& notice : status.notices) all.push_back({notice, {}});
   for (const auto& id : status.withdrawn) {
     all.push_back({fmt::format("managed range {} is withdrawn: rules name it, so its last CIDRs "
@@ -247,6 +279,39 @@ std::vector<Trouble> remarks(const StatusView& status) {
     all.push_back({fmt::format("warnings: {}", subject_of(file)), file.faults});
   }
   return all;
+}
+
+std::string unjudged(const StatusView& status) {
+  const auto attached = interface_names(status, true);
+  const auto missing = interface_names(status, false);
+  if (status.generation == 0) return "no rules are enforced yet: the packet gets in";
+  if (backstop_judges(status)) return "";
+  const std::string_view backstop = status.outside_backstop.empty()
+                                        ? "there is no backstop"
+                                        : "the backstop does not cover what listens";
+  if (attached.empty()) {
+    return fmt::format("Moat's program is on no interface, and {}: the packet gets in", backstop);
+  }
+  return fmt::format(
+      "Moat's program is on {} alone, and {}: by another interface the packet gets in",
+      fmt::join(attached, ", "), backstop);
+}
+
+std::string not_enforced_by(const StatusView& status) {
+  std::vector<std::string> gaps;
+  for (const auto& interface : status.interfaces) {
+    if (is_attached(interface)) continue;
+    gaps.push_back(fmt::format("NOT on {}: {}", interface.name, why_not_on(interface)));
+  }
+  if (auto gap = backstop_gap(status.backstop); !gap.empty()) gaps.push_back(std::move(gap));
+  return fmt::format("{}", fmt::join(gaps, "; "));
+}
+
+std::string unknown_policy(std::uint64_t generation) {
+  return fmt::format(
+      "generation {} is enforced, but what it says is not known: the state that tells "
+      "is lost or older, and the rule files cannot take its place",
+      generation);
 }
 
 }  // namespace moat

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "control/cli/status_text.h"
+#include "control/service/status_text.h"
 
 #include <gtest/gtest.h>
 
@@ -112,6 +112,20 @@ INSTANTIATE_TEST_SUITE_P(
                s.problems = {"a"};
              },
              "Guarding 2 databases on eth0; the backstop is off; 1 other problem."},
+        Case{"OnlyARefusedFile",
+             [](StatusView& s) {
+               s.databases = 0;
+               s.files[0].state = FileState::not_guarded;
+             },
+             "NOT GUARDING anything; 1 database file is NOT GUARDED."},
+        Case{"OpenIpv6", [](StatusView& s) { s.open_ipv6 = {"ports: all of a guards IPv4 alone"}; },
+             "Guarding 2 databases on eth0; 1 database is open by IPv6."},
+        Case{"PastTheGuard",
+             [](StatusView& s) {
+               s.past_guard = {"NAT leads port 5400"};
+               s.ports_past_guard = 1;
+             },
+             "Guarding 2 databases on eth0; NAT leads 1 port past the guard."},
         Case{"NoDatabase", [](StatusView& s) { s.databases = 0; },
              "NOT GUARDING anything: no rule file names a database."},
         Case{"Uncovered", [](StatusView& s) { s.uncovered = {"port 5432 is open"}; },
@@ -142,10 +156,67 @@ TEST(Troubles, PutWhatIsNotGuardedFirst) {
   for (const auto& trouble : troubles(status)) texts.push_back(trouble.text);
   EXPECT_EQ(texts, (std::vector<std::string>{
                        "NOT GUARDED: b.yaml: nothing tells what to guard",
-                       "eth1 is not guarded: no driver (load it)",
+                       "Moat's program is not on eth1: no driver. The backstop judges what comes "
+                       "by it (load it)",
                        "held back: a (a.yaml): guarded, and nobody is allowed",
                        "overdue: c.yaml is not enforced within 120 s",
                        "the guard ends when moatd ends: no bpf filesystem", "disk full"}));
+}
+
+TEST(Troubles, SayThatNothingJudgesAnInterfaceWithoutTheBackstop) {
+  auto status = well();
+  status.backstop = {};
+  status.interfaces = {{"eth1", true, AttachMode::native, 9, true, "", ""},
+                       {"eth9", false, AttachMode::none, 0, false, "", "did you mean eth0?"}};
+  const auto found = troubles(status);
+  ASSERT_EQ(found.size(), 2);
+  EXPECT_EQ(found[0].text, "eth1 is NOT GUARDED: somebody else's XDP program (9) is on it");
+  EXPECT_EQ(found[1].text,
+            "eth9: the host has no such interface; it is guarded once it appears (did you mean "
+            "eth0?)");
+}
+
+TEST(Problems, AreWhatIsToldAsWrongAndNoMode) {
+  auto status = well();
+  EXPECT_EQ(count_problems(status), 0);
+  status.mode = Mode::monitor;
+  status.monitored = {"bills", "orders"};
+  status.withdrawn = {"mr-a"};
+  EXPECT_EQ(count_problems(status), 0) << "somebody has chosen that";
+  status.uncovered = {"port 5432 is open"};
+  status.open_ipv6 = {"IPv6 is open"};
+  status.past_guard = {"NAT leads port 5400"};
+  EXPECT_EQ(count_problems(status), 3);
+  EXPECT_EQ(count_problems(StatusView{}), 1) << "nothing is enforced";
+}
+
+TEST(Unjudged, NamesTheWaysIn) {
+  auto status = well();
+  EXPECT_EQ(unjudged(status), "");
+  status.interfaces.push_back({"eth1", false, AttachMode::none, 0, false, "", ""});
+  EXPECT_EQ(unjudged(status), "") << "the backstop judges it";
+  status.backstop = {};
+  EXPECT_EQ(unjudged(status),
+            "Moat's program is on eth0 alone, and there is no backstop: by another interface the "
+            "packet gets in");
+  status.interfaces.erase(status.interfaces.begin());
+  EXPECT_EQ(unjudged(status),
+            "Moat's program is on no interface, and there is no backstop: the packet gets in");
+  status.backstop = {true, true, "/a", "", false, false, ""};
+  status.outside_backstop = {{5432, "/b"}};
+  EXPECT_EQ(unjudged(status),
+            "Moat's program is on no interface, and the backstop does not cover what listens: the "
+            "packet gets in");
+}
+
+TEST(Unjudged, IsWhereAGenerationIsNotEnforced) {
+  auto status = well();
+  EXPECT_EQ(not_enforced_by(status), "");
+  status.interfaces.push_back({"eth1", false, AttachMode::none, 0, false, "", ""});
+  EXPECT_EQ(not_enforced_by(status), "NOT on eth1: the host has no such interface");
+  status.backstop.at_sockets = false;
+  EXPECT_EQ(not_enforced_by(status),
+            "NOT on eth1: the host has no such interface; the backstop is off at sockets");
 }
 
 TEST(Troubles, NameWhatOfTheBackstopIsOff) {
