@@ -55,7 +55,7 @@ nat_rules <<<"table ip t { $rules
 }"
 reaches "published on 5400, an unlisted source" stranger "$database_host" 5400
 named "a container published by nft" \
-  "NAT leads port 5400 to port 5432 of $container, .*no database guards.*: table ip t, chain p, handle [0-9]+ \(guard port 5400\)"
+  "NAT leads port 5400 to port 5432 of $container, .*no database guards.*: table ip t, chain p, handle [0-9]+ \(add 5400 to the ports of database orders\)"
 says 'NAT leads port 5400' moat_status_json || fail "status --json does not say it"
 endpoint '{ports: [5400, 5432]}'
 is_dropped "published on 5400 and guarded there, an unlisted source" stranger "$database_host" 5400
