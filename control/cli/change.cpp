@@ -43,19 +43,21 @@ Reply<ChangeView> wait_for(const Client& client, ChangeView change) {
 // `gaps`: by what it is not enforced; empty: nothing.
 Exit tell_outcome(const ChangeView& change, const ChangeOptions& options, const std::string& gaps) {
   const auto bound = format_duration(change.bound);
-  if (change.enforced && !gaps.empty()) {
-    tell(fmt::format("generation {} enforced, but {}", change.generation, printable(gaps)),
-         Colour::bad);
-    return Exit::refused;
-  }
   if (change.enforced) {
-    tell(fmt::format("generation {} enforced in {} (bound {})", change.generation,
-                     format_duration(change.took), bound),
-         Colour::good);
-    if (!has_error(change.warnings)) return Exit::done;
-    tell("not all of it: what has errors is held back, and what was last enforced of it stays",
-         Colour::bad);
-    return Exit::refused;
+    if (gaps.empty()) {
+      tell(fmt::format("generation {} enforced in {} (bound {})", change.generation,
+                       format_duration(change.took), bound),
+           Colour::good);
+    } else {
+      tell(fmt::format("generation {} enforced, but {}", change.generation, printable(gaps)),
+           Colour::bad);
+    }
+    const bool is_whole = !has_error(change.warnings);
+    if (!is_whole) {
+      tell("not all of it: what has errors is held back, and what was last enforced of it stays",
+           Colour::bad);
+    }
+    return is_whole && gaps.empty() ? Exit::done : Exit::refused;
   }
   const auto cause = change.why_not.empty() ? "moatd does not say why" : change.why_not;
   if (options.no_wait) {

@@ -123,7 +123,7 @@ holds "what has Moat's program takes no other, and keeps it"
 change_config 's/^interfaces: .*/interfaces: [eth0]/'
 put_on
 change_config 's/^interfaces: .*/interfaces: [eth0, eth1]/'
-status_says "Moat's program is not on eth1: somebody else's XDP program.*The backstop judges" || fail "status does not name it"
+status_says "eth1 is NOT GUARDED: somebody else's XDP program" || fail "status does not name it"
 ! says '"ready": true' moat_status_json || fail "ready though eth1 is not guarded"
 same "another's program is left alone" AS "$(knock stranger "$second_nic" 5432)"
 on_event "that it has gone" "interface eth1 is guarded" db_link set dev eth1 xdpgeneric off

@@ -591,6 +591,10 @@ TEST_F(CliTest, AReloadSaysByWhatItIsNotEnforced) {
   EXPECT_EQ(outcome.exit, 1);
   EXPECT_EQ(outcome.err,
             "generation 18 enforced, but NOT on eth1: the host has no such interface\n");
+  service_.change.warnings = {{Severity::error, {"o.yaml", 1, 1}, "not a CIDR", "x", ""}};
+  const auto held = ask({"reload"});
+  EXPECT_NE(held.err.find("enforced, but NOT on eth1"), std::string::npos) << held.err;
+  EXPECT_NE(held.err.find("is held back"), std::string::npos) << held.err;
 }
 
 // A listener that nobody accepts from: what a stopped moatd looks like.
