@@ -81,7 +81,7 @@ ApiResponse get_rules(const Call& call) {
 }
 
 ApiResponse get_managed_ranges(const Call& call) {
-  return ok(list_document("managed_ranges", call.service.managed_ranges()));
+  return list("managed_ranges", call.service.managed_ranges());
 }
 
 ApiResponse get_managed_range(const Call& call) {

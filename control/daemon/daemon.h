@@ -60,7 +60,7 @@ class Daemon final : public Service {
   StatusView status() override;
   Answer<std::vector<DatabaseView>> databases() override;
   Answer<std::vector<RuleView>> rules(const std::string& database) override;
-  std::vector<ManagedRangeView> managed_ranges() override;
+  Answer<std::vector<ManagedRangeView>> managed_ranges() override;
   Answer<ManagedRangeView> managed_range(const std::string& id) override;
   Answer<std::vector<WhyView>> why(const std::string& source, const std::string& database) override;
   Answer<CountersView> counters(const std::string& database) override;

@@ -99,9 +99,13 @@ Answer<std::vector<RuleView>> Daemon::rules(const std::string& database) {
   return views_.rules(database);
 }
 
-std::vector<ManagedRangeView> Daemon::managed_ranges() { return views_.managed_ranges(); }
+Answer<std::vector<ManagedRangeView>> Daemon::managed_ranges() {
+  if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
+  return views_.managed_ranges();
+}
 
 Answer<ManagedRangeView> Daemon::managed_range(const std::string& id) {
+  if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
   return views_.managed_range(id);
 }
 

@@ -222,12 +222,12 @@ class Service {
   virtual ~Service() = default;
 
   virtual StatusView status() = 0;
-  // These three are refused while StatusView::policy_known is false. `database` empty: all.
+  // These five are refused while StatusView::policy_known is false. `database` empty: all.
   virtual Answer<std::vector<DatabaseView>> databases() = 0;
   virtual Answer<std::vector<RuleView>> rules(const std::string& database) = 0;
   virtual Answer<std::vector<WhyView>> why(const std::string& source,
                                            const std::string& database) = 0;
-  virtual std::vector<ManagedRangeView> managed_ranges() = 0;
+  virtual Answer<std::vector<ManagedRangeView>> managed_ranges() = 0;
   virtual Answer<ManagedRangeView> managed_range(const std::string& id) = 0;
   virtual Answer<CountersView> counters(const std::string& database) = 0;
   // Those that have changed since `since` was DropsView::next; 0: all there are.

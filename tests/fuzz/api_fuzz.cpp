@@ -30,7 +30,9 @@ class Echo final : public Service {
     view.database = view.label = database;
     return std::vector{view};
   }
-  std::vector<ManagedRangeView> managed_ranges() override { return {{.id = said_}}; }
+  Answer<std::vector<ManagedRangeView>> managed_ranges() override {
+    return std::vector{ManagedRangeView{.id = said_}};
+  }
   Answer<ManagedRangeView> managed_range(const std::string& id) override {
     if (id.size() % 2 == 1) return refuse(Refusal::Kind::not_found, id);
     return ManagedRangeView{.id = id};

@@ -50,9 +50,8 @@ class FakeService : public Service {
   Answer<std::vector<RuleView>> rules(const std::string& database) override {
     return answer("rules(" + database + ")", rule_views);
   }
-  std::vector<ManagedRangeView> managed_ranges() override {
-    calls.emplace_back("managed_ranges");
-    return range_views;
+  Answer<std::vector<ManagedRangeView>> managed_ranges() override {
+    return answer("managed_ranges", range_views);
   }
   Answer<ManagedRangeView> managed_range(const std::string& id) override {
     return answer("managed_range(" + id + ")",

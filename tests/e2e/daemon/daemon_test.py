@@ -379,7 +379,8 @@ class DaemonTest(unittest.TestCase):
         self.daemon = self.launch()
         wait_until(lambda: "not ready: see `moat status`" in self.log(), "told")
         self.assertIn("no file speaks for port 5432", self.log())
-        for path in ("/v1/why?source=" + STRANGER, "/v1/rules", "/v1/databases"):
+        for path in ("/v1/why?source=" + STRANGER, "/v1/rules", "/v1/databases",
+                     "/v1/managed-ranges", "/v1/managed-ranges/x"):
             status, answer = self.request("GET", path)
             self.assertEqual(status, 409, answer)
             self.assertIn("generation 1 is enforced, but what it says is not known",

@@ -295,8 +295,10 @@ TEST_F(CliTest, SaysThatWhatIsEnforcedIsNotKnown) {
   service_.status_view.policy_known = false;
   service_.status_view.problems = {"changes are not enforced, generation 18 stays: lost"};
   service_.refusal = Refusal{Refusal::Kind::conflict, unknown_policy(18), "see `moat status`", {}};
-  for (const std::vector<std::string>& command :
-       {std::vector<std::string>{"why", "192.0.2.1"}, {"rules", "list"}, {"databases", "list"}}) {
+  for (const std::vector<std::string>& command : {std::vector<std::string>{"why", "192.0.2.1"},
+                                                  {"rules", "list"},
+                                                  {"databases", "list"},
+                                                  {"managed-ranges", "list"}}) {
     const auto said = ask(command);
     EXPECT_EQ(said.exit, 1) << command[0];
     EXPECT_EQ(said.out, "");
