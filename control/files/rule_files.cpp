@@ -125,6 +125,10 @@ using Folder = std::unique_ptr<DIR, CloseFolder>;
 
 std::expected<Folder, Fault> open_folder(const std::string& path) {
   Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd && errno == ENOENT && !is_symlink(path)) {
+    return std::unexpected(
+        refuse(path, "there is no such folder", {}, "check the path, or make it"));
+  }
   if (!fd) return std::unexpected(refuse_errno(path, errno));
   struct stat status{};
   if (::fstat(fd.get(), &status) != 0) return std::unexpected(refuse_errno(path, errno));

@@ -252,6 +252,14 @@ TEST_F(RuleFilesTest, says_what_to_do_about_a_file_that_is_not_there) {
             path + ": error: there is no such file (check the path, or restore it)");
 }
 
+TEST_F(RuleFilesTest, says_what_to_do_about_a_folder_that_is_not_there) {
+  const auto path = databases_ / "none";
+  const auto files = RuleFileReader().read({path, ranges_.path()}, {});
+  ASSERT_TRUE(files.databases_folder);
+  EXPECT_EQ(format_fault(*files.databases_folder),
+            path + ": error: there is no such folder (check the path, or make it)");
+}
+
 TEST_F(RuleFilesTest, sees_a_missing_cidrs_file_appear) {
   ranges_.put("r.yaml", "- {id: mr-a, cidrs-file: a.txt}\n");
   const auto missing = read().ranges.at(0);
