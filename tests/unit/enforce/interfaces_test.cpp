@@ -52,7 +52,9 @@ TEST_F(InterfacesTest, WhatCannotBeAttachedIsNotCalledGuarded) {
   path_.failures["ensure_attached"] = "Operation not supported";
   EXPECT_FALSE(ensure({"moat-a"}).attached);
   EXPECT_FALSE(interfaces_.all_attached());
-  EXPECT_NE(logged_.str().find("moat-a is NOT GUARDED: Operation not supported"), std::string::npos)
+  EXPECT_NE(
+      logged_.str().find("Moat's program is NOT on interface moat-a: Operation not supported"),
+      std::string::npos)
       << logged_.str();
   path_.failures.clear();
   EXPECT_TRUE(ensure({"moat-a"}).attached);

@@ -150,10 +150,11 @@ TEST_F(BackstopTest, without_a_place_before_sockets_it_is_on_at_sockets) {
   const auto status = backend->ensure_backstop("", {});
   EXPECT_TRUE(status.at_sockets.on) << status.at_sockets.reason;
   EXPECT_FALSE(status.before_sockets.on);
-  EXPECT_EQ(status.before_sockets.reason,
-            InputLink::has_place()
-                ? "attach the backstop's program before sockets: Device or resource busy"
-                : "this kernel has no place for it (Linux 6.4 and later have it)");
+  EXPECT_TRUE(status.before_sockets.reason.starts_with(
+      InputLink::has_place()
+          ? "attach the backstop's program before sockets: Device or resource busy"
+          : "this kernel has no place for it (Linux 6.4 and later have it"))
+      << status.before_sockets.reason;
   EXPECT_EQ(status.before_sockets.expected, InputLink::has_place());
   backend->remove_backstop();
 }
