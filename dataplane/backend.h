@@ -30,6 +30,9 @@ struct InterfaceStatus {
   bool foreign = false;                // the attached program is somebody else's; left alone
   std::string reason;                  // why generic or none: the driver's or kernel's words
   std::string remedy;
+
+  // Ours.
+  [[nodiscard]] bool is_attached() const { return mode != AttachMode::none && !foreign; }
 };
 
 // How the backstop is, not how it was meant to be.

@@ -2,8 +2,10 @@
 // Why something could not be done, and what to do about it.
 #pragma once
 
+#include <cstdlib>
 #include <expected>
 #include <string>
+#include <system_error>
 
 namespace moat {
 
@@ -11,6 +13,11 @@ struct Error {
   std::string message;  // what was being done, on what, and the cause: "open /x: Permission denied"
   std::string remedy;   // what the reader can do, or empty
 };
+
+// "Permission denied". `error`: an errno, as it is or negated.
+[[nodiscard]] inline std::string errno_words(int error) {
+  return std::generic_category().message(std::abs(error));
+}
 
 // "MESSAGE (REMEDY)"
 [[nodiscard]] inline std::string format_error(const Error& error) {

@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "dataplane/error.h"
+
 namespace moat {
 namespace {
 
@@ -17,7 +19,7 @@ constexpr int most_symlinks = 40;  // as many as the kernel follows
 
 std::unexpected<Error> failure(const char* doing, const fs::path& path, int error) {
   return std::unexpected(Error{
-      fmt::format("{} {}: {}", doing, path.string(), std::generic_category().message(error)), {}});
+      fmt::format("{} {}: {}", doing, path.string(), errno_words(error)), {}});
 }
 
 // Without the empty part that a slash at the end makes, and from the root on.

@@ -102,7 +102,7 @@ void add_status(Families& families, const StatusView& status) {
 
   auto interfaces = gauge("moat_interface_attached", "Whether Moat's program is on the interface.");
   for (const auto& interface : status.interfaces) {
-    interfaces.add(interface.mode != AttachMode::none && !interface.foreign,
+    interfaces.add(interface.is_attached(),
                    {{"interface", interface.name}, {"mode", std::string(word(interface.mode))}});
   }
   families.push_back(interfaces.take());

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <microhttpd.h>
-#include <pwd.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -16,6 +15,8 @@
 #include <vector>
 
 #include "control/api/routes.h"
+#include "control/os/user_name.h"
+#include "dataplane/error.h"
 
 namespace moat {
 namespace {
@@ -34,14 +35,6 @@ struct Connection {
   std::list<Connection>::iterator self;
 };
 using Connections = std::list<Connection>;
-
-std::string user_name(uid_t uid) {
-  std::array<char, 4096> buffer;
-  passwd entry;
-  passwd* found = nullptr;
-  getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found);
-  return found ? found->pw_name : fmt::format("{}", uid);
-}
 
 Peer peer_of(int fd) {
   ucred credentials{};
@@ -144,7 +137,7 @@ class Api::Server {
   Result<> start(int listener) {
     const int flags = fcntl(listener, F_GETFL);
     if (flags < 0 || fcntl(listener, F_SETFL, flags | O_NONBLOCK) != 0) {
-      return std::unexpected(Error{fmt::format("control socket: {}", std::strerror(errno)), ""});
+      return std::unexpected(Error{fmt::format("control socket: {}", errno_words(errno)), ""});
     }
     // The library's own limit only bounds those that were told to go and have not yet.
     const auto most = static_cast<unsigned>(2 * limits_.connections + 64);
@@ -155,7 +148,7 @@ class Api::Server {
                          MHD_OPTION_UNESCAPE_CALLBACK, unescape, nullptr, MHD_OPTION_END);
     if (daemon_ == nullptr) {
       return std::unexpected(Error{
-          fmt::format("control socket: the HTTP server does not start: {}", std::strerror(errno)),
+          fmt::format("control socket: the HTTP server does not start: {}", errno_words(errno)),
           ""});
     }
     const auto* info = MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_EPOLL_FD);

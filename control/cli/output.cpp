@@ -58,19 +58,6 @@ std::string paint(std::string_view text, Colour colour, FILE* stream) {
   return fmt::format("{}{}\033[0m", sequence(colour), text);
 }
 
-std::string printable(std::string_view text) {
-  std::string result;
-  while (const auto control = find_control(text)) {
-    result += text.substr(0, *control);
-    result += '?';
-    text.remove_prefix(*control + 1);
-    while (!text.empty() && (static_cast<unsigned char>(text[0]) & 0xc0) == 0x80) {
-      text.remove_prefix(1);
-    }
-  }
-  return result.append(text);
-}
-
 void Table::print() const {
   if (rows_.empty()) return;
   std::fflush(stdout);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "control/cli/client.h"
+#include "control/text/utf8.h"
 
 namespace moat {
 
@@ -17,9 +18,6 @@ enum class Colour { none, good, bad, doubtful, faint, strong };
 
 // `text` in the colour, if `stream` is to have any.
 [[nodiscard]] std::string paint(std::string_view text, Colour colour, FILE* stream = stdout);
-
-// Text from elsewhere, without what would move the cursor or break the line.
-[[nodiscard]] std::string printable(std::string_view text);
 
 struct Cell {
   std::string text;

@@ -84,7 +84,7 @@ void print_facts(const StatusView& status) {
 void print_interfaces(const StatusView& status) {
   Table table({{"INTERFACE"}, {"MODE"}, {"PROGRAM ID", true}});
   for (const auto& interface : status.interfaces) {
-    const bool is_ours = interface.mode != AttachMode::none && !interface.foreign;
+    const bool is_ours = interface.is_attached();
     const std::string mode = !interface.present  ? "absent"
                              : interface.foreign ? "foreign"
                                                  : std::string(word(interface.mode));

@@ -95,7 +95,7 @@ Result<> Daemon::arm(Fd listener) {
   clock_.emplace(std::move(*clock));
   if (auto armed = arm_timers(); !armed) return armed;
   // A guard that tells of no drops is a guard all the same.
-  set_problem(drop_problem_, drops_.start(path_->drops()), "drops cannot be shown");
+  set_problem(Step::drops, drops_.start(path_->drops()), "drops cannot be shown");
   return arm_sources();
 }
 
@@ -159,10 +159,10 @@ Result<> Daemon::run() {
   if (!is_detached_) {
     (void)publisher_.sample();  // for the state; without, it has those of a second ago
     save();
-    if (unpinned_.empty()) {
+    if (const auto unpinned = problem(Step::pins); unpinned.empty()) {
       log_.info("moatd ends; generation {} stays enforced", publisher_.generation());
     } else {
-      log_.error("moatd ends, and the guard with it: {}", unpinned_);
+      log_.error("moatd ends, and the guard with it: {}", unpinned);
     }
   }
   return ended;

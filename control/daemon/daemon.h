@@ -77,6 +77,9 @@ class Daemon final : public Service {
   using WallClock = std::chrono::system_clock;
   using Steady = std::chrono::steady_clock;
 
+  // What may fail while the daemon goes on, worst first.
+  enum class Step { table, pins, save, end_sessions, sample, drops };
+
   Daemon(Log& log, std::string bpffs, Settings settings, StateStore store,
          std::unique_ptr<PacketPath> path, LoadedState loaded, KernelClocks clocks, EventLoop loop);
 
@@ -91,7 +94,8 @@ class Daemon final : public Service {
   Applied renew(const std::string& why, bool forced);
   void finish();
   void end_state_troubles();
-  void set_problem(std::string& problem, const Result<>& result, const char* what);
+  void set_problem(Step step, const Result<>& result, const char* what);
+  [[nodiscard]] std::string problem(Step step) const;
   void note_mend(const std::string& what);
   void ensure_table();
   void republish(const std::string& wrong);
@@ -165,13 +169,8 @@ class Daemon final : public Service {
     WallClock::time_point latest;
     unsigned times = 0;
   };
-  std::map<std::string, Mend> mends_;  // by what had been undone
-  std::string table_problem_;
-  std::string unpinned_;
-  std::string save_problem_;
-  std::string cut_problem_;
-  std::string sample_problem_;
-  std::string drop_problem_;
+  std::map<std::string, Mend> mends_;     // by what had been undone
+  std::map<Step, std::string> problems_;  // of the steps that failed the last time
   Steady::time_point last_save_;
   ExpiryClock::Course clock_course_ = ExpiryClock::Course::believed;  // as last logged
   bool has_guards_ = false;  // interfaces and backstop were seen to, once at least

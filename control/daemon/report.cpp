@@ -311,7 +311,7 @@ RuleView Views::rule_view(const Database& database, const Rule& rule) const {
                         ? 0
                         : static_cast<std::uint32_t>(range->second.cidrs->size());
   }
-  if (rule.expires && *rule.expires <= publisher_.expiry_time()) view.state = RuleState::expired;
+  if (rule.is_expired(publisher_.expiry_time())) view.state = RuleState::expired;
   add_hits(view);
   return view;
 }

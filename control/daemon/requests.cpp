@@ -45,10 +45,9 @@ DaemonFacts Daemon::facts() const {
   facts.is_ready = is_ready_;
   facts.since = since_;
   facts.backstop = backstop_view();
-  facts.unpinned = unpinned_;
-  for (const auto* problem :
-       {&table_problem_, &save_problem_, &cut_problem_, &sample_problem_, &drop_problem_}) {
-    if (!problem->empty()) facts.problems.push_back(*problem);
+  facts.unpinned = problem(Step::pins);
+  for (const auto& [step, what] : problems_) {
+    if (step != Step::pins) facts.problems.push_back(what);
   }
   if (!watch_.problem().empty()) facts.problems.push_back(watch_.problem());
   facts.problems.insert(facts.problems.end(), backstop_.troubles.begin(), backstop_.troubles.end());
@@ -184,10 +183,10 @@ Answer<ChangeView> Daemon::carry_out(const Answer<Edit>& edit, const char* what,
   view.path = edit->path;
   view.rule_id = edit->rule_id;
   view.warnings = edit->warnings;
-  if (!save_problem_.empty()) {
+  if (const auto unsaved = problem(Step::save); !unsaved.empty()) {
     view.warnings.push_back({Severity::warning,
                              {edit->path, 0, 0},
-                             save_problem_,
+                             unsaved,
                              "",
                              "the rule is enforced and in its file; make room for the state"});
   }

@@ -167,7 +167,7 @@ Answer<Rule> make_rule(const NewRule& wanted, const EditBasis& basis) {
 // A source has one rule, and one that has expired keeps its place.
 std::optional<Refusal> find_expired(const Database& database, const Rule& wanted, WallTime now) {
   for (const auto& rule : database.rules) {
-    if (rule.source() != wanted.source() || !rule.expires || *rule.expires > now) continue;
+    if (rule.source() != wanted.source() || !rule.is_expired(now)) continue;
     return Refusal{
         Kind::conflict,
         fmt::format("rule {} names {} already, and expired {}", rule.id, rule.source(),

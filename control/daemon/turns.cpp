@@ -76,7 +76,7 @@ Applied Daemon::renew(const std::string& why, bool forced) {
 
 void Daemon::finish() {
   const auto done = publisher_.finish();
-  set_problem(save_problem_, done, "the state is not saved");
+  set_problem(Step::save, done, "the state is not saved");
   last_save_ = Steady::now();
   if (done) end_state_troubles();
 }
@@ -88,21 +88,27 @@ void Daemon::end_state_troubles() {
 }
 
 void Daemon::save() {
-  set_problem(save_problem_, publisher_.save(), "the state is not saved");
+  set_problem(Step::save, publisher_.save(), "the state is not saved");
   last_save_ = Steady::now();
 }
 
 // Logged when it begins and when it ends, and kept for the status meanwhile.
-void Daemon::set_problem(std::string& problem, const Result<>& result, const char* what) {
-  std::string now;
-  if (!result) now = fmt::format("{}: {}", what, format_error(result.error()));
-  if (now == problem) return;
-  if (now.empty()) {
-    log_.info("no longer: {}", problem);
-  } else {
-    log_.error("{}", now);
+void Daemon::set_problem(Step step, const Result<>& result, const char* what) {
+  const auto before = problem(step);
+  if (result) {
+    if (!before.empty()) log_.info("no longer: {}", before);
+    problems_.erase(step);
+    return;
   }
-  problem = now;
+  auto now = fmt::format("{}: {}", what, format_error(result.error()));
+  if (now != before) log_.error("{}", now);
+  problems_[step] = std::move(now);
+}
+
+// Empty: none.
+std::string Daemon::problem(Step step) const {
+  const auto found = problems_.find(step);
+  return found == problems_.end() ? "" : found->second;
 }
 
 void Daemon::retry_later() {
@@ -127,7 +133,7 @@ void Daemon::ensure_table() {
   } else if (!*live) {
     republish("the live table had been taken out of its slot");
   } else {
-    set_problem(table_problem_, {}, "");
+    set_problem(Step::table, {}, "");
   }
 }
 
@@ -136,8 +142,7 @@ void Daemon::republish(const std::string& wrong) {
   renew("the live table was not what it should be", true);
   const auto live = publisher_.is_live();
   const bool is_live = live && *live;
-  set_problem(table_problem_,
-              is_live ? Result<>() : std::unexpected(Error{enforcer_.failure(), {}}),
+  set_problem(Step::table, is_live ? Result<>() : std::unexpected(Error{enforcer_.failure(), {}}),
               "the table is not live, and guarded ports are closed to everyone");
   if (!is_live) return;
   note_mend("the live table was not what it should be");
@@ -179,7 +184,7 @@ void Daemon::ensure_pins() {
     pinned = path_->check_pins_last();
     what_is_wrong = "its pins go with it";
   }
-  set_problem(unpinned_, pinned, what_is_wrong);
+  set_problem(Step::pins, pinned, what_is_wrong);
   for (const auto& what : path_->take_mended()) note_mend(what);
   // On disk at once: the next daemon tells what of these is missing.
   const auto before = publisher_.state().pins;
@@ -236,7 +241,8 @@ void Daemon::cut() {
   Result<> all_ended;
   if (!done) all_ended = std::unexpected(done.error());
   if (done && !done->doubt.empty()) all_ended = std::unexpected(Error{done->doubt, {}});
-  set_problem(cut_problem_, all_ended, "sessions of peers that are no longer allowed may go on");
+  set_problem(Step::end_sessions, all_ended,
+              "sessions of peers that are no longer allowed may go on");
   if (done && done->ended > 0) {
     log_.info("generation {}: {} sessions ended, as their peers are not allowed",
               publisher_.generation(), done->ended);
@@ -291,7 +297,7 @@ void Daemon::sample() {
   sample_timer_.set_after(sample_interval);
   if (is_detached_) return;
   ensure_table();
-  set_problem(sample_problem_, publisher_.sample(), "the counters cannot be read");
+  set_problem(Step::sample, publisher_.sample(), "the counters cannot be read");
   drops_.note_counters();
   if (Steady::now() - last_save_ >= save_interval) save();
 }

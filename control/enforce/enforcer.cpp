@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <pwd.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 
 #include "control/enforce/describe_change.h"
 #include "control/files/host_checks.h"
+#include "control/os/user_name.h"
 #include "control/resolve/resolve.h"
 
 namespace moat {
@@ -43,16 +43,6 @@ double milliseconds(Enforcer::Steady::duration time) {
 }
 
 }  // namespace
-
-std::string user_name(std::uint32_t uid) {
-  std::vector<char> buffer(16384);
-  passwd entry{};
-  passwd* found = nullptr;
-  if (getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr) {
-    return fmt::format("uid {}", uid);
-  }
-  return found->pw_name;
-}
 
 Enforcer::Enforcer(Settings& settings, Watch& watch, Publisher& publisher, Log& log)
     : settings_(settings),

@@ -120,7 +120,4 @@ class Enforcer {
   std::set<std::string> told_;  // what is held back, as last logged
 };
 
-// "root", or the number of a user without a name.
-[[nodiscard]] std::string user_name(std::uint32_t uid);
-
 }  // namespace moat

@@ -9,10 +9,6 @@
 namespace moat {
 namespace {
 
-bool is_attached(const InterfaceStatus& status) {
-  return status.mode != AttachMode::none && !status.foreign;
-}
-
 // An interface may have several names: those of `ip link property` stand for it as well.
 bool has(const std::vector<std::string>& names, const std::string& name) {
   const auto index = if_nametoindex(name.c_str());
@@ -48,7 +44,7 @@ Interfaces::Changes Interfaces::ensure(const Config& config) {
   const auto ensure_one = [&](const std::string& name) {
     auto lost = find_lost(name);
     found.push_back(path_.ensure_attached(name, config.attach));
-    if (lost.empty() || !is_attached(found.back())) return;
+    if (lost.empty() || !found.back().is_attached()) return;
     changes.attached = true;
     changes.mended.push_back(std::move(lost));
   };
@@ -62,7 +58,7 @@ Interfaces::Changes Interfaces::ensure(const Config& config) {
     const auto before = std::ranges::find(status_, status.name, &InterfaceStatus::name);
     const bool is_known = before != status_.end();
     if (!is_known || !same(*before, status)) tell(status);
-    changes.attached |= is_attached(status) && !(is_known && is_attached(*before));
+    changes.attached |= status.is_attached() && !(is_known && before->is_attached());
   }
   status_ = std::move(found);
   return changes;
@@ -72,17 +68,17 @@ Interfaces::Changes Interfaces::ensure(const Config& config) {
 // once mended it looks as if nothing had been.
 std::string Interfaces::find_lost(const std::string& name) const {
   const auto before = std::ranges::find(status_, name, &InterfaceStatus::name);
-  if (before == status_.end() || !is_attached(*before)) return {};
+  if (before == status_.end() || !before->is_attached()) return {};
   const auto now = path_.inspect(name);
   if (!now.present || now.foreign) return {};
-  if (!is_attached(now)) return fmt::format("interface {} had lost Moat's program", name);
+  if (!now.is_attached()) return fmt::format("interface {} had lost Moat's program", name);
   if (now.program_id == before->program_id) return {};
   return fmt::format("interface {} ran another program than Moat's", name);
 }
 
 bool Interfaces::all_attached() const {
   return std::ranges::all_of(status_, [](const InterfaceStatus& status) {
-    return !status.present || is_attached(status);
+    return !status.present || status.is_attached();
   });
 }
 

@@ -17,9 +17,7 @@ namespace {
 // a deadline may be from where it should be.
 constexpr std::chrono::nanoseconds tolerance = std::chrono::milliseconds(100);
 
-bool is_expired(const Rule& rule, WallTime now) { return rule.expires && *rule.expires <= now; }
-
-bool same_rule(const Rule& a, const Rule& b) {
+bool judges_alike(const Rule& a, const Rule& b) {
   return a.id == b.id && a.cidr == b.cidr && a.managed_range == b.managed_range &&
          a.expires == b.expires;
 }
@@ -30,7 +28,7 @@ bool same_peering(const NetPeering& a, const NetPeering& b) {
 
 bool same_database(const Database& a, const Database& b) {
   return a.id == b.id && a.endpoint == b.endpoint && a.mode == b.mode &&
-         std::ranges::equal(a.rules, b.rules, same_rule) &&
+         std::ranges::equal(a.rules, b.rules, judges_alike) &&
          std::ranges::equal(a.peerings, b.peerings, same_peering);
 }
 
@@ -151,7 +149,7 @@ bool same_content(const Image& a, const Image& b) {
 Policy without_expired(const Policy& policy, WallTime now) {
   Policy left = policy;
   for (auto& database : left.databases) {
-    std::erase_if(database.rules, [now](const Rule& rule) { return is_expired(rule, now); });
+    std::erase_if(database.rules, [now](const Rule& rule) { return rule.is_expired(now); });
   }
   return left;
 }
@@ -182,7 +180,7 @@ std::size_t Publisher::doubtful_rules() const {
   const auto known = expiry_clock_.latest().time;
   for (const auto& database : state_.enforced->policy.databases) {
     count += static_cast<std::size_t>(std::ranges::count_if(database.rules, [&](const Rule& rule) {
-      return is_expired(rule, now) && !is_expired(rule, known);
+      return rule.is_expired(now) && !rule.is_expired(known);
     }));
   }
   return count;
@@ -287,7 +285,7 @@ bool Publisher::is_due() const {
   const auto now = expiry_time();
   return std::ranges::any_of(state_.enforced->policy.databases, [&](const Database& database) {
     return std::ranges::any_of(database.rules, [&](const Rule& rule) {
-      return is_expired(rule, now) != is_expired(rule, expired_until_);
+      return rule.is_expired(now) != rule.is_expired(expired_until_);
     });
   });
 }
@@ -316,7 +314,7 @@ std::optional<WallTime> Publisher::next_expiry() const {
   const auto now = expiry_time();
   for (const auto& database : state_.enforced->policy.databases) {
     for (const auto& rule : database.rules) {
-      if (!rule.expires || *rule.expires <= now) continue;
+      if (!rule.expires || rule.is_expired(now)) continue;
       if (!next || *rule.expires < *next) next = rule.expires;
     }
   }

@@ -72,11 +72,6 @@ std::expected<WantedAttach, TextError> parse_attach(std::string_view text) {
   return std::unexpected(TextError{"no such way to attach", "write auto, native or generic"});
 }
 
-std::expected<Mode, TextError> parse_host_mode(std::string_view text) {
-  if (const auto mode = parse_mode(text)) return *mode;
-  return std::unexpected(TextError{"no such mode", "write enforce or monitor"});
-}
-
 std::expected<std::string, TextError> parse_cgroup(std::string_view text) {
   if (text.starts_with('/')) return std::string(text);
   return std::unexpected(TextError{"not the folder of a cgroup", std::string(no_cgroup)});
@@ -93,7 +88,7 @@ class ConfigReader {
     read_interfaces("trusted-interfaces", parse_interface, config.trusted_interfaces,
                     reading_.trusted_interfaces);
     read_with("attach", parse_attach, config.attach);
-    read_with("mode", parse_host_mode, config.mode);
+    read_with("mode", parse_mode, config.mode);
     read_folder("databases", config.databases);
     read_folder("managed-ranges", config.managed_ranges);
     read_switch("backstop", config.backstop);

@@ -169,11 +169,6 @@ std::optional<Endpoint> read_endpoint(const Node& node, FaultLog& log) {
   return is_sound ? std::optional(endpoint) : std::nullopt;
 }
 
-std::expected<Mode, TextError> parse_mode_strictly(std::string_view text) {
-  if (const auto mode = parse_mode(text)) return *mode;
-  return std::unexpected(TextError{"no such mode", "write enforce or monitor"});
-}
-
 // A source that lets in everybody, or nobody. From length 3 on, no prefix has both ends among the
 // addresses that can be no client's and others between them.
 void warn_about_cidr(const Node& node, Prefix cidr, FaultLog& log) {
@@ -197,7 +192,7 @@ class DatabaseReader {
       read_peerings(*peerings, database.peerings);
     }
     if (const auto* mode = fields.find("mode")) {
-      database.mode = read_parsed(*mode, "mode", parse_mode_strictly, log_);
+      database.mode = read_parsed(*mode, "mode", parse_mode, log_);
     }
   }
 
@@ -231,7 +226,7 @@ class DatabaseReader {
     }
     if (const auto* expires = fields->find("expires")) {
       rule.expires = read_parsed(*expires, "expires", parse_time, log_);
-      if (rule.expires && *rule.expires <= now_) {
+      if (rule.is_expired(now_)) {
         log_.warning(expires->spot(), "the rule has expired", expires->text,
                      "take it out, or set a later time");
       }

@@ -15,6 +15,7 @@
 
 #include "control/os/file_io.h"
 #include "control/text/input_limits.h"
+#include "dataplane/error.h"
 #include "dataplane/fd.h"
 
 namespace moat {
@@ -34,7 +35,7 @@ bool is_symlink(const std::string& path) {
 }
 
 Fault refuse_errno(const std::string& path, int error) {
-  const auto cause = std::generic_category().message(error);
+  const auto cause = errno_words(error);
   switch (error) {
     case EACCES:
       return refuse(path, "cannot be read", cause, "let moatd's user read it");
@@ -165,7 +166,7 @@ std::expected<std::vector<std::string>, Fault> list_rule_files(DIR* folder,
 bool has_expiry_between(const DatabaseReading& reading, WallTime a, WallTime b) {
   if (!reading.value) return false;
   return std::ranges::any_of(reading.value->rules, [=](const Rule& rule) {
-    return rule.expires && (*rule.expires <= a) != (*rule.expires <= b);
+    return rule.is_expired(a) != rule.is_expired(b);
   });
 }
 

@@ -16,6 +16,8 @@
 #include <system_error>
 #include <utility>
 
+#include "dataplane/error.h"
+
 namespace moat {
 namespace {
 
@@ -108,8 +110,7 @@ Result<ClockWatch> ClockWatch::open() {
   if (fd < 0 || !arm(fd)) {
     const int cause = errno;
     if (fd >= 0) close(fd);
-    return std::unexpected(
-        Error{"watch the wall clock: " + std::generic_category().message(cause), ""});
+    return std::unexpected(Error{"watch the wall clock: " + errno_words(cause), ""});
   }
   return ClockWatch(fd);
 }

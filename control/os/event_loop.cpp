@@ -6,14 +6,14 @@
 
 #include <csignal>
 #include <string>
-#include <system_error>
+
+#include "dataplane/error.h"
 
 namespace moat {
 namespace {
 
 std::unexpected<Error> fail(const char* what, int result) {
-  return std::unexpected(
-      Error{std::string(what) + ": " + std::generic_category().message(-result), ""});
+  return std::unexpected(Error{std::string(what) + ": " + errno_words(result), ""});
 }
 
 std::uint64_t microseconds(std::chrono::microseconds time) {

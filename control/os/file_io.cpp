@@ -8,12 +8,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <system_error>
+
+#include "dataplane/error.h"
 
 namespace moat {
 
 std::string describe_errno(std::string_view doing, const std::string& path, int error) {
-  return fmt::format("{} {}: {}", doing, path, std::generic_category().message(error));
+  return fmt::format("{} {}: {}", doing, path, errno_words(error));
 }
 
 std::expected<std::string, int> read_to_end(int fd, std::size_t limit) {

@@ -15,6 +15,8 @@
 #include <system_error>
 #include <utility>
 
+#include "dataplane/error.h"
+
 namespace moat {
 namespace {
 
@@ -35,8 +37,6 @@ void push_components(std::deque<std::string>& components, const fs::path& path) 
   }
 }
 
-std::string error_text(int cause) { return std::generic_category().message(cause); }
-
 }  // namespace
 
 Watch::Watch() : fd_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
@@ -44,7 +44,7 @@ Watch::Watch() : fd_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
   problem_ = fmt::format(
       "changes of files are seen only when they are looked for: inotify: {} "
       "(raise fs.inotify.max_user_instances)",
-      error_text(errno));
+      errno_words(errno));
 }
 
 Watch::~Watch() {
@@ -101,7 +101,7 @@ bool Watch::follow(const std::vector<std::string>& paths) {
       problem_ = fmt::format(
           "changes of {} and perhaps other files are seen only when they are looked for: "
           "inotify: {}{}",
-          path, error_text(errno), errno == ENOSPC ? " (raise fs.inotify.max_user_watches)" : "");
+          path, errno_words(errno), errno == ENOSPC ? " (raise fs.inotify.max_user_watches)" : "");
       continue;
     }
     is_new |= !watched_.contains(descriptor);

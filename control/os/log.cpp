@@ -10,6 +10,8 @@
 
 #include <cstdlib>
 
+#include "control/text/utf8.h"
+
 namespace moat {
 namespace {
 
@@ -59,20 +61,6 @@ bool is_journal(const char* journal_stream, int fd) {
   struct stat status{};
   if (journal_stream == nullptr || fstat(fd, &status) != 0) return false;
   return fmt::format("{}:{}", status.st_dev, status.st_ino) == journal_stream;
-}
-
-std::string printable(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else {
-      out += c;
-    }
-  }
-  return out;
 }
 
 std::shared_ptr<Log> make_log() {

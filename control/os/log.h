@@ -20,7 +20,4 @@ using Log = spdlog::logger;
 // stderr leads elsewhere, does not count.
 [[nodiscard]] bool is_journal(const char* journal_stream, int fd);
 
-// `text` with control characters as \xNN.
-[[nodiscard]] std::string printable(std::string_view text);
-
 }  // namespace moat

@@ -11,8 +11,8 @@
 #include <array>
 #include <csignal>
 #include <optional>
-#include <system_error>
 
+#include "dataplane/error.h"
 #include "dataplane/fd.h"
 
 namespace moat {
@@ -34,8 +34,6 @@ std::optional<std::string> find_program(const std::string& name) {
 std::unexpected<Error> failure(const std::string& name, const std::string& what) {
   return std::unexpected(Error{fmt::format("{}: {}", name, what), ""});
 }
-
-std::string cause_of(int error) { return std::generic_category().message(error); }
 
 // Null or an error number.
 int spawn(const std::string& path, const std::vector<std::string>& arguments, int out,
@@ -91,13 +89,13 @@ Result<std::string> run_program(const std::string& name, const std::vector<std::
   const auto path = find_program(name);
   if (!path) return failure(name, "it is not installed");
   std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return failure(name, cause_of(errno));
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return failure(name, errno_words(errno));
   const Fd in(ends[0]);
   Fd out(ends[1]);
   const Fd complaints(::memfd_create("complaints", MFD_CLOEXEC));
   pid_t pid = 0;
   if (const int error = spawn(*path, arguments, out.get(), complaints.get(), &pid); error != 0) {
-    return failure(name, cause_of(error));
+    return failure(name, errno_words(error));
   }
   out = Fd();
   std::string said;

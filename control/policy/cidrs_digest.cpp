@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 
+#include "control/text/fnv1a.h"
+
 namespace moat {
 namespace {
 
@@ -18,13 +20,13 @@ Prefixes distinct(Prefixes cidrs) {
 }  // namespace
 
 std::string cidrs_digest(const Prefixes& cidrs) {
-  std::uint64_t hash = 0xcbf29ce484222325;
+  Fnv1a hash;
   for (const auto& [address, length] : distinct(cidrs)) {
-    const std::array<std::uint32_t, 5> bytes{address >> 24, address >> 16 & 0xff,
-                                             address >> 8 & 0xff, address & 0xff, length};
-    for (const auto byte : bytes) hash = (hash ^ byte) * 0x100000001b3;
+    for (const auto byte : {address >> 24, address >> 16, address >> 8, address})
+      hash.add(static_cast<std::uint8_t>(byte));
+    hash.add(length);
   }
-  return fmt::format("{:016x}", hash);
+  return fmt::format("{:016x}", hash.value());
 }
 
 }  // namespace moat

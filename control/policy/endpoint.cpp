@@ -9,25 +9,17 @@
 namespace moat {
 namespace {
 
-bool has_port(const Endpoint& endpoint, std::uint16_t port) {
-  return endpoint.all || names_port(endpoint, port);
-}
-
 // The ports of `endpoint` for which `guarded` says `wanted`.
 std::optional<Endpoint> select(const Endpoint& endpoint, const Endpoint& guarded, bool wanted) {
   Endpoint result{endpoint.address, {}, false};
   for (const auto port : endpoint.ports) {
-    if (has_port(guarded, port) == wanted) result.ports.push_back(port);
+    if ((guarded.all || names_port(guarded, port)) == wanted) result.ports.push_back(port);
   }
   if (result.ports.empty()) return std::nullopt;
   return result;
 }
 
 }  // namespace
-
-bool names_port(const Endpoint& endpoint, std::uint16_t port) {
-  return std::ranges::find(endpoint.ports, port) != endpoint.ports.end();
-}
 
 bool guards_ipv6(const Endpoint& endpoint, std::uint16_t port) {
   return names_port(endpoint, port) || endpoint.ipv6 == Ipv6::closed;

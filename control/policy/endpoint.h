@@ -14,9 +14,6 @@
 
 namespace moat {
 
-// Whether it is among the ports named; `ports: all` names none.
-[[nodiscard]] bool names_port(const Endpoint& endpoint, std::uint16_t port);
-
 // Whether it closes the TCP port on IPv6: for the whole host, as there are no addresses to tell
 // apart.
 [[nodiscard]] bool guards_ipv6(const Endpoint& endpoint, std::uint16_t port);

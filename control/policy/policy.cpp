@@ -16,12 +16,6 @@ std::uint32_t fnv1a(std::string_view text) {
   return hash;
 }
 
-bool is_expired(const Rule& rule, WallTime now) { return rule.expires && now >= *rule.expires; }
-
-bool guards(const Endpoint& endpoint, std::uint16_t port) {
-  return std::ranges::find(endpoint.ports, port) != endpoint.ports.end();
-}
-
 // Keeps the best match offered; at equal length the one offered first.
 class Best {
  public:
@@ -41,6 +35,10 @@ class Best {
 };
 
 }  // namespace
+
+bool names_port(const Endpoint& endpoint, std::uint16_t port) {
+  return std::ranges::find(endpoint.ports, port) != endpoint.ports.end();
+}
 
 std::string Rule::source() const { return cidr ? format_prefix(*cidr) : managed_range; }
 
@@ -66,10 +64,10 @@ std::optional<Match> find_match(const Policy& policy, const Database& database, 
                                 WallTime now) {
   Best best(source);  // offered in the order that decides a tie
   for (const auto& rule : database.rules) {
-    if (rule.cidr && !is_expired(rule, now)) best.offer(*rule.cidr, &rule, nullptr);
+    if (rule.cidr && !rule.is_expired(now)) best.offer(*rule.cidr, &rule, nullptr);
   }
   for (const auto& rule : database.rules) {
-    if (rule.cidr || is_expired(rule, now)) continue;
+    if (rule.cidr || rule.is_expired(now)) continue;
     const auto range = policy.ranges.find(rule.managed_range);
     if (range == policy.ranges.end()) continue;
     for (const auto prefix : *range->second.cidrs) best.offer(prefix, &rule, nullptr);
@@ -81,7 +79,7 @@ std::optional<Match> find_match(const Policy& policy, const Database& database, 
 const Database* find_guard(const Policy& policy, Address destination, std::uint16_t port) {
   for (const auto& database : policy.databases) {
     const auto& endpoint = database.endpoint;
-    if (endpoint.address == destination && guards(endpoint, port)) return &database;
+    if (endpoint.address == destination && names_port(endpoint, port)) return &database;
   }
   for (const auto& database : policy.databases) {
     const auto& endpoint = database.endpoint;
@@ -89,7 +87,7 @@ const Database* find_guard(const Policy& policy, Address destination, std::uint1
   }
   for (const auto& database : policy.databases) {
     const auto& endpoint = database.endpoint;
-    if (!endpoint.address && guards(endpoint, port)) return &database;
+    if (!endpoint.address && names_port(endpoint, port)) return &database;
   }
   return nullptr;
 }
@@ -101,10 +99,10 @@ bool is_martian(Address source) {
 
 std::string_view to_string(Mode mode) { return mode == Mode::enforce ? "enforce" : "monitor"; }
 
-std::optional<Mode> parse_mode(std::string_view text) {
+std::expected<Mode, TextError> parse_mode(std::string_view text) {
   if (text == "enforce") return Mode::enforce;
   if (text == "monitor") return Mode::monitor;
-  return std::nullopt;
+  return std::unexpected(TextError{"no such mode", "write enforce or monitor"});
 }
 
 std::string format_time(WallTime time) {

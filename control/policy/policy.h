@@ -40,6 +40,9 @@ struct Endpoint {
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };
 
+// Whether it guards that port by name, and not with `ports: all`.
+[[nodiscard]] bool names_port(const Endpoint& endpoint, std::uint16_t port);
+
 // One allowed source: a CIDR or a managed range, exactly one of the two.
 struct Rule {
   std::string id;  // written in the file, or derived (see derive_rule_ids)
@@ -51,6 +54,8 @@ struct Rule {
 
   // What the file calls the source: "198.51.100.25/32" or "mr-scalingo-osc-fr1".
   [[nodiscard]] std::string source() const;
+
+  [[nodiscard]] bool is_expired(WallTime now) const { return expires && *expires <= now; }
 };
 
 struct NetPeering {
@@ -115,7 +120,7 @@ struct Match {
 [[nodiscard]] bool is_martian(Address source);
 
 [[nodiscard]] std::string_view to_string(Mode mode);
-[[nodiscard]] std::optional<Mode> parse_mode(std::string_view text);
+[[nodiscard]] std::expected<Mode, TextError> parse_mode(std::string_view text);
 
 // RFC 3339 in UTC, whole seconds: 2027-01-31T18:00:00Z.
 [[nodiscard]] std::string format_time(WallTime time);

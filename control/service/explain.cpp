@@ -47,7 +47,7 @@ void for_each_listed(const Policy& policy, const Database& database, const Visit
 }
 
 bool is_expired(const Listed& listed, WallTime now) {
-  return listed.rule && listed.rule->expires && *listed.rule->expires <= now;
+  return listed.rule != nullptr && listed.rule->is_expired(now);
 }
 
 Address distance(Prefix prefix, Address source) {

@@ -27,7 +27,7 @@ struct Peer {
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::int32_t pid = 0;
-  std::string user;  // name, or the number where there is none
+  std::string user;  // as user_name() has it
 };
 
 struct Counts {

@@ -13,14 +13,10 @@
 namespace moat {
 namespace {
 
-bool is_attached(const InterfaceStatus& interface) {
-  return interface.mode != AttachMode::none && !interface.foreign;
-}
-
 std::vector<std::string> interface_names(const StatusView& status, bool attached) {
   std::vector<std::string> names;
   for (const auto& interface : status.interfaces) {
-    if (is_attached(interface) == attached) names.push_back(interface.name);
+    if (interface.is_attached() == attached) names.push_back(interface.name);
   }
   return names;
 }
@@ -105,7 +101,7 @@ bool backstop_judges(const StatusView& status) {
 
 void add_interface_trouble(const InterfaceStatus& interface, bool has_backstop,
                            std::vector<Trouble>& into) {
-  if (is_attached(interface)) return;
+  if (interface.is_attached()) return;
   std::string text;
   if (!interface.present) {
     text = fmt::format("{}: the host has no such interface; it is guarded once it appears",
@@ -262,7 +258,7 @@ std::vector<Trouble> remarks(const StatusView& status) {
     }
   }
   for (const auto& interface : status.interfaces) {
-    if (!is_attached(interface) || interface.mode != AttachMode::generic) continue;
+    if (!interface.is_attached() || interface.mode != AttachMode::generic) continue;
     const auto text = fmt::format("{} runs in generic mode, which is slower: {}", interface.name,
                                   interface.reason.empty() ? "as configured" : interface.reason);
     all.push_back({with_remedy(text, interface.remedy), {}});
@@ -300,7 +296,7 @@ std::string unjudged(const StatusView& status) {
 std::string not_enforced_by(const StatusView& status) {
   std::vector<std::string> gaps;
   for (const auto& interface : status.interfaces) {
-    if (is_attached(interface)) continue;
+    if (interface.is_attached()) continue;
     gaps.push_back(fmt::format("NOT on {}: {}", interface.name, why_not_on(interface)));
   }
   if (auto gap = backstop_gap(status.backstop); !gap.empty()) gaps.push_back(std::move(gap));

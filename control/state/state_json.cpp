@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "control/text/fnv1a.h"
 #include "control/text/input_limits.h"
 
 namespace moat {
@@ -17,9 +18,9 @@ using nlohmann::json;
 constexpr int version = 1;
 
 std::string checksum(std::string_view text) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return fmt::format("{:016x}", hash);
+  Fnv1a hash;
+  hash.add(text);
+  return fmt::format("{:016x}", hash.value());
 }
 
 // Paths may hold any bytes: those that are no UTF-8 are lost, which costs a guess at most.
@@ -64,9 +65,8 @@ Prefix read_prefix(const json& value) {
 }
 
 Mode read_mode(const json& value) {
-  const auto mode = parse_mode(value.get<std::string>());
-  if (!mode) refuse("no such mode: " + value.dump());
-  return *mode;
+  const auto text = value.get<std::string>();
+  return value_of(parse_mode(text), text);
 }
 std::optional<Mode> read_optional_mode(const json& object) {
   if (!object.contains("mode")) return std::nullopt;

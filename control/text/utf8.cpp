@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/text/utf8.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cstdint>
 
 namespace moat {
@@ -42,6 +45,22 @@ std::optional<std::size_t> find_control(std::string_view utf8) {
     at += character.bytes;
   }
   return std::nullopt;
+}
+
+std::string printable(std::string_view text) {
+  std::string shown;
+  shown.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const auto character = decode_character(text, at);
+    const auto end = at + std::max<std::size_t>(character.bytes, 1);
+    if (character.bytes != 0 && !is_control(character.code)) {
+      shown += text.substr(at, character.bytes);
+    } else {
+      for (; at < end; at++) shown += fmt::format("\\x{:02x}", byte_at(text, at));
+    }
+    at = end;
+  }
+  return shown;
 }
 
 std::string shorten(std::string_view utf8, std::size_t most) {

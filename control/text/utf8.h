@@ -24,6 +24,10 @@ struct Character {
 // Where valid UTF-8 has its first such character.
 [[nodiscard]] std::optional<std::size_t> find_control(std::string_view utf8);
 
+// `text` on one line that does nothing to a terminal or a log: of such characters, and of what is
+// no UTF-8, each byte as \xNN.
+[[nodiscard]] std::string printable(std::string_view text);
+
 // At most `most` bytes of `utf8`, cut between characters, with "..." where something was cut.
 [[nodiscard]] std::string shorten(std::string_view utf8, std::size_t most);
 

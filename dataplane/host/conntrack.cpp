@@ -110,7 +110,7 @@ Tuple turned(Tuple tuple) {
   return tuple;
 }
 
-void keep(const nlattr* attribute, std::vector<char>& name) {
+void append(const nlattr* attribute, std::vector<char>& name) {
   const auto* bytes = reinterpret_cast<const char*>(attribute);
   name.insert(name.end(), bytes, bytes + MNL_ALIGN(attribute->nla_len));
 }
@@ -125,7 +125,7 @@ std::optional<Translation> read_translation(const nlmsghdr* message, const OwnAd
     switch (mnl_attr_get_type(attribute)) {
       case CTA_TUPLE_ORIG:
         there = read_tuple(attribute);
-        keep(attribute, found.name);
+        append(attribute, found.name);
         break;
       case CTA_TUPLE_REPLY:
         back = read_tuple(attribute);
@@ -135,7 +135,7 @@ std::optional<Translation> read_translation(const nlmsghdr* message, const OwnAd
         break;
       case CTA_ZONE:
       case CTA_ID:
-        keep(attribute, found.name);
+        append(attribute, found.name);
         break;
       default:
         break;

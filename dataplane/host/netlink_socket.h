@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <memory>
 #include <string>
-#include <system_error>
 
 #include "dataplane/error.h"
 
@@ -23,8 +22,7 @@ using NetlinkSocket = std::unique_ptr<mnl_socket, CloseNetlink>;
 [[nodiscard]] inline std::unexpected<Error> netlink_error(const std::string& what,
                                                           int cause = errno,
                                                           std::string remedy = {}) {
-  return std::unexpected(
-      Error{what + ": " + std::generic_category().message(cause), std::move(remedy)});
+  return std::unexpected(Error{what + ": " + errno_words(cause), std::move(remedy)});
 }
 
 // `bus`: NETLINK_ROUTE, ...; `groups`: multicast groups to hear, as a bit mask.

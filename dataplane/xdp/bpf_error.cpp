@@ -79,8 +79,6 @@ std::string usual_remedy(int error) {
   }
 }
 
-std::string errno_words(int error) { return std::generic_category().message(std::abs(error)); }
-
 std::unexpected<Error> bpf_failure(const std::string& what, int error, std::string remedy) {
   if (remedy.empty()) remedy = usual_remedy(std::abs(error));
   return std::unexpected(Error{what + ": " + errno_words(error), std::move(remedy)});

@@ -16,8 +16,6 @@ namespace moat {
 [[nodiscard]] std::unexpected<Error> bpf_failure(const std::string& what, int error = errno,
                                                  std::string remedy = {});
 
-[[nodiscard]] std::string errno_words(int error);
-
 // What helps against that errno in most cases, or empty.
 [[nodiscard]] std::string usual_remedy(int error);
 

@@ -18,7 +18,7 @@ namespace moat {
 namespace {
 
 // The object closes what it has open when it goes; what is kept needs a descriptor of its own.
-Result<Fd> keep(int fd) {
+Result<Fd> duplicate(int fd) {
   Fd kept(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
   if (!kept) return bpf_failure("keep a map or program open");
   return kept;
@@ -117,13 +117,13 @@ Result<LoadedXdp> XdpObject::load() {
     return load_failure("load the XDP program", error, log);
 
   LoadedXdp loaded;
-  auto fd = keep(bpf_program__fd(skeleton_->progs.moat_xdp));
+  auto fd = duplicate(bpf_program__fd(skeleton_->progs.moat_xdp));
   if (!fd) return std::unexpected(fd.error());
   auto program = describe_program(std::move(*fd));
   if (!program) return std::unexpected(program.error());
   loaded.program = std::move(*program);
   for (const auto& name : map_names()) {
-    auto map = keep(bpf_object__find_map_fd_by_name(skeleton_->obj, name.c_str()));
+    auto map = duplicate(bpf_object__find_map_fd_by_name(skeleton_->obj, name.c_str()));
     if (!map) return std::unexpected(map.error());
     loaded.maps.push_back({name, std::move(*map)});
   }

@@ -16,7 +16,8 @@ dataplane
 dataplane/table dataplane/host
 dataplane/backend.h
 dataplane/xdp dataplane/dpdk
-control/os control/text
+control/text
+control/os
 control/yaml control/policy
 control/files
 control/resolve
