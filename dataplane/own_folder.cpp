@@ -18,8 +18,8 @@ namespace fs = std::filesystem;
 constexpr int most_symlinks = 40;  // as many as the kernel follows
 
 std::unexpected<Error> failure(const char* doing, const fs::path& path, int error) {
-  return std::unexpected(Error{
-      fmt::format("{} {}: {}", doing, path.string(), errno_words(error)), {}});
+  return std::unexpected(
+      Error{fmt::format("{} {}: {}", doing, path.string(), errno_words(error)), {}});
 }
 
 // Without the empty part that a slash at the end makes, and from the root on.

@@ -48,9 +48,9 @@ class Layers(unittest.TestCase):
         self.fails("control/os/file.h:2: control/files/read.h is above it")
 
     def test_an_include_of_a_neighbour_on_the_same_line_fails(self):
-        self.put("control/text/utf8.h")
-        self.put("control/os/file.h", '#include "control/text/utf8.h"')
-        self.fails("control/text/utf8.h is above it")
+        self.put("control/policy/policy.h")
+        self.put("control/yaml/node.h", '#include "control/policy/policy.h"')
+        self.fails("control/policy/policy.h is above it")
 
     def test_a_circle_fails(self):
         self.put("control/os/file.h", '#include "control/os/watch.h"')
