@@ -29,11 +29,11 @@ control/daemon
 control/daemon/moatd.cpp
 """.strip().splitlines()]
 RANK = {name: rank for rank, line in enumerate(ORDER) for name in line}
-# Beyond the order: what would link the command to the daemon, or give the packet path a policy.
-NEVER = [("control/cli", "dataplane/xdp"), ("control/cli", "control/enforce"),
-         ("control/files", "dataplane/xdp"), ("control/service", "dataplane/xdp"),
-         ("control/enforce", "dataplane/xdp"), ("control/daemon", "dataplane/xdp")]
-LIBRARIES = {
+# Beyond the order: what would link the command to the daemon.
+NEVER = [("control/cli", "control/enforce")]
+# What only these may include: libraries, and which packet path it is.
+HOMES = {
+    r"dataplane/(xdp|dpdk)/": "dataplane/xdp dataplane/dpdk control/daemon/moatd.cpp",
     r"bpf/|\w+\.skel\.h": "dataplane/xdp", r"rte_": "dataplane/dpdk",
     r"libmnl/": "dataplane/host", r"xxhash\.h": "dataplane",
     r"systemd/": "control/os control/daemon", r"spdlog/": "control/os",
@@ -52,10 +52,12 @@ def unit(file):
 
 
 def faults_of(file, included, is_ours):
+    # Our bpf/ is for all; libbpf's headers are named alike.
+    homed = {} if is_ours and included.startswith("bpf/") else HOMES
+    for pattern, homes in homed.items():
+        if re.match(pattern, included) and not file.startswith(("bpf/", *homes.split())):
+            yield f"{included} belongs to {homes}"
     if not is_ours:
-        for pattern, homes in LIBRARIES.items():
-            if re.match(pattern, included) and not file.startswith(("bpf/", *homes.split())):
-                yield f"{included} belongs to {homes}"
         return
     here, there = place(file), place(included)
     if there not in RANK or here not in RANK:

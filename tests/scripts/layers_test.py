@@ -61,6 +61,13 @@ class Layers(unittest.TestCase):
         self.put("control/os/file.h", "#include <bpf/bpf.h>")
         self.fails("bpf/bpf.h belongs to dataplane/xdp")
 
+    def test_only_main_knows_which_packet_path_it_is(self):
+        self.put("dataplane/xdp/xdp_backend.h")
+        self.put("control/daemon/moatd.cpp", '#include "dataplane/xdp/xdp_backend.h"')
+        self.assertEqual(check(self.folder.name)[0], 0)
+        self.put("control/state/state.cpp", '#include "dataplane/xdp/xdp_backend.h"')
+        self.fails("dataplane/xdp/xdp_backend.h belongs to")
+
     def test_a_folder_that_the_order_lacks_fails(self):
         self.put("control/misc/odds.h", '#include "control/os/file.h"')
         self.fails("no place in the order: control/misc")
