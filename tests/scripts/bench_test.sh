@@ -18,7 +18,7 @@ fail() {
 measure() {
   local bench=$1
   shift
-  "$root/bench/$bench.sh" "$@" "$build" >"$place/$bench.jsonl" || fail "$bench.sh does not run"
+  "$root/bench/network/$bench.sh" "$@" "$build" >"$place/$bench.jsonl" || fail "$bench.sh does not run"
 }
 
 # The report has this line.
