@@ -39,11 +39,12 @@ Daemon::Daemon(Log& log, std::string bpffs, Settings settings, StateStore store,
       state_troubles_(std::move(loaded.troubles)),
       publisher_(*path_, store_, std::move(loaded.state),
                  [clocks = std::move(clocks)] { return clocks.read(); }),
-      enforcer_(settings_, watch_, publisher_, log),
+      scanner_(settings_, watch_),
+      enforcer_(settings_, scanner_, publisher_, log),
       interfaces_(*path_, log),
       loop_(std::move(loop)),
       drops_(loop_, publisher_),
-      views_(settings_, enforcer_, publisher_, interfaces_, drops_.table()) {}
+      views_(settings_, scanner_, enforcer_, publisher_, interfaces_, drops_.table()) {}
 
 Daemon::~Daemon() = default;
 

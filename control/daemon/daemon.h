@@ -24,6 +24,7 @@
 #include "control/daemon/report.h"
 #include "control/daemon/rule_edits.h"
 #include "control/enforce/enforcer.h"
+#include "control/enforce/file_scanner.h"
 #include "control/enforce/interfaces.h"
 #include "control/files/settings.h"
 #include "control/os/clock.h"
@@ -140,6 +141,7 @@ class Daemon final : public Service {
   std::vector<std::string> state_troubles_;
   Publisher publisher_;
   Watch watch_;
+  FileScanner scanner_;
   Enforcer enforcer_;
   Interfaces interfaces_;
 

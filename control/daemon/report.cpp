@@ -95,9 +95,10 @@ WallTime wall_now() {
 
 }  // namespace
 
-Views::Views(const Settings& settings, const Enforcer& enforcer, const Publisher& publisher,
-             const Interfaces& interfaces, const DropTable& drops)
+Views::Views(const Settings& settings, const FileScanner& scanner, const Enforcer& enforcer,
+             const Publisher& publisher, const Interfaces& interfaces, const DropTable& drops)
     : settings_(settings),
+      scanner_(scanner),
       enforcer_(enforcer),
       publisher_(publisher),
       interfaces_(interfaces),
@@ -140,8 +141,8 @@ StatusView Views::status(const DaemonFacts& facts) const {
       if (!enforced->sealed.contains(seal.base)) view.shadowed.push_back(seal.base);
     }
   }
-  view.last = enforcer_.propagation().last();
-  view.pending = enforcer_.propagation().pending();
+  view.last = scanner_.propagation().last();
+  view.pending = scanner_.propagation().pending();
   view.bound = settings_.config().bound;
   if (!enforcer_.failure().empty()) {
     view.problems.push_back(fmt::format("changes are not enforced, generation {} stays: {}",

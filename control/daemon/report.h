@@ -32,8 +32,8 @@ struct DaemonFacts {
 class Views {
  public:
   // All must outlive this.
-  Views(const Settings& settings, const Enforcer& enforcer, const Publisher& publisher,
-        const Interfaces& interfaces, const DropTable& drops);
+  Views(const Settings& settings, const FileScanner& scanner, const Enforcer& enforcer,
+        const Publisher& publisher, const Interfaces& interfaces, const DropTable& drops);
 
   [[nodiscard]] StatusView status(const DaemonFacts& facts) const;
   [[nodiscard]] std::vector<DatabaseView> databases() const;
@@ -69,6 +69,7 @@ class Views {
   [[nodiscard]] const Policy& policy() const;
 
   const Settings& settings_;
+  const FileScanner& scanner_;
   const Enforcer& enforcer_;
   const Publisher& publisher_;
   const Interfaces& interfaces_;

@@ -152,13 +152,13 @@ Answer<void> Daemon::begin_change() {
 
 Answer<void> Daemon::begin_edit() {
   if (auto may = begin_change(); !may) return may;
-  enforcer_.scan(noticed_.value_or(WallClock::now()));
+  scanner_.scan(noticed_.value_or(WallClock::now()), publisher_.expiry_time());
   on_files_changed();  // what was heard meanwhile
   return {};
 }
 
 EditBasis Daemon::edit_basis() const {
-  return {enforcer_.files(),        settings_.config().mode,
+  return {scanner_.files(),         settings_.config().mode,
           publisher_.enforced(),    publisher_.state().forgotten,
           publisher_.expiry_time(), std::chrono::floor<std::chrono::seconds>(WallClock::now())};
 }
@@ -218,13 +218,13 @@ Answer<ChangeView> Daemon::forget(const std::string& database, const Peer& peer)
     return refuse(Kind::not_found, fmt::format("there is no database \"{}\"", database),
                   "see `moat databases list`");
   }
-  if (const auto& hidden = enforcer_.files().databases_folder) {
+  if (const auto& hidden = scanner_.files().databases_folder) {
     return refuse(Kind::conflict,
                   fmt::format("a file in {} may name the database, but: {}", hidden->place.file,
                               hidden->message),
                   hidden->remedy);
   }
-  for (const auto& file : enforcer_.files().databases) {
+  for (const auto& file : scanner_.files().databases) {
     if (file.is_being_written) {
       return refuse(Kind::conflict, fmt::format("somebody is writing {}", file.path), "try again");
     }

@@ -35,9 +35,9 @@ Applied Daemon::turn(const Cause& cause, WallClock::time_point noticed) {
 // Reads the files, and looks again when what was left out will be there.
 void Daemon::scan(WallClock::time_point noticed) {
   noticed_.reset();
-  enforcer_.scan(noticed);
+  scanner_.scan(noticed, publisher_.expiry_time());
   settle_timer_.stop();
-  if (const auto end = enforcer_.writers_end()) {
+  if (const auto end = scanner_.writers_end()) {
     settle_timer_.set_after(
         std::chrono::duration_cast<std::chrono::microseconds>(*end - Steady::now()) + 1ms);
   }
@@ -253,7 +253,7 @@ void Daemon::reconcile() {
   reconcile_timer_.set_after(settings_.config().reconcile);
   if (is_detached_) return;
   scan(noticed_.value_or(WallClock::now()));
-  if (enforcer_.is_stale()) enforce({});
+  if (scanner_.is_stale()) enforce({});
   ensure_pins();
   if (const auto wrong = publisher_.inspect()) republish(*wrong);
   ensure_guards();
@@ -308,7 +308,7 @@ void Daemon::rearm() {
   } else {
     expiry_timer_.stop();
   }
-  if (const auto next = enforcer_.propagation().next_deadline()) {
+  if (const auto next = scanner_.propagation().next_deadline()) {
     overdue_timer_.set_at(*next + 1ms);
   } else {
     overdue_timer_.stop();
@@ -317,7 +317,7 @@ void Daemon::rearm() {
 
 void Daemon::check_overdue() {
   const auto bound = std::chrono::duration<double>(settings_.config().bound).count();
-  for (const auto& change : enforcer_.propagation().mark_overdue(WallClock::now())) {
+  for (const auto& change : scanner_.propagation().mark_overdue(WallClock::now())) {
     log_.error("{} was changed more than {} s ago and is not enforced{}{}", change.path, bound,
                enforcer_.failure().empty() ? "" : ": ", enforcer_.failure());
   }
@@ -340,7 +340,7 @@ void Daemon::on_files_changed() {
 
 void Daemon::on_settled() {
   scan(noticed_.value_or(WallClock::now()));
-  if (enforcer_.is_stale()) enforce({});
+  if (scanner_.is_stale()) enforce({});
 }
 
 void Daemon::on_links_changed() {

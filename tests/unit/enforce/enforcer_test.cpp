@@ -30,7 +30,8 @@ class EnforcerTest : public testing::Test {
     publisher_.emplace(path_, *store_, State(), [] {
       return ClockReading{{std::chrono::system_clock::now(), 1'000'000'000}, "boot", true};
     });
-    enforcer_.emplace(*settings_, watch_, *publisher_, log_);
+    scanner_.emplace(*settings_, watch_);
+    enforcer_.emplace(*settings_, *scanner_, *publisher_, log_);
   }
 
   // A new file each time, so that its stamp is another.
@@ -43,7 +44,7 @@ class EnforcerTest : public testing::Test {
         "database: orders\nendpoint: {port: 5432}\nrules:\n  - cidr: " + cidr + "\n");
   }
   Applied turn(const Cause& cause = {}) {
-    enforcer_->scan(std::chrono::system_clock::now());
+    scanner_->scan(std::chrono::system_clock::now(), publisher_->expiry_time());
     return enforcer_->apply(cause);
   }
   bool allows(const std::string& source) {
@@ -66,6 +67,7 @@ class EnforcerTest : public testing::Test {
   std::optional<StateStore> store_;
   std::optional<Settings> settings_;
   std::optional<Publisher> publisher_;
+  std::optional<FileScanner> scanner_;
   std::optional<Enforcer> enforcer_;
 };
 
@@ -77,7 +79,7 @@ TEST_F(EnforcerTest, EnforcesWhatTheFilesSay) {
   EXPECT_EQ(applied.generation, 1);
   EXPECT_TRUE(allows("192.0.2.9"));
   EXPECT_FALSE(allows("198.51.100.9"));
-  EXPECT_FALSE(enforcer_->is_stale());
+  EXPECT_FALSE(scanner_->is_stale());
   EXPECT_EQ(logged("generation 1 enforced"), 1);
   EXPECT_EQ(logged("(start, by root)"), 1);
 }
@@ -115,7 +117,7 @@ TEST_F(EnforcerTest, WhatThePacketPathRefusesIsToldAndTriedAgain) {
     EXPECT_EQ(applied.why_not, "create map: Cannot allocate memory");
   }
   EXPECT_TRUE(allows("192.0.2.9")) << "what was enforced before stays";
-  EXPECT_TRUE(enforcer_->is_stale());
+  EXPECT_TRUE(scanner_->is_stale());
   EXPECT_EQ(logged("not enforced, generation 1 stays"), 1);
   path_.failures.clear();
   EXPECT_TRUE(turn().committed);
@@ -126,17 +128,17 @@ TEST_F(EnforcerTest, WhatThePacketPathRefusesIsToldAndTriedAgain) {
 
 TEST_F(EnforcerTest, AChangeIsPendingUntilItIsEnforced) {
   turn();
-  EXPECT_FALSE(enforcer_->propagation().last()) << "the start is no change";
+  EXPECT_FALSE(scanner_->propagation().last()) << "the start is no change";
   orders("198.51.100.0/24");
   path_.failures["publish"] = "no";
   turn();
-  ASSERT_EQ(enforcer_->propagation().pending().size(), 1);
-  EXPECT_EQ(enforcer_->propagation().pending()[0].path, folder_ / "databases.d/orders.yaml");
+  ASSERT_EQ(scanner_->propagation().pending().size(), 1);
+  EXPECT_EQ(scanner_->propagation().pending()[0].path, folder_ / "databases.d/orders.yaml");
   path_.failures.clear();
   turn();
-  EXPECT_TRUE(enforcer_->propagation().pending().empty());
-  ASSERT_TRUE(enforcer_->propagation().last());
-  EXPECT_EQ(enforcer_->propagation().last()->generation, 2);
+  EXPECT_TRUE(scanner_->propagation().pending().empty());
+  ASSERT_TRUE(scanner_->propagation().last());
+  EXPECT_EQ(scanner_->propagation().last()->generation, 2);
 }
 
 TEST_F(EnforcerTest, AFileThatVanishesOpensNothing) {

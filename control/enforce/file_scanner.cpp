@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/enforce/file_scanner.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "control/os/user_name.h"
+
+namespace moat {
+namespace {
+
+using WallClock = FileScanner::WallClock;
+
+// A file that is being written is waited for until it has not changed for this long, or for a part
+// of the bound; and for as many times that in all.
+constexpr std::chrono::milliseconds longest_pause = std::chrono::seconds(30);
+constexpr int pauses_in_bound = 4;
+constexpr int most_pauses = 2;
+// Links inside what is read can lead to links: as many rounds until all of them are watched.
+constexpr int most_rounds = 4;
+
+WallClock::time_point from_ns(std::int64_t ns) {
+  return WallClock::time_point(
+      std::chrono::duration_cast<WallClock::duration>(std::chrono::nanoseconds(ns)));
+}
+
+std::string owner_of(const std::string& path) {
+  struct stat status{};
+  return stat(path.c_str(), &status) == 0 ? user_name(status.st_uid) : std::string();
+}
+
+}  // namespace
+
+FileScanner::FileScanner(Settings& settings, Watch& watch)
+    : settings_(settings),
+      watch_(watch),
+      is_being_written_(
+          [this](const auto& file, auto has_writer) { return waits_for_writer(file, has_writer); }),
+      reader_(is_being_written_) {}
+
+// Some writers never close, and some never end.
+FileScanner::Steady::time_point FileScanner::end_of(const Written& file) const {
+  const auto pause = std::min(settings_.config().bound / pauses_in_bound, longest_pause);
+  return std::min(file.changed + pause, file.begun + most_pauses * pause);
+}
+
+bool FileScanner::waits_for_writer(const FileStamp& file, std::optional<bool> has_writer) {
+  const auto now = Steady::now();
+  if (!(has_writer ? *has_writer : watch_.is_being_written(file.id))) {
+    written_.erase(file.id);
+    return false;
+  }
+  auto& written = written_.try_emplace(file.id, Written{file, now, now}).first->second;
+  written.is_seen = true;
+  if (written.stamp != file) {
+    if (std::exchange(written.is_taken, false)) written.begun = now;
+    written.stamp = file;
+    written.changed = now;
+  }
+  written.is_taken = written.is_taken || now >= end_of(written);
+  return !written.is_taken;
+}
+
+std::optional<FileScanner::Steady::time_point> FileScanner::writers_end() const {
+  std::optional<Steady::time_point> first;
+  for (const auto& [id, file] : written_) {
+    if (!file.is_taken) first = std::min(first.value_or(end_of(file)), end_of(file));
+  }
+  return first;
+}
+
+std::set<std::string> FileScanner::being_written() const {
+  std::set<std::string> paths;
+  if (settings_.is_being_written()) paths.insert(settings_.path());
+  for (const auto& file : files_.databases) {
+    if (file.is_being_written) paths.insert(file.path);
+  }
+  for (const auto& file : files_.ranges) {
+    if (file.is_being_written) paths.insert(file.path);
+  }
+  return paths;
+}
+
+std::vector<std::string> FileScanner::paths() const {
+  const auto folders = settings_.folders();
+  std::vector<std::string> all = {settings_.path(), folders.databases, folders.ranges};
+  for (const auto& file : files_.databases) all.push_back(file.path);
+  for (const auto& file : files_.ranges) {
+    all.push_back(file.path);
+    all.insert(all.end(), file.lists.begin(), file.lists.end());
+  }
+  return all;
+}
+
+void FileScanner::scan(WallClock::time_point noticed, WallTime now) {
+  // Watched before it is read: what changes in between is heard of.
+  scan_begun_ = Steady::now();
+  const auto written_before = being_written();
+  for (auto& [id, file] : written_) file.is_seen = false;
+  watch_.follow(paths());
+  for (int round = 0; round < most_rounds; round++) {
+    if (settings_.read(is_being_written_)) settings_changed_ = is_stale_ = true;
+    files_ = reader_.read(settings_.folders(), now);
+    is_stale_ |= reader_.files_read() > 0;
+    if (!watch_.follow(paths())) break;
+  }
+  std::erase_if(written_, [](const auto& entry) { return !entry.second.is_seen; });
+  is_stale_ |= being_written() != written_before;  // so that the status tells
+  note_files(noticed);
+  propagation_.set_bound(settings_.config().bound);
+  has_scanned_ = true;
+}
+
+void FileScanner::note_files(WallClock::time_point noticed) {
+  std::set<std::string> present = {settings_.path()};
+  note(settings_.path(), settings_.stamp(), noticed);
+  for (const auto& file : files_.databases) {
+    present.insert(file.path);
+    note(file.path, file.stamp, noticed);
+  }
+  for (const auto& file : files_.ranges) {
+    present.insert(file.path);
+    note(file.path, file.stamp, noticed);
+  }
+  std::erase_if(seen_, [&](const auto& seen) {
+    if (present.contains(seen.first)) return false;
+    propagation_.drop(seen.first);
+    changed_[seen.first] = seen.second.owner;
+    is_stale_ = true;
+    return true;
+  });
+}
+
+// What was there before the daemon was is no change that it could have been late for.
+void FileScanner::note(const std::string& path, const FileStamp& stamp,
+                       WallClock::time_point noticed) {
+  auto& seen = seen_[path];
+  if (seen.stamp == stamp) return;
+  seen = {stamp, owner_of(path)};
+  is_stale_ = true;
+  if (!has_scanned_) return;
+  changed_[path] = seen.owner;
+  propagation_.notice(path, from_ns(stamp.changed), noticed);
+}
+
+bool FileScanner::take_settings_changed() { return std::exchange(settings_changed_, false); }
+
+void FileScanner::set_enforced(std::uint64_t generation,
+                               const std::vector<std::string>& held_back) {
+  for (const auto& path : held_back) propagation_.drop(path);
+  propagation_.enforced(generation, WallClock::now());
+  changed_.clear();
+  is_stale_ = false;
+}
+
+}  // namespace moat
