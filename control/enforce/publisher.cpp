@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <set>
 
 #include "bpf/lookup.h"
 #include "control/policy/endpoint.h"
@@ -45,21 +44,6 @@ bool same_ranges(const Policy& a, const Policy& b) {
     }
   }
   return true;
-}
-
-void add(moat_counter& to, const moat_counter& from) {
-  to.packets += from.packets;
-  to.bytes += from.bytes;
-}
-
-std::vector<std::uint32_t> outcome_slots(std::uint8_t owner) {
-  std::vector<std::uint32_t> slots;
-  for (unsigned monitored = 0; monitored < 2; monitored++) {
-    for (unsigned reason = 0; reason < MOAT_REASONS; reason++) {
-      slots.push_back(MOAT_OUTCOME_SLOT(owner, monitored, reason));
-    }
-  }
-  return slots;
 }
 
 // Whether `policy` guards that port of that address; without an address, of all addresses.
@@ -159,7 +143,8 @@ Publisher::Publisher(Backend& backend, StateStore& store, State state, Clocks cl
       store_(store),
       state_(std::move(state)),
       clocks_(std::move(clocks)),
-      expiry_clock_(state_.latest_time) {}
+      expiry_clock_(state_.latest_time),
+      accounts_(backend, state_) {}
 
 void Publisher::observe_clock() {
   if (!expiry_clock_.observe(clocks_())) return;
@@ -238,10 +223,9 @@ Result<Publisher::Outcome> Publisher::renew(bool forced) {
 }
 
 Result<> Publisher::finish() {
-  prune_state();
-  fold_freed();
+  accounts_.fold_freed();
   auto saved = save();
-  sweep_counters();
+  accounts_.sweep();
   return saved;
 }
 
@@ -264,7 +248,8 @@ Result<Publisher::Outcome> Publisher::commit(const Policy& policy, bool forced,
   is_unsure_ = false;
   state_.is_incomplete = false;
   if (is_new) {
-    if (auto folded = fold_needed(assignment); !folded) return std::unexpected(folded.error());
+    if (auto folded = accounts_.fold_needed(assignment); !folded)
+      return std::unexpected(folded.error());
     if (auto done = backend_.publish(*image); !done) return std::unexpected(done.error());
     image_ = std::move(*image);
   }
@@ -322,18 +307,9 @@ std::optional<WallTime> Publisher::next_expiry() const {
 }
 
 Result<> Publisher::sample() {
-  auto now = backend_.counters();
-  if (!now) return std::unexpected(std::move(now.error()));
-  const auto wall = std::chrono::floor<std::chrono::seconds>(clocks().wall);
-  for (const auto& [key, slot] : state_.slots.rules().in_use) {
-    const std::uint64_t packets = (*now)[slot].packets;
-    const auto last = state_.last_hits.find(key);
-    if (packets == (last == state_.last_hits.end() ? 0 : last->second.packets)) continue;
-    // What came while no daemon ran came at the latest now. Counters that begin anew are no hit.
-    state_.last_hits[key] = {packets == 0 ? last->second.time : wall, packets};
-    is_unsaved_ = true;
-  }
-  counters_ = std::move(*now);
+  const auto is_hit = accounts_.sample(std::chrono::floor<std::chrono::seconds>(clocks().wall));
+  if (!is_hit) return std::unexpected(is_hit.error());
+  is_unsaved_ |= *is_hit;
   observe_clock();
   return {};
 }
@@ -349,78 +325,6 @@ Result<> Publisher::save() {
   auto saved = store_.save(state_);
   is_unsaved_ = !saved;
   return saved;
-}
-
-// Adds the counts of slots that are needed at once to where they belong, before their new owners
-// count on them.
-Result<> Publisher::fold_needed(const Assignment& assignment) {
-  if (assignment.rules_to_fold.empty() && assignment.owners_to_fold.empty()) return {};
-  const auto counts = backend_.counters();
-  if (!counts) return std::unexpected(counts.error());
-  std::vector<std::uint32_t> slots;
-  for (const auto& [slot, key] : assignment.rules_to_fold) slots.push_back(slot);
-  for (const auto& [owner, database] : assignment.owners_to_fold) {
-    for (const auto slot : outcome_slots(owner)) slots.push_back(slot);
-  }
-  if (auto cleared = backend_.clear_counters(slots); !cleared) return cleared;
-  for (const auto& [slot, key] : assignment.rules_to_fold) {
-    add(state_.retired[key.database], (*counts)[slot]);
-  }
-  if (!counters_.empty()) {
-    for (const auto slot : slots) counters_[slot] = {};
-  }
-  return {};
-}
-
-// After a commit, when nobody counts on freed slots any more. What does not succeed is left for the
-// next time. The counters are cleared by sweep_counters() once the state is on disk: a crash in
-// between leaves counts on a slot that nobody has, which the next daemon sweeps.
-void Publisher::fold_freed() {
-  const auto freed_rules = state_.slots.rules().freed;
-  const auto freed_owners = state_.slots.owners().freed;
-  if (freed_rules.empty() && freed_owners.empty()) return;
-  const auto counts = backend_.counters();
-  if (!counts) return;
-  for (const auto& [slot, key] : freed_rules) {
-    add(state_.retired[key.database], (*counts)[slot]);
-    state_.slots.release_rule(slot);
-  }
-  for (const auto& [owner, database] : freed_owners) {
-    state_.retired.erase(database);
-    state_.slots.release_owner(owner);
-  }
-  has_leftover_counters_ = true;
-}
-
-// Clears the counters of slots that nobody has.
-void Publisher::sweep_counters() {
-  if (!has_leftover_counters_) return;
-  auto counts = backend_.counters();
-  if (!counts) return;
-  std::set<std::uint32_t> taken;
-  for (const auto& entry : state_.slots.rules().in_use) taken.insert(entry.second);
-  for (const auto& entry : state_.slots.rules().freed) taken.insert(entry.first);
-  const auto take_owner = [&taken](std::uint8_t owner) {
-    for (const auto slot : outcome_slots(owner)) taken.insert(slot);
-  };
-  take_owner(0);
-  for (const auto& entry : state_.slots.owners().in_use) take_owner(entry.second);
-  for (const auto& entry : state_.slots.owners().freed) take_owner(entry.first);
-  std::vector<std::uint32_t> leftover;
-  for (std::uint32_t slot = 0; slot < counts->size(); slot++) {
-    auto& count = (*counts)[slot];
-    if (count.packets == 0 || taken.contains(slot)) continue;
-    leftover.push_back(slot);
-    count = {};
-  }
-  if (!leftover.empty() && !backend_.clear_counters(leftover)) return;
-  has_leftover_counters_ = false;
-  counters_ = std::move(*counts);
-}
-
-void Publisher::prune_state() {
-  const auto& rules = state_.slots.rules().in_use;
-  std::erase_if(state_.last_hits, [&](const auto& hit) { return !rules.contains(hit.first); });
 }
 
 }  // namespace moat

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "control/enforce/compile.h"
+#include "control/enforce/counter_accounts.h"
 #include "control/enforce/expiry_clock.h"
 #include "control/os/clock.h"
 #include "control/resolve/resolution.h"
@@ -111,7 +112,7 @@ class Publisher {
   [[nodiscard]] bool is_compiled() const { return compiled_at_.has_value(); }
   [[nodiscard]] std::uint64_t generation() const { return image_ ? image_.header().generation : 0; }
   // As last sampled; MOAT_COUNTER_SLOTS of them, or none before that.
-  [[nodiscard]] const std::vector<moat_counter>& counters() const { return counters_; }
+  [[nodiscard]] const std::vector<moat_counter>& counters() const { return accounts_.counters(); }
   [[nodiscard]] ClockPair clocks() const { return clocks_().now; }
   // Rules that expire by then have expired: now, or the latest time that is known to have come.
   [[nodiscard]] WallTime expiry_time() const { return expiry_clock_.now(clocks_()); }
@@ -129,23 +130,18 @@ class Publisher {
                                        const std::optional<Error>& objection = {});
   [[nodiscard]] std::optional<Error> object_to(const Resolution& resolution,
                                                const std::string& no_help) const;
-  [[nodiscard]] Result<> fold_needed(const Assignment& assignment);
-  void fold_freed();
-  void sweep_counters();
-  void prune_state();
 
   Backend& backend_;
   StateStore& store_;
   State state_;
   Clocks clocks_;
   ExpiryClock expiry_clock_;
+  CounterAccounts accounts_;
   bool is_unsaved_ = false;
-  bool is_unsure_ = false;             // of what was enforced last: see adopt()
-  bool has_leftover_counters_ = true;  // some that nobody counts on may be other than zero
+  bool is_unsure_ = false;  // of what was enforced last: see adopt()
   Image image_;
   std::optional<ClockPair> compiled_at_;  // nothing: `image_` was adopted and not compared yet
   WallTime expired_until_{};              // rules that expire by then are not in `image_`
-  std::vector<moat_counter> counters_;
 };
 
 }  // namespace moat
