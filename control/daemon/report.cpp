@@ -136,9 +136,11 @@ StatusView Views::status(const DaemonFacts& facts) const {
     view.withdrawn.assign(resolution->withdrawn.begin(), resolution->withdrawn.end());
   }
   if (const auto* enforced = publisher_.enforced()) {
-    view.sealed.assign(enforced->sealed.begin(), enforced->sealed.end());
+    for (const auto& database : enforced->policy.databases) {
+      if (database.is_placeholder) view.sealed.push_back(database.id);
+    }
     for (const auto& seal : enforced->seals) {
-      if (!enforced->sealed.contains(seal.base)) view.shadowed.push_back(seal.base);
+      if (enforced->policy.find(seal.base) == nullptr) view.shadowed.push_back(seal.base);
     }
   }
   view.last = scanner_.propagation().last();
@@ -243,14 +245,13 @@ FileState Views::state_of(const Database& database) const {
 
 std::vector<DatabaseView> Views::databases() const {
   std::vector<DatabaseView> views;
-  const auto* enforced = publisher_.enforced();
   for (const auto& database : policy().databases) {
     DatabaseView view;
     view.id = database.id;
     view.endpoint = database.endpoint;
     view.mode = policy().mode_of(database);
     view.state = state_of(database);
-    view.sealed = enforced->sealed.contains(database.id);
+    view.sealed = database.is_placeholder;
     view.path = database.place.file;
     view.rules = static_cast<unsigned>(database.rules.size());
     view.peerings = static_cast<unsigned>(database.peerings.size());

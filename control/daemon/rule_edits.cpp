@@ -67,7 +67,7 @@ Answer<std::string> choose_database(const EditBasis& basis, const std::string& w
   for (const auto& file : basis.files.databases) ids.insert(id_of(basis, file));
   if (basis.enforced != nullptr) {
     for (const auto& database : basis.enforced->policy.databases) {
-      if (!basis.enforced->sealed.contains(database.id)) ids.insert(database.id);
+      if (!database.is_placeholder) ids.insert(database.id);
     }
   }
   ids.erase("");

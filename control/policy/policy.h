@@ -71,6 +71,8 @@ struct Database {
   std::vector<NetPeering> peerings;
   std::optional<Mode> mode;  // nothing: the host's
   Place place;
+  // Stands for an endpoint that is closed to all until its file can be used: see Seal.
+  bool is_placeholder = false;
 };
 
 using Prefixes = std::vector<Prefix>;

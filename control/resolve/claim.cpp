@@ -11,7 +11,7 @@ namespace moat {
 LastDatabases::LastDatabases(const Enforced* last, const std::set<std::string>& forgotten) {
   if (last == nullptr) return;
   for (const auto& database : last->policy.databases) {
-    if (last->sealed.contains(database.id) || forgotten.contains(database.id)) continue;
+    if (database.is_placeholder || forgotten.contains(database.id)) continue;
     enforced.emplace(database.id, &database);
   }
   for (const auto& seal : last->seals) {

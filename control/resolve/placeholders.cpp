@@ -113,7 +113,7 @@ Seals place_seals(const SealWishes& wanted,
     if (is_open || !left) continue;
     auto id = wish.base;
     for (int n = 2; !taken.insert(id).second; ++n) id = fmt::format("{}+{}", wish.base, n);
-    result.databases.push_back({id, *left, {}, {}, wish.mode, {wish.file, 0, 0}});
+    result.databases.push_back({id, *left, {}, {}, wish.mode, {wish.file, 0, 0}, true});
   }
   return result;
 }

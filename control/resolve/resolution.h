@@ -28,11 +28,9 @@ struct Seal {
 
 // What is in force, as far as the next resolution needs it.
 struct Enforced {
+  // Its placeholders stand for `seals`: each guards what is left of its seal without the rest of
+  // the policy. One id may need several ("ID+2", ...); no id that a person can write has a '+'.
   Policy policy;
-  // Ids of the databases in `policy` that are guarded with nobody allowed because nothing better
-  // was known: those that stand for `seals`. Each guards what is left of its seal without the rest
-  // of the policy. One id may need several ("ID+2", ...); no id that a person can write has a '+'.
-  std::set<std::string> sealed;
   std::vector<Seal> seals;
   // Which database each file last spoke of, by path: the guess for a file that does not tell.
   std::map<std::string, std::string> database_of_file;

@@ -68,10 +68,7 @@ class Resolver {
     const auto in_force = claims_->in_force();
     for (const auto& entry : in_force) result_.policy.databases.push_back(*entry.second);
     auto seals = place_seals(wanted_seals(claims_->claims(), last_databases_), in_force);
-    for (auto& seal : seals.databases) {
-      result_.sealed.insert(seal.id);
-      result_.policy.databases.push_back(std::move(seal));
-    }
+    std::ranges::move(seals.databases, std::back_inserter(result_.policy.databases));
     std::ranges::sort(result_.policy.databases, {}, &Database::id);
     result_.seals.assign(seals.wishes.begin(), seals.wishes.end());
     open_files_ = std::move(seals.open_files);

@@ -195,7 +195,10 @@ Policy read_policy(const json& value, ListDigests& digests) {
 
 json write(const Enforced& enforced, const ListDigests& digests) {
   json value = write(enforced.policy, digests);
-  value["sealed"] = enforced.sealed;
+  value["sealed"] = json::array();  // the ids of the placeholders
+  for (const auto& database : enforced.policy.databases) {
+    if (database.is_placeholder) value["sealed"].push_back(database.id);
+  }
   value["database-of-file"] = json::array();
   for (const auto& [path, id] : enforced.database_of_file) {
     value["database-of-file"].push_back({path, id});
@@ -211,7 +214,10 @@ json write(const Enforced& enforced, const ListDigests& digests) {
 Enforced read_enforced(const json& value, ListDigests& digests) {
   Enforced enforced;
   enforced.policy = read_policy(value, digests);
-  enforced.sealed = value.at("sealed").get<std::set<std::string>>();
+  const auto placeholders = value.at("sealed").get<std::set<std::string>>();
+  for (auto& database : enforced.policy.databases) {
+    database.is_placeholder = placeholders.contains(database.id);
+  }
   for (const auto& entry : value.at("database-of-file")) {
     enforced.database_of_file[entry.at(0).get<std::string>()] = entry.at(1).get<std::string>();
   }

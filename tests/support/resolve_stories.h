@@ -68,7 +68,7 @@ inline std::vector<std::string> policy_lines(const Resolution& resolution) {
   for (const auto& database : resolution.policy.databases) {
     std::vector<std::string> sources;
     for (const auto& rule : database.rules) sources.push_back(rule.source());
-    if (resolution.sealed.contains(database.id)) sources.push_back("sealed");
+    if (database.is_placeholder) sources.push_back("sealed");
     lines.push_back(fmt::format("{} {}: {}{}", database.id, format_endpoint(database.endpoint),
                                 fmt::join(sources, ", "),
                                 database.mode == Mode::monitor ? " (monitor)" : ""));

@@ -212,7 +212,7 @@ void check_consistent(const Resolution& now) {
     for (const auto& rule : databases[i].rules) {
       RC_ASSERT(now.policy.ranges.contains(rule.managed_range));
     }
-    RC_ASSERT(!now.sealed.contains(databases[i].id) || databases[i].rules.empty());
+    RC_ASSERT(!databases[i].is_placeholder || databases[i].rules.empty());
   }
 }
 
@@ -229,7 +229,7 @@ void check_origin(const RuleFiles& files, const Resolution& now, const Enforced&
     RC_ASSERT(database->rules.size() == file->reading.value->rules.size());
   }
   for (const auto& database : last.policy.databases) {
-    if (active.contains(database.id) || last.sealed.contains(database.id)) continue;
+    if (active.contains(database.id) || database.is_placeholder) continue;
     const auto* carried = now.policy.find(database.id);
     RC_ASSERT(carried != nullptr);
     RC_ASSERT(carried->endpoint == database.endpoint);
@@ -243,7 +243,8 @@ void check_guarded(const RuleFiles& files, const Resolution& now, const Enforced
     if (status.state != FileState::held_back) continue;
     const auto file = std::ranges::find(files.databases, status.path, &DatabaseFile::path);
     if (file == files.databases.end() || !file->reading.endpoint) continue;
-    if (last.policy.find(status.id) != nullptr && !last.sealed.contains(status.id)) continue;
+    const auto* before = last.policy.find(status.id);
+    if (before != nullptr && !before->is_placeholder) continue;
     std::optional<Endpoint> open = file->reading.endpoint;
     for (const auto& database : now.policy.databases) {
       if (open) open = subtract(*open, database.endpoint);

@@ -9,6 +9,8 @@
 #include <csignal>
 
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 
@@ -54,11 +56,11 @@ State full_state() {
   orders.peerings.push_back({"pcx-1", {0x0a2a0000, 16}, {"a.yaml", 9, 5}});
   Database wholly{"private",       {0x0a000006, {}, true, Ipv6::closed}, {}, {}, std::nullopt,
                   {"p.yaml", 1, 1}};
-  Database sealed{"sealed", {std::nullopt, {1}, false}, {}, {}, std::nullopt, {"s.yaml", 0, 0}};
+  Database sealed{"sealed",     {std::nullopt, {1}, false}, {},  {},
+                  std::nullopt, {"s.yaml", 0, 0},           true};
   enforced.policy.databases = {orders, wholly, sealed};
   enforced.policy.ranges["mr-a"] = {"mr-a", "A", cidrs(3), {"r.yaml", 1, 3}};
   enforced.policy.ranges["mr-none"] = {"mr-none", "", cidrs(0), {"r.yaml", 2, 3}};
-  enforced.sealed = {"sealed"};
   enforced.seals = {{"sealed", "s.yaml", sealed.endpoint, Mode::monitor}};
   enforced.database_of_file = {{"a.yaml", "orders"}, {"s.yaml", "sealed"}};
   (void)state.slots.assign(enforced.policy);
@@ -337,6 +339,29 @@ TEST_F(StateAsRootTest, a_strangers_state_is_not_believed) {
   EXPECT_FALSE(loaded.state.enforced);
   ASSERT_EQ(loaded.troubles.size(), 1u);
   EXPECT_NE(loaded.troubles[0].find("belongs to another user, uid 65534"), std::string::npos);
+}
+
+std::string recorded(const std::string& name) {
+  std::ifstream file("tests/unit/state/" + name, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST(StateJson, reads_what_earlier_versions_wrote) {
+  const auto parsed = parse_state(recorded("recorded_state.json"));
+  ASSERT_TRUE(parsed) << parsed.error();
+  EXPECT_EQ(parsed->state.enforced->policy.databases[0].rules[0].cidr, (Prefix{0xc0000201, 32}));
+  EXPECT_EQ(format_state(parsed->state, parsed->digests),
+            format_state(full_state(), parsed->digests));
+}
+
+TEST(StateJson, reads_a_state_from_before_it_kept_settings_pins_and_boots) {
+  const auto parsed = parse_state(recorded("recorded_first_state.json"));
+  ASSERT_TRUE(parsed) << parsed.error();
+  auto state = full_state();
+  state.settings.clear();
+  state.latest_time.boot.clear();
+  state.latest_time.monotonic = {};
+  EXPECT_EQ(format_state(parsed->state, parsed->digests), format_state(state, parsed->digests));
 }
 
 TEST(StateJson, refuses_a_state_truncated_at_any_byte) {
