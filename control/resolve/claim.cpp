@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/resolve/claim.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <tuple>
 
@@ -31,13 +33,30 @@ std::optional<Endpoint> DatabaseClaim::endpoint() const {
   return reading.value ? reading.value->endpoint : reading.endpoint;
 }
 
-void DatabaseClaim::hold(Fault fault) {
+void Claim::hold(Fault fault) {
   is_held = true;
   if (faults.size() >= limits::faults) return;
   const auto after = std::ranges::upper_bound(faults, fault, [](const Fault& a, const Fault& b) {
     return std::tie(a.place.line, a.place.column) < std::tie(b.place.line, b.place.column);
   });
   faults.insert(after, std::move(fault));
+}
+
+void hold_same_ids(std::string_view what, const IdClaims& claims) {
+  for (const auto& [id, files] : claims) {
+    if (files.size() == 1) continue;
+    const auto keeper = std::ranges::find(files, true, &IdClaim::is_enforced);
+    const bool is_kept = keeper != files.end();
+    for (const auto& file : files) {
+      if (file.is_enforced) continue;
+      const auto& other = is_kept ? *keeper : files[&file == files.data() ? 1 : 0];
+      file.claim->hold({Severity::error, file.place,
+                        fmt::format("this {} is {} {}", what, is_kept ? "the one of" : "also in",
+                                    other.place.file),
+                        std::string(id),
+                        "give it another id, or take it out of one of the two files"});
+    }
+  }
 }
 
 }  // namespace moat

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What one file says of a database, against what was enforced last: the data that claims.h and
+// What one file says, against what was enforced last: the data that claims.h, ranges.h and
 // placeholders.h work on.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <optional>
@@ -27,16 +28,53 @@ struct LastDatabases {
   LastDatabases(const Enforced* last, const std::set<std::string>& forgotten);
 };
 
-struct DatabaseClaim {
-  const DatabaseFile* file = nullptr;
-  std::string id;  // as read or, failing that, by the path; empty if unknown
+// What a file wants, and whether it counts.
+struct Claim {
   bool is_held = false;
   Faults faults;
+
+  void hold(Fault fault);
+};
+
+template <typename File>
+struct FileClaim : Claim {
+  const File* file;
+
+  explicit FileClaim(const File& of) : Claim{!of.reading.value, of.reading.faults}, file(&of) {
+    if (of.unreadable) hold(*of.unreadable);
+  }
+};
+
+using RangeClaim = FileClaim<RangeFile>;
+
+struct DatabaseClaim : FileClaim<DatabaseFile> {
+  std::string id;  // as read or, failing that, by the path; empty if unknown
+
+  explicit DatabaseClaim(const DatabaseFile& of)
+      : FileClaim(of), id(of.reading.value ? of.reading.value->id : of.reading.id.value_or("")) {}
 
   // What the file says, if it counts.
   [[nodiscard]] const Database* fresh() const { return is_held ? nullptr : &*file->reading.value; }
   [[nodiscard]] std::optional<Endpoint> endpoint() const;
-  void hold(Fault fault);
 };
+
+template <typename Claims>
+[[nodiscard]] auto* find_file(Claims& claims, std::string_view path) {
+  const auto found = std::ranges::find(
+      claims, path, [](const auto& claim) -> std::string_view { return claim.file->path; });
+  return found == claims.end() ? nullptr : &*found;
+}
+
+// That a file names an id.
+struct IdClaim {
+  Claim* claim = nullptr;
+  Place place;
+  bool is_enforced = false;  // from this file, when the id was last enforced
+};
+using IdClaims = std::map<std::string_view, std::vector<IdClaim>>;  // by id
+
+// Of several files that name one id, only the one counts from which it was last enforced; where it
+// is none of them, none does. `what` they name: "database".
+void hold_same_ids(std::string_view what, const IdClaims& claims);
 
 }  // namespace moat

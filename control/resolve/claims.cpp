@@ -17,19 +17,12 @@ DatabaseClaims::DatabaseClaims(const RuleFiles& files, const RangeSupply& supply
                                const LastDatabases& last)
     : supply_(supply), last_(last) {
   identify(files);
-  hold_same_ids();
+  hold_shared_ids();
   hold_unknown_ranges();
 }
 
 void DatabaseClaims::identify(const RuleFiles& files) {
-  for (const auto& file : files.databases) {
-    auto& claim = claims_.emplace_back();
-    claim.file = &file;
-    claim.faults = file.reading.faults;
-    if (file.unreadable) claim.faults.push_back(*file.unreadable);
-    claim.is_held = !file.reading.value || file.unreadable;
-    claim.id = file.reading.value ? file.reading.value->id : file.reading.id.value_or("");
-  }
+  for (const auto& file : files.databases) claims_.emplace_back(file);
   // A file that does not tell its id is taken for what it last told, unless some other
   // file says that it speaks for that database.
   for (auto& claim : claims_) {
@@ -43,36 +36,16 @@ bool DatabaseClaims::is_spoken_for(std::string_view id) const {
   return std::ranges::find(claims_, id, &DatabaseClaim::id) != claims_.end();
 }
 
-DatabaseClaim* DatabaseClaims::find_file(std::string_view path) {
-  const auto found = std::ranges::find(
-      claims_, path, [](const DatabaseClaim& claim) { return std::string_view(claim.file->path); });
-  return found == claims_.end() ? nullptr : &*found;
-}
-
-void DatabaseClaims::hold_same_ids() {
-  std::map<std::string_view, std::vector<DatabaseClaim*>> by_id;
+void DatabaseClaims::hold_shared_ids() {
+  IdClaims by_id;
   for (auto& claim : claims_) {
-    if (!claim.id.empty()) by_id[claim.id].push_back(&claim);
+    if (claim.id.empty()) continue;
+    const auto& [path, reading] = std::tie(claim.file->path, claim.file->reading);
+    const auto last = last_.enforced.find(claim.id);
+    by_id[claim.id].push_back({&claim, reading.value ? reading.value->place : Place{path, 0, 0},
+                               last != last_.enforced.end() && last->second->place.file == path});
   }
-  for (const auto& [id, claims] : by_id) {
-    if (claims.size() == 1) continue;
-    const auto last = last_.enforced.find(id);
-    const auto keeper = std::ranges::find_if(claims, [&](const DatabaseClaim* claim) {
-      return last != last_.enforced.end() && claim->file->path == last->second->place.file;
-    });
-    for (auto* claim : claims) {
-      if (keeper != claims.end() && claim == *keeper) continue;
-      const auto* other = keeper != claims.end()    ? *keeper
-                          : claim == claims.front() ? claims[1]
-                                                    : claims.front();
-      const auto& value = claim->file->reading.value;
-      claim->hold(
-          {Severity::error, value ? value->place : Place{claim->file->path, 0, 0},
-           fmt::format("this database is {} {}", keeper != claims.end() ? "the one of" : "also in",
-                       other->file->path),
-           std::string(id), "give it another id, or remove one of the two files"});
-    }
-  }
+  hold_same_ids("database", by_id);
 }
 
 void DatabaseClaims::hold_unknown_ranges() {
@@ -166,7 +139,8 @@ bool DatabaseClaims::hold_overlap(DatabaseClaim& claim, std::string_view other_i
   if (!common || had(claim.id, *common)) return false;
   const bool is_kept = !other_is_claim || had(other_id, *common);
   const bool is_own = other_file == claim.file->path;  // it was about that database before
-  const bool has_file = is_spoken_for(other_id) || (!is_own && find_file(other_file) != nullptr);
+  const bool has_file =
+      is_spoken_for(other_id) || (!is_own && find_file(claims_, other_file) != nullptr);
   const auto& place = claim.file->reading.endpoint_place;
   claim.hold({Severity::error, place.line != 0 ? place : wanted.place,
               fmt::format("{} by database {}{}{}",

@@ -28,14 +28,13 @@ class DatabaseClaims {
   void settle();
 
   [[nodiscard]] std::vector<DatabaseClaim>& claims() { return claims_; }
-  [[nodiscard]] DatabaseClaim* find_file(std::string_view path);
 
   // What is in force without seals: by id, what the files say before what was enforced.
   [[nodiscard]] std::map<std::string_view, const Database*> in_force() const;
 
  private:
   void identify(const RuleFiles& files);
-  void hold_same_ids();
+  void hold_shared_ids();
   void hold_unknown_ranges();
   bool hold_too_many();
   bool hold_overlaps();

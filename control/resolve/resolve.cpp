@@ -54,7 +54,7 @@ class Resolver {
                               overrun->prefixes, limits::prefixes),
                   fmt::format("{} more than before", overrun->growth),
                   "merge CIDRs into shorter prefixes, or name fewer managed ranges"};
-      auto* claim = claims_->find_file(overrun->file);
+      auto* claim = find_file(claims_->claims(), overrun->file);
       if (claim != nullptr) {
         if (claim->is_held) return true;
         claim->hold(std::move(fault));
@@ -144,7 +144,8 @@ class Resolver {
         add_absent(id, database->place.file, "it stays as last enforced");
     }
     for (const auto& seal : result_.seals) {
-      if (claims_->find_file(seal.file) != nullptr || !spoken_for.insert(seal.base).second)
+      if (find_file(claims_->claims(), seal.file) != nullptr ||
+          !spoken_for.insert(seal.base).second)
         continue;
       add_absent(seal.base, seal.file, "it is guarded and nobody allowed");
     }

@@ -435,7 +435,7 @@ const std::vector<Story> managed_ranges = {
      {"orders port 5432: mr-a"},
      {"a.yaml orders active", "r.yaml  held-back", "s.yaml  active"},
      {"mr-a: 192.0.2.0/24"},
-     {"r.yaml:1:3: error: this managed range is the one of s.yaml already: \"mr-a\""}},
+     {"r.yaml:1:3: error: this managed range is the one of s.yaml: \"mr-a\""}},
     {"range_moves_between_files_in_one_go",
      {{{{"a.yaml", orders_named}}, {{"r.yaml", range("mr-a") + range("mr-b")}, {"s.yaml", "[]\n"}}},
       {{{"a.yaml", orders_named}}, {{"r.yaml", range("mr-b")}, {"s.yaml", range("mr-a")}}}},
