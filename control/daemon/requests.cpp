@@ -209,36 +209,7 @@ Answer<ChangeView> Daemon::remove_rule(const std::string& database, const std::s
 Answer<ChangeView> Daemon::forget(const std::string& database, const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_edit(); !may) return std::unexpected(std::move(may.error()));
-  const auto* enforced = publisher_.enforced();
-  const bool is_known =
-      enforced != nullptr &&
-      (enforced->policy.find(database) != nullptr ||
-       std::ranges::find(enforced->seals, database, &Seal::base) != enforced->seals.end());
-  if (!is_known) {
-    return refuse(Kind::not_found, fmt::format("there is no database \"{}\"", database),
-                  "see `moat databases list`");
-  }
-  if (const auto& hidden = scanner_.files().databases_folder) {
-    return refuse(Kind::conflict,
-                  fmt::format("a file in {} may name the database, but: {}", hidden->place.file,
-                              hidden->message),
-                  hidden->remedy);
-  }
-  for (const auto& file : scanner_.files().databases) {
-    if (file.is_being_written) {
-      return refuse(Kind::conflict, fmt::format("somebody is writing {}", file.path), "try again");
-    }
-    const auto last = enforced->database_of_file.find(file.path);
-    const bool is_guess = !file.reading.id && last != enforced->database_of_file.end();
-    if (!file.reading.id && !is_guess) {
-      return refuse(Kind::conflict,
-                    fmt::format("{} does not tell which database it is about", file.path),
-                    "mend the file, or take it away, first");
-    }
-    if ((is_guess ? last->second : *file.reading.id) != database) continue;
-    return refuse(Kind::conflict, fmt::format("{} names database {}", file.path, database),
-                  "take the file away first");
-  }
+  if (auto may = check_forget(edit_basis(), database); !may) return std::unexpected(may.error());
   publisher_.forget(database);
   return change_view(
       turn({fmt::format("{} forgotten", database), describe(peer)}, WallClock::now()), begun);

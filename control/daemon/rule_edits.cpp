@@ -186,44 +186,81 @@ std::string new_id(const Database& before, const Database& after) {
   return {};
 }
 
-}  // namespace
-
-std::expected<WallTime, TextError> parse_expiry(const std::string& text, WallTime now) {
+// Zero for what is no unit.
+std::chrono::seconds length_of(char unit) {
   using namespace std::chrono_literals;
+  switch (unit) {
+    case 's':
+      return 1s;
+    case 'm':
+      return 1min;
+    case 'h':
+      return 1h;
+    case 'd':
+      return std::chrono::days(1);
+    case 'w':
+      return std::chrono::weeks(1);
+    default:
+      return 0s;
+  }
+}
+
+std::expected<WallTime, TextError> read_expiry(const std::string& text, WallTime now) {
   std::int64_t amount = 0;
   const auto* end = text.data() + text.size();
   const auto [unit, error] = std::from_chars(text.data(), end, amount);
-  std::optional<WallTime> time;
-  if (error == std::errc{} && end - unit == 1) {
-    constexpr std::int64_t most = 100'000'000;  // some three years in seconds, far ahead in others
-    if (amount < 1 || amount > most) {
-      return std::unexpected(TextError{"not a length of time", "write 30m, 12h or 7d"});
-    }
-    switch (*unit) {
-      case 's':
-        time = now + amount * 1s;
-        break;
-      case 'm':
-        time = now + amount * 1min;
-        break;
-      case 'h':
-        time = now + amount * 1h;
-        break;
-      case 'd':
-        time = now + amount * std::chrono::days(1);
-        break;
-      case 'w':
-        time = now + amount * std::chrono::weeks(1);
-        break;
-      default:
-        break;
-    }
+  if (error != std::errc{} || end - unit != 1) return parse_time(text);
+  constexpr std::int64_t max = 100'000'000;  // some three years in seconds, far ahead in others
+  if (amount < 1 || amount > max) {
+    return std::unexpected(TextError{"not a length of time", "write 30m, 12h or 7d"});
   }
-  if (!time) {
-    const auto parsed = parse_time(text);
-    if (!parsed) return parsed;
-    time = *parsed;
+  const auto length = length_of(*unit);
+  return length > length.zero() ? now + amount * length : parse_time(text);
+}
+
+// Whether the file is sure to speak for another database.
+Answer<void> check_other(const EditBasis& basis, const DatabaseFile& file, const std::string& id) {
+  if (file.is_being_written) {
+    return refuse(Kind::conflict, fmt::format("somebody is writing {}", file.path), "try again");
   }
+  const auto named = id_of(basis, file);
+  if (named.empty()) {
+    return refuse(Kind::conflict,
+                  fmt::format("{} does not tell which database it is about", file.path),
+                  "mend the file, or take it away, first");
+  }
+  if (named != id) return {};
+  return refuse(Kind::conflict, fmt::format("{} names database {}", file.path, id),
+                "take the file away first");
+}
+
+}  // namespace
+
+Answer<void> check_forget(const EditBasis& basis, const std::string& id) {
+  const auto* enforced = basis.enforced;
+  const bool is_known =
+      enforced != nullptr &&
+      (enforced->policy.find(id) != nullptr ||
+       std::ranges::find(enforced->seals, id, &Seal::base) != enforced->seals.end());
+  if (!is_known) {
+    return refuse(Kind::not_found, fmt::format("there is no database \"{}\"", id),
+                  "see `moat databases list`");
+  }
+  if (const auto& hidden = basis.files.databases_folder) {
+    return refuse(Kind::conflict,
+                  fmt::format("a file in {} may name the database, but: {}", hidden->place.file,
+                              hidden->message),
+                  hidden->remedy);
+  }
+  for (const auto& file : basis.files.databases) {
+    if (auto other = check_other(basis, file, id); !other) return other;
+  }
+  return {};
+}
+
+std::expected<WallTime, TextError> parse_expiry(const std::string& text, WallTime now) {
+  const auto time = read_expiry(text, now);
+  if (!time) return time;
   if (*time <= now) {
     return std::unexpected(
         TextError{"has expired already", "name a time to come, or 30m, 12h, 7d"});
@@ -232,7 +269,7 @@ std::expected<WallTime, TextError> parse_expiry(const std::string& text, WallTim
   if (*time >= std::chrono::sys_days(std::chrono::year(10000) / 1 / 1)) {
     return std::unexpected(TextError{"too far ahead", "leave it out for a rule without end"});
   }
-  return *time;
+  return time;
 }
 
 Answer<Edit> plan_add_rule(const EditBasis& basis, const NewRule& wanted) {

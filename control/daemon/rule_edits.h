@@ -37,6 +37,9 @@ struct Edit {
 // Refused if the file no longer says what the plan was made for.
 [[nodiscard]] Answer<void> write_edit(const Edit& edit);
 
+// Refused while a file names the database, or may.
+[[nodiscard]] Answer<void> check_forget(const EditBasis& basis, const std::string& database);
+
 // "2027-01-31T18:00:00Z", or from now on: "90s", "30m", "12h", "7d", "2w". Refused if it is past.
 [[nodiscard]] std::expected<WallTime, TextError> parse_expiry(const std::string& text,
                                                               WallTime now);

@@ -21,8 +21,9 @@
 namespace moat {
 namespace {
 
-constexpr int most_attempts = 5;            // at a file that changes while it is read
-constexpr std::int64_t tick = 100'000'000;  // ns; more than the kernel's clock for stamps takes
+constexpr int most_attempts = 5;  // at a file that changes while it is read
+// More than the kernel's clock for stamps takes.
+constexpr std::chrono::milliseconds tick(100);
 
 Fault refuse(const std::string& path, std::string message, std::string value = {},
              std::string remedy = {}) {
@@ -88,12 +89,6 @@ std::optional<Fault> check_real_folder(int fd, const std::string& shown) {
                 "chmod o-w " + real.parent_path().string());
 }
 
-bool is_settled(const FileStamp& stamp) {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return stamp.changed + tick < std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
-
 // One attempt; nothing if the file changed meanwhile.
 std::expected<std::optional<FileBytes>, Fault> try_read(int folder_fd, const std::string& path,
                                                         const std::string& shown,
@@ -108,7 +103,7 @@ std::expected<std::optional<FileBytes>, Fault> try_read(int folder_fd, const std
   if (!fd || ::fstat(fd.get(), &before) != 0) return std::unexpected(refuse_errno(shown, errno));
   if (auto fault = check_status(before, shown, limit)) return std::unexpected(std::move(*fault));
   if (auto fault = check_real_folder(fd.get(), shown)) return std::unexpected(std::move(*fault));
-  FileBytes file{{}, stamp_of(before), is_settled(stamp_of(before))};
+  FileBytes file{{}, stamp_of(before), {}};
   auto bytes = read_to_end(fd.get(), limit);
   if (!bytes) return std::unexpected(refuse_errno(shown, bytes.error()));
   struct stat after{};
@@ -238,8 +233,27 @@ RangeFile RuleFileReader::range_file(const std::string& path, const KnownRanges&
   return file;
 }
 
-RuleFileReader::RuleFileReader(IsBeingWritten is_being_written)
-    : is_being_written_(std::move(is_being_written)) {}
+// While the file or one of its lists is being written: what it said before.
+RangeFile RuleFileReader::ranges_in_pieces(const std::string& path, const KnownRanges* before,
+                                           const KnownRanges& now) {
+  auto file = range_file(path, before != nullptr ? *before : now);
+  file.is_being_written = true;
+  if (before != nullptr) {
+    file.reading.faults.push_back(in_pieces(now.being_written, Severity::warning));
+  } else {
+    file.reading = {};
+    file.unreadable = in_pieces(now.being_written, Severity::error);
+  }
+  return file;
+}
+
+RuleFileReader::RuleFileReader(IsBeingWritten is_being_written, Clock clock)
+    : is_being_written_(std::move(is_being_written)), clock_(std::move(clock)) {}
+
+// By the time at which the reading began: what changes later may have the same stamp.
+bool RuleFileReader::is_settled(const FileStamp& stamp) const {
+  return std::chrono::nanoseconds(stamp.changed) + tick < begun_.time_since_epoch();
+}
 
 bool RuleFileReader::is_being_written(const std::expected<FileBytes, Fault>& file) const {
   return file && is_being_written_ && is_being_written_(file->stamp, file->has_writer);
@@ -276,61 +290,63 @@ DatabaseFile RuleFileReader::read_database_file(int folder_fd, const std::string
     return {path, {}, file.error(), stamp};
   }
   auto reading = read_database(path, file->bytes, now);
-  databases_[path] = {file->stamp, file->is_settled, now, reading};
+  databases_[path] = {file->stamp, is_settled(file->stamp), now, reading};
   return {path, std::move(reading), std::nullopt, file->stamp};
 }
 
-RangeFile RuleFileReader::read_range_file(int folder_fd, const std::string& name,
-                                          const std::string& path) {
-  const auto known = ranges_.find(path);
-  const bool is_known = known != ranges_.end();
-  if (is_known && known->second.is_settled && stamp_at(folder_fd, name) == known->second.stamp &&
-      std::ranges::all_of(known->second.lists, [folder_fd](const auto& list) {
-        return stamp_at(folder_fd, list.first) == list.second;
-      })) {
-    return range_file(path, known->second);
-  }
-  const auto file = read_regular_file(folder_fd, name, path, limits::file_bytes);
-  KnownRanges fresh{.stamp = file ? file->stamp : stamp_at(folder_fd, name).value_or(FileStamp{}),
-                    .is_settled = file && file->is_settled,
-                    .lists = {},
-                    .reading = {}};
-  std::optional<std::string> written;
-  if (is_being_written(file)) written = path;
-  const FileReader open = [&](const std::string& list,
-                              std::size_t limit) -> std::expected<std::string, std::string> {
+bool RuleFileReader::is_unchanged(int folder_fd, const std::string& name,
+                                  const KnownRanges& known) {
+  const auto is_as_it_was = [folder_fd](const std::string& path, const FileStamp& stamp) {
+    return stamp_at(folder_fd, path) == stamp;
+  };
+  return known.is_settled && is_as_it_was(name, known.stamp) &&
+         std::ranges::all_of(
+             known.lists, [&](const auto& list) { return is_as_it_was(list.first, list.second); });
+}
+
+// Reads the lists that the file at `path` names, and notes them in `ranges`.
+FileReader RuleFileReader::list_reader(int folder_fd, const std::string& path,
+                                       KnownRanges& ranges) const {
+  return [=, this, &ranges](const std::string& list,
+                            std::size_t limit) -> std::expected<std::string, std::string> {
     auto bytes = read_regular_file(folder_fd, list, list, limit);
-    if (is_being_written(bytes)) written = path_beside(path, list);
-    fresh.is_settled &= bytes && bytes->is_settled;
-    fresh.lists.emplace_back(list, bytes ? bytes->stamp : FileStamp{});
+    if (is_being_written(bytes)) ranges.being_written = path_beside(path, list);
+    ranges.is_settled &= bytes && is_settled(bytes->stamp);
+    ranges.lists.emplace_back(list, bytes ? bytes->stamp : FileStamp{});
     if (bytes) return std::move(bytes->bytes);
     const auto& fault = bytes.error();
     return std::unexpected(
         fault.value.empty() ? fault.message : fmt::format("{} ({})", fault.message, fault.value));
   };
-  if (file && !written) fresh.reading = read_managed_ranges(path, file->bytes, open);
-  if (written) {
-    auto before = range_file(path, is_known ? known->second : fresh);
-    before.is_being_written = true;
-    if (is_known) {
-      before.reading.faults.push_back(in_pieces(*written, Severity::warning));
-    } else {
-      before.reading = {};
-      before.unreadable = in_pieces(*written, Severity::error);
-    }
-    return before;
+}
+
+RangeFile RuleFileReader::read_range_file(int folder_fd, const std::string& name,
+                                          const std::string& path) {
+  const auto known = ranges_.find(path);
+  const auto* before = known == ranges_.end() ? nullptr : &known->second;
+  if (before != nullptr && is_unchanged(folder_fd, name, *before)) return range_file(path, *before);
+  const auto file = read_regular_file(folder_fd, name, path, limits::file_bytes);
+  KnownRanges now;
+  now.stamp = file ? file->stamp : stamp_at(folder_fd, name).value_or(FileStamp{});
+  now.is_settled = file && is_settled(file->stamp);
+  if (is_being_written(file)) {
+    now.being_written = path;
+  } else if (file) {
+    now.reading = read_managed_ranges(path, file->bytes, list_reader(folder_fd, path, now));
   }
-  files_read_ += 1 + fresh.lists.size();
+  if (!now.being_written.empty()) return ranges_in_pieces(path, before, now);
+  files_read_ += 1 + now.lists.size();
   if (!file) {
     ranges_.erase(path);
-    return {path, {}, file.error(), fresh.stamp, {}};
+    return {path, {}, file.error(), now.stamp, {}};
   }
-  return range_file(path, ranges_[path] = std::move(fresh));
+  return range_file(path, ranges_[path] = std::move(now));
 }
 
 RuleFiles RuleFileReader::read(const RuleFolders& folders, WallTime now) {
   RuleFiles files;
   files_read_ = 0;
+  begun_ = clock_();
   files.databases_folder = for_each_file(
       folders.databases, [&](int fd, const std::string& name, const std::string& path) {
         auto file = read_database_file(fd, name, path, now);

@@ -13,6 +13,7 @@
 // would act), what cannot be read, what is too large, and files and folders that others may write.
 #pragma once
 
+#include <chrono>
 #include <expected>
 #include <functional>
 #include <map>
@@ -65,7 +66,6 @@ struct RuleFolders {
 struct FileBytes {
   std::string bytes;
   FileStamp stamp;
-  bool is_settled = false;         // see RuleFileReader
   std::optional<bool> has_writer;  // once it was read; see has_writer()
 };
 
@@ -92,8 +92,11 @@ using IsBeingWritten = std::function<bool(const FileStamp& stamp, std::optional<
 // and cut off whoever stands in the other half.
 class RuleFileReader {
  public:
-  // `is_being_written` may be none.
-  explicit RuleFileReader(IsBeingWritten is_being_written = {});
+  using Clock = std::function<std::chrono::system_clock::time_point()>;
+
+  // `is_being_written` may be none. `clock` is the one that files are stamped by.
+  explicit RuleFileReader(IsBeingWritten is_being_written = {},
+                          Clock clock = std::chrono::system_clock::now);
 
   // `now` serves the warning for rules that have expired.
   [[nodiscard]] RuleFiles read(const RuleFolders& folders, WallTime now);
@@ -113,6 +116,7 @@ class RuleFileReader {
     bool is_settled = false;
     std::vector<std::pair<std::string, FileStamp>> lists;  // cidrs-files, relative to the folder
     Reading<std::vector<ManagedRange>> reading;
+    std::string being_written;  // the path of the file or list that is, if one is
   };
 
   static DatabaseFile new_in_pieces(const std::string& path, const FileBytes& file, WallTime now);
@@ -120,10 +124,19 @@ class RuleFileReader {
                                   WallTime now);
   RangeFile read_range_file(int folder_fd, const std::string& name, const std::string& path);
 
+  [[nodiscard]] FileReader list_reader(int folder_fd, const std::string& path,
+                                       KnownRanges& ranges) const;
+
+  static bool is_unchanged(int folder_fd, const std::string& name, const KnownRanges& known);
   static RangeFile range_file(const std::string& path, const KnownRanges& known);
+  static RangeFile ranges_in_pieces(const std::string& path, const KnownRanges* before,
+                                    const KnownRanges& now);
+  [[nodiscard]] bool is_settled(const FileStamp& stamp) const;
   [[nodiscard]] bool is_being_written(const std::expected<FileBytes, Fault>& file) const;
 
   IsBeingWritten is_being_written_;
+  Clock clock_;
+  std::chrono::system_clock::time_point begun_;     // the last read()
   std::map<std::string, KnownDatabase> databases_;  // by path
   std::map<std::string, KnownRanges> ranges_;       // by path
   std::size_t files_read_ = 0;

@@ -96,6 +96,25 @@ TEST_F(EditsTest, AddsARuleAndKeepsTheRestOfTheFile) {
   EXPECT_EQ(reading.value->rules[1].id, edit->rule_id);
 }
 
+TEST_F(EditsTest, ForgetsOnlyWhatNoFileMayName) {
+  (void)basis();
+  const auto refused = [this](const std::string& id) {
+    const auto may = check_forget(basis(), id);
+    return may ? "" : may.error().message;
+  };
+  EXPECT_EQ(refused("none"), "there is no database \"none\"");
+  const auto path = folder_ / "databases.d/orders.yaml";
+  EXPECT_EQ(refused("orders"), path + " names database orders");
+  put("orders", "rules: [\n");
+  EXPECT_EQ(refused("orders"), path + " names database orders") << "as it last did";
+  std::filesystem::remove(path);
+  put("new", "rules: [\n");
+  EXPECT_EQ(refused("orders"),
+            folder_ / "databases.d/new.yaml" + " does not tell which database it is about");
+  std::filesystem::remove(folder_ / "databases.d/new.yaml");
+  EXPECT_EQ(refused("orders"), "");
+}
+
 TEST_F(EditsTest, NeedsNoDatabaseWhereThereIsOne) {
   EXPECT_TRUE(add({"", "203.0.113.0/24", "", "", ""}));
   put("shop", "database: shop\nendpoint: {port: 3306}\nrules: []\n");
