@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include <limits>
+#include <algorithm>
 #include <optional>
 #include <set>
 
@@ -13,179 +13,15 @@
 namespace moat {
 namespace {
 
-using SystemTime = std::chrono::system_clock::time_point;
-using view::AsAddress;
 using view::members;
-using view::words;
+using view::word_of;
 
-template <typename T>
-constexpr bool is_vector = false;
-template <typename T>
-constexpr bool is_vector<std::vector<T>> = true;
-template <typename T>
-constexpr bool is_optional = false;
-template <typename T>
-constexpr bool is_optional<std::optional<T>> = true;
-template <typename T>
-constexpr bool is_address = false;
-template <typename T>
-constexpr bool is_address<AsAddress<T>> = true;
-template <typename T>
-constexpr bool is_plain = std::integral<T> || std::same_as<T, std::string>;
-
-template <typename E>
-std::string_view word_of(E value) {
-  for (const auto& [candidate, name] : words<E>) {
-    if (candidate == value) return name;
-  }
-  return "";
-}
-
-// Adds the members it is shown to an object.
-struct Encoder {
-  Json json = Json::object();
-
-  template <typename T>
-  void operator()(const char* name, const T& value) {
-    json[name] = value_of(value);
-  }
-
-  template <typename T>
-  static Json value_of(const T& value) {
-    if constexpr (is_plain<T>) {
-      return value;
-    } else if constexpr (is_vector<T>) {
-      Json list = Json::array();
-      for (const auto& element : value) list.push_back(value_of(element));
-      return list;
-    } else if constexpr (is_optional<T>) {
-      return value ? value_of(*value) : Json(nullptr);
-    } else if constexpr (is_address<T>) {
-      return value.address ? Json(format_address(*value.address)) : Json(nullptr);
-    } else if constexpr (std::same_as<T, SystemTime>) {
-      return format_time_ms(value);
-    } else if constexpr (std::same_as<T, WallTime>) {
-      return format_time(value);
-    } else if constexpr (std::same_as<T, Milliseconds> ||
-                         std::same_as<T, std::chrono::milliseconds>) {
-      return value.count();
-    } else if constexpr (std::is_enum_v<T>) {
-      return word_of(value);
-    } else {
-      Encoder encoder;
-      members(value, encoder);
-      return std::move(encoder.json);
-    }
-  }
+struct Style {
+  using Json = moat::Json;
+  static constexpr bool omits = false;
 };
-
-std::optional<SystemTime> read_time_ms(std::string_view text) {
-  constexpr std::size_t whole = 19;  // 2027-01-31T18:00:00
-  if (text.size() != whole + 5 || text[whole] != '.') return std::nullopt;
-  const auto seconds = parse_time(std::string(text.substr(0, whole)) + "Z");
-  if (!seconds) return std::nullopt;
-  int milliseconds = 0;
-  for (const char c : text.substr(whole + 1, 3)) {
-    if (c < '0' || c > '9') return std::nullopt;
-    milliseconds = milliseconds * 10 + (c - '0');
-  }
-  return *seconds + std::chrono::milliseconds(milliseconds);
-}
-
-// Fills the members it is shown from an object, until one does not fit: that one is in `error`.
-struct Decoder {
-  const Json& json;
-  std::string error;
-
-  template <typename T>
-  void operator()(const char* name, T&& value) {
-    const auto found = json.find(name);
-    if (!error.empty() || found == json.end()) return;
-    std::string inside;
-    if (!take(*found, value, inside)) {
-      error = inside.empty() ? fmt::format("\"{}\" is not what it should be", name)
-                             : fmt::format("{}: {}", name, inside);
-    }
-  }
-
-  template <typename T>
-  static bool take_plain(const Json& json, T& value) {
-    if constexpr (std::same_as<T, bool>) {
-      if (!json.is_boolean()) return false;
-    } else if constexpr (std::same_as<T, std::string>) {
-      if (!json.is_string()) return false;
-    } else if constexpr (std::signed_integral<T>) {
-      if (!json.is_number_integer()) return false;
-    } else {
-      if (!json.is_number_unsigned()) return false;
-      if (json.template get<std::uint64_t>() > std::numeric_limits<T>::max()) return false;
-    }
-    value = json.template get<T>();
-    return true;
-  }
-
-  template <typename T>
-  static bool take_list(const Json& json, std::vector<T>& value, std::string& inside) {
-    if (!json.is_array()) return false;
-    value.clear();
-    for (const auto& element : json) {
-      if (!take(element, value.emplace_back(), inside)) return false;
-    }
-    return true;
-  }
-
-  template <typename T>
-  static bool take_word(const Json& json, T& value) {
-    if (!json.is_string()) return false;
-    for (const auto& [candidate, name] : words<T>) {
-      if (json.get_ref<const std::string&>() != name) continue;
-      value = candidate;
-      return true;
-    }
-    return false;
-  }
-
-  // What a text says, if `json` is one that `read` understands.
-  static bool take_text(const Json& json, auto& value, const auto& read) {
-    if (!json.is_string()) return false;
-    const auto result = read(json.get_ref<const std::string&>());
-    if (result) value = *result;
-    return bool(result);
-  }
-
-  template <typename T>
-  static bool take(const Json& json, T& value, std::string& inside) {
-    if constexpr (is_plain<T>) {
-      return take_plain(json, value);
-    } else if constexpr (is_vector<T>) {
-      return take_list(json, value, inside);
-    } else if constexpr (is_optional<T>) {
-      return json.is_null() || take(json, value.emplace(), inside);
-    } else if constexpr (is_address<T>) {
-      return json.is_null() || take_text(json, value.address, parse_address);
-    } else if constexpr (std::same_as<T, SystemTime>) {
-      return take_text(json, value, read_time_ms);
-    } else if constexpr (std::same_as<T, WallTime>) {
-      return take_text(json, value, parse_time);
-    } else if constexpr (std::same_as<T, Milliseconds>) {
-      if (!json.is_number()) return false;
-      value = Milliseconds(json.get<double>());
-      return true;
-    } else if constexpr (std::same_as<T, std::chrono::milliseconds>) {
-      if (!json.is_number_integer()) return false;
-      value = T(json.get<std::int64_t>());
-      return true;
-    } else if constexpr (std::is_enum_v<T>) {
-      return take_word(json, value);
-    } else {
-      if (!json.is_object()) return false;
-      Decoder decoder{json, {}};
-      members(value, decoder);
-      inside = std::move(decoder.error);
-      return inside.empty();
-    }
-  }
-};
+using Encoder = view::Encoder<Style>;
+using Decoder = view::Decoder<Style>;
 
 Refusal invalid(std::string message, std::string remedy) {
   return {Refusal::Kind::invalid, std::move(message), std::move(remedy), {}};

@@ -1,31 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the JSON of each struct of service.h has for members, each listed once: view.cpp's encoder
-// and decoder both walk these lists. Only for view.cpp.
+// What the JSON of each struct of service.h has for members, each listed once, for json_codec.h.
+// Only for json.cpp.
 #pragma once
 
 #include <array>
-#include <concepts>
 #include <string_view>
-#include <type_traits>
+#include <tuple>
 #include <utility>
 
+#include "control/policy/json_codec.h"
 #include "control/service/service.h"
 
 namespace moat::view {
 
-// T or const T.
-template <typename V, typename T>
-concept Is = std::same_as<std::remove_const_t<V>, T>;
-
-// The words for an enum's values.
-template <typename E>
-inline constexpr int words = 0;
-template <>
-inline constexpr auto words<Mode> = std::to_array<std::pair<Mode, std::string_view>>(
-    {{Mode::enforce, "enforce"}, {Mode::monitor, "monitor"}});
-template <>
-inline constexpr auto words<Ipv6> = std::to_array<std::pair<Ipv6, std::string_view>>(
-    {{Ipv6::closed, "closed"}, {Ipv6::open, "open"}});
 template <>
 inline constexpr auto words<AttachMode> = std::to_array<std::pair<AttachMode, std::string_view>>(
     {{AttachMode::none, "none"}, {AttachMode::native, "native"}, {AttachMode::generic, "generic"}});
@@ -53,272 +40,117 @@ inline constexpr auto words<Refusal::Kind> =
          {Refusal::Kind::conflict, "conflict"},
          {Refusal::Kind::forbidden, "forbidden"},
          {Refusal::Kind::unavailable, "unavailable"}});
-
-// An address as text, where the member is a number.
-template <typename A>
-struct AsAddress {
-  A& address;
-};
-template <typename A>
-AsAddress(A&) -> AsAddress<A>;
-
-template <typename F, Is<Place> V>
-void members(V& v, F& f) {
-  f("file", v.file);
-  f("line", v.line);
-  f("column", v.column);
-}
-
-template <typename F, Is<Fault> V>
-void members(V& v, F& f) {
-  f("severity", v.severity);
-  f("place", v.place);
-  f("message", v.message);
-  f("value", v.value);
-  f("remedy", v.remedy);
-}
-
-template <typename F, Is<Endpoint> V>
-void members(V& v, F& f) {
-  f("address", AsAddress{v.address});
-  f("ports", v.ports);
-  f("all", v.all);
-  f("ipv6", v.ipv6);
-}
-
-template <typename F, Is<Counts> V>
-void members(V& v, F& f) {
-  f("packets", v.packets);
-  f("bytes", v.bytes);
-}
-
-template <typename F, Is<InterfaceStatus> V>
-void members(V& v, F& f) {
-  f("name", v.name);
-  f("present", v.present);
-  f("mode", v.mode);
-  f("program_id", v.program_id);
-  f("foreign", v.foreign);
-  f("reason", v.reason);
-  f("remedy", v.remedy);
-}
-
-template <typename F, Is<Propagation> V>
-void members(V& v, F& f) {
-  f("path", v.path);
-  f("written", v.written);
-  f("noticed", v.noticed);
-  f("enforced", v.enforced);
-  f("generation", v.generation);
-  f("overdue", v.overdue);
-}
-
-template <typename F, Is<FileStatus> V>
-void members(V& v, F& f) {
-  f("path", v.path);
-  f("id", v.id);
-  f("state", v.state);
-  f("faults", v.faults);
-}
-
-template <typename F, Is<Config> V>
-void members(V& v, F& f) {
-  f("interfaces", v.interfaces);
-  f("attach", v.attach);
-  f("mode", v.mode);
-  f("databases", v.databases);
-  f("managed_ranges", v.managed_ranges);
-  f("trusted_interfaces", v.trusted_interfaces);
-  f("backstop", v.backstop);
-  f("backstop_cgroup", v.backstop_cgroup);
-  f("drop_sessions", v.drop_sessions);
-  f("bound_ms", v.bound);
-  f("reconcile_ms", v.reconcile);
-  f("settle_ms", v.settle);
-}
-
-template <typename F, Is<StatusView::Backstop> V>
-void members(V& v, F& f) {
-  f("wanted", v.wanted);
-  f("at_sockets", v.at_sockets);
-  f("cgroup", v.cgroup);
-  f("not_at", v.not_at);
-  f("before_sockets", v.before_sockets);
-  f("before_expected", v.before_expected);
-  f("not_before", v.not_before);
-}
-
-template <typename F, Is<StatusView::OutsideBackstop> V>
-void members(V& v, F& f) {
-  f("port", v.port);
-  f("cgroup", v.cgroup);
-}
-
-template <typename F, Is<StatusView> V>
-void members(V& v, F& f) {
-  f("version", v.version);
-  f("generation", v.generation);
-  f("image_bytes", v.image_bytes);
-  f("prefixes", v.prefixes);
-  f("databases", v.databases);
-  f("policy_known", v.policy_known);
-  f("mode", v.mode);
-  f("ready", v.ready);
-  f("since", v.since);
-  f("settings", v.settings);
-  f("interfaces", v.interfaces);
-  f("backstop", v.backstop);
-  f("unpinned", v.unpinned);
-  f("outside_backstop", v.outside_backstop);
-  f("files", v.files);
-  f("last", v.last);
-  f("pending", v.pending);
-  f("bound_ms", v.bound);
-  f("sealed", v.sealed);
-  f("shadowed", v.shadowed);
-  f("monitored", v.monitored);
-  f("withdrawn", v.withdrawn);
-  f("uncovered", v.uncovered);
-  f("open_ipv6", v.open_ipv6);
-  f("clock_was_at", v.clock_was_at);
-  f("problems", v.problems);
-  f("notices", v.notices);
-}
-
-template <typename F, Is<RuleView> V>
-void members(V& v, F& f) {
-  f("database", v.database);
-  f("id", v.id);
-  f("type", v.type);
-  f("source", v.source);
-  f("label", v.label);
-  f("expires", v.expires);
-  f("state", v.state);
-  f("prefixes", v.prefixes);
-  f("hits", v.hits);
-  f("last_hit", v.last_hit);
-  f("place", v.place);
-}
-
-template <typename F, Is<DatabaseView> V>
-void members(V& v, F& f) {
-  f("id", v.id);
-  f("endpoint", v.endpoint);
-  f("mode", v.mode);
-  f("state", v.state);
-  f("sealed", v.sealed);
-  f("path", v.path);
-  f("rules", v.rules);
-  f("peerings", v.peerings);
-  f("allowed", v.allowed);
-  f("dropped", v.dropped);
-}
-
-template <typename F, Is<ManagedRangeView> V>
-void members(V& v, F& f) {
-  f("id", v.id);
-  f("name", v.name);
-  f("prefixes", v.prefixes);
-  f("digest", v.digest);
-  f("path", v.path);
-  f("withdrawn", v.withdrawn);
-  f("used_by", v.used_by);
-  f("cidrs", v.cidrs);
-}
-
-template <typename F, Is<DropView> V>
-void members(V& v, F& f) {
-  f("number", v.number);
-  f("source", v.source);
-  f("database", v.database);
-  f("port", v.port);
-  f("reason", v.reason);
-  f("interface", v.interface);
-  f("vlan", v.vlan);
-  f("monitored", v.monitored);
-  f("packets", v.packets);
-  f("first", v.first);
-  f("last", v.last);
-}
-
-template <typename F, Is<DropsView> V>
-void members(V& v, F& f) {
-  f("drops", v.drops);
-  f("next", v.next);
-  f("dropped", v.dropped);
-  f("unlisted", v.unlisted);
-  f("lost_events", v.lost_events);
-}
-
-template <typename F, Is<WhyView> V>
-void members(V& v, F& f) {
-  f("source", v.source);
-  f("database", v.database);
-  f("allowed", v.allowed);
-  f("reason", v.reason);
-  f("rule", v.rule);
-  f("rule_source", v.rule_source);
-  f("label", v.label);
-  f("prefix", v.prefix);
-  f("place", v.place);
-  f("detail", v.detail);
-  f("generation", v.generation);
-  f("monitored", v.monitored);
-  f("last_hit", v.last_hit);
-  f("last_drop", v.last_drop);
-  f("table_agrees", v.table_agrees);
-}
-
-template <typename F, Is<CountersView::Reason> V>
-void members(V& v, F& f) {
-  f("owner", v.owner);
-  f("reason", v.reason);
-  f("monitored", v.monitored);
-  f("counts", v.counts);
-}
-
-template <typename F, Is<CountersView::Total> V>
-void members(V& v, F& f) {
-  f("database", v.database);
-  f("allowed", v.allowed);
-  f("dropped", v.dropped);
-}
-
-template <typename F, Is<CountersView> V>
-void members(V& v, F& f) {
-  f("rules", v.rules);
-  f("reasons", v.reasons);
-  f("totals", v.totals);
-  f("lost_events", v.lost_events);
-}
-
-template <typename F, Is<ChangeView> V>
-void members(V& v, F& f) {
-  f("enforced", v.enforced);
-  f("generation", v.generation);
-  f("took_ms", v.took);
-  f("bound_ms", v.bound);
-  f("path", v.path);
-  f("rule_id", v.rule_id);
-  f("why_not", v.why_not);
-  f("warnings", v.warnings);
-}
-
-template <typename F, Is<Refusal> V>
-void members(V& v, F& f) {
-  f("kind", v.kind);
-  f("message", v.message);
-  f("remedy", v.remedy);
-  f("faults", v.faults);
-}
-
-template <typename F, Is<NewRule> V>
-void members(V& v, F& f) {
-  f("database", v.database);
-  f("cidr", v.cidr);
-  f("managed_range", v.managed_range);
-  f("label", v.label);
-  f("expires", v.expires);
-}
+template <>
+inline constexpr auto members_of<Fault> =
+    std::tuple("severity", &Fault::severity, "place", &Fault::place, "message", &Fault::message,
+               "value", &Fault::value, "remedy", &Fault::remedy);
+template <>
+inline constexpr auto members_of<Counts> =
+    std::tuple("packets", &Counts::packets, "bytes", &Counts::bytes);
+template <>
+inline constexpr auto members_of<InterfaceStatus> =
+    std::tuple("name", &InterfaceStatus::name, "present", &InterfaceStatus::present, "mode",
+               &InterfaceStatus::mode, "program_id", &InterfaceStatus::program_id, "foreign",
+               &InterfaceStatus::foreign, "reason", &InterfaceStatus::reason, "remedy",
+               &InterfaceStatus::remedy);
+template <>
+inline constexpr auto members_of<Propagation> =
+    std::tuple("path", &Propagation::path, "written", &Propagation::written, "noticed",
+               &Propagation::noticed, "enforced", &Propagation::enforced, "generation",
+               &Propagation::generation, "overdue", &Propagation::overdue);
+template <>
+inline constexpr auto members_of<FileStatus> =
+    std::tuple("path", &FileStatus::path, "id", &FileStatus::id, "state", &FileStatus::state,
+               "faults", &FileStatus::faults);
+template <>
+inline constexpr auto members_of<Config> = std::tuple(
+    "interfaces", &Config::interfaces, "attach", &Config::attach, "mode", &Config::mode,
+    "databases", &Config::databases, "managed_ranges", &Config::managed_ranges,
+    "trusted_interfaces", &Config::trusted_interfaces, "backstop", &Config::backstop,
+    "backstop_cgroup", &Config::backstop_cgroup, "drop_sessions", &Config::drop_sessions,
+    "bound_ms", &Config::bound, "reconcile_ms", &Config::reconcile, "settle_ms", &Config::settle);
+template <>
+inline constexpr auto members_of<StatusView::Backstop> = std::tuple(
+    "wanted", &StatusView::Backstop::wanted, "at_sockets", &StatusView::Backstop::at_sockets,
+    "cgroup", &StatusView::Backstop::cgroup, "not_at", &StatusView::Backstop::not_at,
+    "before_sockets", &StatusView::Backstop::before_sockets, "before_expected",
+    &StatusView::Backstop::before_expected, "not_before", &StatusView::Backstop::not_before);
+template <>
+inline constexpr auto members_of<StatusView::OutsideBackstop> = std::tuple(
+    "port", &StatusView::OutsideBackstop::port, "cgroup", &StatusView::OutsideBackstop::cgroup);
+template <>
+inline constexpr auto members_of<StatusView> = std::tuple(
+    "version", &StatusView::version, "generation", &StatusView::generation, "image_bytes",
+    &StatusView::image_bytes, "prefixes", &StatusView::prefixes, "databases",
+    &StatusView::databases, "policy_known", &StatusView::policy_known, "mode", &StatusView::mode,
+    "ready", &StatusView::ready, "since", &StatusView::since, "settings", &StatusView::settings,
+    "interfaces", &StatusView::interfaces, "backstop", &StatusView::backstop, "unpinned",
+    &StatusView::unpinned, "outside_backstop", &StatusView::outside_backstop, "files",
+    &StatusView::files, "last", &StatusView::last, "pending", &StatusView::pending, "bound_ms",
+    &StatusView::bound, "sealed", &StatusView::sealed, "shadowed", &StatusView::shadowed,
+    "monitored", &StatusView::monitored, "withdrawn", &StatusView::withdrawn, "uncovered",
+    &StatusView::uncovered, "open_ipv6", &StatusView::open_ipv6, "clock_was_at",
+    &StatusView::clock_was_at, "problems", &StatusView::problems, "notices", &StatusView::notices);
+template <>
+inline constexpr auto members_of<RuleView> =
+    std::tuple("database", &RuleView::database, "id", &RuleView::id, "type", &RuleView::type,
+               "source", &RuleView::source, "label", &RuleView::label, "expires",
+               &RuleView::expires, "state", &RuleView::state, "prefixes", &RuleView::prefixes,
+               "hits", &RuleView::hits, "last_hit", &RuleView::last_hit, "place", &RuleView::place);
+template <>
+inline constexpr auto members_of<DatabaseView> = std::tuple(
+    "id", &DatabaseView::id, "endpoint", &DatabaseView::endpoint, "mode", &DatabaseView::mode,
+    "state", &DatabaseView::state, "sealed", &DatabaseView::sealed, "path", &DatabaseView::path,
+    "rules", &DatabaseView::rules, "peerings", &DatabaseView::peerings, "allowed",
+    &DatabaseView::allowed, "dropped", &DatabaseView::dropped);
+template <>
+inline constexpr auto members_of<ManagedRangeView> =
+    std::tuple("id", &ManagedRangeView::id, "name", &ManagedRangeView::name, "prefixes",
+               &ManagedRangeView::prefixes, "digest", &ManagedRangeView::digest, "path",
+               &ManagedRangeView::path, "withdrawn", &ManagedRangeView::withdrawn, "used_by",
+               &ManagedRangeView::used_by, "cidrs", &ManagedRangeView::cidrs);
+template <>
+inline constexpr auto members_of<DropView> = std::tuple(
+    "number", &DropView::number, "source", &DropView::source, "database", &DropView::database,
+    "port", &DropView::port, "reason", &DropView::reason, "interface", &DropView::interface, "vlan",
+    &DropView::vlan, "monitored", &DropView::monitored, "packets", &DropView::packets, "first",
+    &DropView::first, "last", &DropView::last);
+template <>
+inline constexpr auto members_of<DropsView> =
+    std::tuple("drops", &DropsView::drops, "next", &DropsView::next, "dropped", &DropsView::dropped,
+               "unlisted", &DropsView::unlisted, "lost_events", &DropsView::lost_events);
+template <>
+inline constexpr auto members_of<WhyView> =
+    std::tuple("source", &WhyView::source, "database", &WhyView::database, "allowed",
+               &WhyView::allowed, "reason", &WhyView::reason, "rule", &WhyView::rule, "rule_source",
+               &WhyView::rule_source, "label", &WhyView::label, "prefix", &WhyView::prefix, "place",
+               &WhyView::place, "detail", &WhyView::detail, "generation", &WhyView::generation,
+               "monitored", &WhyView::monitored, "last_hit", &WhyView::last_hit, "last_drop",
+               &WhyView::last_drop, "table_agrees", &WhyView::table_agrees);
+template <>
+inline constexpr auto members_of<CountersView::Reason> = std::tuple(
+    "owner", &CountersView::Reason::owner, "reason", &CountersView::Reason::reason, "monitored",
+    &CountersView::Reason::monitored, "counts", &CountersView::Reason::counts);
+template <>
+inline constexpr auto members_of<CountersView::Total> =
+    std::tuple("database", &CountersView::Total::database, "allowed", &CountersView::Total::allowed,
+               "dropped", &CountersView::Total::dropped);
+template <>
+inline constexpr auto members_of<CountersView> =
+    std::tuple("rules", &CountersView::rules, "reasons", &CountersView::reasons, "totals",
+               &CountersView::totals, "lost_events", &CountersView::lost_events);
+template <>
+inline constexpr auto members_of<ChangeView> = std::tuple(
+    "enforced", &ChangeView::enforced, "generation", &ChangeView::generation, "took_ms",
+    &ChangeView::took, "bound_ms", &ChangeView::bound, "path", &ChangeView::path, "rule_id",
+    &ChangeView::rule_id, "why_not", &ChangeView::why_not, "warnings", &ChangeView::warnings);
+template <>
+inline constexpr auto members_of<Refusal> =
+    std::tuple("kind", &Refusal::kind, "message", &Refusal::message, "remedy", &Refusal::remedy,
+               "faults", &Refusal::faults);
+template <>
+inline constexpr auto members_of<NewRule> =
+    std::tuple("database", &NewRule::database, "cidr", &NewRule::cidr, "managed_range",
+               &NewRule::managed_range, "label", &NewRule::label, "expires", &NewRule::expires);
 
 }  // namespace moat::view
