@@ -396,6 +396,7 @@ Answer<void> Views::check_policy() const {
 }
 
 Answer<void> Views::check_database(const std::string& id) const {
+  if (id.empty()) return {};
   if (auto known = check_policy(); !known) return known;
   if (policy().find(id) != nullptr) return {};
   return std::unexpected(Refusal{Refusal::Kind::not_found,

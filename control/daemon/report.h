@@ -48,7 +48,7 @@ class Views {
   // Whether what is enforced is known; the refusal says that it is not.
   [[nodiscard]] Answer<void> check_policy() const;
 
-  // Whether a database of this id is enforced; the refusal says that it is not.
+  // Whether a database of this id is enforced, if one is named; the refusal says that it is not.
   [[nodiscard]] Answer<void> check_database(const std::string& id) const;
 
  private:

@@ -89,11 +89,7 @@ Answer<std::vector<DatabaseView>> Daemon::databases() {
 
 Answer<std::vector<RuleView>> Daemon::rules(const std::string& database) {
   if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
-  if (!database.empty()) {
-    if (auto known = views_.check_database(database); !known) {
-      return std::unexpected(known.error());
-    }
-  }
+  if (auto known = views_.check_database(database); !known) return std::unexpected(known.error());
   sample();
   return views_.rules(database);
 }
@@ -121,21 +117,13 @@ Answer<std::vector<WhyView>> Daemon::why(const std::string& source, const std::s
 }
 
 Answer<CountersView> Daemon::counters(const std::string& database) {
-  if (!database.empty()) {
-    if (auto known = views_.check_database(database); !known) {
-      return std::unexpected(known.error());
-    }
-  }
+  if (auto known = views_.check_database(database); !known) return std::unexpected(known.error());
   sample();
   return views_.counters(database);
 }
 
 Answer<DropsView> Daemon::drops(const std::string& database, std::uint64_t since) {
-  if (!database.empty()) {
-    if (auto known = views_.check_database(database); !known) {
-      return std::unexpected(known.error());
-    }
-  }
+  if (auto known = views_.check_database(database); !known) return std::unexpected(known.error());
   sample();
   if (since == 0) {
     read_all_drops();
