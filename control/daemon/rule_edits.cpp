@@ -78,13 +78,7 @@ Answer<std::string> choose_database(const EditBasis& basis, const std::string& w
   return *ids.begin();
 }
 
-struct Original {
-  const DatabaseFile* file = nullptr;
-  std::string bytes;
-  Database database;
-};
-
-Answer<Original> read_original(const EditBasis& basis, const std::string& wanted) {
+Answer<DatabaseText> read_original(const EditBasis& basis, const std::string& wanted) {
   const auto id = choose_database(basis, wanted);
   if (!id) return std::unexpected(id.error());
   const auto file = find_file(basis, *id);
@@ -95,45 +89,49 @@ Answer<Original> read_original(const EditBasis& basis, const std::string& wanted
   }
   auto bytes = read_regular_file(AT_FDCWD, path, path, limits::file_bytes);
   if (!bytes) return refuse(Kind::conflict, path + " cannot be edited", Faults{bytes.error()});
-  auto reading = read_database(path, bytes->bytes, basis.now);
-  if (!reading.value) {
-    return refuse(Kind::conflict, path + " has errors: mend it first", std::move(reading.faults));
+  auto text = read_database_text(path, std::move(bytes->bytes), basis.now);
+  if (!text.reading.value) {
+    return refuse(Kind::conflict, path + " has errors: mend it first",
+                  std::move(text.reading.faults));
   }
-  if (reading.value->id != *id) {
+  if (text.reading.value->id != *id) {
     return refuse(Kind::conflict, fmt::format("{} has just changed", path), "try again");
   }
-  return Original{*file, std::move(bytes->bytes), std::move(*reading.value)};
+  return text;
 }
 
 bool is_held_back(const FileStatus& file) { return file.state != FileState::active; }
 
 // Errors that the edit would cause: in its own file, or in another that it would hold back.
-Faults faults_caused(const EditBasis& basis, const Edit& edit, DatabaseReading reading) {
-  RuleFiles edited = basis.files;
-  const auto own = std::ranges::find(edited.databases, edit.path, &DatabaseFile::path);
-  if (own != edited.databases.end()) own->reading = std::move(reading);
-  const auto before = resolve(basis.files, basis.mode, basis.enforced, basis.forgotten);
-  const auto after = resolve(edited, basis.mode, basis.enforced, basis.forgotten);
+Faults faults_caused(const EditBasis& basis, const DatabaseText& edited) {
+  RuleFiles files = basis.files;
+  const auto own = std::ranges::find(files.databases, edited.file, &DatabaseFile::path);
+  if (own != files.databases.end()) own->reading = edited.reading;
+  const auto after = resolve(files, basis.mode, basis.enforced, basis.forgotten);
+  std::optional<Resolution> before;  // wanted only where another file is held back
   Faults caused;
   for (const auto& file : after.files) {
-    const auto old = std::ranges::find(before.files, file.path, &FileStatus::path);
-    const bool is_own = file.path == edit.path;
-    const bool was_held = old != before.files.end() && is_held_back(*old);
-    if (!is_own && (!is_held_back(file) || was_held)) continue;
+    if (file.path != edited.file) {
+      if (!is_held_back(file)) continue;
+      if (!before) before = resolve(basis.files, basis.mode, basis.enforced, basis.forgotten);
+      const auto old = std::ranges::find(before->files, file.path, &FileStatus::path);
+      if (old != before->files.end() && is_held_back(*old)) continue;
+    }
     caused.insert(caused.end(), file.faults.begin(), file.faults.end());
   }
   return caused;
 }
 
-// The plan, if the file would hold with it.
-Answer<Edit> check_edit(const EditBasis& basis, Edit edit) {
-  auto reading = read_database(edit.path, edit.after, basis.now);
-  const std::string refusal = "nothing has changed: with this edit the file would have errors";
-  if (!reading.value) return refuse(Kind::invalid, refusal, std::move(reading.faults));
-  auto caused = faults_caused(basis, edit, std::move(reading));
-  if (has_error(caused)) return refuse(Kind::invalid, refusal, std::move(caused));
-  edit.warnings = std::move(caused);
-  return edit;
+// The plan, if all files would hold with it.
+Answer<Edit> check_edit(const EditBasis& basis, const DatabaseText& original,
+                        const EditedText& edited) {
+  if (!edited) return refuse(Kind::invalid, edited.error().message, edited.error().remedy);
+  auto caused = faults_caused(basis, *edited);
+  if (has_error(caused)) {
+    return refuse(Kind::invalid, "nothing has changed: with this edit the file would have errors",
+                  std::move(caused));
+  }
+  return Edit{original.file, original.bytes, edited->bytes, "", std::move(caused)};
 }
 
 Answer<Rule> make_rule(const NewRule& wanted, const EditBasis& basis) {
@@ -273,36 +271,32 @@ std::expected<WallTime, TextError> parse_expiry(const std::string& text, WallTim
 }
 
 Answer<Edit> plan_add_rule(const EditBasis& basis, const NewRule& wanted) {
-  auto rule = make_rule(wanted, basis);
-  if (!rule) return std::unexpected(std::move(rule.error()));
-  auto original = read_original(basis, wanted.database);
-  if (!original) return std::unexpected(std::move(original.error()));
-  if (auto in_the_way = find_expired(original->database, *rule, basis.now)) {
+  const auto rule = make_rule(wanted, basis);
+  if (!rule) return std::unexpected(rule.error());
+  const auto original = read_original(basis, wanted.database);
+  if (!original) return std::unexpected(original.error());
+  const auto& database = *original->reading.value;
+  if (auto in_the_way = find_expired(database, *rule, basis.now)) {
     return std::unexpected(*std::move(in_the_way));
   }
-  auto after = add_rule(original->bytes, *rule);
-  if (!after) return refuse(Kind::invalid, after.error().message, after.error().remedy);
-  Edit edit{original->file->path, std::move(original->bytes), std::move(*after), "", {}};
-  if (auto reading = read_database(edit.path, edit.after, basis.now); reading.value) {
-    edit.rule_id = new_id(original->database, *reading.value);
-  }
-  return check_edit(basis, std::move(edit));
+  const auto edited = add_rule(*original, *rule);
+  auto edit = check_edit(basis, *original, edited);
+  if (edit) edit->rule_id = new_id(database, *edited->reading.value);
+  return edit;
 }
 
-Answer<Edit> plan_remove_rule(const EditBasis& basis, const std::string& database,
+Answer<Edit> plan_remove_rule(const EditBasis& basis, const std::string& wanted,
                               const std::string& id) {
-  auto original = read_original(basis, database);
-  if (!original) return std::unexpected(std::move(original.error()));
-  const auto& rules = original->database.rules;
-  if (std::ranges::find(rules, id, &Rule::id) == rules.end()) {
-    return refuse(Kind::not_found,
-                  fmt::format("database {} has no rule \"{}\"", original->database.id, id),
+  const auto original = read_original(basis, wanted);
+  if (!original) return std::unexpected(original.error());
+  const auto& database = *original->reading.value;
+  if (std::ranges::find(database.rules, id, &Rule::id) == database.rules.end()) {
+    return refuse(Kind::not_found, fmt::format("database {} has no rule \"{}\"", database.id, id),
                   "see `moat rules list`");
   }
-  auto after = remove_rule(original->bytes, id);
-  if (!after) return refuse(Kind::invalid, after.error().message, after.error().remedy);
-  return check_edit(basis,
-                    {original->file->path, std::move(original->bytes), std::move(*after), id, {}});
+  auto edit = check_edit(basis, *original, remove_rule(*original, id));
+  if (edit) edit->rule_id = id;
+  return edit;
 }
 
 Answer<void> write_edit(const Edit& edit) {

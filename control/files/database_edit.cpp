@@ -13,8 +13,6 @@
 namespace moat {
 namespace {
 
-using Edited = std::expected<std::string, TextError>;
-
 const Fault& first_error(const Faults& faults) {
   return *std::ranges::find(faults, Severity::error, &Fault::severity);
 }
@@ -24,23 +22,13 @@ std::string with_value(const Fault& fault) {
   return fmt::format("{}: \"{}\"", fault.message, fault.value);
 }
 
-struct Source {
-  Database database;
-  Node root;
-};
-
-std::expected<Source, TextError> read_source(std::string_view bytes) {
-  auto reading = read_database("", bytes, WallTime{});
-  if (!reading.value) {
-    const auto& fault = first_error(reading.faults);
-    return std::unexpected(
-        TextError{fmt::format("the file has an error in line {}, column {}: {}", fault.place.line,
-                              fault.place.column, with_value(fault)),
-                  fault.remedy});
-  }
-  FaultLog unheard("");
-  auto tree = read_yaml(bytes, unheard);
-  return Source{*std::move(reading.value), *std::move(tree.root)};
+std::expected<Database, TextError> database_of(const DatabaseText& text) {
+  if (text.reading.value) return *text.reading.value;
+  const auto& fault = first_error(text.reading.faults);
+  return std::unexpected(
+      TextError{fmt::format("the file has an error in line {}, column {}: {}", fault.place.line,
+                            fault.place.column, with_value(fault)),
+                fault.remedy});
 }
 
 bool is_same_rule(const Rule& a, const Rule& b) {
@@ -58,17 +46,20 @@ bool is_same(const Database& a, const Database& b) {
          std::ranges::equal(a.peerings, b.peerings, is_same_peering);
 }
 
-Edited check(Edited edited, const Database& wanted) {
-  if (!edited) return edited;
-  const auto reading = read_database("", *edited, WallTime{});
-  if (!reading.value) {
+EditedText check(const DatabaseText& text, YamlText::Result edited, const Database& wanted) {
+  if (!edited) return std::unexpected(std::move(edited.error()));
+  auto result = read_database_text(text.file, std::move(*edited), text.now);
+  const auto& [value, faults] = static_cast<const Reading<Database>&>(result.reading);
+  if (!value) {
     // Of the reader's own faults with what was asked for, such as one rule too many.
-    const auto& fault = first_error(reading.faults);
+    const auto& fault = first_error(faults);
     return std::unexpected(TextError{with_value(fault), fault.remedy});
   }
-  if (!is_same(*reading.value, wanted)) return std::unexpected(unknown_layout());
-  return edited;
+  if (!is_same(*value, wanted)) return std::unexpected(unknown_layout());
+  return result;
 }
+
+YamlText yaml_of(const DatabaseText& text) { return {text.bytes, *text.tree.root}; }
 
 Item item_of(const Rule& rule) {
   Item item;
@@ -93,48 +84,47 @@ std::expected<std::size_t, TextError> find_index(const std::vector<T>& things, s
 
 }  // namespace
 
-Edited add_rule(std::string_view bytes, const Rule& rule) {
-  auto source = read_source(bytes);
-  if (!source) return std::unexpected(source.error());
-  source->database.rules.push_back(rule);
-  return check(YamlText(bytes, source->root).append_item("rules", item_of(rule)), source->database);
+EditedText add_rule(const DatabaseText& text, const Rule& rule) {
+  auto database = database_of(text);
+  if (!database) return std::unexpected(database.error());
+  database->rules.push_back(rule);
+  return check(text, yaml_of(text).append_item("rules", item_of(rule)), *database);
 }
 
-Edited remove_rule(std::string_view bytes, std::string_view rule_id) {
-  auto source = read_source(bytes);
-  if (!source) return std::unexpected(source.error());
-  auto& rules = source->database.rules;
+EditedText remove_rule(const DatabaseText& text, std::string_view rule_id) {
+  auto database = database_of(text);
+  if (!database) return std::unexpected(database.error());
+  auto& rules = database->rules;
   const auto index = find_index(rules, rule_id, "rule");
   if (!index) return std::unexpected(index.error());
   rules.erase(rules.begin() + static_cast<std::ptrdiff_t>(*index));
-  return check(YamlText(bytes, source->root).remove_item("rules", *index, WhenEmpty::keep_key),
-               source->database);
+  return check(text, yaml_of(text).remove_item("rules", *index, WhenEmpty::keep_key), *database);
 }
 
-Edited add_peering(std::string_view bytes, const NetPeering& peering) {
-  auto source = read_source(bytes);
-  if (!source) return std::unexpected(source.error());
-  source->database.peerings.push_back(peering);
+EditedText add_peering(const DatabaseText& text, const NetPeering& peering) {
+  auto database = database_of(text);
+  if (!database) return std::unexpected(database.error());
+  database->peerings.push_back(peering);
   const Item item = {{"id", quote_scalar(peering.id)}, {"cidr", format_prefix(peering.cidr)}};
-  return check(YamlText(bytes, source->root).append_item("net-peerings", item), source->database);
+  return check(text, yaml_of(text).append_item("net-peerings", item), *database);
 }
 
-Edited remove_peering(std::string_view bytes, std::string_view peering_id) {
-  auto source = read_source(bytes);
-  if (!source) return std::unexpected(source.error());
-  auto& peerings = source->database.peerings;
+EditedText remove_peering(const DatabaseText& text, std::string_view peering_id) {
+  auto database = database_of(text);
+  if (!database) return std::unexpected(database.error());
+  auto& peerings = database->peerings;
   const auto index = find_index(peerings, peering_id, "net peering");
   if (!index) return std::unexpected(index.error());
   peerings.erase(peerings.begin() + static_cast<std::ptrdiff_t>(*index));
-  const YamlText text(bytes, source->root);
-  return check(text.remove_item("net-peerings", *index, WhenEmpty::remove_key), source->database);
+  auto edited = yaml_of(text).remove_item("net-peerings", *index, WhenEmpty::remove_key);
+  return check(text, std::move(edited), *database);
 }
 
-Edited set_mode(std::string_view bytes, Mode mode) {
-  auto source = read_source(bytes);
-  if (!source) return std::unexpected(source.error());
-  source->database.mode = mode;
-  return check(YamlText(bytes, source->root).set_value("mode", to_string(mode)), source->database);
+EditedText set_mode(const DatabaseText& text, Mode mode) {
+  auto database = database_of(text);
+  if (!database) return std::unexpected(database.error());
+  database->mode = mode;
+  return check(text, yaml_of(text).set_value("mode", to_string(mode)), *database);
 }
 
 }  // namespace moat

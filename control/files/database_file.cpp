@@ -8,7 +8,7 @@
 #include <map>
 #include <type_traits>
 
-#include "control/files/reading.h"
+#include "control/files/database_text.h"
 #include "control/text/input_limits.h"
 #include "control/yaml/fields.h"
 
@@ -332,15 +332,11 @@ void read_identity(const Fields& fields, DatabaseReading& reading, FaultLog& log
   }
 }
 
-}  // namespace
-
-DatabaseReading read_database(const std::string& file, std::string_view bytes, WallTime now) {
+DatabaseReading read_tree(const YamlTree& tree, FaultLog& log, WallTime now) {
   DatabaseReading reading;
-  FaultLog log(file);
-  const auto tree = read_yaml(bytes, log);
   if (!tree.is_whole) {
     // Half a file has no rules to speak of, but may still say what to guard.
-    FaultLog unheard(file);
+    FaultLog unheard(log.file());
     if (tree.root && tree.root->is(Node::Kind::map)) {
       const auto fields = Fields::of(*tree.root, "a database file", database_keys, unheard);
       read_identity(*fields, reading, unheard);
@@ -361,6 +357,21 @@ DatabaseReading read_database(const std::string& file, std::string_view bytes, W
   }
   reading.faults = log.take();
   return reading;
+}
+
+}  // namespace
+
+DatabaseReading read_database(const std::string& file, std::string_view bytes, WallTime now) {
+  FaultLog log(file);
+  return read_tree(read_yaml(bytes, log), log, now);
+}
+
+DatabaseText read_database_text(std::string file, std::string bytes, WallTime now) {
+  DatabaseText text{std::move(file), std::move(bytes), now};
+  FaultLog log(text.file);
+  text.tree = read_yaml(text.bytes, log);
+  text.reading = read_tree(text.tree, log, now);
+  return text;
 }
 
 }  // namespace moat

@@ -174,22 +174,25 @@ void check_says(const std::string& text, const std::vector<int>& numbers) {
   RC_ASSERT(reading.value->peerings.size() == 1u);
 }
 
+DatabaseText read(const std::string& text) { return read_database_text("f", text, WallTime{}); }
+
 // Adds the rule if the list does not have it, else removes it.
 std::string edit(const std::string& text, std::vector<int>& numbers, int number) {
   const auto known = std::ranges::find(numbers, number);
   const auto rule = make_rule(number);
-  std::expected<std::string, TextError> edited;
+  const auto before = read(text);
+  EditedText edited;
   if (known == numbers.end()) {
-    edited = add_rule(text, rule);
+    edited = add_rule(before, rule);
     numbers.push_back(number);
   } else {
-    const auto database = read_database("f", text, WallTime{}).value.value();
-    edited = remove_rule(text, std::ranges::find(database.rules, rule.source(), &Rule::source)->id);
+    const auto& rules = before.reading.value->rules;
+    edited = remove_rule(before, std::ranges::find(rules, rule.source(), &Rule::source)->id);
     numbers.erase(known);
   }
   RC_ASSERT(edited.has_value());
-  RC_ASSERT(other_lines(*edited, number, numbers) == other_lines(text, number, numbers));
-  return *edited;
+  RC_ASSERT(other_lines(edited->bytes, number, numbers) == other_lines(text, number, numbers));
+  return edited->bytes;
 }
 
 RC_GTEST_PROP(PolicyEdit, EditsTheFileAsItEditsThePolicy, ()) {
@@ -220,18 +223,19 @@ RC_GTEST_PROP(PolicyEdit, EditsADamagedFileRightOrRefuses, ()) {
         rc::gen::elementOf(std::string("[]{},:#-'\"&*!|>%? \n\r\t\0\xc3\xa9x1", 26)));
     text.replace(at, erased, inserted);
   }
-  const auto before = read_database("f", text, WallTime{});
+  const auto source = read(text);
+  const auto& before = source.reading;
   RC_ASSERT(before.value.has_value() == !has_error(before.faults));
-  const auto added = add_rule(text, make_rule(100));
+  const auto added = add_rule(source, make_rule(100));
   RC_CLASSIFY(before.value.has_value(), "reads");
   RC_CLASSIFY(added.has_value(), "edited");
   RC_ASSERT(before.value.has_value() || !added.has_value());
   if (!added) return;
-  const auto after = read_database("f", *added, WallTime{});
+  const auto after = read_database("f", added->bytes, WallTime{});
   RC_ASSERT(after.value->rules.size() == before.value->rules.size() + 1);
   const auto removed = remove_rule(*added, after.value->rules.back().id);
   if (removed) {
-    RC_ASSERT(read_database("f", *removed, WallTime{}).value->rules.size() ==
+    RC_ASSERT(read_database("f", removed->bytes, WallTime{}).value->rules.size() ==
               before.value->rules.size());
   }
 }

@@ -19,6 +19,16 @@ NetPeering peering(std::string id, std::string_view cidr) {
   return {std::move(id), parse_prefix(cidr).value(), {}};
 }
 
+// The bytes that an edit of `before` makes.
+template <typename... Wanted>
+std::expected<std::string, TextError> edit(EditedText (*function)(const DatabaseText&, Wanted...),
+                                           const std::string& before,
+                                           const std::type_identity_t<Wanted>&... wanted) {
+  auto edited = function(read_database_text("f", before, WallTime{}), wanted...);
+  if (!edited) return std::unexpected(edited.error());
+  return edited->bytes;
+}
+
 Database read(std::string_view bytes) {
   return read_database("f", bytes, WallTime{}).value.value();
 }
@@ -108,7 +118,7 @@ const AddCase add_cases[] = {
 
 TEST(AddRule, ChangesNoOtherByte) {
   for (const auto& row : add_cases) {
-    const auto result = add_rule(row.before, rule("192.0.2.1/32", "New one"));
+    const auto result = edit(add_rule, row.before, rule("192.0.2.1/32", "New one"));
     ASSERT_TRUE(result) << row.name << ": " << result.error().message;
     EXPECT_EQ(*result, row.after) << row.name;
   }
@@ -122,7 +132,7 @@ TEST(AddRule, QuotesALabelWhereYamlNeedsIt) {
         "a ",    "&a",          "*a",          "!a",   "%a",    "@a",         "`a`",
         "|",     ">",           "?",           ":",    "a:",    "2027-01-31", "\xe2\x98\x95"}) {
     for (const auto* before : {"rules:\n  - cidr: 10.0.0.0/8\n", "rules: [{cidr: 10.0.0.0/8}]\n"}) {
-      const auto result = add_rule(head + before, rule("192.0.2.1/32", label));
+      const auto result = edit(add_rule, head + before, rule("192.0.2.1/32", label));
       ASSERT_TRUE(result) << label << ": " << result.error().message;
       EXPECT_EQ(read(*result).rules.at(1).label, label);
     }
@@ -135,7 +145,7 @@ TEST(AddRule, WritesEveryFieldOfARule) {
   guest.id = "guest";
   guest.label = "Guest";
   guest.expires = parse_time("2027-01-31T18:00:00Z").value();
-  EXPECT_EQ(add_rule(head + "rules: []\n", guest).value(),
+  EXPECT_EQ(edit(add_rule, head + "rules: []\n", guest).value(),
             head +
                 "rules:\n  - managed-range: mr-app\n    id: guest\n    label: Guest\n"
                 "    expires: 2027-01-31T18:00:00Z\n");
@@ -147,18 +157,18 @@ std::string refusal(const std::expected<std::string, TextError>& result) {
 
 TEST(AddRule, RefusesInTheWordsOfTheReader) {
   const auto one = head + "rules:\n  - cidr: 10.0.0.0/8\n";
-  EXPECT_EQ(refusal(add_rule(one, rule("10.0.0.0/8"))),
+  EXPECT_EQ(refusal(edit(add_rule, one, rule("10.0.0.0/8"))),
             "the same source twice: \"10.0.0.0/8\" | the first is in line 4");
-  EXPECT_EQ(refusal(add_rule(one, rule("11.0.0.0/8", "a\nb"))),
+  EXPECT_EQ(refusal(edit(add_rule, one, rule("11.0.0.0/8", "a\nb"))),
             "there is a control character in `label`: \"a\nb\" | write one line of plain text");
   std::string full = head + "rules:\n";
   for (int i = 0; i < 30; ++i) full += "  - cidr: 10.0." + std::to_string(i) + ".0/24\n";
-  EXPECT_EQ(refusal(add_rule(full, rule("11.0.0.0/8"))),
+  EXPECT_EQ(refusal(edit(add_rule, full, rule("11.0.0.0/8"))),
             "more than 30 rules | 1 too many: merge CIDRs, or use a managed range");
 }
 
 TEST(AddRule, RefusesAFileWithErrors) {
-  EXPECT_EQ(refusal(add_rule(head + "rules:\n", rule("11.0.0.0/8"))),
+  EXPECT_EQ(refusal(edit(add_rule, head + "rules:\n", rule("11.0.0.0/8"))),
             "the file has an error in line 3, column 1: `rules` has no value | write `rules: []` "
             "for nobody");
 }
@@ -168,7 +178,7 @@ TEST(AddRule, RefusesALayoutItCannotEdit) {
       "the file is laid out in a way that cannot be edited safely | edit it by hand, or write one "
       "item a line, each begun by a dash";
   for (const auto* before : {"? rules\n: - cidr: 10.0.0.0/8\n", "rules: [cidr: 10.0.0.0/8]\n"}) {
-    EXPECT_EQ(refusal(add_rule(head + before, rule("11.0.0.0/8"))), by_hand) << before;
+    EXPECT_EQ(refusal(edit(add_rule, head + before, rule("11.0.0.0/8"))), by_hand) << before;
   }
 }
 
@@ -232,38 +242,38 @@ const RemoveCase remove_cases[] = {
 
 TEST(RemoveRule, TakesOutWhatBelongsToItAlone) {
   for (const auto& row : remove_cases) {
-    const auto result = remove_rule(row.before, id_of(row.before, row.source));
+    const auto result = edit(remove_rule, row.before, id_of(row.before, row.source));
     ASSERT_TRUE(result) << row.name << ": " << result.error().message;
     EXPECT_EQ(*result, row.after) << row.name;
   }
 }
 
 TEST(RemoveRule, KnowsAWrittenId) {
-  EXPECT_EQ(remove_rule(head + "rules:\n  - {id: a, cidr: 10.0.0.0/8}\n", "a").value(),
+  EXPECT_EQ(edit(remove_rule, head + "rules:\n  - {id: a, cidr: 10.0.0.0/8}\n", "a").value(),
             head + "rules: []\n");
 }
 
 TEST(RemoveRule, RefusesAnIdThatNoRuleHas) {
-  EXPECT_EQ(refusal(remove_rule(two, "r-00000000")),
+  EXPECT_EQ(refusal(edit(remove_rule, two, "r-00000000")),
             "no rule has this id: \"r-00000000\" | list them for their ids");
 }
 
 TEST(AddPeering, MakesTheKeyIfThereIsNone) {
   const auto p = peering("p", "10.42.0.0/16");
-  EXPECT_EQ(add_peering(head + "rules:\n    - cidr: 10.0.0.0/8\n\n# end\n", p).value(),
+  EXPECT_EQ(edit(add_peering, head + "rules:\n    - cidr: 10.0.0.0/8\n\n# end\n", p).value(),
             head +
                 "rules:\n    - cidr: 10.0.0.0/8\n"
                 "net-peerings:\n    - id: p\n      cidr: 10.42.0.0/16\n\n# end\n");
-  EXPECT_EQ(add_peering(head + "rules: []", p).value(),
+  EXPECT_EQ(edit(add_peering, head + "rules: []", p).value(),
             head + "rules: []\nnet-peerings:\n  - id: p\n    cidr: 10.42.0.0/16");
-  EXPECT_EQ(add_peering("{database: a, endpoint: {port: 1}, rules: []}", p).value(),
+  EXPECT_EQ(edit(add_peering, "{database: a, endpoint: {port: 1}, rules: []}", p).value(),
             "{net-peerings: [{id: p, cidr: 10.42.0.0/16}], database: a, endpoint: {port: 1}, "
             "rules: []}");
 }
 
 TEST(AddPeering, GoesAfterTheLastOne) {
-  EXPECT_EQ(add_peering(head + "net-peerings:\n- {id: p, cidr: 10.0.0.0/8}\nrules: []\n",
-                        peering("q", "11.0.0.0/8"))
+  EXPECT_EQ(edit(add_peering, head + "net-peerings:\n- {id: p, cidr: 10.0.0.0/8}\nrules: []\n",
+                 peering("q", "11.0.0.0/8"))
                 .value(),
             head +
                 "net-peerings:\n- {id: p, cidr: 10.0.0.0/8}\n- {id: q, cidr: 11.0.0.0/8}\n"
@@ -271,39 +281,41 @@ TEST(AddPeering, GoesAfterTheLastOne) {
 }
 
 TEST(AddPeering, RefusesTheSameIdTwice) {
-  EXPECT_EQ(refusal(add_peering(head + "rules: []\nnet-peerings: [{id: p, cidr: 10.0.0.0/8}]\n",
-                                peering("p", "11.0.0.0/8"))),
-            "the same net peering twice: \"p\" | the first is in line 4");
+  EXPECT_EQ(
+      refusal(edit(add_peering, head + "rules: []\nnet-peerings: [{id: p, cidr: 10.0.0.0/8}]\n",
+                   peering("p", "11.0.0.0/8"))),
+      "the same net peering twice: \"p\" | the first is in line 4");
 }
 
 TEST(RemovePeering, TakesTheKeyWithTheLastOne) {
   const auto before = head +
                       "# peers\nnet-peerings:\n  # p\n  - id: p\n    cidr: 10.0.0.0/8\n\n"
                       "rules: []\n";
-  EXPECT_EQ(remove_peering(before, "p").value(), head + "\nrules: []\n");
+  EXPECT_EQ(edit(remove_peering, before, "p").value(), head + "\nrules: []\n");
   EXPECT_EQ(
-      remove_peering(head + "net-peerings: [{id: p, cidr: 10.0.0.0/8}]\nrules: []\n", "p").value(),
+      edit(remove_peering, head + "net-peerings: [{id: p, cidr: 10.0.0.0/8}]\nrules: []\n", "p")
+          .value(),
       head + "rules: []\n");
   EXPECT_EQ(
-      remove_peering(
-          head +
-              "rules: []\nnet-peerings: [{id: p, cidr: 10.0.0.0/8}, {id: q, cidr: 11.0.0.0/8}]\n",
-          "p")
+      edit(remove_peering,
+           head +
+               "rules: []\nnet-peerings: [{id: p, cidr: 10.0.0.0/8}, {id: q, cidr: 11.0.0.0/8}]\n",
+           "p")
           .value(),
       head + "rules: []\nnet-peerings: [{id: q, cidr: 11.0.0.0/8}]\n");
 }
 
 TEST(RemovePeering, RefusesAnIdThatNoneHas) {
-  EXPECT_EQ(refusal(remove_peering(head + "rules: []\n", "p")),
+  EXPECT_EQ(refusal(edit(remove_peering, head + "rules: []\n", "p")),
             "no net peering has this id: \"p\" | list them for their ids");
 }
 
 TEST(SetMode, ReplacesOrAddsTheLine) {
-  EXPECT_EQ(set_mode(head + "mode: 'enforce' # x\nrules: []\n", Mode::monitor).value(),
+  EXPECT_EQ(edit(set_mode, head + "mode: 'enforce' # x\nrules: []\n", Mode::monitor).value(),
             head + "mode: monitor # x\nrules: []\n");
-  EXPECT_EQ(set_mode(head + "rules: []\n\n# mode: monitor\n", Mode::monitor).value(),
+  EXPECT_EQ(edit(set_mode, head + "rules: []\n\n# mode: monitor\n", Mode::monitor).value(),
             head + "rules: []\nmode: monitor\n\n# mode: monitor\n");
-  EXPECT_EQ(set_mode("{database: a, endpoint: {port: 1}, rules: []}", Mode::enforce).value(),
+  EXPECT_EQ(edit(set_mode, "{database: a, endpoint: {port: 1}, rules: []}", Mode::enforce).value(),
             "{mode: enforce, database: a, endpoint: {port: 1}, rules: []}");
 }
 
