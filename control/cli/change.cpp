@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "control/cli/output.h"
@@ -26,12 +27,12 @@ bool is_enforced(const StatusView& status, const ChangeView& change) {
 }
 
 // Looks at the status until the change is in force, or the bound has passed.
-Reply<ChangeView> wait_for(const Client& client, ChangeView change) {
+Reply<ChangeView> wait_for(Client& client, ChangeView change) {
   const auto start = Clock::now();
   const auto already = change.took;
   while (!change.enforced && change.took < change.bound) {
     std::this_thread::sleep_for(between_looks);
-    const auto status = as<StatusView>(client.get("/v1/status"));
+    const auto status = client.status();
     if (!status) return std::unexpected(status.error());
     change.took = already + Milliseconds(Clock::now() - start);
     change.enforced = is_enforced(*status, change);
@@ -71,12 +72,12 @@ Exit tell_outcome(const ChangeView& change, const ChangeOptions& options, const 
 
 }  // namespace
 
-void add_no_wait(CLI::App& command, ChangeOptions& options) {
-  command.add_flag("--no-wait", options.no_wait,
-                   "Return when the change is accepted, whether or not it is enforced yet");
+Option no_wait(ChangeOptions& options) {
+  return {"--no-wait", "", &options.no_wait,
+          "Return when the change is accepted, whether or not it is enforced yet"};
 }
 
-Exit report_change(const Cli& cli, const Client& client, const Reply<Json>& reply,
+Exit report_change(const Cli& cli, Client& client, const Reply<Document>& reply,
                    const ChangeOptions& options, PrintRuleId print_rule_id, TellGaps tell_gaps) {
   auto change = as<ChangeView>(reply);
   if (!change) return fail(cli, change.error());
@@ -94,7 +95,7 @@ Exit report_change(const Cli& cli, const Client& client, const Reply<Json>& repl
   }
   std::string gaps;
   if (change->enforced && tell_gaps == TellGaps::yes) {
-    const auto status = as<StatusView>(client.get("/v1/status"));
+    const auto status = client.status();
     if (!status) return fail(cli, status.error());
     gaps = not_enforced_by(*status);
   }

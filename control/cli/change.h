@@ -12,14 +12,14 @@ namespace moat {
 struct ChangeOptions {
   bool no_wait = false;
 };
-void add_no_wait(CLI::App& command, ChangeOptions& options);
+Option no_wait(ChangeOptions& options);
 
 enum class PrintRuleId { no, yes };  // on stdout
 enum class TellGaps { no, yes };     // by what it is not enforced, which is then no success
 
 // Tells what became of a change, having waited for it up to the bound if the daemon could not
 // enforce it at once.
-[[nodiscard]] Exit report_change(const Cli& cli, const Client& client, const Reply<Json>& reply,
+[[nodiscard]] Exit report_change(const Cli& cli, Client& client, const Reply<Document>& reply,
                                  const ChangeOptions& options,
                                  PrintRuleId print_rule_id = PrintRuleId::no,
                                  TellGaps tell_gaps = TellGaps::no);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "control/cli/output.h"
 #include "control/cli/rule_load.h"
@@ -69,7 +70,7 @@ void print(const LoadedRules& rules, const Tally& tally) {
   }
 }
 
-Exit check(const Cli& cli, const CheckOptions& options) {
+Exit check_files(const Cli& cli, const CheckOptions& options) {
   const auto host = read_host_facts();
   const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   const auto nat = read_nat_rules();
@@ -86,21 +87,12 @@ Exit check(const Cli& cli, const CheckOptions& options) {
 
 }  // namespace
 
-void add_check(CLI::App& app, Cli& cli) {
-  auto* command = app.add_subcommand("check", "Say what is wrong with rule files; needs no daemon");
-  auto& options = on_command(*command, cli, check);
-  command->add_option("PATH", options.path, "A moat.yaml, the folder of one, or a single rule file")
-      ->capture_default_str();
-  command->add_flag("--force", options.force,
-                    "Take `ports: all` on the host's only address for a warning");
-  command->footer(
-      "All faults of all files are told at once, with file, line and column. Warnings change\n"
-      "nothing about the exit code.\n\n"
-      "Exit: 0 no errors, 1 errors, 2 wrong use.\n\n"
-      "Examples:\n"
-      "  moat check\n"
-      "  moat check ./config\n"
-      "  moat check /etc/moat/databases.d/orders.yaml");
+Action command::check(Options& options) {
+  const auto values = std::make_shared<CheckOptions>();
+  options = {{"PATH", "", &values->path, "A moat.yaml, the folder of one, or a single rule file"},
+             {"--force", "", &values->force,
+              "Take `ports: all` on the host's only address for a warning"}};
+  return make_action(values, check_files);
 }
 
 }  // namespace moat

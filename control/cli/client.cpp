@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstring>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 namespace moat {
@@ -125,28 +126,35 @@ Failure not_understood(const std::string& why) {
            {}}};
 }
 
-Reply<Json> Client::get(const std::string& path, const Arguments& arguments) const {
+Reply<Document> Client::get(const std::string& path, const Arguments& arguments) const {
   return send("GET", with_arguments(path, arguments), "", for_an_answer);
 }
 
-Reply<Json> Client::post(const std::string& path, const std::string& body) const {
+Reply<StatusView> Client::status() {
+  auto status = as<StatusView>(get("/v1/status"));
+  if (status) bound_ = status->bound;
+  return status;
+}
+
+Reply<Document> Client::post(const std::string& path, const std::string& body) {
   return change("POST", path, body);
 }
 
-Reply<Json> Client::remove(const std::string& path, const Arguments& arguments) const {
+Reply<Document> Client::remove(const std::string& path, const Arguments& arguments) {
   return change("DELETE", with_arguments(path, arguments), "");
 }
 
-Reply<Json> Client::change(const char* method, const std::string& path,
-                           const std::string& body) const {
-  const auto status = as<StatusView>(get("/v1/status"));
-  if (!status) return std::unexpected(status.error());
-  const auto bound = std::chrono::ceil<std::chrono::milliseconds>(status->bound);
+Reply<Document> Client::change(const char* method, const std::string& path,
+                               const std::string& body) {
+  if (!bound_) {
+    if (const auto now = status(); !now) return std::unexpected(now.error());
+  }
+  const auto bound = std::chrono::ceil<std::chrono::milliseconds>(*bound_);
   return send(method, path, body, bound + for_an_answer);
 }
 
-Reply<Json> Client::send(const char* method, const std::string& path, const std::string& body,
-                         std::chrono::milliseconds patience) const {
+Reply<Document> Client::send(const char* method, const std::string& path, const std::string& body,
+                             std::chrono::milliseconds patience) const {
   if (socket_.size() >= sizeof(sockaddr_un::sun_path)) {
     return std::unexpected(unreachable(fmt::format("the path {} is too long for a socket", socket_),
                                        "name the socket by a shorter path"));
@@ -178,7 +186,7 @@ Reply<Json> Client::send(const char* method, const std::string& path, const std:
   auto json = parse_json(answer);
   if (!json) return std::unexpected(not_understood(json.error()));
   if (code >= 300) return std::unexpected(refused(*json, code));
-  return std::move(*json);
+  return std::make_shared<const Json>(std::move(*json));
 }
 
 }  // namespace moat

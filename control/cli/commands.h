@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The command's parts share this: what was asked for globally, how a command ends, and how the
-// commands come onto the command line. Each cli_*.cpp declares its commands in an add_ function;
-// the one that the person names puts what it does into Cli::chosen.
+// What a command is. Each is a row of the table in commands.cpp, and a function in a file of its
+// own that declares the options and gives back what the command does. moat.cpp reads a command
+// line by the table; it alone knows CLI11.
 #pragma once
 
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
 
 #include "control/os/paths.h"
 
@@ -23,31 +24,60 @@ enum class Exit : int {
   not_enforced = 4,  // accepted, but not enforced within the bound; or no answer in time
 };
 
+// What every command takes.
 struct Cli {
   std::string socket{paths::socket};
   bool json = false;
-  std::function<Exit()> chosen;
 };
 
-// Each outlives the parsing: `cli` and `app` must too.
-void add_check(CLI::App& app, Cli& cli);
-void add_status(CLI::App& app, Cli& cli);
-void add_databases(CLI::App& app, Cli& cli);
-void add_rules(CLI::App& app, Cli& cli);
-void add_managed_ranges(CLI::App& app, Cli& cli);
-void add_why(CLI::App& app, Cli& cli);
-void add_counters(CLI::App& app, Cli& cli);
-void add_drops(CLI::App& app, Cli& cli);
-void add_diff(CLI::App& app, Cli& cli);
-void add_daemon_commands(CLI::App& app, Cli& cli);  // reload, detach
+// Something that a command line may give to a command, and where it goes.
+struct Option {
+  std::string_view name;  // "--database"; without dashes: an argument, told by its position
+  std::string_view type;  // what people write for it: "ID"; of a flag and an argument: empty
+  std::variant<bool*, std::string*> value;  // bool: a flag. An argument with a value is optional
+  std::string_view help;
+  std::string_view choice = {};  // of those that name the same one, exactly one is to be given
+};
+using Options = std::vector<Option>;
+using Action = std::function<Exit(const Cli&)>;
 
-// Makes `run(options)` what a command does, with options of its own that live as long as it.
-template <typename Options>
-Options& on_command(CLI::App& command, Cli& cli, Exit (*run)(const Cli&, const Options&)) {
-  auto options = std::make_shared<Options>();
-  command.callback(
-      [&cli, options, run] { cli.chosen = [&cli, options, run] { return run(cli, *options); }; });
-  return *options;
+struct Command {
+  std::string_view group;       // "rules" of `moat rules add`; empty: none
+  std::string_view name;        // "add"
+  std::string_view help;        // a line
+  Action (*declare)(Options&);  // the options belong to the action; null: this is a group
+  std::string_view more = {};   // what stands below the options
+};
+
+// In the order of the help; a group before its commands.
+[[nodiscard]] std::span<const Command> commands();
+
+// The action `run(cli, values)`.
+template <typename Values>
+Action make_action(std::shared_ptr<Values> values, Exit (*run)(const Cli&, const Values&)) {
+  return [values = std::move(values), run](const Cli& cli) { return run(cli, *values); };
 }
+
+namespace command {
+
+Action check(Options& options);
+Action status(Options& options);
+Action list_databases(Options& options);
+Action forget_database(Options& options);
+Action list_rules(Options& options);
+Action add_rule(Options& options);
+Action remove_rule(Options& options);
+Action list_ranges(Options& options);
+Action show_range(Options& options);
+Action why(Options& options);
+Action counters(Options& options);
+Action drops(Options& options);
+Action diff(Options& options);
+Action reload(Options& options);
+Action reset_clock(Options& options);
+Action detach(Options& options);
+Action version(Options& options);
+
+}  // namespace command
 
 }  // namespace moat

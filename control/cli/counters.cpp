@@ -77,9 +77,9 @@ Exit show_once(const Cli& cli, const CountersOptions& options, bool clears) {
   if (cli.json) {
     // A line a look, for a program that reads them as they come.
     if (options.watch) {
-      print_line(answer->dump(-1, ' ', false, Json::error_handler_t::replace));
+      print_json_line(**answer);
     } else {
-      print_json(*answer);
+      print_json(**answer);
     }
     return Exit::done;
   }
@@ -103,14 +103,11 @@ Exit show_counters(const Cli& cli, const CountersOptions& options) {
 
 }  // namespace
 
-void add_counters(CLI::App& app, Cli& cli) {
-  auto* command = app.add_subcommand("counters", "Show packets and bytes, by rule and by reason");
-  auto& options = on_command(*command, cli, show_counters);
-  command->add_option("--database", options.database, "Of this database alone")->type_name("ID");
-  command->add_flag("--watch", options.watch, "Again every 2 seconds, until interrupted");
-  command->footer(
-      "Totals include what removed rules let pass, and never fall. Reasons of a drop: no-rule,\n"
-      "martian, fragment, malformed, source-route, vlan-depth, ipv6, backstop; see moatd(8).");
+Action command::counters(Options& options) {
+  const auto values = std::make_shared<CountersOptions>();
+  options = {{"--database", "ID", &values->database, "Of this database alone"},
+             {"--watch", "", &values->watch, "Again every 2 seconds, until interrupted"}};
+  return make_action(values, show_counters);
 }
 
 }  // namespace moat

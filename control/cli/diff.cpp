@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <nlohmann/json.hpp>
 
 #include "control/cli/output.h"
 #include "control/cli/policy_diff.h"
@@ -159,9 +160,9 @@ void print(const std::vector<PolicyChange>& changes, const std::vector<Trouble>&
              "status");
 }
 
-Exit diff(const Cli& cli, const DiffOptions& options) {
-  const Client client(cli);
-  const auto status = as<StatusView>(client.get("/v1/status"));
+Exit compare(const Cli& cli, const DiffOptions& options) {
+  Client client(cli);
+  const auto status = client.status();
   if (!status) return fail(cli, status.error());
   auto enforced = enforced_items(client);
   if (!enforced) return fail(cli, enforced.error());
@@ -193,19 +194,10 @@ Exit diff(const Cli& cli, const DiffOptions& options) {
 
 }  // namespace
 
-void add_diff(CLI::App& app, Cli& cli) {
-  auto* command =
-      app.add_subcommand("diff", "Compare what is enforced with the rule files of a folder");
-  auto& options = on_command(*command, cli, diff);
-  command->add_option("DIR", options.folder, "A folder with moat.yaml, or with databases.d")
-      ->required();
-  command->footer(
-      "Says what would change if these files were the host's: + added, - removed, ~ changed;\n"
-      "of moat.yaml too, where the folder has one. A line with a ! is wrong on the host by now,\n"
-      "as moat status says.\n\n"
-      "Exit: 0 no difference and nothing wrong, 1 different, wrong, or the files have errors,\n"
-      "3 moatd not reachable.\n\n"
-      "Example:\n  moat diff ./config && echo in force");
+Action command::diff(Options& options) {
+  const auto values = std::make_shared<DiffOptions>();
+  options = {{"DIR", "", &values->folder, "A folder with moat.yaml, or with databases.d"}};
+  return make_action(values, compare);
 }
 
 }  // namespace moat

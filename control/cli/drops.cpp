@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "control/cli/output.h"
@@ -100,8 +101,7 @@ Exit follow_drops(const Cli& cli, const DropsOptions& options) {
     std::ranges::reverse(view->drops);
     for (const auto& drop : view->drops) {
       if (cli.json) {
-        const auto line = document(encode(drop));
-        print_line(line.dump(-1, ' ', false, Json::error_handler_t::replace));
+        print_json_line(document(encode(drop)));
       } else {
         print_row(drop);
       }
@@ -118,19 +118,11 @@ Exit show_drops(const Cli& cli, const DropsOptions& options) {
 
 }  // namespace
 
-void add_drops(CLI::App& app, Cli& cli) {
-  auto* command = app.add_subcommand("drops", "Show who was refused lately, and why");
-  auto& options = on_command(*command, cli, show_drops);
-  command->add_option("--database", options.database, "On the way to this database alone")
-      ->type_name("ID");
-  command->add_flag("--follow", options.follow, "Go on with what comes, until interrupted");
-  command->footer(
-      "One row for each source, database (or port), reason, interface and VLAN, the newest first;\n"
-      "the latest 4,096 of them. Under a flood only some are listed: all are counted, see\n"
-      "moat counters. With --follow --json, one object a line.\n\n"
-      "Examples:\n"
-      "  moat drops --database orders\n"
-      "  moat drops --follow");
+Action command::drops(Options& options) {
+  const auto values = std::make_shared<DropsOptions>();
+  options = {{"--database", "ID", &values->database, "On the way to this database alone"},
+             {"--follow", "", &values->follow, "Go on with what comes, until interrupted"}};
+  return make_action(values, show_drops);
 }
 
 }  // namespace moat

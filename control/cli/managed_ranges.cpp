@@ -8,18 +8,16 @@
 namespace moat {
 namespace {
 
-struct ListOptions {};
-
 struct ShowOptions {
   std::string id;
 };
 
-Exit list_ranges(const Cli& cli, const ListOptions&) {
+Exit list(const Cli& cli) {
   const auto answer = Client(cli).get("/v1/managed-ranges");
   const auto ranges = as_list<ManagedRangeView>(answer, "managed_ranges");
   if (!ranges) return fail(cli, ranges.error());
   if (cli.json) {
-    print_json(*answer);
+    print_json(**answer);
     return Exit::done;
   }
   Table table(
@@ -40,12 +38,12 @@ Exit list_ranges(const Cli& cli, const ListOptions&) {
 }
 
 // In the form of a cidrs-file, for whoever wants one.
-Exit show_range(const Cli& cli, const ShowOptions& options) {
+Exit show(const Cli& cli, const ShowOptions& options) {
   const auto answer = Client(cli).get("/v1/managed-ranges/" + escape(options.id));
   const auto range = as<ManagedRangeView>(answer);
   if (!range) return fail(cli, range.error());
   if (cli.json) {
-    print_json(*answer);
+    print_json(**answer);
     return Exit::done;
   }
   print_line(printable(fmt::format("# {}: {}", range->id, range->name)));
@@ -60,23 +58,12 @@ Exit show_range(const Cli& cli, const ShowOptions& options) {
 
 }  // namespace
 
-void add_managed_ranges(CLI::App& app, Cli& cli) {
-  auto* command = app.add_subcommand(
-      "managed-ranges", "List the named networks that rules can refer to, or show one");
-  command->require_subcommand(1);
+Action command::list_ranges(Options&) { return list; }
 
-  auto* list = command->add_subcommand("list", "List the managed ranges");
-  on_command(*list, cli, list_ranges);
-  list->footer(
-      "Managed ranges are kept by their provider, in the files of managed-ranges.d; a\n"
-      "withdrawn one is named by rules but by no file any more, and keeps its last CIDRs.");
-
-  auto* show = command->add_subcommand("show", "Print the CIDRs of a managed range");
-  auto& options = on_command(*show, cli, show_range);
-  show->add_option("ID", options.id, "The managed range")->required();
-  show->footer(
-      "The output has the form of a cidrs-file.\n\n"
-      "Example:\n  moat managed-ranges show mr-scalingo-osc-fr1");
+Action command::show_range(Options& options) {
+  const auto values = std::make_shared<ShowOptions>();
+  options = {{"ID", "", &values->id, "The managed range"}};
+  return make_action(values, show);
 }
 
 }  // namespace moat

@@ -1,67 +1,72 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The command. What each part does is in the cli_*.cpp of its name.
+// The command: reads the command line by the table of commands.cpp, and does what it says.
 #include <curl/curl.h>
-#include <fmt/format.h>
 #include <langinfo.h>
 
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
 #include <clocale>
 #include <csignal>
 
-#include "control/cli/output.h"
+#include "control/cli/commands.h"
 
 namespace moat {
 namespace {
 
-struct VersionOptions {};
-
-Exit show_version(const Cli& cli, const VersionOptions&) {
-  const auto status = as<StatusView>(Client(cli).get("/v1/status"));
-  const std::string daemon = status ? status->version : "";
-  if (cli.json) {
-    print_json(document({{"version", MOAT_VERSION},
-                         {"daemon_version", daemon.empty() ? Json(nullptr) : Json(daemon)}}));
-    return Exit::done;
+void add_option(CLI::App& command, const Option& option) {
+  const std::string name(option.name);
+  const std::string help(option.help);
+  if (auto* const* flag = std::get_if<bool*>(&option.value)) {
+    command.add_flag(name, **flag, help);
+    return;
   }
-  print_line(fmt::format("moat {}", MOAT_VERSION));
-  print_line(daemon.empty() ? "moatd is not reachable" : printable("moatd " + daemon));
-  return Exit::done;
+  auto& value = *std::get<std::string*>(option.value);
+  auto* added = command.add_option(name, value, help);
+  if (!option.type.empty()) added->type_name(std::string(option.type));
+  if (!value.empty()) added->capture_default_str();
+  if (!name.starts_with('-') && value.empty()) added->required();
+}
+
+void add_options(CLI::App& command, const Options& options) {
+  CLI::App* choice = nullptr;
+  for (const auto& option : options) {
+    if (option.choice.empty()) {
+      add_option(command, option);
+      continue;
+    }
+    if (choice == nullptr || choice->get_group() != option.choice) {
+      choice = command.add_option_group(std::string(option.choice), "Exactly one of these");
+      choice->require_option(1);
+    }
+    add_option(*choice, option);
+  }
+}
+
+// What the one that the person names does comes to be in `chosen`.
+void add_command(CLI::App& app, const Command& row, Action& chosen) {
+  auto& parent = row.group.empty() ? app : *app.get_subcommand(std::string(row.group));
+  auto* command = parent.add_subcommand(std::string(row.name), std::string(row.help));
+  command->footer(std::string(row.more) + (row.more.empty() ? "" : "\n\n") +
+                  "All commands also take --json and --socket PATH: see moat --help.");
+  if (row.declare == nullptr) {
+    command->require_subcommand(1);
+    return;
+  }
+  Options options;
+  auto action = row.declare(options);
+  add_options(*command, options);
+  command->callback([&chosen, action = std::move(action)] { chosen = action; });
 }
 
 void add_global_options(CLI::App& app, Cli& cli) {
-  app.add_option("--socket", cli.socket, "Where moatd listens")
-      ->type_name("PATH")
-      ->capture_default_str();
-  app.add_flag("--json", cli.json, "Print JSON, for programs");
+  add_options(app, {{"--socket", "PATH", &cli.socket, "Where moatd listens"},
+                    {"--json", "", &cli.json, "Print JSON, for programs"}});
   app.set_version_flag("--version", "moat " MOAT_VERSION);
   app.footer(
       "Exit: 0 done, 1 refused, different, or something is wrong (status), 2 wrong use, 3 moatd\n"
       "not reachable, 4 accepted but not enforced within the bound, or moatd does not answer.\n\n"
       "moat COMMAND --help tells more of each. Rule files: moat.yaml(5).");
-}
-
-void add_commands(CLI::App& app, Cli& cli) {
-  app.require_subcommand(1);
-  app.fallthrough();  // --json and --socket may stand anywhere
-  add_check(app, cli);
-  add_status(app, cli);
-  add_databases(app, cli);
-  add_rules(app, cli);
-  add_managed_ranges(app, cli);
-  add_why(app, cli);
-  add_counters(app, cli);
-  add_drops(app, cli);
-  add_diff(app, cli);
-  add_daemon_commands(app, cli);
-  auto* version = app.add_subcommand("version", "Say the versions of moat and of moatd");
-  on_command(*version, cli, show_version);
-}
-
-// Help of one command does not show the options of all.
-void add_hint(CLI::App& command) {
-  for (auto* each : command.get_subcommands([](const CLI::App*) { return true; })) add_hint(*each);
-  const auto own = command.get_footer();
-  command.footer(own + (own.empty() ? "" : "\n\n") +
-                 "All commands also take --json and --socket PATH: see moat --help.");
 }
 
 // Labels may have any letters, also where the locale is C.
@@ -74,8 +79,10 @@ Exit run(int argc, char** argv) {
   CLI::App app("Guards the databases on this host: nobody reaches one unless a rule names them.",
                "moat");
   Cli cli;
-  add_commands(app, cli);
-  add_hint(app);
+  Action chosen;
+  app.require_subcommand(1);
+  app.fallthrough();  // --json and --socket may stand anywhere
+  for (const auto& row : commands()) add_command(app, row, chosen);
   add_global_options(app, cli);
   if (argc == 1) {
     std::fputs(app.help().c_str(), stderr);
@@ -87,7 +94,7 @@ Exit run(int argc, char** argv) {
     const bool is_help = app.exit(error) == 0;  // --help and --version come this way too
     return is_help ? Exit::done : Exit::usage;
   }
-  return cli.chosen();
+  return chosen(cli);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "control/text/utf8.h"
 
@@ -84,6 +85,10 @@ void Table::print() const {
 
 void print_json(const Json& document) { write_text(dump(document), stdout); }
 
+void print_json_line(const Json& document) {
+  print_line(document.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
 void print_line(std::string_view text) { write_text(fmt::format("{}\n", text), stdout); }
 
 void tell(std::string_view text, Colour colour) {
@@ -143,7 +148,7 @@ std::string format_duration(Milliseconds duration) {
 std::string format_number(std::uint64_t number) {
   auto digits = fmt::format("{}", number);
   for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) {
-    digits.insert(static_cast<std::size_t>(at), ",");
+    digits.insert(static_cast<std::size_t>(at), 1, ',');
   }
   return digits;
 }

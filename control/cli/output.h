@@ -44,6 +44,7 @@ class Table {
 };
 
 void print_json(const Json& document);
+void print_json_line(const Json& document);
 void print_line(std::string_view text);                          // to stdout
 void tell(std::string_view text, Colour colour = Colour::none);  // to stderr, one line
 // As `moat check` words them.

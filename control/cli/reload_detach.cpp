@@ -17,8 +17,10 @@ struct YesOptions {
   bool yes = false;
 };
 
-Exit reload(const Cli& cli, const ChangeOptions& options) {
-  const Client client(cli);
+Option yes(YesOptions& options) { return {"--yes", "", &options.yes, "Do not ask"}; }
+
+Exit reload_files(const Cli& cli, const ChangeOptions& options) {
+  Client client(cli);
   return report_change(cli, client, client.post("/v1/reload"), options, PrintRuleId::no,
                        TellGaps::yes);
 }
@@ -41,8 +43,8 @@ std::optional<Failure> unasked(std::string_view meaning) {
                   {}}};
 }
 
-Exit reset_clock(const Cli& cli, const YesOptions& options) {
-  const Client client(cli);
+Exit confirm_clock(const Cli& cli, const YesOptions& options) {
+  Client client(cli);
   if (!options.yes) {
     if (const auto failure = unasked("clock reset says that the host's clock is right")) {
       return fail(cli, *failure);
@@ -58,11 +60,11 @@ Exit reset_clock(const Cli& cli, const YesOptions& options) {
   return report_change(cli, client, client.post("/v1/clock/reset"), {});
 }
 
-Exit detach(const Cli& cli, const YesOptions& options) {
-  const Client client(cli);
+Exit end_guard(const Cli& cli, const YesOptions& options) {
+  Client client(cli);
   if (!options.yes) {
     if (const auto failure = unasked("detach ends the guard")) return fail(cli, *failure);
-    const auto status = as<StatusView>(client.get("/v1/status"));
+    const auto status = client.status();
     if (!status) return fail(cli, status.error());
     const auto what = plural(status->databases, "database");
     if (!ask(fmt::format("This ends the guard of {}: everybody will reach them.", what))) {
@@ -73,7 +75,7 @@ Exit detach(const Cli& cli, const YesOptions& options) {
   const auto answer = client.post("/v1/detach");
   const auto change = as<ChangeView>(answer);
   if (!change) return fail(cli, change.error());
-  if (cli.json) print_json(*answer);
+  if (cli.json) print_json(**answer);
   if (!change->enforced) {
     tell(fmt::format("NOT detached: {}", change->why_not), Colour::bad);
     return Exit::not_enforced;
@@ -84,32 +86,22 @@ Exit detach(const Cli& cli, const YesOptions& options) {
 
 }  // namespace
 
-void add_daemon_commands(CLI::App& app, Cli& cli) {
-  auto* reload_command = app.add_subcommand("reload", "Have moatd read all files now");
-  add_no_wait(*reload_command, on_command(*reload_command, cli, reload));
-  reload_command->footer(
-      "moatd notices changes by itself; this is for when you will not wait, or\n"
-      "want to know that it has.\n\n"
-      "Exit: 0 enforced, 1 a file is held back, Moat's program is not on an interface, or the\n"
-      "backstop is off; 3 moatd not reachable, 4 not enforced within the bound.");
+Action command::reload(Options& options) {
+  const auto values = std::make_shared<ChangeOptions>();
+  options = {no_wait(*values)};
+  return make_action(values, reload_files);
+}
 
-  auto* clock = app.add_subcommand("clock", "The host's clock, by which rules expire");
-  clock->require_subcommand(1);
-  auto* reset = clock->add_subcommand("reset", "Say that the host's clock is right now");
-  auto& reset_options = on_command(*reset, cli, reset_clock);
-  reset->add_flag("--yes", reset_options.yes, "Do not ask");
-  reset->footer(
-      "After the clock was set back, rules that had expired stay expired, and so do\n"
-      "new ones that expire before the time it had been at. This is for when the\n"
-      "clock had been wrong and is right now.");
+Action command::reset_clock(Options& options) {
+  const auto values = std::make_shared<YesOptions>();
+  options = {yes(*values)};
+  return make_action(values, confirm_clock);
+}
 
-  auto* detach_command =
-      app.add_subcommand("detach", "End the guard: take everything off, and end moatd");
-  auto& options = on_command(*detach_command, cli, detach);
-  detach_command->add_flag("--yes", options.yes, "Do not ask");
-  detach_command->footer(
-      "Afterwards everybody reaches every database that was guarded. To restart\n"
-      "or upgrade moatd, do not detach: rules stay enforced without it.");
+Action command::detach(Options& options) {
+  const auto values = std::make_shared<YesOptions>();
+  options = {yes(*values)};
+  return make_action(values, end_guard);
 }
 
 }  // namespace moat

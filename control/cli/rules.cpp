@@ -3,13 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
+#include <nlohmann/json.hpp>
 
 #include "control/cli/change.h"
 #include "control/cli/output.h"
 
 namespace moat {
 namespace {
+
+constexpr auto whose_rules = "Whose rules; may be left out where there is one";
 
 struct ListOptions {
   std::string database;
@@ -53,12 +55,12 @@ Exit tell_of_no_rules(const Cli& cli) {
   return Exit::done;
 }
 
-Exit list_rules(const Cli& cli, const ListOptions& options) {
+Exit list(const Cli& cli, const ListOptions& options) {
   const auto answer = Client(cli).get("/v1/rules", {{"database", options.database}});
   const auto rules = as_list<RuleView>(answer, "rules");
   if (!rules) return fail(cli, rules.error());
   if (cli.json) {
-    print_json(*answer);
+    print_json(**answer);
     return Exit::done;
   }
   const bool several = has_several_databases(*rules);
@@ -79,83 +81,52 @@ Exit list_rules(const Cli& cli, const ListOptions& options) {
   return Exit::done;
 }
 
-Exit add_rule(const Cli& cli, const AddOptions& options) {
+Exit add(const Cli& cli, const AddOptions& options) {
   if (const auto& cidr = options.rule.cidr; !cidr.empty()) {
     if (const auto prefix = parse_prefix(cidr); !prefix) {
       return fail(cli, misspelt(prefix.error(), cidr));
     }
   }
-  const Client client(cli);
+  Client client(cli);
   return report_change(cli, client, client.post("/v1/rules", dump(encode(options.rule))),
                        options.change, PrintRuleId::yes);
 }
 
-Exit remove_rule(const Cli& cli, const RemoveOptions& options) {
-  const Client client(cli);
+Exit remove(const Cli& cli, const RemoveOptions& options) {
+  Client client(cli);
   return report_change(
       cli, client, client.remove("/v1/rules", {{"database", options.database}, {"id", options.id}}),
       options.change);
 }
 
-void add_database_option(CLI::App& command, std::string& database) {
-  command.add_option("--database", database, "Whose rules; may be left out where there is one")
-      ->type_name("ID");
-}
-
-void add_list(CLI::App& rules, Cli& cli) {
-  auto* list = rules.add_subcommand("list", "List who may reach the databases");
-  auto& options = on_command(*list, cli, list_rules);
-  list->add_option("--database", options.database, "The rules of this database alone")
-      ->type_name("ID");
-  list->footer(
-      "Hits are packets that the rule let pass. Last hit is sampled, so that it may lag by ten\n"
-      "seconds.\n\nExample:\n  moat rules list --database orders");
-}
-
-void add_add(CLI::App& rules, Cli& cli) {
-  auto* add = rules.add_subcommand("add", "Allow a source, in the database's rule file");
-  auto& options = on_command(*add, cli, add_rule);
-  add_database_option(*add, options.rule.database);
-  auto* source = add->add_option_group("source", "Exactly one of these");
-  source->add_option("--cidr", options.rule.cidr, "A network or, with /32, an address")
-      ->type_name("CIDR");
-  source->add_option("--managed-range", options.rule.managed_range, "See moat managed-ranges list")
-      ->type_name("ID");
-  source->require_option(1);
-  add->add_option("--label", options.rule.label, "What the rule is for, in your words")
-      ->type_name("TEXT");
-  add->add_option("--expires", options.rule.expires,
-                  "When it ends: UTC as in 2027-01-31T18:00:00Z, or from now as in 30m, 12h, 7d")
-      ->type_name("WHEN");
-  add_no_wait(*add, options.change);
-  add->footer(
-      "The file's comments and layout stay. Prints the new rule's id when the kernel enforces it.\n"
-      "\nExit: 0 enforced, 1 refused and nothing changed, 2 wrong use, 3 moatd not reachable,\n"
-      "4 accepted but not enforced within the bound.\n\n"
-      "Examples:\n"
-      "  moat rules add --database orders --cidr 198.51.100.25/32 --label 'My workstation'\n"
-      "  moat rules add --managed-range mr-scalingo-osc-fr1 --expires 12h");
-}
-
-void add_remove(CLI::App& rules, Cli& cli) {
-  auto* remove = rules.add_subcommand("remove", "Take a rule out of the database's rule file");
-  auto& options = on_command(*remove, cli, remove_rule);
-  add_database_option(*remove, options.database);
-  remove->add_option("RULE-ID", options.id, "As moat rules list names it")->required();
-  add_no_wait(*remove, options.change);
-  remove->footer(
-      "Open sessions that no other rule allows are cut off (see drop-sessions in moat.yaml(5)).\n"
-      "\nExample:\n  moat rules remove --database orders r-1a2b3c4d");
-}
-
 }  // namespace
 
-void add_rules(CLI::App& app, Cli& cli) {
-  auto* rules = app.add_subcommand("rules", "List, add or remove rules: who may reach a database");
-  rules->require_subcommand(1);
-  add_list(*rules, cli);
-  add_add(*rules, cli);
-  add_remove(*rules, cli);
+Action command::list_rules(Options& options) {
+  const auto values = std::make_shared<ListOptions>();
+  options = {{"--database", "ID", &values->database, "The rules of this database alone"}};
+  return make_action(values, list);
+}
+
+Action command::add_rule(Options& options) {
+  const auto values = std::make_shared<AddOptions>();
+  auto& rule = values->rule;
+  options = {
+      {"--database", "ID", &rule.database, whose_rules},
+      {"--cidr", "CIDR", &rule.cidr, "A network or, with /32, an address", "source"},
+      {"--managed-range", "ID", &rule.managed_range, "See moat managed-ranges list", "source"},
+      {"--label", "TEXT", &rule.label, "What the rule is for, in your words"},
+      {"--expires", "WHEN", &rule.expires,
+       "When it ends: UTC as in 2027-01-31T18:00:00Z, or from now as in 30m, 12h, 7d"},
+      no_wait(values->change)};
+  return make_action(values, add);
+}
+
+Action command::remove_rule(Options& options) {
+  const auto values = std::make_shared<RemoveOptions>();
+  options = {{"--database", "ID", &values->database, whose_rules},
+             {"RULE-ID", "", &values->id, "As moat rules list names it"},
+             no_wait(values->change)};
+  return make_action(values, remove);
 }
 
 }  // namespace moat

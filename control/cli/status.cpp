@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "control/cli/nat_checks.h"
 #include "control/cli/output.h"
@@ -13,8 +14,6 @@
 
 namespace moat {
 namespace {
-
-struct StatusOptions {};
 
 // Rules of a database by state: "3 active, 1 expired".
 std::string rule_states(const std::vector<RuleView>& rules, const std::string& database) {
@@ -152,7 +151,7 @@ void add_nat_findings(const std::vector<DatabaseView>& databases, StatusView& st
   status.notices.insert(status.notices.end(), nat.unread.begin(), nat.unread.end());
 }
 
-Exit show_status(const Cli& cli, const StatusOptions&) {
+Exit show_status(const Cli& cli) {
   const Client client(cli);
   const auto answer = client.get("/v1/status");
   auto status = as<StatusView>(answer);
@@ -168,7 +167,7 @@ Exit show_status(const Cli& cli, const StatusOptions&) {
   add_nat_findings(*databases, *status);
   const auto exit = count_problems(*status) == 0 ? Exit::done : Exit::refused;
   if (cli.json) {
-    auto json = *answer;
+    auto json = **answer;
     json["notices"] = status->notices;
     json["past_guard"] = status->past_guard;
     json["headline"] = headline(*status);
@@ -189,16 +188,6 @@ Exit show_status(const Cli& cli, const StatusOptions&) {
 
 }  // namespace
 
-void add_status(CLI::App& app, Cli& cli) {
-  auto* command = app.add_subcommand("status", "Say what is guarded, and what is wrong");
-  on_command(*command, cli, show_status);
-  command->footer(
-      "The first sentence tells whether all is well. What is wrong follows, worst first, each\n"
-      "with a !, then what is well: the generation, the latest change and how long it took,\n"
-      "each interface with the mode and id of its program, each database and its rules.\n\n"
-      "Exit: 0 nothing is wrong, 1 something is (a line with a !, or nothing is guarded),\n"
-      "3 moatd not reachable, 4 it does not answer. Monitor mode, chosen, is not wrong.\n\n"
-      "Example:\n  moat status --json | jq .generation");
-}
+Action command::status(Options&) { return show_status; }
 
 }  // namespace moat

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "control/cli/output.h"
 #include "control/cli/rule_load.h"
@@ -145,34 +146,25 @@ Exit explain_source(const Cli& cli, const WhyOptions& options) {
     return fail(cli, misspelt(source.error(), options.source));
   }
   if (!options.config.empty()) return answer_from_files(cli, options);
-  const Client client(cli);
+  Client client(cli);
   const auto answers = as_list<WhyView>(
       client.get("/v1/why", {{"source", options.source}, {"database", options.database}}),
       "answers");
   if (!answers) return fail(cli, answers.error());
-  auto status = as<StatusView>(client.get("/v1/status"));
+  auto status = client.status();
   if (!status) return fail(cli, status.error());
   return print_answers(cli, *answers, *std::move(status));
 }
 
 }  // namespace
 
-void add_why(CLI::App& app, Cli& cli) {
-  auto* command = app.add_subcommand("why", "Say what a source gets, and because of what");
-  auto& options = on_command(*command, cli, explain_source);
-  command->add_option("SOURCE", options.source, "An IPv4 or IPv6 address")->required();
-  command->add_option("--database", options.database, "Asked of this database alone")
-      ->type_name("ID");
-  command->add_option("--config", options.config, "Answer from these rule files, without a daemon")
-      ->type_name("DIR");
-  command->footer(
-      "Names the rule that matches, and the file that says so; without one, a rule that has\n"
-      "expired, the network just beside the source, or the command that would let it in. There\n"
-      "are no IPv6 rules: for an IPv6 address the endpoint decides. A line with a ! tells what\n"
-      "makes it other than said: a way in that nothing judges, or a clock that was set back.\n\n"
-      "Examples:\n"
-      "  moat why 192.0.2.77\n"
-      "  moat why 192.0.2.77 --config ./config");
+Action command::why(Options& options) {
+  const auto values = std::make_shared<WhyOptions>();
+  options = {
+      {"SOURCE", "", &values->source, "An IPv4 or IPv6 address"},
+      {"--database", "ID", &values->database, "Asked of this database alone"},
+      {"--config", "DIR", &values->config, "Answer from these rule files, without a daemon"}};
+  return make_action(values, explain_source);
 }
 
 }  // namespace moat

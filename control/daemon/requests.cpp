@@ -6,7 +6,6 @@
 #include <tuple>
 
 #include "control/daemon/daemon.h"
-#include "control/service/json.h"
 
 namespace moat {
 namespace {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 
@@ -71,9 +72,34 @@ std::expected<T, std::string> decode(const Json& json) {
   return std::unexpected(inside.empty() ? "not an object" : inside);
 }
 
-#define MOAT_VIEW(T)                      \
-  template Json encode<T>(const T& view); \
-  template std::expected<T, std::string> decode<T>(const Json& json)
+template <typename T>
+Json list_document(std::string_view key, const std::vector<T>& views) {
+  Json list = Json::array();
+  for (const auto& view : views) list.push_back(encode(view));
+  return document(Json{{key, std::move(list)}});
+}
+
+template <typename T>
+std::expected<std::vector<T>, std::string> decode_list(const Json& json, const std::string& key) {
+  const auto list = json.find(key);
+  if (list == json.end() || !list->is_array()) {
+    return std::unexpected("\"" + key + "\" is not a list");
+  }
+  std::vector<T> views;
+  for (const auto& element : *list) {
+    auto view = decode<T>(element);
+    if (!view) return std::unexpected(std::move(view.error()));
+    views.push_back(std::move(*view));
+  }
+  return views;
+}
+
+#define MOAT_VIEW(T)                                                                   \
+  template Json encode<T>(const T& view);                                              \
+  template std::expected<T, std::string> decode<T>(const Json& json);                  \
+  template Json list_document<T>(std::string_view key, const std::vector<T>& views);   \
+  template std::expected<std::vector<T>, std::string> decode_list<T>(const Json& json, \
+                                                                     const std::string& key)
 MOAT_VIEW(StatusView);
 MOAT_VIEW(DatabaseView);
 MOAT_VIEW(RuleView);

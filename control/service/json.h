@@ -4,10 +4,13 @@
 // Keys are the names of the members in snake_case. Times are RFC 3339 in UTC, with milliseconds
 // unless people write them in files; durations are numbers of milliseconds whose key ends in _ms.
 // What is not known is null, never left out. Every document is an object that begins with "schema".
+//
+// Who takes JSON apart, or makes some, includes <nlohmann/json.hpp> as well: it is too large for
+// all.
 #pragma once
 
 #include <expected>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,27 +38,11 @@ template <typename T>
 
 // {"schema": ..., KEY: [...]}
 template <typename T>
-[[nodiscard]] Json list_document(std::string_view key, const std::vector<T>& views) {
-  Json list = Json::array();
-  for (const auto& view : views) list.push_back(encode(view));
-  return document(Json{{key, std::move(list)}});
-}
+[[nodiscard]] Json list_document(std::string_view key, const std::vector<T>& views);
 
 template <typename T>
 [[nodiscard]] std::expected<std::vector<T>, std::string> decode_list(const Json& json,
-                                                                     const std::string& key) {
-  const auto list = json.find(key);
-  if (list == json.end() || !list->is_array()) {
-    return std::unexpected("\"" + key + "\" is not a list");
-  }
-  std::vector<T> views;
-  for (const auto& element : *list) {
-    auto view = decode<T>(element);
-    if (!view) return std::unexpected(std::move(view.error()));
-    views.push_back(std::move(*view));
-  }
-  return views;
-}
+                                                                     const std::string& key);
 
 // As text, indented for people who ask with curl. Bytes that are no UTF-8 (of a path, say) become
 // U+FFFD.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // respond() on any request: a known code, one JSON document with its schema, and no change but by
 // the methods for it. Input: lines of method, path, then NAME=VALUE arguments; a blank line; body.
+#include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "control/service/json.h"
 #include "tests/support/fake_service.h"

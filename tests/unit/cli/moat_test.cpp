@@ -10,8 +10,10 @@
 #include <fstream>
 #include <initializer_list>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <set>
 
+#include "control/cli/commands.h"
 #include "control/policy/cidrs_digest.h"
 #include "control/service/json.h"
 #include "control/service/status_text.h"
@@ -422,32 +424,33 @@ TEST_F(CliTest, WrongUseExitsWithTwo) {
 }
 
 TEST_F(CliTest, HelpsOnEachCommand) {
-  const std::vector<std::vector<std::string>> commands{{},
-                                                       {"check"},
-                                                       {"status"},
-                                                       {"databases"},
-                                                       {"databases", "list"},
-                                                       {"databases", "forget"},
-                                                       {"rules"},
-                                                       {"rules", "list"},
-                                                       {"rules", "add"},
-                                                       {"rules", "remove"},
-                                                       {"managed-ranges"},
-                                                       {"managed-ranges", "list"},
-                                                       {"managed-ranges", "show"},
-                                                       {"why"},
-                                                       {"counters"},
-                                                       {"drops"},
-                                                       {"diff"},
-                                                       {"reload"},
-                                                       {"detach"},
-                                                       {"version"}};
-  for (auto arguments : commands) {
+  std::vector<std::vector<std::string>> wanted{{}};
+  for (const auto& row : commands()) {
+    wanted.push_back({std::string(row.name)});
+    if (!row.group.empty()) wanted.back().insert(wanted.back().begin(), std::string(row.group));
+  }
+  for (auto arguments : wanted) {
     arguments.emplace_back("--help");
     const auto outcome = moat(arguments);
     EXPECT_EQ(outcome.exit, 0);
     EXPECT_NE(outcome.out.find("Usage: moat"), std::string::npos) << outcome.out;
     EXPECT_NE(outcome.out.find("--socket"), std::string::npos) << outcome.out;
+  }
+}
+
+// What a completion, say, is made from.
+TEST_F(CliTest, EachOptionOfEachCommandSaysWhatItIs) {
+  for (const auto& row : commands()) {
+    EXPECT_FALSE(row.help.empty()) << row.name;
+    if (row.declare == nullptr) continue;
+    Options options;
+    EXPECT_TRUE(row.declare(options)) << row.name;
+    for (const auto& option : options) {
+      EXPECT_FALSE(option.help.empty()) << row.name << " " << option.name;
+      const bool is_flag = std::holds_alternative<bool*>(option.value);
+      const bool is_argument = !option.name.starts_with("--");
+      EXPECT_EQ(option.type.empty(), is_flag || is_argument) << row.name << " " << option.name;
+    }
   }
 }
 

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/cli/commands.h"
+
+namespace moat {
+namespace {
+
+constexpr Command table[] = {
+    {"", "check", "Say what is wrong with rule files; needs no daemon", command::check,
+     "All faults of all files are told at once, with file, line and column. Warnings change\n"
+     "nothing about the exit code.\n\n"
+     "Exit: 0 no errors, 1 errors, 2 wrong use.\n\n"
+     "Examples:\n"
+     "  moat check\n"
+     "  moat check ./config\n"
+     "  moat check /etc/moat/databases.d/orders.yaml"},
+
+    {"", "status", "Say what is guarded, and what is wrong", command::status,
+     "The first sentence tells whether all is well. What is wrong follows, worst first, each\n"
+     "with a !, then what is well: the generation, the latest change and how long it took,\n"
+     "each interface with the mode and id of its program, each database and its rules.\n\n"
+     "Exit: 0 nothing is wrong, 1 something is (a line with a !, or nothing is guarded),\n"
+     "3 moatd not reachable, 4 it does not answer. Monitor mode, chosen, is not wrong.\n\n"
+     "Example:\n  moat status --json | jq .generation"},
+
+    {"", "databases", "List the guarded databases, or end a guard", nullptr},
+    {"databases", "list", "List the guarded databases", command::list_databases,
+     "Status: active, held-back (its file has errors; the last rules stay), sealed (held\n"
+     "back and never enforced before: nobody is allowed) or vanished (its file is gone;\n"
+     "the last rules stay)."},
+    {"databases", "forget", "End the guard of a database without a file", command::forget_database,
+     "A database whose file was removed stays guarded with its last rules. This ends\n"
+     "that: its port is OPEN afterwards. Refused while a file names the database.\n\n"
+     "Example:\n  moat databases forget orders"},
+
+    {"", "rules", "List, add or remove rules: who may reach a database", nullptr},
+    {"rules", "list", "List who may reach the databases", command::list_rules,
+     "Hits are packets that the rule let pass. Last hit is sampled, so that it may lag by ten\n"
+     "seconds.\n\nExample:\n  moat rules list --database orders"},
+    {"rules", "add", "Allow a source, in the database's rule file", command::add_rule,
+     "The file's comments and layout stay. Prints the new rule's id when the kernel enforces it.\n"
+     "\nExit: 0 enforced, 1 refused and nothing changed, 2 wrong use, 3 moatd not reachable,\n"
+     "4 accepted but not enforced within the bound.\n\n"
+     "Examples:\n"
+     "  moat rules add --database orders --cidr 198.51.100.25/32 --label 'My workstation'\n"
+     "  moat rules add --managed-range mr-scalingo-osc-fr1 --expires 12h"},
+    {"rules", "remove", "Take a rule out of the database's rule file", command::remove_rule,
+     "Open sessions that no other rule allows are cut off (see drop-sessions in moat.yaml(5)).\n"
+     "\nExample:\n  moat rules remove --database orders r-1a2b3c4d"},
+
+    {"", "managed-ranges", "List the named networks that rules can refer to, or show one", nullptr},
+    {"managed-ranges", "list", "List the managed ranges", command::list_ranges,
+     "Managed ranges are kept by their provider, in the files of managed-ranges.d; a\n"
+     "withdrawn one is named by rules but by no file any more, and keeps its last CIDRs."},
+    {"managed-ranges", "show", "Print the CIDRs of a managed range", command::show_range,
+     "The output has the form of a cidrs-file.\n\n"
+     "Example:\n  moat managed-ranges show mr-scalingo-osc-fr1"},
+
+    {"", "why", "Say what a source gets, and because of what", command::why,
+     "Names the rule that matches, and the file that says so; without one, a rule that has\n"
+     "expired, the network just beside the source, or the command that would let it in. There\n"
+     "are no IPv6 rules: for an IPv6 address the endpoint decides. A line with a ! tells what\n"
+     "makes it other than said: a way in that nothing judges, or a clock that was set back.\n\n"
+     "Examples:\n"
+     "  moat why 192.0.2.77\n"
+     "  moat why 192.0.2.77 --config ./config"},
+
+    {"", "counters", "Show packets and bytes, by rule and by reason", command::counters,
+     "Totals include what removed rules let pass, and never fall. Reasons of a drop: no-rule,\n"
+     "martian, fragment, malformed, source-route, vlan-depth, ipv6, backstop; see moatd(8)."},
+
+    {"", "drops", "Show who was refused lately, and why", command::drops,
+     "One row for each source, database (or port), reason, interface and VLAN, the newest first;\n"
+     "the latest 4,096 of them. Under a flood only some are listed: all are counted, see\n"
+     "moat counters. With --follow --json, one object a line.\n\n"
+     "Examples:\n"
+     "  moat drops --database orders\n"
+     "  moat drops --follow"},
+
+    {"", "diff", "Compare what is enforced with the rule files of a folder", command::diff,
+     "Says what would change if these files were the host's: + added, - removed, ~ changed;\n"
+     "of moat.yaml too, where the folder has one. A line with a ! is wrong on the host by now,\n"
+     "as moat status says.\n\n"
+     "Exit: 0 no difference and nothing wrong, 1 different, wrong, or the files have errors,\n"
+     "3 moatd not reachable.\n\n"
+     "Example:\n  moat diff ./config && echo in force"},
+
+    {"", "reload", "Have moatd read all files now", command::reload,
+     "moatd notices changes by itself; this is for when you will not wait, or\n"
+     "want to know that it has.\n\n"
+     "Exit: 0 enforced, 1 a file is held back, Moat's program is not on an interface, or the\n"
+     "backstop is off; 3 moatd not reachable, 4 not enforced within the bound."},
+
+    {"", "clock", "The host's clock, by which rules expire", nullptr},
+    {"clock", "reset", "Say that the host's clock is right now", command::reset_clock,
+     "After the clock was set back, rules that had expired stay expired, and so do\n"
+     "new ones that expire before the time it had been at. This is for when the\n"
+     "clock had been wrong and is right now."},
+
+    {"", "detach", "End the guard: take everything off, and end moatd", command::detach,
+     "Afterwards everybody reaches every database that was guarded. To restart\n"
+     "or upgrade moatd, do not detach: rules stay enforced without it."},
+
+    {"", "version", "Say the versions of moat and of moatd", command::version},
+};
+
+}  // namespace
+
+std::span<const Command> commands() { return table; }
+
+}  // namespace moat
