@@ -54,28 +54,6 @@ static __always_inline __u32 moat_ethertype(struct __sk_buff* skb) {
   return bpf_ntohs(skb->protocol);
 }
 
-// What is read of the kernel's structures; the loader fills in the offsets of the running kernel.
-struct net {
-  __u64 net_cookie;
-} __attribute__((preserve_access_index));
-struct sock_common {
-  struct {
-    struct net* net;
-  } skc_net;
-} __attribute__((preserve_access_index));
-struct sock {
-  struct sock_common __sk_common;
-} __attribute__((preserve_access_index));
-struct inet_sock {
-  struct sock sk;
-} __attribute__((preserve_access_index));
-struct inet_connection_sock {
-  struct inet_sock icsk_inet;
-} __attribute__((preserve_access_index));
-struct tcp_sock {
-  struct inet_connection_sock inet_conn;
-} __attribute__((preserve_access_index));
-
 // Reads a field of the kernel's sk_buff, which the context is.
 #define read_skb(to, skb, field)           \
   bpf_probe_read_kernel(&(to), sizeof(to), \

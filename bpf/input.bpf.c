@@ -14,21 +14,6 @@
 
 #include "bpf/note.h"
 
-struct sock_common {
-  volatile unsigned char skc_state;
-} __attribute__((preserve_access_index));
-struct sock {
-  struct sock_common __sk_common;
-} __attribute__((preserve_access_index));
-struct nf_hook_state {
-  struct net_device* in;
-} __attribute__((preserve_access_index));
-
-// What a program of this kind is given.
-struct bpf_nf_ctx {
-  const struct nf_hook_state* state;
-  struct sk_buff* skb;
-};
 extern int bpf_dynptr_from_skb(struct sk_buff* skb, __u64 flags, struct bpf_dynptr* bytes) __ksym;
 
 typedef struct bpf_nf_ctx moat_context;

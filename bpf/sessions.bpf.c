@@ -10,30 +10,8 @@
 
 #include <bpf/bpf_helpers.h>
 
+#include "bpf/kernel.h"
 #include "bpf/sessions.h"
-
-// What is read of the kernel's structures; the loader fills in the offsets of the running kernel.
-struct seq_file;
-struct bpf_iter_meta {
-  struct seq_file* seq;
-} __attribute__((preserve_access_index));
-struct sock_common;
-struct bpf_iter__tcp {
-  struct bpf_iter_meta* meta;
-  struct sock_common* sk_common;
-} __attribute__((preserve_access_index));
-struct sock {
-  int sk_rx_dst_ifindex;
-} __attribute__((preserve_access_index));
-struct inet_sock {
-  struct sock sk;
-} __attribute__((preserve_access_index));
-struct inet_connection_sock {
-  struct inet_sock icsk_inet;
-} __attribute__((preserve_access_index));
-struct tcp_sock {
-  struct inet_connection_sock inet_conn;
-} __attribute__((preserve_access_index));
 
 SEC("iter/tcp")
 int moat_arrivals(struct bpf_iter__tcp* ctx) {

@@ -14,6 +14,9 @@
 
 #include "bpf/abi.h"
 
+/* Set before loading: whether this kernel lets the program read its memory (no under lockdown). */
+const volatile __u8 can_read_kernel = 1;
+
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);
