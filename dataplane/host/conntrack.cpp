@@ -7,9 +7,9 @@
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <netinet/in.h>
 
-#include <algorithm>
-#include <cstring>
 #include <fstream>
+#include <optional>
+#include <utility>
 
 #include "dataplane/host/netlink_socket.h"
 #include "dataplane/host/own_addresses.h"
@@ -37,11 +37,11 @@ struct Tuple {
 
 void read_addresses(const nlattr* nest, Tuple& tuple) {
   for_each_nested(nest, [&](const nlattr* attribute) {
-    const auto bytes = mnl_attr_get_payload_len(attribute);
     const auto copy = [&](Address6& to) {
-      if (bytes != to.size()) return;
+      const auto address = address6_of(attribute);
+      if (!address) return;
       tuple.ipv6 = true;
-      std::memcpy(to.data(), mnl_attr_get_payload(attribute), to.size());
+      to = *address;
     };
     switch (mnl_attr_get_type(attribute)) {
       case CTA_IP_V4_SRC:
@@ -121,7 +121,7 @@ std::optional<Translation> read_translation(const nlmsghdr* message, const OwnAd
   Tuple back;
   std::uint32_t status = 0;
   Translation found;
-  for_each_attribute(message, sizeof(nfgenmsg), [&](const nlattr* attribute) {
+  for_each_attribute<nfgenmsg>(message, [&](const nlattr* attribute) {
     switch (mnl_attr_get_type(attribute)) {
       case CTA_TUPLE_ORIG:
         there = read_tuple(attribute);
@@ -149,25 +149,22 @@ std::optional<Translation> read_translation(const nlmsghdr* message, const OwnAd
   return found;
 }
 
-nlmsghdr* put_request(char* buffer, int type, int flags, std::uint8_t family) {
-  nlmsghdr* header = mnl_nlmsg_put_header(buffer);
-  header->nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | type);
-  header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
-  header->nlmsg_seq = 1;
-  auto* about = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(nfgenmsg)));
-  about->nfgen_family = family;
-  about->version = NFNETLINK_V0;
-  return header;
+using Request = NetlinkRequest<nfgenmsg>;
+
+Request make_request(int type, int flags, std::uint8_t family, std::size_t room) {
+  Request request(NFNL_SUBSYS_CTNETLINK << 8 | type, flags, room);
+  request->nfgen_family = family;
+  request->version = NFNETLINK_V0;
+  return request;
 }
 
 // Those whose status, of the bits in `mask`, has `bits`: the kernel leaves out the others.
-int dump(mnl_socket* socket, std::uint32_t bits, std::uint32_t mask,
-         std::function<void(const nlmsghdr*)> visit) {
-  std::array<char, 512> buffer{};
-  nlmsghdr* header = put_request(buffer.data(), IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_UNSPEC);
-  mnl_attr_put_u32(header, CTA_STATUS, htonl(bits));
-  mnl_attr_put_u32(header, CTA_STATUS_MASK, htonl(mask));
-  return ask(socket, header, visit);
+int dump(NetlinkSocket& socket, std::uint32_t bits, std::uint32_t mask,
+         const NetlinkSocket::Visit& visit) {
+  Request request = make_request(IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_UNSPEC, 64);
+  mnl_attr_put_u32(request.message(), CTA_STATUS, htonl(bits));
+  mnl_attr_put_u32(request.message(), CTA_STATUS_MASK, htonl(mask));
+  return socket.ask(request.message(), visit);
 }
 
 }  // namespace
@@ -176,18 +173,18 @@ Result<std::vector<Translation>> translations(
     const std::function<bool(const Translation&)>& concerns) {
   std::vector<Translation> found;
   if (tracked_connections() == 0) return found;
-  auto socket = open_netlink(NETLINK_NETFILTER, 0, 0, listing);
+  auto socket = NetlinkSocket::open(NETLINK_NETFILTER, listing);
   if (!socket) return std::unexpected(socket.error());
   const auto own = OwnAddresses::read();
   const auto visit = [&](const nlmsghdr* message) {
-    if (mnl_nlmsg_get_payload_len(message) < sizeof(nfgenmsg)) return;
+    if (header_of<nfgenmsg>(message) == nullptr) return;
     auto translation = read_translation(message, own);
     if (!translation || !concerns(*translation)) return;
     if (!translation->forwarded) translation->name = {};
     found.push_back(std::move(*translation));
   };
-  int cause = dump(socket->get(), IPS_DST_NAT, IPS_DST_NAT, visit);
-  if (cause == 0) cause = dump(socket->get(), IPS_SRC_NAT, IPS_NAT_MASK, visit);
+  int cause = dump(*socket, IPS_DST_NAT, IPS_DST_NAT, visit);
+  if (cause == 0) cause = dump(*socket, IPS_SRC_NAT, IPS_NAT_MASK, visit);
   if (cause == EINVAL || cause == EOPNOTSUPP) {
     return netlink_error(listing, cause, "load the kernel module nf_conntrack_netlink");
   }
@@ -197,14 +194,13 @@ Result<std::vector<Translation>> translations(
 
 Result<bool> forget(const Translation& translation) {
   constexpr auto what = "end a connection that NAT has changed";
-  auto socket = open_netlink(NETLINK_NETFILTER, 0, 0, what);
+  auto socket = NetlinkSocket::open(NETLINK_NETFILTER, what);
   if (!socket) return std::unexpected(socket.error());
-  std::vector<char> buffer(512 + translation.name.size());
-  nlmsghdr* header = put_request(buffer.data(), IPCTNL_MSG_CT_DELETE, NLM_F_ACK,
-                                 translation.wire.ipv6 ? AF_INET6 : AF_INET);
-  std::ranges::copy(translation.name, static_cast<char*>(mnl_nlmsg_get_payload_tail(header)));
-  header->nlmsg_len += static_cast<std::uint32_t>(translation.name.size());
-  const int cause = ask(socket->get(), header, [](const nlmsghdr*) {});
+  Request request =
+      make_request(IPCTNL_MSG_CT_DELETE, NLM_F_ACK, translation.wire.ipv6 ? AF_INET6 : AF_INET,
+                   translation.name.size());
+  request.append(translation.name);
+  const int cause = socket->ask(request.message(), [](const nlmsghdr*) {});
   if (cause != 0 && cause != ENOENT) return netlink_error(what, cause, "needs CAP_NET_ADMIN");
   return cause == 0;
 }

@@ -5,10 +5,7 @@
 #include <linux/genetlink.h>
 #include <linux/mptcp.h>
 
-#include <algorithm>
-#include <cstring>
 #include <fstream>
-#include <optional>
 
 #include "dataplane/host/netlink_socket.h"
 
@@ -23,25 +20,22 @@ bool is_enabled() {
   return enabled != 0;
 }
 
-nlmsghdr* put_request(char* buffer, std::uint16_t type, std::uint8_t command, int flags) {
-  nlmsghdr* header = mnl_nlmsg_put_header(buffer);
-  header->nlmsg_type = type;
-  header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
-  header->nlmsg_seq = 1;
-  auto* about = static_cast<genlmsghdr*>(mnl_nlmsg_put_extra_header(header, sizeof(genlmsghdr)));
-  about->cmd = command;
-  about->version = 1;
-  return header;
+using Request = NetlinkRequest<genlmsghdr>;
+
+Request make_request(std::uint16_t family, std::uint8_t command, int flags) {
+  Request request(family, flags);
+  request->cmd = command;
+  request->version = 1;
+  return request;
 }
 
 // The number that generic netlink has given to the family; 0: none has that name.
-std::uint16_t family_number(mnl_socket* socket, const char* name) {
-  std::array<char, 512> buffer{};
-  nlmsghdr* header = put_request(buffer.data(), GENL_ID_CTRL, CTRL_CMD_GETFAMILY, NLM_F_ACK);
-  mnl_attr_put_strz(header, CTRL_ATTR_FAMILY_NAME, name);
+std::uint16_t family_number(NetlinkSocket& socket, const char* name) {
+  Request request = make_request(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, NLM_F_ACK);
+  mnl_attr_put_strz(request.message(), CTRL_ATTR_FAMILY_NAME, name);
   std::uint16_t number = 0;
-  const int cause = ask(socket, header, [&](const nlmsghdr* message) {
-    for_each_attribute(message, sizeof(genlmsghdr), [&](const nlattr* attribute) {
+  const int cause = socket.ask(request.message(), [&](const nlmsghdr* message) {
+    for_each_attribute<genlmsghdr>(message, [&](const nlattr* attribute) {
       if (mnl_attr_get_type(attribute) == CTRL_ATTR_FAMILY_ID) number = mnl_attr_get_u16(attribute);
     });
   });
@@ -59,10 +53,10 @@ MptcpEndpoint read_endpoint(const nlattr* nest) {
         endpoint.address = ntohl(mnl_attr_get_u32(attribute));
         break;
       case MPTCP_PM_ADDR_ATTR_ADDR6:
-        if (mnl_attr_get_payload_len(attribute) != endpoint.address6.size()) break;
-        endpoint.ipv6 = true;
-        std::memcpy(endpoint.address6.data(), mnl_attr_get_payload(attribute),
-                    endpoint.address6.size());
+        if (const auto address = address6_of(attribute)) {
+          endpoint.ipv6 = true;
+          endpoint.address6 = *address;
+        }
         break;
       case MPTCP_PM_ADDR_ATTR_PORT:
         endpoint.port = mnl_attr_get_u16(attribute);  // host byte order, alone of all here
@@ -79,14 +73,13 @@ MptcpEndpoint read_endpoint(const nlattr* nest) {
 Result<std::vector<MptcpEndpoint>> mptcp_endpoints_with_port() {
   std::vector<MptcpEndpoint> endpoints;
   if (!is_enabled()) return endpoints;
-  auto socket = open_netlink(NETLINK_GENERIC, 0, 0, listing);
+  auto socket = NetlinkSocket::open(NETLINK_GENERIC, listing);
   if (!socket) return std::unexpected(socket.error());
-  const auto family = family_number(socket->get(), MPTCP_PM_NAME);
+  const auto family = family_number(*socket, MPTCP_PM_NAME);
   if (family == 0) return endpoints;
-  std::array<char, 512> buffer{};
-  nlmsghdr* header = put_request(buffer.data(), family, MPTCP_PM_CMD_GET_ADDR, NLM_F_DUMP);
-  const int cause = ask(socket->get(), header, [&](const nlmsghdr* message) {
-    for_each_attribute(message, sizeof(genlmsghdr), [&](const nlattr* attribute) {
+  Request request = make_request(family, MPTCP_PM_CMD_GET_ADDR, NLM_F_DUMP);
+  const int cause = socket->ask(request.message(), [&](const nlmsghdr* message) {
+    for_each_attribute<genlmsghdr>(message, [&](const nlattr* attribute) {
       if (mnl_attr_get_type(attribute) != MPTCP_PM_ATTR_ADDR) return;
       const auto endpoint = read_endpoint(attribute);
       if (endpoint.port != 0) endpoints.push_back(endpoint);

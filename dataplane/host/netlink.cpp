@@ -13,18 +13,15 @@ namespace {
 int keep_event(const nlmsghdr* message, void* data) {
   auto& events = *static_cast<std::vector<LinkEvent>*>(data);
   if (message->nlmsg_type != RTM_NEWLINK && message->nlmsg_type != RTM_DELLINK) return MNL_CB_OK;
-  if (mnl_nlmsg_get_payload_len(message) < sizeof(ifinfomsg)) return MNL_CB_OK;
-  const auto& info = *static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(message));
-  if (info.ifi_family != AF_UNSPEC) return MNL_CB_OK;  // a bridge tells of its ports
+  const auto* info = header_of<ifinfomsg>(message);
+  if (info == nullptr) return MNL_CB_OK;
+  if (info->ifi_family != AF_UNSPEC) return MNL_CB_OK;  // a bridge tells of its ports
   LinkEvent event;
-  event.ifindex = static_cast<std::uint32_t>(info.ifi_index);
+  event.ifindex = static_cast<std::uint32_t>(info->ifi_index);
   event.present = message->nlmsg_type == RTM_NEWLINK;
-  event.up = event.present && (info.ifi_flags & IFF_UP) != 0;
-  for_each_attribute(message, sizeof(ifinfomsg), [&](const nlattr* attribute) {
-    if (mnl_attr_get_type(attribute) == IFLA_IFNAME &&
-        mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0) {
-      event.name = mnl_attr_get_str(attribute);
-    }
+  event.up = event.present && (info->ifi_flags & IFF_UP) != 0;
+  for_each_attribute<ifinfomsg>(message, [&](const nlattr* attribute) {
+    if (mnl_attr_get_type(attribute) == IFLA_IFNAME) event.name = text_of(attribute);
   });
   events.push_back(std::move(event));
   return MNL_CB_OK;
@@ -43,7 +40,7 @@ LinkMonitor::~LinkMonitor() = default;
 
 Result<LinkMonitor> LinkMonitor::open() {
   auto netlink =
-      open_netlink(NETLINK_ROUTE, RTMGRP_LINK, SOCK_NONBLOCK, "watch network interfaces");
+      NetlinkSocket::open(NETLINK_ROUTE, "watch network interfaces", RTMGRP_LINK, SOCK_NONBLOCK);
   if (!netlink) return std::unexpected(netlink.error());
   return LinkMonitor(std::make_unique<Socket>(std::move(*netlink)));
 }
@@ -69,14 +66,10 @@ LinkMonitor::News LinkMonitor::read() {
 
 Result<std::uint32_t> route_interface(const Session& session) {
   constexpr auto what = "look up a route";
-  auto socket = open_netlink(NETLINK_ROUTE, 0, 0, what);
+  auto socket = NetlinkSocket::open(NETLINK_ROUTE, what);
   if (!socket) return std::unexpected(socket.error());
-  std::array<char, 512> buffer{};
-  nlmsghdr* header = mnl_nlmsg_put_header(buffer.data());
-  header->nlmsg_type = RTM_GETROUTE;
-  header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-  header->nlmsg_seq = 1;
-  auto* request = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(rtmsg)));
+  NetlinkRequest<rtmsg> request(RTM_GETROUTE, NLM_F_ACK);
+  nlmsghdr* header = request.message();
   request->rtm_family = session.ipv6 ? AF_INET6 : AF_INET;
   request->rtm_dst_len = request->rtm_src_len = session.ipv6 ? 128 : 32;
   if (session.ipv6) {
@@ -89,9 +82,9 @@ Result<std::uint32_t> route_interface(const Session& session) {
   // A link-local peer is bound to its link.
   if (session.ifindex != 0) mnl_attr_put_u32(header, RTA_OIF, session.ifindex);
   std::optional<std::uint32_t> interface;
-  const int cause = ask(socket->get(), header, [&](const nlmsghdr* message) {
+  const int cause = socket->ask(header, [&](const nlmsghdr* message) {
     if (message->nlmsg_type != RTM_NEWROUTE) return;
-    for_each_attribute(message, sizeof(rtmsg), [&](const nlattr* attribute) {
+    for_each_attribute<rtmsg>(message, [&](const nlattr* attribute) {
       if (mnl_attr_get_type(attribute) == RTA_OIF) interface = mnl_attr_get_u32(attribute);
     });
   });

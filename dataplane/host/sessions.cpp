@@ -121,11 +121,11 @@ std::uint32_t token_of_session(const nlattr* information) {
   return token;
 }
 
-Found read_socket(const nlmsghdr* message, int protocol, const OwnAddresses& own) {
-  const auto& socket_info = *static_cast<const inet_diag_msg*>(mnl_nlmsg_get_payload(message));
-  Found found{{socket_info.idiag_family, socket_info.id}, describe(socket_info, own)};
+Found read_socket(const nlmsghdr* message, const inet_diag_msg& about, int protocol,
+                  const OwnAddresses& own) {
+  Found found{{about.idiag_family, about.id}, describe(about, own)};
   auto& session = found.session;
-  for_each_attribute(message, sizeof(inet_diag_msg), [&](const nlattr* attribute) {
+  for_each_attribute<inet_diag_msg>(message, [&](const nlattr* attribute) {
     switch (mnl_attr_get_type(attribute)) {
       case INET_DIAG_SKV6ONLY:
         session.ipv4_too =
@@ -155,39 +155,36 @@ struct Query {
   bool with_tokens = false;  // the kernel gives a lot else with them
 };
 
+using Request = NetlinkRequest<inet_diag_req_v2>;
+
 // 0 or the kernel's errno.
-int dump(mnl_socket* socket, int family, const Query& query, const OwnAddresses& own,
+int dump(NetlinkSocket& socket, int family, const Query& query, const OwnAddresses& own,
          std::vector<Found>& found) {
   // The filter takes 12 bytes a port; a host has at most a thousand guarded ones.
   const auto filter = query.ports ? port_filter(*query.ports) : std::vector<inet_diag_bc_op>{};
-  std::vector<char> buffer(4096 + filter.size() * sizeof(inet_diag_bc_op));
-  nlmsghdr* header = mnl_nlmsg_put_header(buffer.data());
-  header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
-  header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-  header->nlmsg_seq = static_cast<unsigned>(family);
-  auto* request =
-      static_cast<inet_diag_req_v2*>(mnl_nlmsg_put_extra_header(header, sizeof(inet_diag_req_v2)));
+  Request request(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, 64 + filter.size() * sizeof filter[0]);
   request->sdiag_family = static_cast<std::uint8_t>(family);
   request->sdiag_protocol = static_cast<std::uint8_t>(query.protocol);
   request->idiag_states = query.states;
   if (query.with_tokens) request->idiag_ext = 1u << (INET_DIAG_INFO - 1);
   if (query.protocol == IPPROTO_MPTCP) {  // too large for its field
-    mnl_attr_put_u32(header, INET_DIAG_REQ_PROTOCOL, IPPROTO_MPTCP);
+    mnl_attr_put_u32(request.message(), INET_DIAG_REQ_PROTOCOL, IPPROTO_MPTCP);
   }
   if (!filter.empty()) {
-    mnl_attr_put(header, INET_DIAG_REQ_BYTECODE, filter.size() * sizeof filter[0], filter.data());
+    mnl_attr_put(request.message(), INET_DIAG_REQ_BYTECODE, filter.size() * sizeof filter[0],
+                 filter.data());
   }
-  return ask(socket, header, [&](const nlmsghdr* message) {
-    if (mnl_nlmsg_get_payload_len(message) < sizeof(inet_diag_msg)) return;
-    found.push_back(read_socket(message, query.protocol, own));
+  return socket.ask(request.message(), [&](const nlmsghdr* message) {
+    if (const auto* about = header_of<inet_diag_msg>(message))
+      found.push_back(read_socket(message, *about, query.protocol, own));
   });
 }
 
 Result<NetlinkSocket> open_diag() {
-  return open_netlink(NETLINK_SOCK_DIAG, 0, 0, "open a socket for sock_diag");
+  return NetlinkSocket::open(NETLINK_SOCK_DIAG, "open a socket for sock_diag");
 }
 
-Result<std::vector<Found>> dump_both(mnl_socket* socket, const Query& query,
+Result<std::vector<Found>> dump_both(NetlinkSocket& socket, const Query& query,
                                      const OwnAddresses& own) {
   std::vector<Found> found;
   if (query.ports && query.ports->empty()) return found;
@@ -203,7 +200,7 @@ Result<std::vector<Found>> dump_both(mnl_socket* socket, const Query& query,
 // What MPTCP sessions that began on `ports` have on other ones, each described as if it were where
 // the session began: the port by which a database is guarded is that, whichever the kernel offered
 // for more of it.
-Result<> add_subflows(mnl_socket* socket, const LocalPorts& ports, const OwnAddresses& own,
+Result<> add_subflows(NetlinkSocket& socket, const LocalPorts& ports, const OwnAddresses& own,
                       std::vector<Found>& found) {
   // Without MPTCP the question would load a module in vain.
   if (!ports || access("/proc/sys/net/mptcp", F_OK) != 0) return {};
@@ -231,7 +228,7 @@ Result<> add_subflows(mnl_socket* socket, const LocalPorts& ports, const OwnAddr
 Result<std::vector<Session>> sessions(std::uint32_t states, const LocalPorts& ports) {
   auto socket = open_diag();
   if (!socket) return std::unexpected(socket.error());
-  auto found = dump_both(socket->get(), {states, ports}, OwnAddresses::read());
+  auto found = dump_both(*socket, {states, ports}, OwnAddresses::read());
   if (!found) return std::unexpected(found.error());
   std::vector<Session> out;
   out.reserve(found->size());
@@ -240,19 +237,13 @@ Result<std::vector<Session>> sessions(std::uint32_t states, const LocalPorts& po
 }
 
 // 0 or the kernel's errno.
-int destroy(mnl_socket* socket, const Handle& handle, unsigned sequence) {
-  std::array<char, 512> buffer{};
-  nlmsghdr* header = mnl_nlmsg_put_header(buffer.data());
-  header->nlmsg_type = SOCK_DESTROY;
-  header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-  header->nlmsg_seq = sequence;
-  auto* request =
-      static_cast<inet_diag_req_v2*>(mnl_nlmsg_put_extra_header(header, sizeof(inet_diag_req_v2)));
+int destroy(NetlinkSocket& socket, const Handle& handle) {
+  Request request(SOCK_DESTROY, NLM_F_ACK);
   request->sdiag_family = handle.family;
   request->sdiag_protocol = IPPROTO_TCP;
   request->idiag_states = ~0u;
   request->id = handle.id;
-  return ask(socket, header, [](const nlmsghdr*) {});
+  return socket.ask(request.message(), [](const nlmsghdr*) {});
 }
 
 }  // namespace
@@ -276,17 +267,16 @@ Result<unsigned> destroy_sessions(const LocalPorts& ports,
   auto socket = open_diag();
   if (!socket) return std::unexpected(socket.error());
   const auto own = OwnAddresses::read();
-  auto found = dump_both(socket->get(), {connected | remains, ports}, own);
+  auto found = dump_both(*socket, {connected | remains, ports}, own);
   if (!found) return std::unexpected(found.error());
-  if (auto added = add_subflows(socket->get(), ports, own, *found); !added) {
+  if (auto added = add_subflows(*socket, ports, own, *found); !added) {
     return std::unexpected(added.error());
   }
   unsigned ended = 0;
-  unsigned sequence = 0x10000;
   int failure = 0;
   for (const auto& [handle, session, token] : *found) {
     if (allowed(session)) continue;
-    const int cause = destroy(socket->get(), handle, sequence++);
+    const int cause = destroy(*socket, handle);
     if (cause == 0 && !session.time_wait) ended++;
     // ENOENT: it went by itself meanwhile. Remains can be ended since kernel 6.5.
     const bool can_wait = cause == ENOENT || (session.time_wait && cause == EOPNOTSUPP);

@@ -5,7 +5,6 @@
 #include <linux/rtnetlink.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "dataplane/host/netlink_socket.h"
 
@@ -14,41 +13,28 @@ namespace {
 
 bool is_vlan(const nlattr* link_info) {
   bool found = false;
-  const auto look = [](const nlattr* attribute, void* data) {
-    if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND &&
-        mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0) {
-      *static_cast<bool*>(data) = std::strcmp(mnl_attr_get_str(attribute), "vlan") == 0;
-    }
-    return MNL_CB_OK;
-  };
-  mnl_attr_parse_nested(link_info, look, &found);
+  for_each_nested(link_info, [&](const nlattr* attribute) {
+    if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND) found = text_of(attribute) == "vlan";
+  });
   return found;
-}
-
-std::string text_of(const nlattr* attribute) {
-  return mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0 ? mnl_attr_get_str(attribute) : "";
 }
 
 std::vector<std::string> other_names(const nlattr* properties) {
   std::vector<std::string> names;
-  const auto look = [](const nlattr* attribute, void* data) {
-    if (mnl_attr_get_type(attribute) == IFLA_ALT_IFNAME)
-      static_cast<std::vector<std::string>*>(data)->push_back(text_of(attribute));
-    return MNL_CB_OK;
-  };
-  mnl_attr_parse_nested(properties, look, &names);
+  for_each_nested(properties, [&](const nlattr* attribute) {
+    if (mnl_attr_get_type(attribute) == IFLA_ALT_IFNAME) names.push_back(text_of(attribute));
+  });
   return names;
 }
 
-LinkPlace place_of(const nlmsghdr* message) {
+LinkPlace place_of(const nlmsghdr* message, const ifinfomsg& info) {
   LinkPlace place;
-  const auto& info = *static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(message));
   place.ifindex = static_cast<std::uint32_t>(info.ifi_index);
   place.loopback = (info.ifi_flags & IFF_LOOPBACK) != 0;
   std::uint32_t lower = 0;
   bool vlan = false;
   bool elsewhere = false;  // the index of the lower one is another namespace's
-  for_each_attribute(message, sizeof(ifinfomsg), [&](const nlattr* attribute) {
+  for_each_attribute<ifinfomsg>(message, [&](const nlattr* attribute) {
     switch (mnl_attr_get_type(attribute)) {
       case IFLA_IFNAME:
         place.name = text_of(attribute);
@@ -80,20 +66,14 @@ LinkPlace place_of(const nlmsghdr* message) {
 
 Result<std::vector<LinkPlace>> list_links() {
   constexpr auto what = "list network interfaces";
-  auto socket = open_netlink(NETLINK_ROUTE, 0, 0, what);
+  auto socket = NetlinkSocket::open(NETLINK_ROUTE, what);
   if (!socket) return std::unexpected(socket.error());
-  std::array<char, 512> buffer{};
-  nlmsghdr* header = mnl_nlmsg_put_header(buffer.data());
-  header->nlmsg_type = RTM_GETLINK;
-  header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-  header->nlmsg_seq = 1;
-  mnl_nlmsg_put_extra_header(header, sizeof(ifinfomsg));
+  NetlinkRequest<ifinfomsg> request(RTM_GETLINK, NLM_F_DUMP);
   std::vector<LinkPlace> links;
-  const int cause = ask(socket->get(), header, [&](const nlmsghdr* message) {
-    if (message->nlmsg_type == RTM_NEWLINK &&
-        mnl_nlmsg_get_payload_len(message) >= sizeof(ifinfomsg)) {
-      links.push_back(place_of(message));
-    }
+  const int cause = socket->ask(request.message(), [&](const nlmsghdr* message) {
+    const auto* info = header_of<ifinfomsg>(message);
+    if (message->nlmsg_type == RTM_NEWLINK && info != nullptr)
+      links.push_back(place_of(message, *info));
   });
   if (cause != 0) return netlink_error(what, cause);
   return links;
