@@ -5,12 +5,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
-#include <vector>
 
 #include "bpf/abi.h"
 #include "dataplane/error.h"
+#include "dataplane/table/table_input.h"
 
 struct moat_verdict;
 
@@ -33,31 +32,6 @@ class Image {
  private:
   std::shared_ptr<const std::byte> bytes_;
   std::size_t size_ = 0;
-};
-
-// What is laid out. Ranges and classes come from control/compile.
-struct TableInput {
-  struct Database {
-    std::uint8_t owner = 0;                // counter slots' owner, 1..64
-    bool monitor = false;                  // drops are counted and passed
-    std::optional<std::uint32_t> address;  // host byte order; nothing: any
-    bool all = false;                      // every packet to `address`
-    bool ipv6_closed = false;              // with it, every TCP port by IPv6
-    std::vector<std::uint16_t> ports;      // host byte order
-  };
-  struct Range {
-    std::uint32_t first = 0;  // source address, host byte order; the range ends before the next one
-    std::uint16_t cls = 0;
-  };
-
-  std::uint64_t generation = 0;
-  bool host_monitor = false;
-  std::uint32_t prefixes = 0;          // named by the policy; for people
-  std::vector<Database> databases;     // numbers 1..64 in this order
-  std::vector<Range> ranges;           // ascending, the first at 0, neighbours of different classes
-  std::vector<std::uint16_t> classes;  // verdict entries, class by class, a database each; class 0
-                                       // is all zero
-  std::vector<moat_timed> timed;
 };
 
 // Lays the image out. Errors: over MOAT_TIER_LARGE bytes, over MOAT_MAX_CLASSES classes, over

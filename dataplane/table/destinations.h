@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The destination side of a table: which database guards (address, port). bpf/abi.h says how that
+// stands in the image.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "bpf/abi.h"
+#include "dataplane/error.h"
+#include "dataplane/table/table_input.h"
+
+namespace moat {
+
+struct Destinations {
+  std::uint32_t flags = 0;
+  std::map<std::uint16_t, std::uint16_t> port_rows;    // port -> row 1..
+  std::map<std::uint32_t, std::uint8_t> address_rows;  // address, host byte order -> row 1..
+  std::map<std::uint32_t, std::uint8_t> all;           // address -> database with `ports: all`
+  std::uint32_t stride = 0;
+  std::uint32_t ipv6_row = 0;
+  std::vector<std::uint8_t> endpoints;
+  std::vector<std::uint16_t> pages;  // u16[256] each
+  std::array<std::uint16_t, 256> page{};
+};
+
+// Errors: two databases on one endpoint.
+[[nodiscard]] Result<Destinations> place_destinations(const TableInput& input);
+
+// Fills the hash of the header with the guarded addresses, and says by which multiplier.
+[[nodiscard]] Result<> place_addresses(const Destinations& from, moat_image& header);
+
+}  // namespace moat
