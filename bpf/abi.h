@@ -166,7 +166,7 @@ struct moat_image {
   __u32 magic;
   __u32 abi;
   __u64 generation;
-  __u64 digest; /* of the whole image with this field zero: moat::digest() */
+  __u64 digest; /* of the whole image with this field zero: moat::image_digest() */
   __u32 size;   /* bytes, a multiple of 16 */
   __u32 flags;
   __u32 databases; /* 0..64: width of a class */
@@ -189,6 +189,47 @@ struct moat_image {
   struct moat_address address[1u << MOAT_ADDRESS_BITS];
   __u16 page[256];
 };
+
+/*
+ * AN EXAMPLE in four steps. tests/unit/bpf/abi_test.cpp builds it, and holds each number.
+ *
+ * 1. The policy: one database, number 1, on port 5432 of every address. Its rules are
+ *
+ *      198.51.100.25/32   counted in slot 1
+ *      203.0.113.0/24     counted in slot 2
+ *
+ * 2. Its ranges. A new one begins where another source class does; a class has one verdict entry
+ *    a database:
+ *
+ *      0.0.0.0         class 0   entry 0: not allowed
+ *      198.51.100.25   class 1   entry 1: allowed, slot 1
+ *      198.51.100.26   class 0
+ *      203.0.113.0     class 2   entry 2: allowed, slot 2
+ *      203.0.114.0     class 0
+ *
+ * 3. Its image: databases 1, classes 3, top_bits 9, endpoint_stride 2, ipv6_row 1. Where nothing
+ *    is shown it is zero; 5432 is 21 * 256 + 56, and the fourth key of each leaf is unused.
+ *
+ *          0  moat_image   page[21] = 1
+ *       4976  port pages   page 1: [56] = 1, the port row
+ *       6000  endpoints    0 1   any address: port row 1 is that of database 1
+ *                          0 1   IPv6: likewise
+ *       6016  classes      0 1 2
+ *       6032  timed        (none)
+ *       6032  top entries  [396] = 0x00000000'80000000   tree at place 0; its first leaf is 0
+ *                          [406] = 0x00000001'80000001   tree at place 1; it has no leaf
+ *      10128  trees        place 0: keys 0 0x3364 0x3365   values 0 (MOAT_DIVIDED | 0) 0
+ *                          place 1: keys 0 0x0071 0x0072   values 0 2 0
+ *      10160  leaves       leaf 0:  keys 0 0x0019 0x001a   values 0 1 0
+ *      10176  (the end)
+ *
+ * 4. The lookup of 198.51.100.25, which is 0xc6336419:
+ *
+ *      first 9 bits   396      top entry 396: a tree of depth 0, at place 0
+ *      next 15 bits   0x3364   two keys are at most that: the second value, so leaf 0 + 0
+ *      last 8 bits    0x19     two keys are at most that: the second value, class 1
+ *      class 1, database 1     6016 + (1 * 1 + 1 - 1) * 2: entry 1, allowed, slot 1
+ */
 
 /*
  * SIZE TIERS: an image lives in the smallest inner map that holds it. One outer map of one slot for

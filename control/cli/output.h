@@ -35,7 +35,8 @@ class Table {
   // As many cells as there are columns.
   void add(std::vector<Cell> row) { rows_.push_back(std::move(row)); }
   [[nodiscard]] bool empty() const { return rows_.empty(); }
-  // Nothing if it is empty. Control characters come out as \xNN.
+  // Nothing if it is empty. Cells as libsmartcols writes them: a control character, and a backslash
+  // before an x, is \xNN. What reorders text stays, other than in printable().
   void print() const;
 
  private:
