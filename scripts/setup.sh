@@ -13,7 +13,7 @@ declare -A packages=(
     libmicrohttpd-dev libcurl4-openssl-dev libsystemd-dev libsmartcols-dev libmnl-dev libxxhash-dev
     prometheus-cpp-dev libbenchmark-dev scdoc"
   [test]="libgtest-dev librapidcheck-dev python3 python3-scapy postgresql-15 tor-geoipdb iproute2
-    iptables nftables ethtool jq gnuplot-nox mount procps util-linux libclang-rt-19-dev"
+    iptables nftables wireguard-tools ethtool jq gnuplot-nox mount procps util-linux libclang-rt-19-dev"
   [kernels]="qemu-system-x86 qemu-system-common busybox-static cpio kmod xz-utils jq"
   [bench]="ipset xdp-tools"
   [check]="clang-format-19 clang-tidy-19 shellcheck python3"

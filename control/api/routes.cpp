@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "control/api/metrics.h"
@@ -85,8 +87,31 @@ ApiResponse get_managed_ranges(const Call& call) {
   return list("managed_ranges", call.service.managed_ranges());
 }
 
+// The CIDRs of a list as elements of a JSON array, a piece at a time, and then `end`.
+std::function<std::string()> pieces_of(std::shared_ptr<const Prefixes> cidrs, std::string end) {
+  constexpr std::size_t max_cidrs = 2'000;
+  return [cidrs = std::move(cidrs), end = std::move(end), at = std::size_t{0}]() mutable {
+    const auto stop = std::min(at + max_cidrs, cidrs->size());
+    std::string piece;
+    for (; at < stop; ++at)
+      piece += fmt::format("{}\"{}\"", at == 0 ? "" : ",", format_prefix((*cidrs)[at]));
+    if (at == cidrs->size()) piece += std::exchange(end, "");
+    return piece;
+  };
+}
+
 ApiResponse get_managed_range(const Call& call) {
-  return object(call.service.managed_range(call.id));
+  const auto range = call.service.managed_range(call.id);
+  if (!range) return refuse(range.error());
+  auto response = ok(document(encode(*range)));
+  // A quote within a string has a backslash before it: this is the member.
+  constexpr std::string_view empty = "\"cidrs\": []";
+  const auto at = response.body.find(empty);
+  if (at == std::string::npos || !range->list || range->list->empty()) return response;
+  const auto inside = at + empty.size() - 1;
+  response.rest = pieces_of(range->list, response.body.substr(inside));
+  response.body.resize(inside);
+  return response;
 }
 
 ApiResponse get_why(const Call& call) {
@@ -112,7 +137,7 @@ ApiResponse get_drops(const Call& call) {
 }
 
 ApiResponse get_metrics(const Call& call) {
-  return {200, metrics_text(call.service), "text/plain; version=0.0.4; charset=utf-8"};
+  return {.body = metrics_text(call.service), .type = "text/plain; version=0.0.4; charset=utf-8"};
 }
 
 ApiResponse post_rule(const Call& call) {
@@ -195,6 +220,11 @@ std::optional<ApiResponse> find_misfit(const Route& route, const ApiRequest& req
                    : route.arguments.empty()
                        ? "leave it out: this path takes none"
                        : fmt::format("known are {}", fmt::join(route.arguments, ", ")));
+  }
+  for (const auto& [name, value] : request.arguments) {
+    if (value.empty())
+      return invalid(fmt::format("the argument \"{}\" is empty", name),
+                     "leave it out, or name one");
   }
   if (!route.has_body && !request.body.empty()) {
     return invalid("the request has a body, and this path takes none", "leave it out");

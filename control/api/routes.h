@@ -24,6 +24,9 @@ struct ApiRequest {
 struct ApiResponse {
   unsigned code = 200;
   std::string body;
+  // What follows the body, piece by piece, as the client takes it; an empty piece is the end. So
+  // that a long answer costs the daemon neither memory nor, at one go, time.
+  std::function<std::string()> rest = {};
   std::string type = "application/json";
   std::string allow = {};  // methods that the path knows; with code 405
 };

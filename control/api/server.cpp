@@ -9,9 +9,12 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <functional>
 #include <list>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "control/api/routes.h"
@@ -77,10 +80,47 @@ MHD_Result collect_argument(void* into, MHD_ValueKind, const char* key, const ch
   return MHD_YES;
 }
 
-MHD_Result queue(MHD_Connection* connection, const ApiResponse& answer) {
+// An answer that is made while it is sent.
+struct Stream {
+  std::string piece;
+  std::size_t sent = 0;  // of the piece
+  std::function<std::string()> rest;
+
+  static ssize_t read(void* self, std::uint64_t, char* into, std::size_t size) {
+    auto& stream = *static_cast<Stream*>(self);
+    try {
+      if (stream.sent == stream.piece.size()) {
+        stream.piece = stream.rest();
+        stream.sent = 0;
+      }
+    } catch (const std::exception&) {  // must not reach the library, which is C
+      return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    if (stream.piece.empty()) return MHD_CONTENT_READER_END_OF_STREAM;
+    const auto count = std::min(size, stream.piece.size() - stream.sent);
+    std::memcpy(into, stream.piece.data() + stream.sent, count);
+    stream.sent += count;
+    return static_cast<ssize_t>(count);
+  }
+  static void end(void* self) { delete static_cast<Stream*>(self); }
+};
+
+MHD_Response* make_response(ApiResponse& answer) {
+  if (answer.rest) {
+    constexpr std::size_t block = std::size_t{64} << 10;
+    auto stream = std::make_unique<Stream>(std::move(answer.body), 0, std::move(answer.rest));
+    auto* response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, block, Stream::read,
+                                                       stream.get(), Stream::end);
+    if (response != nullptr) (void)stream.release();
+    return response;
+  }
   // The library takes the bytes as writable, and only copies them.
-  MHD_Response* response = MHD_create_response_from_buffer(
-      answer.body.size(), const_cast<char*>(answer.body.data()), MHD_RESPMEM_MUST_COPY);
+  return MHD_create_response_from_buffer(answer.body.size(), answer.body.data(),
+                                         MHD_RESPMEM_MUST_COPY);
+}
+
+MHD_Result queue(MHD_Connection* connection, ApiResponse answer) {
+  MHD_Response* response = make_response(answer);
   if (response == nullptr) return MHD_NO;
   MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer.type.c_str());
   if (!answer.allow.empty()) {
@@ -221,10 +261,10 @@ class Api::Server {
     const std::string_view piece(data, *size);
     *size = 0;  // all of it is taken
     try {
-      const auto response = server.take(client, connection, path, method, piece);
+      auto response = server.take(client, connection, path, method, piece);
       if (!response) return MHD_YES;
       server.await_reading(connection);
-      return queue(client, *response);
+      return queue(client, std::move(*response));
     } catch (const std::exception& error) {  // must not reach the library, which is C
       return queue(client, refuse(500, {Refusal::Kind::unavailable, error.what(), "", {}}));
     }

@@ -2,6 +2,7 @@
 #include "control/cli/change.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -39,6 +40,25 @@ Reply<ChangeView> wait_for(Client& client, ChangeView change) {
     if (change.enforced) change.generation = status->generation;
   }
   return change;
+}
+
+// "2 sessions ended: 192.0.2.9 (orders), 192.0.2.10 (orders, 2 sessions)"; empty: none.
+std::string describe_ended(const ChangeView& change) {
+  if (change.ended_sessions == 0) return "";
+  std::vector<std::string> peers;
+  std::uint64_t named = 0;
+  for (const auto& [peer, database, sessions] : change.ended) {
+    named += sessions;
+    std::vector<std::string> details;
+    if (!database.empty()) details.push_back(database);
+    if (sessions != 1) details.push_back(plural(sessions, "session"));
+    peers.push_back(details.empty() ? peer
+                                    : fmt::format("{} ({})", peer, fmt::join(details, ", ")));
+  }
+  if (named != change.ended_sessions)
+    peers.push_back(fmt::format("and {} more", plural(change.ended_sessions - named, "session")));
+  return fmt::format("{} ended: {}", plural(change.ended_sessions, "session"),
+                     fmt::join(peers, ", "));
 }
 
 // `gaps`: by what it is not enforced; empty: nothing.
@@ -93,6 +113,8 @@ Exit report_change(const Cli& cli, Client& client, const Reply<Document>& reply,
   } else if (print_rule_id == PrintRuleId::yes) {
     print_line(change->rule_id);
   }
+  if (const auto ended = describe_ended(*change); !cli.json && !ended.empty())
+    print_line(printable(ended));
   std::string gaps;
   if (change->enforced && tell_gaps == TellGaps::yes) {
     const auto status = client.status();

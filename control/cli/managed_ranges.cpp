@@ -20,8 +20,14 @@ Exit list(const Cli& cli) {
     print_json(**answer);
     return Exit::done;
   }
-  Table table(
-      {{"ID"}, {"NAME"}, {"PREFIXES", true}, {"STATUS"}, {"USED BY"}, {"DIGEST"}, {"FILE"}});
+  Table table({{"ID"},
+               {"NAME"},
+               {"PREFIXES", true},
+               {"STATUS"},
+               {"USED BY"},
+               {"CHANGED"},
+               {"DIGEST"},
+               {"FILE"}});
   for (const auto& range : *ranges) {
     table.add({{range.id},
                {range.name},
@@ -29,6 +35,7 @@ Exit list(const Cli& cli) {
                {range.withdrawn ? "withdrawn" : "active",
                 range.withdrawn ? Colour::doubtful : Colour::good},
                {range.used_by.empty() ? "-" : fmt::format("{}", fmt::join(range.used_by, ", "))},
+               {ago(range.changed)},
                {range.digest},
                {range.path}});
   }

@@ -1,15 +1,26 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The command: reads the command line by the table of commands.cpp, and does what it says.
 #include <curl/curl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <langinfo.h>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
+#include <cerrno>
 #include <clocale>
 #include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+#include <span>
 
+#include "control/cli/client.h"
 #include "control/cli/commands.h"
+#include "control/cli/output.h"
+#include "control/text/nearest.h"
 
 namespace moat {
 namespace {
@@ -59,9 +70,13 @@ void add_command(CLI::App& app, const Command& row, Action& chosen) {
   command->callback([&chosen, action = std::move(action)] { chosen = action; });
 }
 
+Options global_options(Cli& cli) {
+  return {{"--socket", "PATH", &cli.socket, "Where moatd listens"},
+          {"--json", "", &cli.json, "Print JSON, for programs"}};
+}
+
 void add_global_options(CLI::App& app, Cli& cli) {
-  add_options(app, {{"--socket", "PATH", &cli.socket, "Where moatd listens"},
-                    {"--json", "", &cli.json, "Print JSON, for programs"}});
+  add_options(app, global_options(cli));
   app.set_version_flag("--version", "moat " MOAT_VERSION);
   app.footer(
       "Exit: 0 done, 1 refused, different, or something is wrong (status), 2 wrong use, 3 moatd\n"
@@ -73,6 +88,106 @@ void add_global_options(CLI::App& app, Cli& cli) {
 void use_utf8() {
   std::setlocale(LC_ALL, "");
   if (std::string_view(nl_langinfo(CODESET)) != "UTF-8") std::setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+// Reads a command line as far as its words and the names of its options go.
+class Words {
+ public:
+  Words(std::span<char*> arguments, const Options& global)
+      : arguments_(arguments.begin(), arguments.end()), known_(global) {}
+
+  // What nothing has the name of, and what was meant perhaps; or what is empty, as an unset
+  // variable of a script is, most of the time: not the same as none. Nothing: neither.
+  std::optional<TextError> find_wrong() {
+    for (std::size_t i = 0; i < arguments_.size(); ++i) {
+      const auto word = arguments_[i];
+      if (word == "--") return std::nullopt;
+      if (word.size() > 1 && word.starts_with('-')) {
+        const auto name = word.substr(0, word.find('='));
+        if (is_help(name)) return std::nullopt;
+        const auto* option = find_option(name);
+        if (option == nullptr) return unknown("option", name, option_names());
+        if (!std::holds_alternative<std::string*>(option->value)) continue;
+        const bool is_next = name == word;
+        const auto value = !is_next                    ? word.substr(name.size() + 1)
+                           : i + 1 < arguments_.size() ? arguments_[++i]
+                                                       : std::string_view("?");  // CLI11 tells
+        if (value.empty()) return empty_value(fmt::format("the value of {}", name));
+      } else if (word.empty()) {
+        return empty_value("an argument");
+      } else if (auto wrong = take_command(word)) {
+        return wrong;
+      }
+    }
+    return std::nullopt;
+  }
+
+ private:
+  static TextError empty_value(const std::string& what) {
+    return {what + " is empty", "leave it out, or give it one"};
+  }
+
+  static bool is_help(std::string_view name) {
+    return name == "-h" || name == "--help" || name == "--version";
+  }
+
+  [[nodiscard]] const Option* find_option(std::string_view name) const {
+    const auto found = std::ranges::find(known_, name, &Option::name);
+    return found == known_.end() ? nullptr : &*found;
+  }
+
+  [[nodiscard]] std::vector<std::string_view> option_names() const {
+    std::vector<std::string_view> names{"--help"};
+    for (const auto& option : known_) {
+      if (option.name.starts_with('-')) names.push_back(option.name);
+    }
+    return names;
+  }
+
+  // The first word is a command, or a group and the second one its command; the rest are arguments.
+  std::optional<TextError> take_command(std::string_view word) {
+    if (has_command_) return std::nullopt;
+    std::vector<std::string_view> names;
+    for (const auto& row : commands()) {
+      if (row.group != group_) continue;
+      names.push_back(row.name);
+      if (row.name != word) continue;
+      if (row.declare == nullptr) {
+        group_ = row.name;
+        return std::nullopt;
+      }
+      Options options;
+      actions_.push_back(row.declare(options));  // which the options belong to
+      known_.insert(known_.end(), options.begin(), options.end());
+      has_command_ = true;
+      return std::nullopt;
+    }
+    return unknown(group_.empty() ? "command" : fmt::format("command of moat {}", group_), word,
+                   names);
+  }
+
+  [[nodiscard]] TextError unknown(std::string_view what, std::string_view name,
+                                  const std::vector<std::string_view>& names) const {
+    const auto near = nearest(name, names);
+    return {fmt::format("there is no {} \"{}\"", what, name),
+            near.empty() ? fmt::format("there are {}", fmt::join(names, ", "))
+                         : fmt::format("did you mean {}?", near)};
+  }
+
+  std::vector<std::string_view> arguments_;
+  Options known_;
+  std::vector<Action> actions_;
+  std::string_view group_;
+  bool has_command_ = false;
+};
+
+bool wants_json(std::span<char*> arguments) {
+  return std::ranges::any_of(arguments,
+                             [](std::string_view argument) { return argument == "--json"; });
+}
+
+Failure wrong_use(std::string message, std::string remedy) {
+  return {Exit::usage, {Refusal::Kind::invalid, std::move(message), std::move(remedy), {}}};
 }
 
 Exit run(int argc, char** argv) {
@@ -88,13 +203,32 @@ Exit run(int argc, char** argv) {
     std::fputs(app.help().c_str(), stderr);
     return Exit::usage;
   }
+  const std::span arguments(argv + 1, static_cast<std::size_t>(argc - 1));
+  if (const auto wrong = Words(arguments, global_options(cli)).find_wrong()) {
+    cli.json = wants_json(arguments);
+    return fail(cli, wrong_use(wrong->message, wrong->remedy));
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const bool is_help = app.exit(error) == 0;  // --help and --version come this way too
-    return is_help ? Exit::done : Exit::usage;
+    cli.json = wants_json(arguments);
+    const bool is_help = error.get_exit_code() == 0;  // --help and --version come this way too
+    if (!is_help) return fail(cli, wrong_use(error.what(), "see moat COMMAND --help"));
+    return app.exit(error) == 0 ? Exit::done : Exit::usage;
   }
   return chosen(cli);
+}
+
+// What was printed has arrived, or it is told that it has not: a full disk must not pass for a
+// short list.
+Exit flush(Exit exit) {
+  errno = 0;
+  const bool had_error = std::ferror(stdout) != 0;
+  if (std::fclose(stdout) == 0 && !had_error) return exit;
+  const int error = errno;
+  std::fprintf(stderr, "moat: not all of the output could be written%s%s\n", error != 0 ? ": " : "",
+               error != 0 ? std::strerror(error) : "");
+  return exit == Exit::done ? Exit::refused : exit;
 }
 
 }  // namespace
@@ -104,7 +238,7 @@ int main(int argc, char** argv) {
   moat::use_utf8();
   std::signal(SIGPIPE, SIG_DFL);  // `moat ... | head` ends quietly
   curl_global_init(CURL_GLOBAL_DEFAULT);
-  const auto exit = moat::run(argc, argv);
+  const auto exit = moat::flush(moat::run(argc, argv));
   curl_global_cleanup();
   return static_cast<int>(exit);
 }

@@ -96,6 +96,13 @@ void tell(std::string_view text, Colour colour) {
   write_text(paint(printable(text), colour, stderr) + "\n", stderr);
 }
 
+void print_some_faults(const Faults& faults, FILE* stream) {
+  const auto shown = some_faults(faults);
+  const auto rest = count_faults(faults) - shown.size();
+  print_faults(shown, stream);
+  if (rest > 0) write_text(fmt::format("and {} more: moat check shows them\n", rest), stream);
+}
+
 void print_faults(const Faults& faults, FILE* stream) {
   for (const auto& fault : faults) {
     const bool is_error = fault.severity == Severity::error;

@@ -50,6 +50,8 @@ void print_line(std::string_view text);                          // to stdout
 void tell(std::string_view text, Colour colour = Colour::none);  // to stderr, one line
 // As `moat check` words them.
 void print_faults(const Faults& faults, FILE* stream);
+// The first few, errors before warnings, and how many more there are.
+void print_some_faults(const Faults& faults, FILE* stream);
 
 // Tells why, as JSON on stdout too where that is wanted, and gives the exit code.
 [[nodiscard]] Exit fail(const Cli& cli, const Failure& failure);

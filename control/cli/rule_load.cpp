@@ -2,6 +2,7 @@
 #include "control/cli/rule_load.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -9,7 +10,9 @@
 #include <string_view>
 
 #include "control/cli/nat_checks.h"
+#include "control/files/cidrs_file.h"
 #include "control/files/rule_files.h"
+#include "control/policy/coverage.h"
 #include "control/resolve/resolve.h"
 #include "control/text/input_limits.h"
 
@@ -18,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-enum class Kind { config, database, ranges };
+enum class Kind { config, database, ranges, cidrs };
 
 // Whether a line begins with `key` and a colon.
 bool has_top_key(std::string_view bytes, std::string_view key) {
@@ -42,9 +45,22 @@ bool begins_with_list(std::string_view bytes) {
   return false;
 }
 
+// Whether the first line that says anything is a CIDR, or meant as one.
+bool begins_with_cidr(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const auto line = bytes.substr(0, bytes.find('\n'));
+    bytes.remove_prefix(std::min(line.size() + 1, bytes.size()));
+    const auto text = line.find_first_not_of(" \t\r");
+    if (text == std::string_view::npos || line[text] == '#') continue;
+    return line[text] >= '0' && line[text] <= '9' && line.find('.') != std::string_view::npos;
+  }
+  return false;
+}
+
 Kind guess_kind(const fs::path& path, std::string_view bytes) {
   if (path.filename() == "moat.yaml") return Kind::config;
   if (begins_with_list(bytes)) return Kind::ranges;
+  if (begins_with_cidr(bytes)) return Kind::cidrs;
   if (has_top_key(bytes, "database") || has_top_key(bytes, "endpoint")) return Kind::database;
   for (const auto* key : {"interfaces", "databases", "managed-ranges", "propagation"}) {
     if (has_top_key(bytes, key)) return Kind::config;
@@ -85,6 +101,9 @@ class Loader {
     } else if (is_there(folder / usual.databases) || is_there(folder / usual.managed_ranges)) {
       result_.is_without_config = true;
       load_folders(folder, usual);
+    } else if (const auto above = fs::absolute(folder).lexically_normal() / "..";
+               names(above, folder)) {
+      load_config((above / "moat.yaml").lexically_normal());
     } else {
       add_fault({Severity::error,
                  {folder.string(), 0, 0},
@@ -94,12 +113,27 @@ class Loader {
     }
   }
 
+  // Whether the moat.yaml of one folder names another for rule files.
+  static bool names(const fs::path& folder, const fs::path& other) {
+    const auto config = read_config_file(folder / "moat.yaml");
+    return config.value && (is_same(folder / config.value->databases, other) ||
+                            is_same(folder / config.value->managed_ranges, other));
+  }
+
   void load_file(const fs::path& path) {
+    if (path == "-") {
+      return add_fault({Severity::error,
+                        {"-", 0, 0},
+                        "standard input is not read",
+                        "",
+                        "save the text to a file, and name that"});
+    }
     const auto bytes =
         read_regular_file(AT_FDCWD, path.string(), path.string(), limits::file_bytes);
     if (!bytes) return add_fault(bytes.error());
     const auto kind = guess_kind(path, bytes->bytes);
     if (kind == Kind::config) return load_config(path);
+    if (kind == Kind::cidrs) return load_cidrs(path, bytes->bytes);
     if (load_among_fellows(path)) return;
     result_.is_alone = true;
     RuleFiles files;
@@ -111,6 +145,14 @@ class Loader {
     }
     use(files, Mode::enforce);
     if (kind == Kind::database) drop_faults_of_strangers(files.databases.front());
+  }
+
+  void load_cidrs(const fs::path& path, const std::string& bytes) {
+    FaultLog log(path.string());
+    const auto cidrs = read_cidrs_file(bytes, limits::prefixes, log);
+    const auto state = log.errors() == 0 ? FileState::active : FileState::held_back;
+    result_.is_alone = true;
+    result_.files.push_back({path.string(), "", state, log.take()});
   }
 
   static Reading<std::vector<ManagedRange>> read_alone(const fs::path& path,
@@ -199,9 +241,25 @@ class Loader {
       const auto status = std::ranges::find(resolution.files, file.path, &FileStatus::path);
       if (status != resolution.files.end()) add_host_faults(file, status->faults);
     }
+    for (auto& fault : resolution.passed_over) {
+      result_.files.push_back({fault.place.file, "", FileState::active, {std::move(fault)}});
+    }
+    for (auto& file : resolution.files) add_coverage(resolution.policy, file);
     std::ranges::move(resolution.files, std::back_inserter(result_.files));
     result_.policy = std::move(resolution.policy);
     add_nat_faults(files.databases);
+  }
+
+  void add_coverage(const Policy& policy, FileStatus& file) const {
+    const auto* database = file.id.empty() ? nullptr : policy.find(file.id);
+    if (database == nullptr || database->place.file != file.path) return;
+    const auto count = wide_coverage(policy, *database, options_.now);
+    if (!count) return;
+    add_in_order({{Severity::warning, database->place,
+                   *count == kClientAddresses ? "the rules let in every address"
+                                              : "the rules let in most addresses",
+                   fmt::format("{} addresses", *count), "name the networks that need access"}},
+                 file.faults);
   }
 
   void add_host_faults(const DatabaseFile& file, Faults& faults) const {

@@ -87,9 +87,11 @@ Exit add(const Cli& cli, const AddOptions& options) {
       return fail(cli, misspelt(prefix.error(), cidr));
     }
   }
+  auto rule = encode(options.rule);
+  for (auto at = rule.begin(); at != rule.end();) at = *at == "" ? rule.erase(at) : std::next(at);
   Client client(cli);
-  return report_change(cli, client, client.post("/v1/rules", dump(encode(options.rule))),
-                       options.change, PrintRuleId::yes);
+  return report_change(cli, client, client.post("/v1/rules", dump(rule)), options.change,
+                       PrintRuleId::yes);
 }
 
 Exit remove(const Cli& cli, const RemoveOptions& options) {

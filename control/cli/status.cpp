@@ -31,7 +31,7 @@ std::string rule_states(const std::vector<RuleView>& rules, const std::string& d
 void print_troubles(const std::vector<Trouble>& troubles, Colour colour, std::string_view mark) {
   for (const auto& [text, faults] : troubles) {
     print_line(paint(fmt::format("{} {}", mark, printable(text)), colour));
-    print_faults(faults, stdout);
+    print_some_faults(faults, stdout);
   }
   if (!troubles.empty()) print_line("");
 }

@@ -111,7 +111,7 @@ Exit print_answers(const Cli& cli, const std::vector<WhyView>& answers,
     print_json(json);
     return Exit::done;
   }
-  if (answers.empty()) tell("no database is guarded: every source reaches everything");
+  if (answers.empty() && status) tell("no database is guarded: every source reaches everything");
   for (const auto& answer : answers)
     print_answer(answer, status ? status->files : std::vector<FileStatus>());
   for (const auto& sentence : but)
@@ -136,6 +136,8 @@ Exit answer_from_files(const Cli& cli, const WhyOptions& options) {
                        "leave out --database to hear about all",
                        {}}});
   }
+  if (answers.empty() && !rules.has_error())
+    tell(fmt::format("no file in {} names a database", options.config));
   const auto exit = print_answers(cli, answers, std::nullopt);
   return rules.has_error() ? Exit::refused : exit;
 }

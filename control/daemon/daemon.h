@@ -89,8 +89,9 @@ class Daemon final : public Service {
   [[nodiscard]] Result<> arm_timers();
 
   // daemon_turns.cpp: what is done when something has happened
-  Applied turn(const Cause& cause, WallClock::time_point noticed);
-  void scan(WallClock::time_point noticed);
+  // `is_asked_for`: somebody says that the files are whole.
+  Applied turn(const Cause& cause, WallClock::time_point noticed, bool is_asked_for = false);
+  void scan(WallClock::time_point noticed, bool is_asked_for = false);
   Applied enforce(const Cause& cause);
   Applied renew(const std::string& why, bool forced);
   void finish();
@@ -106,6 +107,7 @@ class Daemon final : public Service {
   void ensure_pins();
   void log_trusted();
   void cut();
+  void note_ended(const std::vector<Session>& sessions);
   void reconcile();
   void sample();
   void save();
@@ -128,7 +130,7 @@ class Daemon final : public Service {
   [[nodiscard]] EditBasis edit_basis() const;
   [[nodiscard]] Answer<ChangeView> carry_out(const Answer<Edit>& edit, const char* what,
                                              const Peer& peer, Steady::time_point begun);
-  [[nodiscard]] ChangeView change_view(const Applied& applied, Steady::time_point begun) const;
+  [[nodiscard]] ChangeView change_view(const Applied& applied, Steady::time_point begun);
   [[nodiscard]] StatusView::Backstop backstop_view() const;
   [[nodiscard]] DaemonFacts facts() const;
   void read_all_drops();
@@ -171,7 +173,8 @@ class Daemon final : public Service {
     WallClock::time_point latest;
     unsigned times = 0;
   };
-  std::map<std::string, Mend> mends_;     // by what had been undone
+  std::map<std::string, Mend> mends_;                                   // by what had been undone
+  std::map<std::pair<std::string, std::string>, std::uint64_t> ended_;  // by peer and database
   std::map<Step, std::string> problems_;  // of the steps that failed the last time
   Steady::time_point last_save_;
   ExpiryClock::Course clock_course_ = ExpiryClock::Course::believed;  // as last logged

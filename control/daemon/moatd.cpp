@@ -35,6 +35,11 @@ int main(int argc, char** argv) {
   app.add_option("--socket", paths.socket, "The control socket")->capture_default_str();
   app.add_flag("--foreground", in_foreground, "Stay in the foreground; it always does");
   app.set_version_flag("--version", "moatd " MOAT_VERSION);
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    constexpr int wrong_use = 2;
+    return app.exit(error) == 0 ? EXIT_SUCCESS : wrong_use;
+  }
   return serve(paths);
 }

@@ -10,7 +10,7 @@
 
 #include "control/files/host_checks.h"
 #include "control/files/mptcp_joins.h"
-#include "control/policy/cidrs_digest.h"
+#include "control/policy/coverage.h"
 #include "control/service/explain.h"
 #include "control/service/status_text.h"
 #include "dataplane/host/cgroups.h"
@@ -163,10 +163,15 @@ void Views::add_notices(StatusView& view, const DaemonFacts& facts) const {
     view.notices.push_back(
         fmt::format("interface {} is no longer guarded: it was taken out of moat.yaml", interface));
   }
+  if (const auto& resolution = enforcer_.resolution()) {
+    for (const auto& fault : resolution->passed_over) view.notices.push_back(format_fault(fault));
+  }
   add_config_notices(settings_.config(), view.notices);
   for (const auto& database : policy().databases) {
     if (policy().mode_of(database) == Mode::monitor) view.monitored.push_back(database.id);
   }
+  add_coverage(view);
+  add_expiries(view);
   add_mptcp_notices(view);
   const auto open = listeners();
   if (!open) {
@@ -182,6 +187,52 @@ void Views::add_notices(StatusView& view, const DaemonFacts& facts) const {
   if (const auto ports = unguarded_listeners(policy(), *open); !ports.empty()) {
     view.notices.push_back(fmt::format("something listens on TCP ports that no database guards: {}",
                                        list_ports(ports)));
+  }
+}
+
+void Views::add_coverage(StatusView& view) const {
+  for (const auto& database : policy().databases) {
+    if (const auto count = wide_coverage(policy(), database, publisher_.expiry_time()))
+      view.wide.push_back({database.id, *count, *count == kClientAddresses});
+  }
+}
+
+// Those that have expired, and those that are about to: who is cut off by it has been told before.
+void Views::add_expiries(StatusView& view) const {
+  const auto now = publisher_.expiry_time();
+  const auto soon = now + std::chrono::days(1);
+  for (const auto& database : policy().databases) {
+    std::uint32_t expired = 0, expiring = 0;
+    std::optional<WallTime> first;
+    for (const auto& rule : database.rules) {
+      if (rule.is_expired(now)) {
+        expired++;
+      } else if (rule.is_expired(soon)) {
+        expiring++;
+        first = std::min(first.value_or(*rule.expires), *rule.expires);
+      }
+    }
+    view.expired_rules += expired;
+    view.expiring_rules += expiring;
+    if (expiring > 0) {
+      view.notices.push_back(
+          fmt::format("{} of {} within a day, the first at {}",
+                      expiring == 1 ? "a rule" : fmt::format("{} rules", expiring),
+                      database.id + (expiring == 1 ? " expires" : " expire"), format_time(*first)));
+    }
+    if (expired == 0) continue;
+    if (expired == database.rules.size() && database.peerings.empty()) {
+      view.problems.push_back(
+          fmt::format("all rules of {} have expired: nobody is allowed (add rules, or take the "
+                      "expired ones out "
+                      "of {})",
+                      database.id, database.place.file));
+    } else {
+      view.notices.push_back(fmt::format("{} of {} expired: moat rules list names {}",
+                                         expired == 1 ? "a rule" : fmt::format("{} rules", expired),
+                                         database.id + (expired == 1 ? " has" : " have"),
+                                         expired == 1 ? "it" : "them"));
+    }
   }
 }
 
@@ -347,19 +398,16 @@ std::vector<RuleView> Views::rules(const std::string& wanted) const {
   return views;
 }
 
-const std::string& Views::digest_of(const ManagedRange& range) const {
-  auto& digest = digests_[range.id];
-  if (digest.of.lock() != range.cidrs) digest = {range.cidrs, cidrs_digest(*range.cidrs)};
-  return digest.text;
-}
-
 ManagedRangeView Views::range_view(const ManagedRange& range) const {
   ManagedRangeView view;
   view.id = range.id;
   view.name = range.name;
   view.prefixes = range.cidrs->size();
-  view.digest = digest_of(range);
+  view.digest = publisher_.digest_of(range.cidrs);
   view.path = range.place.file;
+  const auto& files = scanner_.files().ranges;
+  if (const auto file = std::ranges::find(files, view.path, &RangeFile::path); file != files.end())
+    view.changed = file->stamp.changed_at();
   view.withdrawn = enforcer_.resolution() && enforcer_.resolution()->withdrawn.contains(range.id);
   for (const auto& database : policy().databases) {
     const auto& rules = database.rules;
@@ -385,7 +433,7 @@ Answer<ManagedRangeView> Views::managed_range(const std::string& id) const {
                                    {}});
   }
   auto view = range_view(range->second);
-  for (const auto prefix : *range->second.cidrs) view.cidrs.push_back(format_prefix(prefix));
+  view.list = range->second.cidrs;
   return view;
 }
 

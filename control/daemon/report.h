@@ -61,8 +61,9 @@ class Views {
   [[nodiscard]] Counts dropped(const Database& database) const;
   void add_reasons(CountersView& view, const std::string& owner, std::uint8_t number) const;
   [[nodiscard]] ManagedRangeView range_view(const ManagedRange& range) const;
-  [[nodiscard]] const std::string& digest_of(const ManagedRange& range) const;
   void add_notices(StatusView& view, const DaemonFacts& facts) const;
+  void add_coverage(StatusView& view) const;
+  void add_expiries(StatusView& view) const;
   void add_mptcp_notices(StatusView& view) const;
   void add_clock(StatusView& view) const;
   void complete(WhyView& view, Address source) const;
@@ -75,13 +76,6 @@ class Views {
   const Interfaces& interfaces_;
   const DropTable& drops_;
   Policy nothing_;  // stands for the policy before the first commit
-
-  // A digest takes a sort: it is kept for as long as the list is the same.
-  struct Digest {
-    std::weak_ptr<const Prefixes> of;
-    std::string text;
-  };
-  mutable std::map<std::string, Digest> digests_;  // by id of the managed range
 };
 
 }  // namespace moat

@@ -133,6 +133,7 @@ Answer<DropsView> Daemon::drops(const std::string& database, std::uint64_t since
 }
 
 Answer<void> Daemon::begin_change() {
+  ended_.clear();
   if (is_detached_) return refuse(Kind::unavailable, "the guard has ended");
   return {};
 }
@@ -150,7 +151,7 @@ EditBasis Daemon::edit_basis() const {
           publisher_.expiry_time(), std::chrono::floor<std::chrono::seconds>(WallClock::now())};
 }
 
-ChangeView Daemon::change_view(const Applied& applied, Steady::time_point begun) const {
+ChangeView Daemon::change_view(const Applied& applied, Steady::time_point begun) {
   ChangeView view;
   view.enforced = applied.enforced;
   view.generation = applied.generation;
@@ -158,6 +159,11 @@ ChangeView Daemon::change_view(const Applied& applied, Steady::time_point begun)
   view.took = Milliseconds(end - begun);
   view.bound = settings_.config().bound;
   view.why_not = applied.why_not;
+  constexpr std::size_t max_peers = 20;
+  for (const auto& [whose, sessions] : std::exchange(ended_, {})) {
+    view.ended_sessions += sessions;
+    if (view.ended.size() < max_peers) view.ended.push_back({whose.first, whose.second, sessions});
+  }
   return view;
 }
 
@@ -205,7 +211,7 @@ Answer<ChangeView> Daemon::forget(const std::string& database, const Peer& peer)
 Answer<ChangeView> Daemon::reload(const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_change(); !may) return std::unexpected(std::move(may.error()));
-  auto view = change_view(turn({"reload", describe(peer)}, WallClock::now()), begun);
+  auto view = change_view(turn({"reload", describe(peer)}, WallClock::now(), true), begun);
   ensure_guards();
   tell_ready();
   view.warnings = settings_.faults();

@@ -203,17 +203,23 @@ std::chrono::seconds length_of(char unit) {
   }
 }
 
+// "12h", or a time. What is neither is told of both.
 std::expected<WallTime, TextError> read_expiry(const std::string& text, WallTime now) {
+  constexpr auto both =
+      "write a time in UTC, as in 2027-01-31T18:00:00Z, or a length from now: 30m, 12h or 7d";
   std::int64_t amount = 0;
   const auto* end = text.data() + text.size();
   const auto [unit, error] = std::from_chars(text.data(), end, amount);
-  if (error != std::errc{} || end - unit != 1) return parse_time(text);
-  constexpr std::int64_t max = 100'000'000;  // some three years in seconds, far ahead in others
-  if (amount < 1 || amount > max) {
-    return std::unexpected(TextError{"not a length of time", "write 30m, 12h or 7d"});
+  const auto length = end - unit == 1 ? length_of(*unit) : std::chrono::seconds(0);
+  if (error != std::errc{} || length == length.zero()) {
+    const bool is_date = text.size() >= 10 && text[4] == '-';
+    auto time = parse_time(text);
+    if (!time && !is_date) return std::unexpected(TextError{"not a time", both});
+    return time;
   }
-  const auto length = length_of(*unit);
-  return length > length.zero() ? now + amount * length : parse_time(text);
+  constexpr std::int64_t max = 100'000'000;  // some three years in seconds, far ahead in others
+  if (amount < 1 || amount > max) return std::unexpected(TextError{"not a length of time", both});
+  return now + amount * length;
 }
 
 // Whether the file is sure to speak for another database.
@@ -291,6 +297,10 @@ Answer<Edit> plan_remove_rule(const EditBasis& basis, const std::string& wanted,
   if (!original) return std::unexpected(original.error());
   const auto& database = *original->reading.value;
   if (std::ranges::find(database.rules, id, &Rule::id) == database.rules.end()) {
+    if (std::ranges::find(database.peerings, id, &NetPeering::id) != database.peerings.end()) {
+      return refuse(Kind::not_found, fmt::format("{} is a net peering, not a rule", id),
+                    fmt::format("take it out of net-peerings in {}", original->file));
+    }
     return refuse(Kind::not_found, fmt::format("database {} has no rule \"{}\"", database.id, id),
                   "see `moat rules list`");
   }

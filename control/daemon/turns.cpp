@@ -26,16 +26,16 @@ constexpr auto after_expiry = 20ms;
 
 }  // namespace
 
-Applied Daemon::turn(const Cause& cause, WallClock::time_point noticed) {
+Applied Daemon::turn(const Cause& cause, WallClock::time_point noticed, bool is_asked_for) {
   if (is_detached_) return {};
-  scan(noticed);
+  scan(noticed, is_asked_for);
   return enforce(cause);
 }
 
 // Reads the files, and looks again when what was left out will be there.
-void Daemon::scan(WallClock::time_point noticed) {
+void Daemon::scan(WallClock::time_point noticed, bool is_asked_for) {
   noticed_.reset();
-  scanner_.scan(noticed, publisher_.expiry_time());
+  scanner_.scan(noticed, publisher_.expiry_time(), is_asked_for);
   settle_timer_.stop();
   if (const auto end = scanner_.writers_end()) {
     settle_timer_.set_after(
@@ -243,9 +243,21 @@ void Daemon::cut() {
   if (done && !done->doubt.empty()) all_ended = std::unexpected(Error{done->doubt, {}});
   set_problem(Step::end_sessions, all_ended,
               "sessions of peers that are no longer allowed may go on");
-  if (done && done->ended > 0) {
+  if (!done) return;
+  note_ended(done->sessions);
+  if (done->ended > 0) {
     log_.info("generation {}: {} sessions ended, as their peers are not allowed",
               publisher_.generation(), done->ended);
+  }
+}
+
+// For whoever asked for the change.
+void Daemon::note_ended(const std::vector<Session>& sessions) {
+  const auto& policy = publisher_.enforced()->policy;
+  for (const auto& session : sessions) {
+    const auto* guard =
+        session.ipv6 ? nullptr : find_guard(policy, session.local, session.local_port);
+    ended_[{format_peer(session), guard != nullptr ? guard->id : ""}]++;
   }
 }
 
@@ -304,7 +316,7 @@ void Daemon::sample() {
 
 void Daemon::rearm() {
   if (const auto next = publisher_.next_expiry()) {
-    expiry_timer_.set_at(WallClock::time_point(*next) + after_expiry);
+    expiry_timer_.set_at(in_ns(*next) + after_expiry);
   } else {
     expiry_timer_.stop();
   }
@@ -363,7 +375,7 @@ void Daemon::run_api() {
 void Daemon::reload_on_signal() {
   sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
              static_cast<unsigned long long>(publisher_.clocks().monotonic / 1000));
-  turn({"SIGHUP", ""}, WallClock::now());
+  turn({"SIGHUP", ""}, WallClock::now(), true);
   ensure_guards();
   if (is_ready_) sd_notify(0, "READY=1");
 }

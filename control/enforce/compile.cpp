@@ -87,7 +87,7 @@ class Compiler {
 
   void collect_rule(std::uint32_t d, const Rule& rule, std::size_t position,
                     std::map<std::string_view, std::size_t>& range_origins) {
-    if (rule.expires && *rule.expires <= clock_.wall) return;
+    if (rule.is_expired(std::chrono::floor<std::chrono::seconds>(clock_.wall))) return;
     if (rule.cidr) {
       origins_.push_back({grant(d, rule.id, rule.expires, order_of(0, position))});
       items_.push_back(make_item(*rule.cidr, origins_.size() - 1));
@@ -108,8 +108,9 @@ class Compiler {
   Grant grant(std::uint32_t d, const std::string& rule, std::optional<WallTime> expires,
               std::uint32_t order) const {
     std::uint64_t deadline = kNever;
-    if (expires) {
-      const std::chrono::nanoseconds left = *expires - clock_.wall;
+    // Beyond what nanoseconds can say the daemon alone sees to it, as time goes by.
+    if (expires && *expires < kLastInNs) {
+      const std::chrono::nanoseconds left = in_ns(*expires) - clock_.wall;
       deadline = clock_.monotonic + static_cast<std::uint64_t>(left.count());
     }
     return {d, slots_.rule(policy_.databases[d].id, rule), deadline, order};

@@ -140,19 +140,20 @@ void add_translated_ports(const Generation& live, const std::vector<Translation>
 
 // What is forwarded meets the packet path on a guarded NIC alone, and as it is on the wire. By
 // which interface it comes in nobody keeps: the way back has to do.
-Result<unsigned> forget_forwarded(const Generation& live, const std::vector<Translation>& sessions,
-                                  const std::vector<std::string>& guarded) {
+Result<> forget_forwarded(const Generation& live, const std::vector<Translation>& sessions,
+                          const std::vector<std::string>& guarded, Cut& cut) {
   const auto judged = indices(guarded);
-  unsigned forgotten = 0;
   for (const auto& session : sessions) {
     if (!session.forwarded || may_stay(live, session.wire)) continue;
     const auto interface = route_interface(session.wire);
     if (!interface || !judged.contains(*interface)) continue;
     const auto done = forget(session);
     if (!done) return std::unexpected(done.error());
-    if (*done) forgotten++;
+    if (!*done) continue;
+    cut.ended++;
+    cut.sessions.push_back(session.wire);
   }
-  return forgotten;
+  return {};
 }
 
 void add_doubt(std::string& doubt, const std::string& more) {
@@ -208,12 +209,14 @@ Result<Cut> cut_sessions(const Generation& live, const CutInterfaces& interfaces
   const auto ended = destroy_sessions(ports, [&](const Session& session) {
     const auto* translation = translated.find(session);
     const bool stays = translation ? may_stay(live, *translation) : may_stay(live, session);
-    return stays || exempt.contains(session);
+    if (stays || exempt.contains(session)) return true;
+    if (!session.time_wait) cut.sessions.push_back(translation ? translation->wire : session);
+    return false;
   });
   if (!ended) return std::unexpected(ended.error());
-  const auto forgotten = forget_forwarded(live, changed, interfaces.guarded);
+  cut.ended = *ended;
+  const auto forgotten = forget_forwarded(live, changed, interfaces.guarded, cut);
   if (!forgotten) return std::unexpected(forgotten.error());
-  cut.ended = *ended + *forgotten;
   if (!exempt.doubt().empty()) add_doubt(cut.doubt, exempt.doubt());
   return cut;
 }

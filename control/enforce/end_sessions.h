@@ -43,6 +43,7 @@ struct CutInterfaces {
 
 struct Cut {
   unsigned ended = 0;
+  std::vector<Session> sessions;  // as they were on the wire; without those in TIME_WAIT
   // Why sessions that should have ended may go on; empty: none do.
   std::string doubt;
 };

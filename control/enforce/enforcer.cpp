@@ -23,7 +23,11 @@ double milliseconds(Enforcer::Steady::duration time) {
 }  // namespace
 
 Enforcer::Enforcer(Settings& settings, FileScanner& scanner, Publisher& publisher, Log& log)
-    : settings_(settings), scanner_(scanner), publisher_(publisher), log_(log) {}
+    : settings_(settings),
+      scanner_(scanner),
+      publisher_(publisher),
+      log_(log),
+      uncovered_(publisher.state().uncovered) {}
 
 Applied Enforcer::apply(const Cause& cause) {
   auto resolution = resolve(scanner_.files(), settings_.config().mode, publisher_.enforced(),
@@ -36,6 +40,7 @@ Applied Enforcer::apply(const Cause& cause) {
   if (!outcome) return fail(outcome.error());
   if (before) {
     tell_uncovered(uncovered_.replace(*before, resolution.policy), resolution.policy);
+    publisher_.keep_uncovered(uncovered_.ports());
     tell_relaxed(*before, resolution.policy);
   }
 
@@ -119,9 +124,20 @@ void Enforcer::tell_held_back(const Resolution& resolution) {
     now.insert(std::move(text));
   };
   for (const auto& fault : settings_.faults()) tell(fault);
+  for (const auto& fault : resolution.passed_over) {
+    auto text = format_fault(fault);
+    if (!told_.contains(text)) log_.warn("{}", text);
+    now.insert(std::move(text));
+  }
   for (const auto& file : resolution.files) {
     if (file.state == FileState::active) continue;
-    for (const auto& fault : file.faults) tell(fault);
+    const auto some = some_faults(file.faults);
+    for (const auto& fault : some) tell(fault);
+    if (const auto rest = count_faults(file.faults) - some.size(); rest > 0) {
+      auto text = fmt::format("{}: and {} more: moat check shows them", file.path, rest);
+      if (!told_.contains(text)) log_.warn("{}", text);
+      now.insert(std::move(text));
+    }
     auto state = fmt::format("{}: {}", file.path, word(file.state));
     if (!told_.contains(state)) log_.warn("{}", state);
     now.insert(std::move(state));

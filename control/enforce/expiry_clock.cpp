@@ -20,6 +20,13 @@ WallTime wall_seconds(const ClockReading& reading) {
 
 }  // namespace
 
+// What was kept may say anything.
+ExpiryClock::ExpiryClock(LatestTime latest) : latest_(std::move(latest)) {
+  latest_.time = std::clamp(latest_.time, WallTime{}, kLastInNs);
+  latest_.monotonic =
+      std::clamp(latest_.monotonic, nanoseconds(0), nanoseconds(kLastInNs.time_since_epoch()));
+}
+
 WallTime ExpiryClock::now(const ClockReading& reading) const {
   return std::max(wall_seconds(reading), latest_.time);
 }

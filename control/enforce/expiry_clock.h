@@ -35,7 +35,7 @@ inline constexpr std::chrono::seconds kSmallStep{1};
 
 class ExpiryClock {
  public:
-  explicit ExpiryClock(LatestTime latest) : latest_(std::move(latest)) {}
+  explicit ExpiryClock(LatestTime latest);
 
   // Takes a reading into account; to be called every few seconds. True if latest() has changed.
   bool observe(const ClockReading& reading);

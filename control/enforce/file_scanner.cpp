@@ -18,13 +18,12 @@ using WallClock = FileScanner::WallClock;
 constexpr std::chrono::milliseconds longest_pause = std::chrono::seconds(30);
 constexpr int pauses_in_bound = 4;
 constexpr int most_pauses = 2;
+// A file that has shrunk in place is waited for until it has not changed for this long.
+constexpr std::chrono::milliseconds rest_after_shrinking = std::chrono::seconds(1);
+// Of so many files it is kept how large they were; once more, all is forgotten.
+constexpr std::size_t most_sizes = 10'000;
 // Links inside what is read can lead to links: as many rounds until all of them are watched.
 constexpr int most_rounds = 4;
-
-WallClock::time_point from_ns(std::int64_t ns) {
-  return WallClock::time_point(
-      std::chrono::duration_cast<WallClock::duration>(std::chrono::nanoseconds(ns)));
-}
 
 std::string owner_of(const std::string& path) {
   struct stat status{};
@@ -42,25 +41,40 @@ FileScanner::FileScanner(Settings& settings, Watch& watch)
 
 // Some writers never close, and some never end.
 FileScanner::Steady::time_point FileScanner::end_of(const Written& file) const {
-  const auto pause = std::min(settings_.config().bound / pauses_in_bound, longest_pause);
+  auto pause = std::min(settings_.config().bound / pauses_in_bound, longest_pause);
+  if (!file.is_open) pause = std::min(pause, rest_after_shrinking);
   return std::min(file.changed + pause, file.begun + most_pauses * pause);
+}
+
+bool FileScanner::has_shrunk(const FileStamp& file) const {
+  if (is_asked_for_) return false;
+  const auto known = written_.find(file.id);
+  if (known != written_.end() && known->second.has_shrunk) return true;
+  const auto taken = taken_sizes_.find(file.id);
+  return taken != taken_sizes_.end() && file.size < taken->second;
 }
 
 bool FileScanner::waits_for_writer(const FileStamp& file, std::optional<bool> has_writer) {
   const auto now = Steady::now();
-  if (!(has_writer ? *has_writer : watch_.is_being_written(file.id))) {
-    written_.erase(file.id);
-    return false;
+  const bool is_open = has_writer ? *has_writer : watch_.is_being_written(file.id);
+  const bool shrunk = has_shrunk(file);
+  if (is_open || shrunk) {
+    auto& written = written_.try_emplace(file.id, Written{file, now, now}).first->second;
+    written.is_seen = true;
+    written.is_open = is_open;
+    written.has_shrunk = shrunk;
+    if (written.stamp != file) {
+      if (std::exchange(written.is_taken, false)) written.begun = now;
+      written.stamp = file;
+      written.changed = now;
+    }
+    written.is_taken = written.is_taken || now >= end_of(written);
+    if (!written.is_taken) return true;
   }
-  auto& written = written_.try_emplace(file.id, Written{file, now, now}).first->second;
-  written.is_seen = true;
-  if (written.stamp != file) {
-    if (std::exchange(written.is_taken, false)) written.begun = now;
-    written.stamp = file;
-    written.changed = now;
-  }
-  written.is_taken = written.is_taken || now >= end_of(written);
-  return !written.is_taken;
+  if (!is_open) written_.erase(file.id);
+  if (taken_sizes_.size() >= most_sizes) taken_sizes_.clear();
+  taken_sizes_[file.id] = file.size;
+  return false;
 }
 
 std::optional<FileScanner::Steady::time_point> FileScanner::writers_end() const {
@@ -94,10 +108,22 @@ std::vector<std::string> FileScanner::paths() const {
   return all;
 }
 
-void FileScanner::scan(WallClock::time_point noticed, WallTime now) {
+// Of whole folders, as text.
+std::vector<std::string> FileScanner::folder_faults() const {
+  std::vector<std::string> faults;
+  for (const auto& fault : {files_.databases_folder, files_.ranges_folder}) {
+    faults.push_back(fault ? format_fault(*fault) : "");
+  }
+  for (const auto& fault : files_.passed_over) faults.push_back(format_fault(fault));
+  return faults;
+}
+
+void FileScanner::scan(WallClock::time_point noticed, WallTime now, bool is_asked_for) {
   // Watched before it is read: what changes in between is heard of.
   scan_begun_ = Steady::now();
+  is_asked_for_ = is_asked_for;
   const auto written_before = being_written();
+  const auto faults_before = folder_faults();
   for (auto& [id, file] : written_) file.is_seen = false;
   watch_.follow(paths());
   for (int round = 0; round < most_rounds; round++) {
@@ -107,7 +133,8 @@ void FileScanner::scan(WallClock::time_point noticed, WallTime now) {
     if (!watch_.follow(paths())) break;
   }
   std::erase_if(written_, [](const auto& entry) { return !entry.second.is_seen; });
-  is_stale_ |= being_written() != written_before;  // so that the status tells
+  // So that the status tells.
+  is_stale_ |= being_written() != written_before || folder_faults() != faults_before;
   note_files(noticed);
   propagation_.set_bound(settings_.config().bound);
   has_scanned_ = true;
@@ -142,7 +169,7 @@ void FileScanner::note(const std::string& path, const FileStamp& stamp,
   is_stale_ = true;
   if (!has_scanned_) return;
   changed_[path] = seen.owner;
-  propagation_.notice(path, from_ns(stamp.changed), noticed);
+  propagation_.notice(path, stamp.changed_at(), noticed);
 }
 
 bool FileScanner::take_settings_changed() { return std::exchange(settings_changed_, false); }

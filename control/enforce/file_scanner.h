@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Reads settings and rule files as far as they have changed on disk, and remembers what it has read
 // and what of that is not enforced yet. A file that is being written stands as it was, until it is
-// closed or was waited for long enough.
+// closed or was waited for long enough. So does one that has shrunk in place, until it has been at
+// rest for a moment: a shell's > cuts a file off before it is written, and >> adds to it piece by
+// piece.
 #pragma once
 
 #include <chrono>
@@ -28,8 +30,9 @@ class FileScanner {
   FileScanner(const FileScanner&) = delete;
   FileScanner& operator=(const FileScanner&) = delete;
 
-  // `noticed`: when the change was first heard of; `now`: by when rules have expired.
-  void scan(WallClock::time_point noticed, WallTime now);
+  // `noticed`: when the change was first heard of; `now`: by when rules have expired;
+  // `is_asked_for`: somebody says that the files are whole.
+  void scan(WallClock::time_point noticed, WallTime now, bool is_asked_for = false);
 
   // When the first file that is waited for is taken as it is.
   [[nodiscard]] std::optional<Steady::time_point> writers_end() const;
@@ -52,13 +55,15 @@ class FileScanner {
   [[nodiscard]] const PropagationTracker& propagation() const { return propagation_; }
 
  private:
-  // A file that somebody has open for writing.
+  // A file that somebody has open for writing, or has begun to write anew: it has shrunk in place.
   struct Written {
     FileStamp stamp;
     Steady::time_point begun;    // of what is waited for
     Steady::time_point changed;  // for the last time
-    bool is_taken = false;       // as it is: it was waited for long enough
-    bool is_seen = true;         // by the scan under way
+    bool is_open = true;
+    bool has_shrunk = false;
+    bool is_taken = false;  // as it is: it was waited for long enough
+    bool is_seen = true;    // by the scan under way
   };
   struct Seen {
     FileStamp stamp;
@@ -67,7 +72,9 @@ class FileScanner {
 
   [[nodiscard]] Steady::time_point end_of(const Written& file) const;
   [[nodiscard]] bool waits_for_writer(const FileStamp& file, std::optional<bool> has_writer);
+  [[nodiscard]] bool has_shrunk(const FileStamp& file) const;
   [[nodiscard]] std::set<std::string> being_written() const;
+  [[nodiscard]] std::vector<std::string> folder_faults() const;
   [[nodiscard]] std::vector<std::string> paths() const;
   void note_files(WallClock::time_point noticed);
   void note(const std::string& path, const FileStamp& stamp, WallClock::time_point noticed);
@@ -78,12 +85,14 @@ class FileScanner {
   RuleFileReader reader_;
   RuleFiles files_;
   std::map<FileId, Written> written_;
-  std::map<std::string, Seen> seen_;            // by path, as of the last scan
-  std::map<std::string, std::string> changed_;  // path -> owner, since the last success
+  std::map<FileId, std::uint64_t> taken_sizes_;  // of the files that were last taken as they were
+  std::map<std::string, Seen> seen_;             // by path, as of the last scan
+  std::map<std::string, std::string> changed_;   // path -> owner, since the last success
   PropagationTracker propagation_;
   Steady::time_point scan_begun_;
   bool is_stale_ = true;
   bool has_scanned_ = false;
+  bool is_asked_for_ = false;      // the scan under way
   bool settings_changed_ = false;  // and nobody was told yet
 };
 

@@ -26,11 +26,14 @@ bool same(const InterfaceStatus& a, const InterfaceStatus& b) {
 
 Interfaces::Changes Interfaces::ensure(const Config& config) {
   Changes changes;
-  std::vector<std::string> unnamed;
+  const auto absent = find_absent(config.interfaces);
+  std::vector<std::string> pending, unnamed;
   for (const auto& name : path_.attached_interfaces()) {
     if (has(config.interfaces, name)) continue;
     if (!has(named_, name)) {
       unnamed.push_back(name);
+    } else if (!absent.empty()) {
+      pending.push_back(name);
     } else if (const auto done = path_.detach(name); !done) {
       log_.error("interface {}: {}", name, done.error().message);
     } else {
@@ -39,6 +42,7 @@ Interfaces::Changes Interfaces::ensure(const Config& config) {
     }
   }
   named_ = config.interfaces;
+  named_.insert(named_.end(), pending.begin(), pending.end());
 
   std::vector<InterfaceStatus> found;
   const auto ensure_one = [&](const std::string& name) {
@@ -49,6 +53,17 @@ Interfaces::Changes Interfaces::ensure(const Config& config) {
     changes.mended.push_back(std::move(lost));
   };
   for (const auto& name : config.interfaces) ensure_one(name);
+  for (const auto& name : pending) {
+    ensure_one(name);
+    found.back().reason = fmt::format(
+        "moat.yaml does not name it; it stays guarded until {}, which moat.yaml names, "
+        "is there",
+        absent);
+    found.back().remedy = fmt::format(
+        "if {} is a typing error, mend it; if {} shall not be guarded, take {} out of moat.yaml "
+        "until it is there",
+        absent, name, absent);
+  }
   for (const auto& name : unnamed) {
     ensure_one(name);
     found.back().reason = "moat.yaml does not name it; it stays guarded, as it was";
@@ -62,6 +77,13 @@ Interfaces::Changes Interfaces::ensure(const Config& config) {
   }
   status_ = std::move(found);
   return changes;
+}
+
+// The first of `names` that the host does not have, or empty.
+std::string Interfaces::find_absent(const std::vector<std::string>& names) const {
+  const auto absent = std::ranges::find_if(
+      names, [this](const std::string& name) { return !path_.inspect(name).present; });
+  return absent == names.end() ? std::string() : *absent;
 }
 
 // What has come between this look and the last, at an interface that was guarded then and is there:

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Keeps the packet path attached to the interfaces that the configuration names. Taking a name out
-// of it while the daemon runs takes the program off. One that has the program and was never named
-// stays guarded, and is told of: it was renamed, or an earlier daemon was to guard it.
+// of it while the daemon runs takes the program off, but not before the host has every interface
+// that it names now: a name with a typing error must not open the right one. One that has the
+// program and was never named stays guarded, and is told of: it was renamed, or an earlier daemon
+// was to guard it.
 #pragma once
 
 #include <string>
@@ -32,12 +34,13 @@ class Interfaces {
   [[nodiscard]] bool all_attached() const;
 
  private:
+  [[nodiscard]] std::string find_absent(const std::vector<std::string>& names) const;
   [[nodiscard]] std::string find_lost(const std::string& name) const;
   void tell(const InterfaceStatus& status);
 
   PacketPath& path_;
   Log& log_;
-  std::vector<std::string> named_;  // by the configuration, last time
+  std::vector<std::string> named_;  // by the configuration, or before and not taken off yet
   std::vector<InterfaceStatus> status_;
 };
 

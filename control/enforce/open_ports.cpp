@@ -95,6 +95,8 @@ std::vector<UncoveredPort> Uncovered::replace(const Policy& before, const Policy
   for (const auto& port : fresh) {
     if (std::ranges::find(ports_, port) == ports_.end()) ports_.push_back(port);
   }
+  constexpr std::size_t max_ports = 1'000;
+  if (ports_.size() > max_ports) ports_.erase(ports_.begin(), ports_.end() - max_ports);
   return fresh;
 }
 

@@ -6,29 +6,28 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "control/policy/policy.h"
+#include "control/state/state.h"
 #include "dataplane/host/sessions.h"
 
 namespace moat {
-
-// A port that some database guarded and no one does any more.
-struct UncoveredPort {
-  std::string database;
-  std::optional<Address> address;  // nothing: on every address
-  std::uint16_t port = 0;          // 0: every port of `address`
-
-  friend bool operator==(const UncoveredPort&, const UncoveredPort&) = default;
-};
 
 [[nodiscard]] std::vector<UncoveredPort> uncovered_ports(const Policy& before, const Policy& after);
 
 // Remembers them for as long as they are open and something listens.
 class Uncovered {
  public:
+  Uncovered() = default;
+  // `ports`: as an earlier daemon remembered them.
+  explicit Uncovered(std::vector<UncoveredPort> ports) : ports_(std::move(ports)) {}
+
   // The policy was replaced; gives what that has left open, listened on or not.
   std::vector<UncoveredPort> replace(const Policy& before, const Policy& after);
+
+  [[nodiscard]] const std::vector<UncoveredPort>& ports() const { return ports_; }
 
   // A sentence for each that is listened on; `policy`: the one in force. `addresses`: the host's
   // own, as at another nobody hears anything.

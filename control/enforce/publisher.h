@@ -70,6 +70,11 @@ class Publisher {
   // state is not on disk; what is enforced stays enforced, and save() may be tried again.
   [[nodiscard]] Result<> finish();
 
+  // See StateStore.
+  [[nodiscard]] std::string digest_of(const std::shared_ptr<const Prefixes>& cidrs) const {
+    return store_.digest_of(cidrs);
+  }
+
   // Whether the clocks give renew() something to do.
   [[nodiscard]] bool is_due() const;
 
@@ -95,6 +100,12 @@ class Publisher {
   void keep_settings(const std::string& bytes) {
     is_unsaved_ |= state_.settings != bytes;
     state_.settings = bytes;
+  }
+
+  // What a change has left open, for the daemon after this one.
+  void keep_uncovered(const std::vector<UncoveredPort>& ports) {
+    is_unsaved_ |= state_.uncovered != ports;
+    state_.uncovered = ports;
   }
 
   // What is pinned, for the daemon after this one.

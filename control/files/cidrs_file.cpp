@@ -35,6 +35,7 @@ std::size_t count_cidrs(std::string_view bytes) {
 
 Prefixes read_cidrs_file(std::string_view bytes, std::size_t most, FaultLog& log) {
   Prefixes cidrs;
+  const auto errors = log.errors();
   const auto text = check_text(bytes, limits::cidrs_file_bytes, log);
   if (!text.is_readable) return cidrs;
   auto rest = text.bytes;
@@ -52,12 +53,19 @@ Prefixes read_cidrs_file(std::string_view bytes, std::size_t most, FaultLog& log
       }
       if (auto cidr = parse_prefix(content)) {
         cidrs.push_back(*cidr);
+      } else if (content.starts_with(';') || content.starts_with("//")) {
+        log.error(spot, "a comment begins with #", content, "write # before it");
       } else {
         log.error(spot, std::move(cidr.error().message), content, std::move(cidr.error().remedy));
       }
     }
     if (end == std::string_view::npos) break;
     rest.remove_prefix(end + 1);
+  }
+  if (log.errors() > errors && !cidrs.empty()) {
+    log.warning({0, 0},
+                fmt::format("{} CIDRs are good, {} not: the list is used as a whole or not at all",
+                            cidrs.size(), log.errors() - errors));
   }
   return cidrs;
 }

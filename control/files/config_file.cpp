@@ -39,7 +39,7 @@ constexpr std::array propagation_keys = {
     Key{"settle", false, "write `settle: 50ms`"},
 };
 
-// What the kernel takes as a name (dev_valid_name).
+// What the kernel takes as a name (dev_valid_name), but for what is meant as a pattern.
 std::expected<std::string, TextError> parse_interface(std::string_view text) {
   if (text.empty()) return std::unexpected(TextError{"an interface without a name", "name it"});
   if (text.size() >= IFNAMSIZ) {
@@ -51,6 +51,9 @@ std::expected<std::string, TextError> parse_interface(std::string_view text) {
       text, [](char c) { return c == '/' || c == ':' || c == '\x7f' || (c >= '\0' && c <= ' '); });
   if (has_odd_character || text == "." || text == "..") {
     return std::unexpected(TextError{"no interface can have such a name", "see `ip link`"});
+  }
+  if (text.find_first_of("*?[") != std::string_view::npos) {
+    return std::unexpected(TextError{"names of interfaces are not patterns", "name each of them"});
   }
   return std::string(text);
 }

@@ -70,8 +70,23 @@ class RangesReader {
       }
       cidrs = read_source(item, *fields);
     }
+    warn_about_martians(item.spot(), cidrs);
     range.cidrs = std::make_shared<const Prefixes>(std::move(cidrs));
     return range;
+  }
+
+  void warn_about_martians(Spot spot, const Prefixes& cidrs) {
+    const auto is_useless = [](const Prefix& cidr) {
+      return cidr.length >= 3 && is_martian(cidr.first()) && is_martian(cidr.last());
+    };
+    const auto first = std::ranges::find_if(cidrs, is_useless);
+    if (first == cidrs.end()) return;
+    const auto count = std::ranges::count_if(first, cidrs.end(), is_useless);
+    log_.warning(spot,
+                 count == 1
+                     ? std::string("a CIDR never matches: no client has such an address")
+                     : fmt::format("{} CIDRs never match: no client has such addresses", count),
+                 format_prefix(*first), "take them out");
   }
 
   std::string read_new_id(const Node& node) {

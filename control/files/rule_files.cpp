@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -140,21 +141,63 @@ std::expected<Folder, Fault> open_folder(const std::string& path) {
 }
 
 bool is_rule_file(std::string_view name) {
-  return !name.starts_with('.') && (name.ends_with(".yaml") || name.ends_with(".yml"));
+  return name.ends_with(".yaml") || name.ends_with(".yml");
 }
 
-std::expected<std::vector<std::string>, Fault> list_rule_files(DIR* folder,
-                                                               const std::string& path) {
-  std::vector<std::string> names;
+// What editors leave, and nobody takes for a rule file.
+bool is_backup(std::string_view name) {
+  return name.ends_with('~') || (name.starts_with('#') && name.ends_with('#'));
+}
+
+struct Listing {
+  std::vector<std::string> rule_files;
+  std::vector<std::string> others;  // that are not to be expected in such a folder
+};
+
+std::expected<Listing, Fault> list_folder(DIR* folder, const std::string& path) {
+  Listing listing;
   for (;;) {
     errno = 0;
     const auto* entry = ::readdir(folder);
     if (entry == nullptr && errno != 0) return std::unexpected(refuse_errno(path, errno));
     if (entry == nullptr) break;
-    if (is_rule_file(entry->d_name)) names.emplace_back(entry->d_name);
+    const std::string_view name = entry->d_name;
+    if (name.starts_with('.') || is_backup(name)) continue;
+    (is_rule_file(name) ? listing.rule_files : listing.others).emplace_back(name);
   }
-  std::ranges::sort(names);
-  return names;
+  std::ranges::sort(listing.rule_files);
+  std::ranges::sort(listing.others);
+  return listing;
+}
+
+// "sales.YAML, sales.yml.txt and 3 more"
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr std::size_t max_named = 3;
+  if (names.size() <= max_named) return fmt::format("{}", fmt::join(names, ", "));
+  return fmt::format("{} and {} more", fmt::join(names.begin(), names.begin() + max_named, ", "),
+                     names.size() - max_named);
+}
+
+void add_passed_over(const std::string& folder, const std::vector<std::string>& names,
+                     Faults& faults) {
+  if (names.empty()) return;
+  faults.push_back({Severity::warning,
+                    {folder, 0, 0},
+                    names.size() == 1 ? "this is not read" : "these are not read",
+                    some_of(names),
+                    "a rule file lies in the folder itself, and its name ends in .yaml or .yml"});
+}
+
+// Whether a cidrs-file that is read is `name` of the folder, or lies in it.
+bool holds_list(const std::vector<RangeFile>& files, const std::string& folder,
+                const std::string& name) {
+  const auto path = (std::filesystem::path(folder) / name).lexically_normal().string();
+  return std::ranges::any_of(files, [&](const RangeFile& file) {
+    return std::ranges::any_of(file.lists, [&](const std::string& list) {
+      const auto normal = std::filesystem::path(list).lexically_normal().string();
+      return normal == path || normal.starts_with(path + "/");
+    });
+  });
 }
 
 // Whether the reading's warnings about expired rules would be others by now.
@@ -181,17 +224,18 @@ std::string path_beside(const std::string& path, const std::string& list) {
   return std::filesystem::path(path).parent_path() / list;
 }
 
-// Calls `read(folder_fd, name, path)` for each rule file of a folder. The error is the folder's.
+// Calls `read(folder_fd, name, path)` for each rule file of a folder, and gives the names of what
+// is none. The error is the folder's.
 template <typename Read>
-std::optional<Fault> for_each_file(const std::string& path, Read read) {
+std::expected<std::vector<std::string>, Fault> for_each_file(const std::string& path, Read read) {
   auto folder = open_folder(path);
-  if (!folder) return std::move(folder.error());
-  const auto names = list_rule_files(folder->get(), path);
-  if (!names) return names.error();
-  for (const auto& name : *names) {
+  if (!folder) return std::unexpected(std::move(folder.error()));
+  auto listing = list_folder(folder->get(), path);
+  if (!listing) return std::unexpected(std::move(listing.error()));
+  for (const auto& name : listing->rule_files) {
     read(::dirfd(folder->get()), name, (std::filesystem::path(path) / name).string());
   }
-  return std::nullopt;
+  return std::move(listing->others);
 }
 
 // Forgets the files that a listing no longer has.
@@ -347,16 +391,29 @@ RuleFiles RuleFileReader::read(const RuleFolders& folders, WallTime now) {
   RuleFiles files;
   files_read_ = 0;
   begun_ = clock_();
-  files.databases_folder = for_each_file(
+  const auto in_databases = for_each_file(
       folders.databases, [&](int fd, const std::string& name, const std::string& path) {
         auto file = read_database_file(fd, name, path, now);
         if (!file.unreadable || !is_gone(fd, name)) files.databases.push_back(std::move(file));
       });
-  files.ranges_folder =
+  auto in_ranges =
       for_each_file(folders.ranges, [&](int fd, const std::string& name, const std::string& path) {
         auto file = read_range_file(fd, name, path);
         if (!file.unreadable || !is_gone(fd, name)) files.ranges.push_back(std::move(file));
       });
+  if (in_databases) {
+    add_passed_over(folders.databases, *in_databases, files.passed_over);
+  } else {
+    files.databases_folder = in_databases.error();
+  }
+  if (in_ranges) {
+    std::erase_if(*in_ranges, [&](const std::string& name) {
+      return holds_list(files.ranges, folders.ranges, name);
+    });
+    add_passed_over(folders.ranges, *in_ranges, files.passed_over);
+  } else {
+    files.ranges_folder = in_ranges.error();
+  }
   keep_only(databases_, files.databases);
   keep_only(ranges_, files.ranges);
   return files;

@@ -7,10 +7,12 @@
 //                  and the cidrs-files that these name
 //
 // Passed over: names that begin with a dot (editors' locks and swap files, Moat's temporary files)
-// and all that does not end in .yaml or .yml (backups like x.yaml~, cidrs-files). Symlinks are
-// followed, of files and of the folders; one listing sees one folder, even if its link is swapped
-// meanwhile. Refused by name: what is no regular file (never opened: a FIFO would block, a device
-// would act), what cannot be read, what is too large, and files and folders that others may write.
+// and all that does not end in .yaml or .yml. Of these `passed_over` tells, where somebody may
+// expect them to be read; not of editors' backups (x.yaml~, #x.yaml#) or of cidrs-files. Symlinks
+// are followed, of files and of the folders; one listing sees one folder, even if its link is
+// swapped meanwhile. Refused by name: what is no regular file (never opened: a FIFO would block, a
+// device would act), what cannot be read, what is too large, and files and folders that others may
+// write.
 #pragma once
 
 #include <chrono>
@@ -55,6 +57,7 @@ struct RuleFiles {
   // that cannot be seen is not an empty one: nothing in it counts as vanished.
   std::optional<Fault> databases_folder;
   std::optional<Fault> ranges_folder;
+  Faults passed_over;  // warnings, a folder each, with the names that are not read
 };
 
 struct RuleFolders {

@@ -4,6 +4,7 @@
 // is slewed, and when the host sleeps, as the monotonic clock stands still meanwhile.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -17,6 +18,19 @@ struct ClockPair {
   std::chrono::sys_time<std::chrono::nanoseconds> wall;
   std::uint64_t monotonic = 0;  // CLOCK_MONOTONIC, ns
 };
+
+// Times that can be said in nanoseconds since 1970 lie between these, with days to spare for sums;
+// the 64 bits end in April 2262.
+inline constexpr std::chrono::sys_seconds kFirstInNs =
+    std::chrono::sys_days(std::chrono::year(1678) / 1 / 1);
+inline constexpr std::chrono::sys_seconds kLastInNs =
+    std::chrono::sys_days(std::chrono::year(2262) / 1 / 1);
+
+// The same time, or the nearest that can be said.
+[[nodiscard]] constexpr std::chrono::sys_time<std::chrono::nanoseconds> in_ns(
+    std::chrono::sys_seconds time) {
+  return std::clamp(time, kFirstInNs, kLastInNs);
+}
 
 // All that is known of the time at one instant.
 struct ClockReading {

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include "control/os/clock.h"
 #include "dataplane/error.h"
 
 namespace moat {
@@ -58,8 +59,10 @@ std::optional<bool> has_writer(int fd) {
 }
 
 FileStamp stamp_of(const struct stat& status) {
+  // Anybody may date a file to any year.
   const auto ns = [](const timespec& time) {
-    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+    const std::chrono::sys_seconds seconds{std::chrono::seconds(time.tv_sec)};
+    return in_ns(seconds).time_since_epoch().count() + time.tv_nsec;
   };
   return {{status.st_dev, status.st_ino},
           static_cast<std::uint64_t>(status.st_size),

@@ -65,10 +65,10 @@ bool is_journal(const char* journal_stream, int fd) {
 
 std::shared_ptr<Log> make_log() {
   auto log = std::make_shared<Log>("moatd", std::make_shared<spdlog::sinks::stderr_sink_st>());
-  auto formatter = std::make_unique<spdlog::pattern_formatter>();
+  auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
   formatter->add_flag<JournalPrefix>('*').add_flag<PrintableText>('~');
   const bool to_journal = is_journal(std::getenv("JOURNAL_STREAM"), STDERR_FILENO);
-  formatter->set_pattern(to_journal ? "%*%~" : "%Y-%m-%d %H:%M:%S.%e %l: %~");
+  formatter->set_pattern(to_journal ? "%*%~" : "%Y-%m-%dT%H:%M:%S.%eZ %l: %~");
   log->set_formatter(std::move(formatter));
   log->flush_on(spdlog::level::trace);
   return log;

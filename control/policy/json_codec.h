@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "control/os/clock.h"
 #include "control/policy/policy.h"
 
 namespace moat::view {
@@ -177,7 +178,7 @@ inline std::optional<SystemTime> read_time_ms(std::string_view text) {
     if (c < '0' || c > '9') return std::nullopt;
     milliseconds = milliseconds * 10 + (c - '0');
   }
-  return *seconds + std::chrono::milliseconds(milliseconds);
+  return in_ns(*seconds) + std::chrono::milliseconds(milliseconds);
 }
 
 // Fills the members it is shown from an object or a row, until one does not fit: that one is in

@@ -86,10 +86,17 @@ TextError why_no_octets(const std::vector<std::string_view>& octets) {
           fmt::format("write {} if decimal was meant", without_leading_zeros_each(octets))};
 }
 
+bool looks_like_ipv6(std::string_view text) {
+  return std::ranges::count(text, ':') >= 2 && std::ranges::all_of(text, [](char c) {
+           return is_digit(c) || c == ':' || c == '.' || (c >= 'a' && c <= 'f') ||
+                  (c >= 'A' && c <= 'F');
+         });
+}
+
 TextError why_no_address(std::string_view text) {
   if (text.empty()) return {"the address is empty", "write as in 192.0.2.1"};
-  if (text.find(':') != std::string_view::npos) {
-    return {"not an IPv4 address", "there are no IPv6 rules"};
+  if (looks_like_ipv6(text)) {
+    return {"an IPv6 address", "there are rules for IPv4 alone: see `ports` in moat.yaml(5)"};
   }
   if (std::ranges::any_of(text, [](char c) { return c == ' ' || c == '\t'; })) {
     return {"there is a space in the address", "write it without spaces"};

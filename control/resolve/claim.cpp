@@ -12,9 +12,14 @@ namespace moat {
 
 LastDatabases::LastDatabases(const Enforced* last, const std::set<std::string>& forgotten) {
   if (last == nullptr) return;
+  rivals = last->rivals;
   for (const auto& database : last->policy.databases) {
-    if (database.is_placeholder || forgotten.contains(database.id)) continue;
-    enforced.emplace(database.id, &database);
+    if (database.is_placeholder) {
+      // Its id is the base, or "BASE+2"; a base may begin with a '+'.
+      ++placeholders[database.id.substr(0, database.id.find('+', 1))];
+    } else if (!forgotten.contains(database.id)) {
+      enforced.emplace(database.id, &database);
+    }
   }
   for (const auto& seal : last->seals) {
     if (!forgotten.contains(seal.base)) seals.push_back(&seal);
@@ -42,21 +47,39 @@ void Claim::hold(Fault fault) {
   faults.insert(after, std::move(fault));
 }
 
-void hold_same_ids(std::string_view what, const IdClaims& claims) {
+Rivals hold_same_ids(std::string_view what, const IdClaims& claims, const Rivals& before) {
+  Rivals held;
+  const auto hold = [&held](const IdClaim& file, std::string_view id, std::string message,
+                            std::string remedy) {
+    held[file.place.file].emplace(id);
+    file.claim->hold(
+        {Severity::error, file.place, std::move(message), std::string(id), std::move(remedy)});
+  };
   for (const auto& [id, files] : claims) {
-    if (files.size() == 1) continue;
-    const auto keeper = std::ranges::find(files, true, &IdClaim::is_enforced);
+    const auto keeper = std::ranges::find_if(files, &IdClaim::is_enforced);
     const bool is_kept = keeper != files.end();
     for (const auto& file : files) {
-      if (file.is_enforced) continue;
-      const auto& other = is_kept ? *keeper : files[&file == files.data() ? 1 : 0];
-      file.claim->hold({Severity::error, file.place,
-                        fmt::format("this {} is {} {}", what, is_kept ? "the one of" : "also in",
-                                    other.place.file),
-                        std::string(id),
-                        "give it another id, or take it out of one of the two files"});
+      if (file.is_enforced()) continue;
+      if (files.size() > 1) {
+        const auto& other = is_kept ? *keeper : files[&file == files.data() ? 1 : 0];
+        hold(file, id,
+             fmt::format("this {} is {} {}", what, is_kept ? "the one of" : "also in",
+                         other.place.file),
+             "give it another id, or take it out of one of the two files");
+        continue;
+      }
+      const auto rival = before.find(file.place.file);
+      const bool was_held = rival != before.end() && rival->second.contains(std::string(id));
+      if (!was_held || file.enforced_from.empty()) continue;
+      hold(file, id,
+           fmt::format("this {} was last enforced from {}, which no longer has it; this file was "
+                       "held back beside it",
+                       what, file.enforced_from),
+           fmt::format("to use this file, rename it: mv {} {}", file.place.file,
+                       file.enforced_from));
     }
   }
+  return held;
 }
 
 }  // namespace moat

@@ -22,6 +22,8 @@ struct LastDatabases {
   std::map<std::string, const Database*, std::less<>> enforced;  // by id
   std::vector<const Seal*> seals;
   std::map<std::string, std::string> of_file;  // path -> the id that the file last told
+  Rivals rivals;
+  std::map<std::string, std::size_t, std::less<>> placeholders;  // how many, by the seal's base
 
   [[nodiscard]] bool holds(std::string_view id) const;
 
@@ -69,12 +71,16 @@ template <typename Claims>
 struct IdClaim {
   Claim* claim = nullptr;
   Place place;
-  bool is_enforced = false;  // from this file, when the id was last enforced
+  std::string enforced_from;  // the file from which the id was last enforced; empty: never
+
+  [[nodiscard]] bool is_enforced() const { return enforced_from == place.file; }
 };
 using IdClaims = std::map<std::string_view, std::vector<IdClaim>>;  // by id
 
 // Of several files that name one id, only the one counts from which it was last enforced; where it
-// is none of them, none does. `what` they name: "database".
-void hold_same_ids(std::string_view what, const IdClaims& claims);
+// is none of them, none does. Nor does one that was held back beside that file, once it is alone:
+// `before`. `what` they name: "database". Gives those that are held back now.
+[[nodiscard]] Rivals hold_same_ids(std::string_view what, const IdClaims& claims,
+                                   const Rivals& before);
 
 }  // namespace moat

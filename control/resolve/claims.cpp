@@ -43,9 +43,9 @@ void DatabaseClaims::hold_shared_ids() {
     const auto& [path, reading] = std::tie(claim.file->path, claim.file->reading);
     const auto last = last_.enforced.find(claim.id);
     by_id[claim.id].push_back({&claim, reading.value ? reading.value->place : Place{path, 0, 0},
-                               last != last_.enforced.end() && last->second->place.file == path});
+                               last == last_.enforced.end() ? "" : last->second->place.file});
   }
-  hold_same_ids("database", by_id);
+  rivals_ = hold_same_ids("database", by_id, last_.rivals);
 }
 
 void DatabaseClaims::hold_unknown_ranges() {
@@ -84,9 +84,26 @@ void DatabaseClaims::settle() {
   }
 }
 
+// Of the placeholders that are in force, those that are needed still: their ports must not open for
+// want of room.
+std::size_t DatabaseClaims::count_placeholders(
+    const std::map<std::string_view, const Database*>& in_force) const {
+  std::set<std::string> bases;
+  for (const auto& wish : wanted_seals(claims_, last_).wishes) {
+    if (!in_force.contains(wish.base)) bases.insert(wish.base);
+  }
+  std::size_t count = 0;
+  for (const auto& base : bases) {
+    const auto placed = last_.placeholders.find(base);
+    if (placed != last_.placeholders.end()) count += placed->second;
+  }
+  return count;
+}
+
 // Newcomers give way, from the end of the alphabet.
 bool DatabaseClaims::hold_too_many() {
-  const auto count = in_force().size();
+  const auto wanted = in_force();
+  const auto count = wanted.size() + count_placeholders(wanted);
   if (count <= limits::databases) return false;
   std::vector<DatabaseClaim*> newcomers;
   for (auto& claim : claims_) {

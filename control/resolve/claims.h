@@ -28,6 +28,7 @@ class DatabaseClaims {
   void settle();
 
   [[nodiscard]] std::vector<DatabaseClaim>& claims() { return claims_; }
+  [[nodiscard]] const Rivals& rivals() const { return rivals_; }
 
   // What is in force without seals: by id, what the files say before what was enforced.
   [[nodiscard]] std::map<std::string_view, const Database*> in_force() const;
@@ -36,6 +37,8 @@ class DatabaseClaims {
   void identify(const RuleFiles& files);
   void hold_shared_ids();
   void hold_unknown_ranges();
+  [[nodiscard]] std::size_t count_placeholders(
+      const std::map<std::string_view, const Database*>& in_force) const;
   bool hold_too_many();
   bool hold_overlaps();
   bool hold_overlap(DatabaseClaim& claim, std::string_view other_id, const Endpoint& other,
@@ -46,6 +49,7 @@ class DatabaseClaims {
   const RangeSupply& supply_;
   const LastDatabases& last_;
   std::vector<DatabaseClaim> claims_;  // by path
+  Rivals rivals_;
 };
 
 }  // namespace moat

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "control/policy/endpoint.h"
@@ -64,10 +65,25 @@ void add_wishes(const std::string& base, const Group& group, SealWishes& result)
   }
 }
 
+// How much of what it drops a placeholder lets pass: monitor mode is the laxest.
+int laxity(const Seal& seal) {
+  if (!seal.mode) return 1;  // the host's
+  return *seal.mode == Mode::enforce ? 0 : 2;
+}
+
 // Takes off `wish` all that is guarded. True if something of it can be guarded by none.
-bool leave_unguarded(std::optional<Endpoint>& wish, const Endpoint& guarded) {
+//
+// A placeholder at one address would go before what is guarded at every address. It may do so
+// before another placeholder that is no stricter, as nobody is allowed by either.
+bool leave_unguarded(std::optional<Endpoint>& wish, Endpoint guarded, bool may_go_before) {
   if (!wish) return false;
   const bool was_all = wish->all;
+  if (wish->address && !guarded.address) {
+    if (may_go_before) return false;
+    if (was_all) wish.reset();
+    if (was_all) return true;
+    guarded.address = wish->address;
+  }
   wish = subtract(*wish, guarded);
   return was_all && !wish && !guarded.all;
 }
@@ -90,9 +106,12 @@ SealWishes wanted_seals(const std::vector<DatabaseClaim>& claims, const LastData
   }
   SealWishes result;
   for (const auto& [base, group] : groups) add_wishes(base, group, result);
-  // Those that take in every port of an address first: what they cover needs no seal of its own.
-  std::ranges::stable_sort(result.wishes, std::ranges::greater{},
-                           [](const SealWish& wish) { return wish.endpoint.all; });
+  for (auto& wish : result.wishes) wish.is_placed = last.placeholders.contains(wish.base);
+  // The strictest first, as what it covers is not guarded by another; of these, those that have
+  // their room, and those that take in every port of an address.
+  std::ranges::stable_sort(result.wishes, {}, [](const SealWish& wish) {
+    return std::tuple(laxity(wish), !wish.is_placed, !wish.endpoint.all);
+  });
   return result;
 }
 
@@ -101,16 +120,22 @@ Seals place_seals(const SealWishes& wanted,
   Seals result;
   result.open_files = wanted.unknown_files;
   std::set<std::string> taken;
+  std::vector<int> laxities;  // of `result.databases`
   for (const auto& wish : wanted.wishes) {
     std::optional<Endpoint> left = wish.endpoint;
     bool is_open = false;
-    for (const auto& entry : in_force) is_open |= leave_unguarded(left, entry.second->endpoint);
+    for (const auto& entry : in_force)
+      is_open |= leave_unguarded(left, entry.second->endpoint, false);
     if (!left && !wish.has_file) continue;  // others took its place
-    for (const auto& seal : result.databases) is_open |= leave_unguarded(left, seal.endpoint);
-    is_open |= left && in_force.size() + result.databases.size() >= limits::databases;
+    for (std::size_t i = 0; i < result.databases.size(); ++i)
+      is_open |= leave_unguarded(left, result.databases[i].endpoint, laxity(wish) <= laxities[i]);
+    const bool has_room = in_force.size() + result.databases.size() < limits::databases;
+    if (left && !has_room && !wish.has_file) continue;  // it was never guarded
+    is_open |= left && !has_room;
     result.wishes.push_back(wish);
     if (is_open) result.open_files.insert(wish.file);
     if (is_open || !left) continue;
+    laxities.push_back(laxity(wish));
     auto id = wish.base;
     for (int n = 2; !taken.insert(id).second; ++n) id = fmt::format("{}+{}", wish.base, n);
     result.databases.push_back({id, *left, {}, {}, wish.mode, {wish.file, 0, 0}, true});

@@ -13,7 +13,8 @@
 namespace moat {
 
 struct SealWish : Seal {
-  bool has_file = false;  // false: no file speaks of it any more
+  bool has_file = false;   // false: no file speaks of it any more
+  bool is_placed = false;  // it is guarded by what was last enforced
 };
 
 struct SealWishes {

@@ -51,6 +51,17 @@ class Budget {
     return sum;
   }
 
+  const ManagedRange* largest() const {
+    const ManagedRange* largest = nullptr;
+    for (const auto name : names_) {
+      const auto range = supply_.ranges.find(name);
+      if (range == supply_.ranges.end()) continue;
+      if (largest == nullptr || range->second.cidrs->size() > largest->cidrs->size())
+        largest = &range->second;
+    }
+    return largest;
+  }
+
   // A range that was in force has grown through its file; one that was not, through who names it.
   std::map<std::string, std::size_t> growth_by_file() const {
     std::map<std::string, std::size_t> growth;
@@ -91,7 +102,7 @@ std::optional<PrefixOverrun> find_overrun(
   const Budget budget(in_force, supply, last);
   const auto total = budget.total();
   if (total <= limits::prefixes) return std::nullopt;
-  PrefixOverrun overrun{total, 0, {}};
+  PrefixOverrun overrun{total, 0, {}, budget.largest()};
   for (const auto& [file, growth] : budget.growth_by_file()) {
     if (growth <= overrun.growth) continue;
     overrun.growth = growth;

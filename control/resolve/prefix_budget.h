@@ -17,9 +17,10 @@ namespace moat {
 
 // Too many, and whose change brought most of them in.
 struct PrefixOverrun {
-  std::size_t prefixes = 0;  // in all
-  std::size_t growth = 0;    // of these through `file`, since what was enforced last
-  std::string file;          // of a database or of managed ranges
+  std::size_t prefixes = 0;               // in all
+  std::size_t growth = 0;                 // of these through `file`, since what was enforced last
+  std::string file;                       // of a database or of managed ranges
+  const ManagedRange* largest = nullptr;  // of those that are named; none: no rule names any
 };
 
 // `in_force`: the databases to be enforced. Nothing where they keep to the limit.

@@ -12,7 +12,10 @@ class Supplier {
  public:
   Supplier(const RuleFiles& files, const Enforced* last, const std::map<std::string, Fault>& over)
       : folder_is_hidden_(files.ranges_folder.has_value()) {
-    if (last != nullptr) last_ = &last->policy;
+    if (last != nullptr) {
+      last_ = &last->policy;
+      rivals_ = last->rivals;
+    }
     for (const auto& file : files.ranges) {
       auto& claim = claims_.emplace_back(file);
       const auto limit = over.find(file.path);
@@ -21,8 +24,8 @@ class Supplier {
   }
 
   RangeSupply run() {
-    hold_shared_ids();
     RangeSupply supply;
+    supply.rivals = hold_shared_ids();
     for (const auto& claim : claims_) {
       if (claim.is_held) continue;
       for (const auto& range : *claim.file->reading.value) supply.ranges.emplace(range.id, range);
@@ -37,24 +40,24 @@ class Supplier {
   }
 
  private:
-  bool is_enforced_from(const std::string& path, const std::string& id) const {
-    if (last_ == nullptr) return false;
+  std::string enforced_from(const std::string& id) const {
+    if (last_ == nullptr) return "";
     const auto range = last_->ranges.find(id);
-    return range != last_->ranges.end() && range->second.place.file == path;
+    return range == last_->ranges.end() ? "" : range->second.place.file;
   }
 
-  void hold_shared_ids() {
+  Rivals hold_shared_ids() {
     IdClaims by_id;
     for (auto& claim : claims_) {
       if (!claim.file->reading.value) continue;
       for (const auto& range : *claim.file->reading.value) {
         // A file that is held back, but not for want of understanding it, keeps what it had.
-        const bool is_enforced = is_enforced_from(claim.file->path, range.id);
-        if (claim.is_held && !is_enforced) continue;
-        by_id[range.id].push_back({&claim, range.place, is_enforced});
+        const IdClaim id{&claim, range.place, enforced_from(range.id)};
+        if (claim.is_held && !id.is_enforced()) continue;
+        by_id[range.id].push_back(id);
       }
     }
-    hold_same_ids("managed range", by_id);
+    return hold_same_ids("managed range", by_id, rivals_);
   }
 
   // What stays although no file that holds says it.
@@ -73,6 +76,7 @@ class Supplier {
   }
 
   const Policy* last_ = nullptr;
+  Rivals rivals_;  // as of then
   bool folder_is_hidden_;
   std::vector<RangeClaim> claims_;
 };

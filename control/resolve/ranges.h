@@ -20,6 +20,7 @@ struct RangeSupply {
   std::map<std::string, ManagedRange, std::less<>> ranges;
   std::set<std::string> withdrawn;  // those of `ranges` that no file names; to be dropped if unused
   std::vector<FileStatus> files;    // of RuleFiles::ranges, in the same order
+  Rivals rivals;
 };
 
 // `over_limit`: files to hold back because the generation would have too many prefixes, and why.

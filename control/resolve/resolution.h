@@ -26,6 +26,10 @@ struct Seal {
   friend bool operator==(const Seal&, const Seal&) = default;
 };
 
+// Ids for which a file was held back because another one had them, by its path. It does not win by
+// the other's vanishing.
+using Rivals = std::map<std::string, std::set<std::string>>;
+
 // What is in force, as far as the next resolution needs it.
 struct Enforced {
   // Its placeholders stand for `seals`: each guards what is left of its seal without the rest of
@@ -34,6 +38,7 @@ struct Enforced {
   std::vector<Seal> seals;
   // Which database each file last spoke of, by path: the guess for a file that does not tell.
   std::map<std::string, std::string> database_of_file;
+  Rivals rivals;
 };
 
 enum class FileState {
@@ -58,6 +63,7 @@ struct FileStatus {
 
 struct Resolution : Enforced {    // to be enforced
   std::vector<FileStatus> files;  // by path
+  Faults passed_over;             // RuleFiles::passed_over
   // Managed ranges kept although no file names them any more, because rules do.
   std::set<std::string> withdrawn;
   // True when a database file exists for which nothing is guarded: moatd is not ready.

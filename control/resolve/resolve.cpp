@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "control/resolve/claims.h"
@@ -38,6 +39,10 @@ class Resolver {
     add_folder(files_.ranges_folder, false);
     std::ranges::move(supply_.files, std::back_inserter(result_.files));
     std::ranges::stable_sort(result_.files, {}, &FileStatus::path);
+    result_.passed_over = files_.passed_over;
+    result_.rivals = claims_->rivals();
+    for (const auto& [path, ids] : supply_.rivals)
+      result_.rivals[path].insert(ids.begin(), ids.end());
     return std::move(result_);
   }
 
@@ -48,12 +53,7 @@ class Resolver {
       claims_->settle();
       const auto overrun = find_overrun(claims_->in_force(), supply_, last_);
       if (!overrun || overrun->growth == 0) return true;
-      Fault fault{Severity::error,
-                  {overrun->file, 0, 0},
-                  fmt::format("with this file there are {} prefixes in all, and {} are the most",
-                              overrun->prefixes, limits::prefixes),
-                  fmt::format("{} more than before", overrun->growth),
-                  "merge CIDRs into shorter prefixes, or name fewer managed ranges"};
+      auto fault = over_limit_fault(*overrun);
       auto* claim = find_file(claims_->claims(), overrun->file);
       if (claim != nullptr) {
         if (claim->is_held) return true;
@@ -62,6 +62,22 @@ class Resolver {
         return !over_limit.emplace(overrun->file, std::move(fault)).second;
       }
     }
+  }
+
+  Fault over_limit_fault(const PrefixOverrun& overrun) const {
+    std::string remedy = "merge CIDRs into shorter prefixes, or name fewer managed ranges";
+    if (const auto* range = overrun.largest) {
+      remedy += fmt::format("; the largest is {} of {}, with {} CIDRs", range->id,
+                            range->place.file, range->cidrs->size());
+    }
+    const auto growth = std::to_string(overrun.growth);
+    return {Severity::error,
+            {overrun.file, 0, 0},
+            fmt::format("with this file there are {} prefixes in all, and {} are the most",
+                        overrun.prefixes, limits::prefixes),
+            growth + (last_ == nullptr ? " of them by it and the managed ranges that it names"
+                                       : " more than before"),
+            std::move(remedy)};
   }
 
   void add_databases() {

@@ -164,6 +164,11 @@ std::expected<NewRule, Refusal> read_new_rule(std::string_view text) {
   members(rule, checker);
   checker.check_keys();
   if (checker.wrong) return std::unexpected(std::move(*checker.wrong));
+  for (const auto& [name, value] : json->items()) {
+    if (value == "")
+      return std::unexpected(
+          invalid(fmt::format("\"{}\" is empty", name), "leave it out, or give it a value"));
+  }
   return rule;
 }
 

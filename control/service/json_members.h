@@ -43,7 +43,7 @@ inline constexpr auto words<Refusal::Kind> =
 template <>
 inline constexpr auto members_of<Fault> =
     std::tuple("severity", &Fault::severity, "place", &Fault::place, "message", &Fault::message,
-               "value", &Fault::value, "remedy", &Fault::remedy);
+               "value", &Fault::value, "remedy", &Fault::remedy, "count", &Fault::count);
 template <>
 inline constexpr auto members_of<Counts> =
     std::tuple("packets", &Counts::packets, "bytes", &Counts::bytes);
@@ -79,6 +79,10 @@ template <>
 inline constexpr auto members_of<StatusView::OutsideBackstop> = std::tuple(
     "port", &StatusView::OutsideBackstop::port, "cgroup", &StatusView::OutsideBackstop::cgroup);
 template <>
+inline constexpr auto members_of<StatusView::Wide> =
+    std::tuple("database", &StatusView::Wide::database, "addresses", &StatusView::Wide::addresses,
+               "is_all", &StatusView::Wide::is_all);
+template <>
 inline constexpr auto members_of<StatusView> = std::tuple(
     "version", &StatusView::version, "generation", &StatusView::generation, "image_bytes",
     &StatusView::image_bytes, "prefixes", &StatusView::prefixes, "databases",
@@ -89,8 +93,10 @@ inline constexpr auto members_of<StatusView> = std::tuple(
     &StatusView::files, "last", &StatusView::last, "pending", &StatusView::pending, "bound_ms",
     &StatusView::bound, "sealed", &StatusView::sealed, "shadowed", &StatusView::shadowed,
     "monitored", &StatusView::monitored, "withdrawn", &StatusView::withdrawn, "uncovered",
-    &StatusView::uncovered, "open_ipv6", &StatusView::open_ipv6, "clock_was_at",
-    &StatusView::clock_was_at, "problems", &StatusView::problems, "notices", &StatusView::notices);
+    &StatusView::uncovered, "open_ipv6", &StatusView::open_ipv6, "wide", &StatusView::wide,
+    "expired_rules", &StatusView::expired_rules, "expiring_rules", &StatusView::expiring_rules,
+    "clock_was_at", &StatusView::clock_was_at, "problems", &StatusView::problems, "notices",
+    &StatusView::notices);
 template <>
 inline constexpr auto members_of<RuleView> =
     std::tuple("database", &RuleView::database, "id", &RuleView::id, "type", &RuleView::type,
@@ -107,8 +113,9 @@ template <>
 inline constexpr auto members_of<ManagedRangeView> =
     std::tuple("id", &ManagedRangeView::id, "name", &ManagedRangeView::name, "prefixes",
                &ManagedRangeView::prefixes, "digest", &ManagedRangeView::digest, "path",
-               &ManagedRangeView::path, "withdrawn", &ManagedRangeView::withdrawn, "used_by",
-               &ManagedRangeView::used_by, "cidrs", &ManagedRangeView::cidrs);
+               &ManagedRangeView::path, "changed", &ManagedRangeView::changed, "withdrawn",
+               &ManagedRangeView::withdrawn, "used_by", &ManagedRangeView::used_by, "cidrs",
+               &ManagedRangeView::cidrs);
 template <>
 inline constexpr auto members_of<DropView> = std::tuple(
     "number", &DropView::number, "source", &DropView::source, "database", &DropView::database,
@@ -140,10 +147,14 @@ inline constexpr auto members_of<CountersView> =
     std::tuple("rules", &CountersView::rules, "reasons", &CountersView::reasons, "totals",
                &CountersView::totals, "lost_events", &CountersView::lost_events);
 template <>
+inline constexpr auto members_of<EndedView> = std::tuple(
+    "peer", &EndedView::peer, "database", &EndedView::database, "sessions", &EndedView::sessions);
+template <>
 inline constexpr auto members_of<ChangeView> = std::tuple(
     "enforced", &ChangeView::enforced, "generation", &ChangeView::generation, "took_ms",
     &ChangeView::took, "bound_ms", &ChangeView::bound, "path", &ChangeView::path, "rule_id",
-    &ChangeView::rule_id, "why_not", &ChangeView::why_not, "warnings", &ChangeView::warnings);
+    &ChangeView::rule_id, "why_not", &ChangeView::why_not, "warnings", &ChangeView::warnings,
+    "ended_sessions", &ChangeView::ended_sessions, "ended", &ChangeView::ended);
 template <>
 inline constexpr auto members_of<Refusal> =
     std::tuple("kind", &Refusal::kind, "message", &Refusal::message, "remedy", &Refusal::remedy,

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -80,6 +81,16 @@ struct StatusView {
   // command looks for them: the daemon starts no programs.
   std::vector<std::string> past_guard;
   std::uint32_t ports_past_guard = 0;
+  // Databases that let in half of all addresses or more.
+  struct Wide {
+    std::string database;
+    std::uint64_t addresses = 0;  // that can be a client's
+    bool is_all = false;
+  };
+  std::vector<Wide> wide;
+  // Rules in force that have expired, and of the others those that expire within a day.
+  std::uint32_t expired_rules = 0;
+  std::uint32_t expiring_rules = 0;
   // The latest time known, where the clock was set back from it and rules stay expired.
   std::optional<WallTime> clock_was_at;
   std::vector<std::string> problems;  // anything else that is wrong, worst first, one sentence each
@@ -121,9 +132,12 @@ struct ManagedRangeView {
   std::size_t prefixes = 0;
   std::string digest;  // of the CIDRs, 16 hex digits
   std::string path;
+  std::optional<std::chrono::system_clock::time_point> changed;  // its file, for the last time
   bool withdrawn = false;
   std::vector<std::string> used_by;  // database ids
   std::vector<std::string> cidrs;    // only when one range is asked for
+  // The same as the daemon has it, for the API to write out: not a member of the JSON.
+  std::shared_ptr<const Prefixes> list = {};
 };
 
 // Drops that are alike, recent ones: see drops.h.
@@ -187,6 +201,13 @@ struct CountersView {
   std::uint64_t lost_events = 0;  // drops that were not told of, as their events found no room
 };
 
+// Sessions of one peer that a change has ended.
+struct EndedView {
+  std::string peer;      // its address
+  std::string database;  // empty: it is none's any more
+  std::uint64_t sessions = 0;
+};
+
 // What became of a request for change.
 struct ChangeView {
   bool enforced = false;
@@ -197,6 +218,8 @@ struct ChangeView {
   std::string rule_id;  // added or removed, if any
   std::string why_not;  // when not enforced: the cause; it is retried
   Faults warnings;
+  std::uint64_t ended_sessions = 0;  // whose peers are no longer allowed
+  std::vector<EndedView> ended;      // by peer and database; 20 at most
 };
 
 // A refusal: nothing changed.

@@ -8,6 +8,7 @@
 #include <set>
 #include <string_view>
 
+#include "control/policy/coverage.h"
 #include "control/resolve/placeholders.h"
 
 namespace moat {
@@ -127,7 +128,8 @@ bool names(const std::vector<std::string>& ids, const FileStatus& file) {
 void add_file_troubles(const StatusView& status, std::vector<Trouble>& into) {
   for (const auto& file : status.files) {
     if (file.state == FileState::not_guarded) {
-      into.push_back({fmt::format("NOT GUARDED: {}: nothing tells what to guard", subject_of(file)),
+      into.push_back({fmt::format("NOT GUARDED: {}: its ports are open until this is mended",
+                                  subject_of(file)),
                       file.faults});
     }
   }
@@ -135,7 +137,10 @@ void add_file_troubles(const StatusView& status, std::vector<Trouble>& into) {
     if (file.state == FileState::held_back) {
       into.push_back(
           {fmt::format("held back: {}: {}", subject_of(file),
-                       names(status.sealed, file)     ? "guarded, and nobody is allowed"
+                       names(status.sealed, file)
+                           ? (names(status.monitored, file)
+                                  ? "nobody is allowed, and monitor mode lets everybody pass"
+                                  : "guarded, and nobody is allowed")
                        : names(status.shadowed, file) ? "its ports are guarded for others"
                                                       : "what was last enforced stays"),
            file.faults});
@@ -190,6 +195,11 @@ std::string headline(const StatusView& status) {
   }
   add(status.uncovered.size(), "port, once guarded, is open", "ports, once guarded, are open");
   add(status.open_ipv6.size(), "database is open by IPv6", "databases are open by IPv6");
+  const auto all =
+      static_cast<std::size_t>(std::ranges::count(status.wide, true, &StatusView::Wide::is_all));
+  add(all, "database is OPEN TO EVERY ADDRESS", "databases are OPEN TO EVERY ADDRESS");
+  add(status.wide.size() - all, "database is open to most addresses",
+      "databases are open to most addresses");
   if (!status.past_guard.empty()) {
     const auto ports = status.ports_past_guard;
     wrong.push_back(fmt::format("NAT leads {} past the guard",
@@ -197,7 +207,11 @@ std::string headline(const StatusView& status) {
   }
   if (!wrong.empty()) return fmt::format("{}; {}.", subject(status), fmt::join(wrong, "; "));
   if (!is_well(status)) return fmt::format("{}.", subject(status));
-  return fmt::format("{}; all rules enforced.", subject(status));
+  if (status.expired_rules == 0) return fmt::format("{}; all rules enforced.", subject(status));
+  return fmt::format("{}; all rules enforced, {} expired.", subject(status),
+                     status.expired_rules == 1
+                         ? "of which 1 has"
+                         : fmt::format("of which {} have", status.expired_rules));
 }
 
 bool is_well(const StatusView& status) {
@@ -237,6 +251,14 @@ std::vector<Trouble> troubles(const StatusView& status) {
                      port, cgroup.empty() ? "a cgroup that is gone" : "cgroup " + cgroup,
                      status.backstop.cgroup),
          {}});
+  }
+  for (const auto& [database, addresses, is_all] : status.wide) {
+    all.push_back({is_all
+                       ? fmt::format("database {} is OPEN TO EVERY ADDRESS by its rules", database)
+                       : fmt::format("database {} is open to {} addresses by its rules, {} % of "
+                                     "all",
+                                     database, addresses, addresses * 100 / kClientAddresses),
+                   {}});
   }
   for (const auto* sentences :
        {&status.problems, &status.uncovered, &status.open_ipv6, &status.past_guard}) {

@@ -4,11 +4,11 @@
 //   /var/lib/moat/lock              held by the one daemon that uses the folder
 //                 state.json        all but the CIDRs of managed ranges; checksummed
 //                 state.json.corrupt  the last one that could not be used
-//                 ranges/DIGEST.cidrs  the CIDRs of a managed range, named by their content
+//                 ranges/DIGEST.cidrs  the CIDRs of all managed ranges, named by their content
 //
-// The lists are apart because they are large and seldom change: a commit writes state.json, and a
-// list only if no file has its content yet. Lists first, then state.json, then what no state names
-// any more is removed: at each instant of a crash, the state on disk is whole.
+// The CIDRs are apart because they are large and seldom change: a commit writes state.json, and
+// them only if no file has that content yet. They come first, then state.json, then what no state
+// names any more is removed: at each instant of a crash, the state on disk is whole.
 #pragma once
 
 #include <cstdint>
@@ -56,6 +56,15 @@ struct LastPins {
   friend bool operator==(const LastPins&, const LastPins&) = default;
 };
 
+// A port that some database guarded and no one does any more.
+struct UncoveredPort {
+  std::string database;
+  std::optional<Address> address;  // nothing: on every address
+  std::uint16_t port = 0;          // 0: every port of `address`
+
+  friend bool operator==(const UncoveredPort&, const UncoveredPort&) = default;
+};
+
 struct State {
   std::uint64_t generation = 0;      // the last one committed
   std::optional<Enforced> enforced;  // nothing: a first start
@@ -67,13 +76,14 @@ struct State {
   LatestTime latest_time;
   std::set<std::string> forgotten;  // databases whose guard was ended, until that is enforced
   LastPins pins;
-  std::string settings;  // the bytes of moat.yaml that were last in force
+  std::vector<UncoveredPort> uncovered;  // the latest 1,000 at most
+  std::string settings;                  // the bytes of moat.yaml that were last in force
 };
 
 struct LoadedState {
   State state;
   // What of the state could not be used, and why, as sentences. Never silent: a state that is
-  // corrupt as a whole is moved aside and counts as none; without one of the lists, its range is
+  // corrupt as a whole is moved aside and counts as none; a managed range whose CIDRs are lost is
   // empty.
   std::vector<std::string> troubles;
 };
@@ -87,6 +97,9 @@ class StateStore {
   // Errors: there is a state, but the disk does not give it.
   [[nodiscard]] Result<LoadedState> load();
 
+  // cidrs_digest(), which takes a sort: remembered for each list that was asked for or kept.
+  [[nodiscard]] std::string digest_of(const std::shared_ptr<const Prefixes>& cidrs) const;
+
   // On return the state is on disk, or the old one still is.
   [[nodiscard]] Result<> save(const State& state);
 
@@ -99,14 +112,13 @@ class StateStore {
     std::string digest;
   };
 
-  std::string digest_of(const std::shared_ptr<const Prefixes>& cidrs);
   void load_lists(LoadedState& loaded, const std::map<std::string, std::string>& digests);
-  void remove_unused(const std::set<std::string>& digests) const;
-  [[nodiscard]] std::string list_path(const std::string& digest) const;
+  void remove_all_but(const std::string& lists) const;
+  [[nodiscard]] std::string lists_path(const std::set<std::string>& digests) const;
 
   std::string folder_;
   Fd lock_;
-  std::map<const Prefixes*, Known> known_;
+  mutable std::map<const Prefixes*, Known> known_;
 };
 
 }  // namespace moat

@@ -38,6 +38,7 @@ struct EnforcedRecord {
   std::vector<std::string> sealed;  // ids of the placeholders
   std::vector<Seal> seals;
   std::map<std::string, std::string> database_of_file;
+  Rivals rivals;
 };
 template <typename Key, typename Number>
 struct NumbersRecord {
@@ -86,7 +87,7 @@ template <>
 inline constexpr auto members_of<EnforcedRecord> = std::tuple(
     "mode", &EnforcedRecord::mode, "databases", &EnforcedRecord::databases, "managed-ranges",
     &EnforcedRecord::ranges, "sealed", &EnforcedRecord::sealed, "seals", &EnforcedRecord::seals,
-    "database-of-file", rows(&EnforcedRecord::database_of_file));
+    "database-of-file", rows(&EnforcedRecord::database_of_file), "rivals", &EnforcedRecord::rivals);
 template <>
 inline constexpr auto members_of<SlotKey> =
     std::tuple("database", &SlotKey::database, "id", &SlotKey::id);
@@ -105,13 +106,18 @@ template <>
 inline constexpr auto members_of<LastPins> =
     std::tuple("boot", &LastPins::boot, "folder", &LastPins::folder, "ids", &LastPins::ids);
 template <>
-inline constexpr auto members_of<StateRecord> = std::tuple(
-    "generation", &State::generation, "enforced", &StateRecord::enforced_record, "incomplete",
-    &State::is_incomplete, "rule-slots", &StateRecord::rule_slots, "owner-slots",
-    &StateRecord::owner_slots, "retired", rows(&State::retired), "last-hits",
-    rows(&State::last_hits), "latest-time", latest(&LatestTime::time), "latest-boot",
-    latest(&LatestTime::boot), "latest-monotonic", latest(&LatestTime::monotonic), "forgotten",
-    &State::forgotten, "pins", &State::pins, "settings", &State::settings);
+inline constexpr auto members_of<UncoveredPort> = std::tuple(
+    "database", &UncoveredPort::database, "address",
+    [](auto& port) { return AsAddress{port.address}; }, "port", &UncoveredPort::port);
+template <>
+inline constexpr auto members_of<StateRecord> =
+    std::tuple("generation", &State::generation, "enforced", &StateRecord::enforced_record,
+               "incomplete", &State::is_incomplete, "rule-slots", &StateRecord::rule_slots,
+               "owner-slots", &StateRecord::owner_slots, "retired", rows(&State::retired),
+               "last-hits", rows(&State::last_hits), "latest-time", latest(&LatestTime::time),
+               "latest-boot", latest(&LatestTime::boot), "latest-monotonic",
+               latest(&LatestTime::monotonic), "forgotten", &State::forgotten, "pins", &State::pins,
+               "uncovered", &State::uncovered, "settings", &State::settings);
 
 }  // namespace view
 
@@ -129,8 +135,13 @@ std::string dump(const json& value) {
 }
 
 EnforcedRecord record_of(const Enforced& enforced, const ListDigests& digests) {
-  EnforcedRecord record{enforced.policy.mode, enforced.policy.databases, {}, {},
-                        enforced.seals,       enforced.database_of_file};
+  EnforcedRecord record{enforced.policy.mode,
+                        enforced.policy.databases,
+                        {},
+                        {},
+                        enforced.seals,
+                        enforced.database_of_file,
+                        enforced.rivals};
   for (const auto& database : record.databases) {
     if (database.is_placeholder) record.sealed.push_back(database.id);
   }
@@ -209,6 +220,7 @@ Enforced read_enforced(EnforcedRecord record, ListDigests& digests) {
   for (const auto& seal : record.seals) check(seal.endpoint);
   enforced.seals = std::move(record.seals);
   enforced.database_of_file = std::move(record.database_of_file);
+  enforced.rivals = std::move(record.rivals);
   return enforced;
 }
 

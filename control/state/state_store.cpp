@@ -15,8 +15,9 @@
 #include "control/os/atomic_file.h"
 #include "control/os/file_io.h"
 #include "control/policy/cidrs_digest.h"
-#include "control/state/cidrs_list.h"
+#include "control/state/cidrs_lists.h"
 #include "control/state/state_json.h"
+#include "control/text/fnv1a.h"
 #include "dataplane/own_folder.h"
 
 namespace moat {
@@ -24,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view list_suffix = ".cidrs";
+constexpr std::string_view lists_suffix = ".cidrs";
 
 std::unexpected<Error> failure(std::string_view doing, const std::string& path, int error) {
   return std::unexpected(
@@ -125,8 +126,11 @@ Result<StateStore> StateStore::open(const std::string& folder) {
   return StateStore(folder, std::move(*lock));
 }
 
-std::string StateStore::list_path(const std::string& digest) const {
-  return fmt::format("{}/ranges/{}{}", folder_, digest, list_suffix);
+// Named by what is in it, so that a file that is there need not be written.
+std::string StateStore::lists_path(const std::set<std::string>& digests) const {
+  Fnv1a hash;
+  for (const auto& digest : digests) hash.add(digest);
+  return fmt::format("{}/ranges/{:016x}{}", folder_, hash.value(), lists_suffix);
 }
 
 Result<LoadedState> StateStore::load() {
@@ -156,37 +160,42 @@ Result<LoadedState> StateStore::load() {
 
 void StateStore::load_lists(LoadedState& loaded,
                             const std::map<std::string, std::string>& digests) {
-  if (!loaded.state.enforced) return;
-  const auto read_list = [this](const std::string& digest) -> std::expected<Prefixes, std::string> {
-    const auto bytes = read_if_there(list_path(digest));
-    if (!bytes) return std::unexpected(bytes.error().message);
-    if (!*bytes) return std::unexpected("it is not there");
-    auto cidrs = parse_cidrs_list(**bytes);
-    if (cidrs && cidrs_digest(*cidrs) != digest) {
-      return std::unexpected("its content is not what its name says");
+  if (!loaded.state.enforced || digests.empty()) return;
+  std::set<std::string> used;
+  for (const auto& [id, digest] : digests) used.insert(digest);
+  const auto path = lists_path(used);
+  std::map<std::string, ReadCidrs> lists;
+  std::string why_none = "it is not there";
+  if (const auto bytes = read_if_there(path); !bytes) {
+    why_none = bytes.error().message;
+  } else if (*bytes) {
+    auto parsed = parse_cidrs_lists(**bytes);
+    if (parsed) {
+      lists = std::move(*parsed);
+    } else {
+      why_none = parsed.error();
     }
-    return cidrs;
-  };
+  }
+  std::string kept;  // whatever is wrong with the file, one of it is kept
   for (auto& [id, range] : loaded.state.enforced->policy.ranges) {
     const auto& digest = digests.at(id);
-    auto cidrs = read_list(digest);
-    if (!cidrs) {
-      const auto path = list_path(digest);
-      loaded.troubles.push_back(
-          fmt::format("what managed range {} was last cannot be used: {}: {} ({}); until its file "
-                      "is read it lets "
-                      "nobody in",
-                      id, path, cidrs.error(), set_aside(path)));
-      loaded.state.is_incomplete = true;
-      range.cidrs = std::make_shared<const Prefixes>();
+    const auto list = lists.find(digest);
+    if (list != lists.end() && list->second) {
+      range.cidrs = std::make_shared<const Prefixes>(*list->second);
+      known_[range.cidrs.get()] = {range.cidrs, digest};
       continue;
     }
-    range.cidrs = std::make_shared<const Prefixes>(std::move(*cidrs));
-    known_[range.cidrs.get()] = {range.cidrs, digest};
+    if (kept.empty()) kept = set_aside(path);
+    loaded.troubles.push_back(
+        fmt::format("what managed range {} was last cannot be used: {}: {} ({}); until its file "
+                    "is read it lets nobody in",
+                    id, path, list == lists.end() ? why_none : list->second.error(), kept));
+    loaded.state.is_incomplete = true;
+    range.cidrs = std::make_shared<const Prefixes>();
   }
 }
 
-std::string StateStore::digest_of(const std::shared_ptr<const Prefixes>& cidrs) {
+std::string StateStore::digest_of(const std::shared_ptr<const Prefixes>& cidrs) const {
   auto& known = known_[cidrs.get()];
   if (known.cidrs.lock() != cidrs) known = {cidrs, cidrs_digest(*cidrs)};
   return known.digest;
@@ -195,32 +204,35 @@ std::string StateStore::digest_of(const std::shared_ptr<const Prefixes>& cidrs) 
 Result<> StateStore::save(const State& state) {
   std::erase_if(known_, [](const auto& entry) { return entry.second.cidrs.expired(); });
   ListDigests digests;
+  CidrsLists lists;
   std::set<std::string> used;
   if (state.enforced) {
     for (const auto& [id, range] : state.enforced->policy.ranges) {
       const auto digest = digest_of(range.cidrs);
       digests[id] = digest;
-      if (!used.insert(digest).second || fs::exists(list_path(digest))) continue;
-      const auto written = write_file(list_path(digest), format_cidrs_list(*range.cidrs));
-      if (!written) return std::unexpected(Error(written.error()));
+      lists.emplace(digest, range.cidrs);
+      used.insert(digest);
     }
+  }
+  const auto path = lists_path(used);
+  if (!lists.empty() && !fs::exists(path)) {
+    const auto written = write_file(path, format_cidrs_lists(lists));
+    if (!written) return std::unexpected(Error(written.error()));
   }
   const auto written = write_file(folder_ + "/state.json", format_state(state, digests));
   if (!written) return std::unexpected(Error(written.error()));
-  remove_unused(used);
+  remove_all_but(path);
   return {};
 }
 
-// A list that cannot be removed costs space and nothing else; the next save tries again.
-void StateStore::remove_unused(const std::set<std::string>& digests) const {
+// A file that cannot be removed costs space and nothing else; the next save tries again.
+void StateStore::remove_all_but(const std::string& lists) const {
   std::error_code error;
   std::vector<fs::path> unused;
   for (fs::directory_iterator file(folder_ + "/ranges", error), end; !error && file != end;
        file.increment(error)) {
-    const auto& path = file->path();
-    if (path.extension() == list_suffix && !digests.contains(path.stem().string())) {
-      unused.push_back(path);
-    }
+    if (file->path().extension() == lists_suffix && file->path() != lists)
+      unused.push_back(file->path());
   }
   for (const auto& path : unused) fs::remove(path, error);
 }

@@ -38,7 +38,8 @@ Faults FaultLog::take() {
                       place({}),
                       fmt::format("{} more faults in this file", left_out),
                       {},
-                      "mend these first"});
+                      "mend these first",
+                      left_out});
   }
   return faults;
 }

@@ -88,7 +88,15 @@ std::size_t TextLines::last_content(LineRange range, std::size_t column) const {
 }
 
 std::size_t TextLines::first_comment_above(std::size_t first, std::size_t lowest) const {
-  while (first > lowest && is_comment(first - 1)) --first;
+  const auto column = indentation(first);
+  const auto speaks = [&](std::size_t index) {
+    if (!is_comment(index) || indentation(index) != column) return false;
+    const auto text = line(index).substr(column + 1);
+    const auto begin = text.find_first_not_of(" \t");
+    return begin != std::string_view::npos &&
+           std::string_view("-=#*").find(text[begin]) == std::string_view::npos;
+  };
+  while (first > lowest && speaks(first - 1)) --first;
   return first;
 }
 

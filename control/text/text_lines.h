@@ -54,8 +54,9 @@ class TextLines {
   // deeper than `column`, and so belong to it.
   [[nodiscard]] std::size_t last_content(LineRange range, std::size_t column) const;
 
-  // The first of the comment lines right above `first`, and not above line `lowest`; `first` if
-  // there are none.
+  // The first of the comment lines right above `first` that speak of it: indented like it, and none
+  // of them something commented out or a rule across the page ("# - x", "# ----"). Not above line
+  // `lowest`; `first` if there are none.
   [[nodiscard]] std::size_t first_comment_above(std::size_t first, std::size_t lowest) const;
 
   // `text` has a line end after each line; the last one goes where the file has none either.

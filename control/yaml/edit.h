@@ -37,7 +37,7 @@ class YamlText {
   // Adds to the list under the root's `name`, which is made if need be.
   [[nodiscard]] Result append_item(std::string_view name, const Item& item) const;
 
-  // Removes one item, and the comment lines above it that speak of nothing else. What is left of
+  // Removes one item, and the comment lines above it that speak of it alone. What is left of
   // the last one is `name: []`, or nothing.
   [[nodiscard]] Result remove_item(std::string_view name, std::size_t index, WhenEmpty when) const;
 

@@ -248,6 +248,15 @@ int destroy(NetlinkSocket& socket, const Handle& handle) {
 
 }  // namespace
 
+std::string format_peer(const Session& session) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  const in_addr peer{htonl(session.peer)};
+  const void* bytes = &peer;
+  if (session.ipv6) bytes = session.peer_ipv6.data();
+  inet_ntop(session.ipv6 ? AF_INET6 : AF_INET, bytes, text.data(), text.size());
+  return text.data();
+}
+
 Result<std::vector<Session>> connected_sessions(const LocalPorts& ports) {
   return sessions(connected, ports);
 }

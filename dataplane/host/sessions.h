@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "dataplane/error.h"
@@ -32,6 +33,9 @@ struct Session {
   // Nobody's session any more, but what is left of one answers its peer's packets, for a minute.
   bool time_wait = false;
 };
+
+// Its address: "192.0.2.9", "2001:db8::9".
+[[nodiscard]] std::string format_peer(const Session& session);
 
 // Local ports, host byte order; nothing: every port.
 using LocalPorts = std::optional<std::vector<std::uint16_t>>;

@@ -24,7 +24,7 @@ HAS_WAY = re.compile(r"^ways that this kernel has: (.+)$", re.MULTILINE)
 NOT_TRIED = re.compile(r"^NOT TRIED: ([^:]+): (.+)$", re.MULTILINE)
 LOADED = re.compile(r"^(\w+): loaded, (\d+) of", re.MULTILINE)
 STATUS = re.compile(r"^ *\| (Backstop .*)$", re.MULTILINE)
-REFUSED = re.compile(r"^(\w+): refused: (.*)$", re.MULTILINE)
+REFUSED = re.compile(r"^(?:.*/)?(\w+)(?:\.bpf\.o)?: refused: (.*)$", re.MULTILINE)
 SKIPPED = re.compile(r"^\[ +SKIPPED +\] (\S+) \(", re.MULTILINE)
 HOLDS = re.compile(r"^(\d+) passed, (\d+) failed$", re.MULTILINE)
 

@@ -108,17 +108,18 @@ std::vector<std::string> without(Database database, const std::string& id) {
   return said(database);
 }
 
-void require_edit(const Database& before, const std::expected<std::string, TextError>& edited,
+void require_edit(const Database& before, const EditedText& edited,
                   const std::vector<std::string>& wanted) {
   if (!edited) {
     require(!edited.error().message.empty(), "a refusal says why");
     return;
   }
-  const DatabaseReading after = read_database("orders.yaml", *edited, kTime);
+  const DatabaseReading after = read_database("orders.yaml", edited->bytes, kTime);
   const std::string faults = after.faults.empty() ? "" : format_fault(after.faults.front());
-  require(after.value.has_value(), "an edited file reads without errors", faults + "\n" + *edited);
+  require(after.value.has_value(), "an edited file reads without errors",
+          faults + "\n" + edited->bytes);
   require(said(*after.value) == wanted, "an edit does what it says and nothing else",
-          fmt::format("{} rules before\n{}", before.rules.size(), *edited));
+          fmt::format("{} rules before\n{}", before.rules.size(), edited->bytes));
 }
 
 void run(const std::uint8_t* data, std::size_t size) {
@@ -129,26 +130,27 @@ void run(const std::uint8_t* data, std::size_t size) {
   const bool is_made = input.ConsumeBool();
   const std::string rest = input.ConsumeRemainingBytesAsString();
   const std::string bytes = is_made ? make_file(rest) : rest;
-  const DatabaseReading reading = read_database("orders.yaml", bytes, kTime);
+  const DatabaseText text = read_database_text("orders.yaml", bytes, kTime);
+  const DatabaseReading& reading = text.reading;
 
   if (!reading.value) {
-    require(!add_rule(bytes, rule), "a file with errors is not edited");
-    require(!remove_rule(bytes, "r-00000000"), "a file with errors is not edited");
-    require(!set_mode(bytes, Mode::monitor), "a file with errors is not edited");
+    require(!add_rule(text, rule), "a file with errors is not edited");
+    require(!remove_rule(text, "r-00000000"), "a file with errors is not edited");
+    require(!set_mode(text, Mode::monitor), "a file with errors is not edited");
     return;
   }
   const Database& before = *reading.value;
   const auto same_source = [&](const Rule& each) { return each.source() == rule.source(); };
   if (kind == 0 && before.rules.size() < limits::rules &&
       std::ranges::none_of(before.rules, same_source)) {
-    require_edit(before, add_rule(bytes, rule), with(before, rule));
+    require_edit(before, add_rule(text, rule), with(before, rule));
   } else if (kind == 1 && !before.rules.empty()) {
     const std::string& id = before.rules[choice % before.rules.size()].id;
-    require_edit(before, remove_rule(bytes, id), without(before, id));
+    require_edit(before, remove_rule(text, id), without(before, id));
   } else if (kind == 2) {
     Database wanted = before;
     wanted.mode = choice % 2 == 0 ? Mode::monitor : Mode::enforce;
-    require_edit(before, set_mode(bytes, *wanted.mode), said(wanted));
+    require_edit(before, set_mode(text, *wanted.mode), said(wanted));
   }
 }
 

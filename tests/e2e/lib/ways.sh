@@ -196,22 +196,33 @@ add_tunnels() {
       "type $kind local $near6 remote $far6"
     number=$((number + 1))
   done
-  # Without its own tool no key can be given to it.
-  missing+=("wireguard: not tried by this test")
+  add_wireguard 38
 }
 
-# A tunnel's packets in UDP.
+# A tunnel's packets in UDP. Its key sets it apart from the other tunnel of its kind.
 add_fou() {
   local said host
   for host in router db-host; do
-    make "$host" fou add port 5555 ipproto 4 || {
+    make "$host" fou add port 5555 ipproto 47 || {
       missing+=("fou: $said")
       return 0
     }
   done
   add_pair fou "$1" \
-    "type ipip local $far remote $near encap fou encap-sport auto encap-dport 5555" \
-    "type ipip local $near remote $far encap fou encap-sport auto encap-dport 5555" ipv4
+    "type gre key $1 local $far remote $near encap fou encap-sport auto encap-dport 5555" \
+    "type gre key $1 local $near remote $far encap fou encap-sport auto encap-dport 5555"
+}
+
+# Each end knows the other by its key, and takes everything from it.
+add_wireguard() {
+  local router_key host_key
+  router_key=$(wg genkey) host_key=$(wg genkey)
+  add_pair wireguard "$1" "type wireguard" "type wireguard"
+  [[ ${missing[*]-} != *wireguard* ]] || return 0
+  on router wg set "pair$1" listen-port 51820 private-key <(echo "$router_key") \
+    peer "$(wg pubkey <<<"$host_key")" allowed-ips 0.0.0.0/0,::/0 endpoint "$near:51820"
+  on db-host wg set "pair$1" listen-port 51820 private-key <(echo "$host_key") \
+    peer "$(wg pubkey <<<"$router_key")" allowed-ips 0.0.0.0/0,::/0 endpoint "$far:51820"
 }
 
 # Segment routing hands the inner packet on as if the outer one's NIC had brought it.

@@ -271,10 +271,17 @@ TEST_F(ApiTest, TakesABodyOfTheFullSize) {
 
 TEST_F(ApiTest, SendsALargeAnswerWhole) {
   ManagedRangeView range;
-  range.cidrs.assign(200'000, "192.0.2.0/24");
-  service_.range_views = {range};
-  const auto response = get("/v1/managed-ranges/mr-a");
-  EXPECT_EQ(response.json()["cidrs"].size(), 200'000);
+  range.name = R"("cidrs": [])";
+  for (const std::size_t count : {0u, 1u, 2'000u, 2'001u, 200'000u}) {
+    range.list = std::make_shared<const Prefixes>(count, parse_prefix("192.0.2.0/24").value());
+    service_.range_views = {range};
+    const auto json = get("/v1/managed-ranges/mr-a").json();
+    EXPECT_EQ(json["name"], range.name);
+    ASSERT_EQ(json["cidrs"].size(), count);
+    if (count > 0) {
+      EXPECT_EQ(json["cidrs"].back(), "192.0.2.0/24");
+    }
+  }
 }
 
 TEST_F(ApiTest, OutlivesAnException) {

@@ -2,6 +2,7 @@
 // The command as a person runs it: the real binary, on files in a folder of the test's own, and
 // against the real API with a service that plays its part.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -756,6 +757,65 @@ TEST_F(CliTest, GoesToTheSocketWhateverTheProxySays) {
   setenv("http_proxy", "http://192.0.2.1:1", 1);
   EXPECT_EQ(ask({"status"}).exit, 0);
   unsetenv("http_proxy");
+}
+
+TEST_F(CliTest, NamesTheWordThatNobodyKnows) {
+  struct Case {
+    std::vector<std::string> arguments;
+    std::string said;
+  };
+  const std::vector<Case> cases{
+      {{"statsu"}, "moat: there is no command \"statsu\"\n      did you mean status?\n"},
+      {{"rules", "ad"},
+       "moat: there is no command of moat rules \"ad\"\n      did you mean add?\n"},
+      {{"rules", "add", "--cdir", "192.0.2.1/32"},
+       "moat: there is no option \"--cdir\"\n      did you mean --cidr?\n"},
+      {{"why", "--confg=x", "192.0.2.1"},
+       "moat: there is no option \"--confg\"\n      did you mean --config?\n"},
+      {{"--jsn", "status"}, "moat: there is no option \"--jsn\"\n      did you mean --json?\n"}};
+  for (const auto& [arguments, said] : cases) {
+    const auto outcome = moat(arguments);
+    EXPECT_EQ(outcome.exit, 2);
+    EXPECT_EQ(outcome.err, said);
+    EXPECT_EQ(outcome.out, "");
+  }
+}
+
+TEST_F(CliTest, TellsProgramsOfWrongUseInJson) {
+  for (const auto& arguments : std::vector<std::vector<std::string>>{
+           {"statsu", "--json"}, {"rules", "add", "--json"}, {"--json", "why"}}) {
+    const auto outcome = moat(arguments);
+    EXPECT_EQ(outcome.exit, 2);
+    EXPECT_EQ(Json::parse(outcome.out)["error"]["kind"], "invalid") << outcome.out;
+  }
+}
+
+TEST_F(CliTest, TakesNoEmptyValue) {
+  for (const auto& arguments : std::vector<std::vector<std::string>>{
+           {"rules", "add", "--cidr", "192.0.2.1/32", "--expires", ""},
+           {"rules", "add", "--cidr", "192.0.2.1/32", "--label="},
+           {"rules", "remove", ""},
+           {"why", "192.0.2.1", "--config", ""}}) {
+    const auto outcome = ask(arguments);
+    EXPECT_EQ(outcome.exit, 2);
+    EXPECT_NE(outcome.err.find("empty"), std::string::npos) << outcome.err;
+  }
+  EXPECT_TRUE(service_.calls.empty());
+}
+
+TEST_F(CliTest, SaysThatItsOutputWasCutOff) {
+  const auto run_to = [this](const std::string& words, const std::string& out) {
+    const auto err = (folder_.path() / "err").string();
+    const int status = std::system(fmt::format("{} {} >{} 2>{}", binary_, words, out, err).c_str());
+    return std::pair(WEXITSTATUS(status), read_file(err));
+  };
+  write_config();
+  const auto words = "check --json " + files();
+  EXPECT_EQ(run_to(words, "/dev/null").first, 0);
+  EXPECT_EQ(
+      run_to(words, "/dev/full"),
+      std::pair(1, std::string("moat: not all of the output could be written: No space left on "
+                               "device\n")));
 }
 
 }  // namespace

@@ -51,6 +51,19 @@ std::uint32_t slot_at(const Policy& policy, const char* source, WallTime now) {
                     kMonotonic + static_cast<std::uint64_t>(later));
 }
 
+// Nanoseconds since 1970 end on 2262-04-11T23:47:16Z, and people write 9999-12-31 for never.
+TEST(Compile, AllowsUntilAnyTimeThatCanBeWritten) {
+  for (const auto* expires :
+       {"2262-04-11T23:47:16Z", "2262-04-11T23:47:17Z", "2262-04-12T00:00:00Z",
+        "2500-01-01T00:00:00Z", "9999-12-31T23:59:59Z"}) {
+    const auto policy = one_database({cidr_rule("203.0.113.7/32", parse_time(expires).value())});
+    for (const auto years : {0, 10, 200}) {
+      EXPECT_NE(slot_at(policy, "203.0.113.7", kNow + std::chrono::years(years)), 0u)
+          << expires << ", after " << years << " years";
+    }
+  }
+}
+
 TEST(Compile, AgreesWithTheOracleOnRandomPolicies) {
   EXPECT_TRUE(rc::check("table == oracle at every border, at every time", [](std::uint64_t seed) {
     const Policy policy = testing::random_policy(seed);

@@ -7,10 +7,13 @@
 
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 #include <sstream>
+#include <thread>
 
 #include "tests/support/fake_path.h"
+#include "tests/support/patience.h"
 #include "tests/support/temporary_folder.h"
 
 namespace moat {
@@ -104,6 +107,58 @@ TEST_F(EnforcerTest, AFileWithFaultsIsHeldBackAndToldOnce) {
   orders("198.51.100.0/24");
   EXPECT_TRUE(turn().committed);
   EXPECT_TRUE(allows("198.51.100.9"));
+}
+
+// In place: the same file, cut off first and then added to.
+TEST_F(EnforcerTest, AFileThatIsWrittenAnewInPiecesIsTakenOnceItIsAtRest) {
+  const auto path = folder_ / "databases.d/orders.yaml";
+  const std::string head = "database: orders\nendpoint: {port: 5432}\nrules:\n";
+  const std::string office = "  - cidr: 192.0.2.0/24\n", lab = "  - cidr: 198.51.100.0/24\n";
+  std::ofstream(path) << head << office << lab;
+  turn();
+  ASSERT_TRUE(allows("198.51.100.9"));
+  std::ofstream(path) << head << office;
+  turn();
+  EXPECT_TRUE(scanner_->writers_end()) << "it is looked at again";
+  EXPECT_TRUE(allows("198.51.100.9")) << "half a file cuts nobody off";
+  std::ofstream(path, std::ios::app) << lab;
+  turn();
+  EXPECT_TRUE(allows("198.51.100.9"));
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10 * patience());
+  while (scanner_->writers_end() && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_until(*scanner_->writers_end());
+    turn();
+  }
+  EXPECT_FALSE(scanner_->writers_end());
+  EXPECT_EQ(publisher_->generation(), 1) << "in the end it says what it said before";
+}
+
+TEST_F(EnforcerTest, AFileThatHasShrunkIsTakenAtOnceWhereSomebodyAsks) {
+  const auto path = folder_ / "databases.d/orders.yaml";
+  turn();
+  ASSERT_TRUE(allows("192.0.2.9"));
+  std::ofstream(path) << "database: orders\nendpoint: {port: 5432}\nrules: []\n";
+  turn();
+  EXPECT_TRUE(allows("192.0.2.9"));
+  scanner_->scan(std::chrono::system_clock::now(), publisher_->expiry_time(), true);
+  EXPECT_TRUE(enforcer_->apply({}).committed);
+  EXPECT_FALSE(allows("192.0.2.9"));
+}
+
+TEST_F(EnforcerTest, AFolderThatIsBackIsNoticed) {
+  turn();
+  std::filesystem::rename(folder_ / "databases.d", folder_ / "away");
+  turn();
+  std::filesystem::create_directory(folder_ / "databases.d");
+  scanner_->scan(std::chrono::system_clock::now(), publisher_->expiry_time());
+  EXPECT_TRUE(scanner_->is_stale());
+}
+
+TEST_F(EnforcerTest, WhatIsNotReadIsNamedInTheLogOnce) {
+  put("databases.d/sales.YAML", "database: sales\n");
+  turn();
+  turn();
+  EXPECT_EQ(logged("this is not read: \"sales.YAML\""), 1);
 }
 
 TEST_F(EnforcerTest, WhatThePacketPathRefusesIsToldAndTriedAgain) {

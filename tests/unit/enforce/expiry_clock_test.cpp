@@ -61,6 +61,17 @@ TEST_F(ExpiryClockTest, FollowsAClockThatGoesOn) {
   EXPECT_FALSE(clock_.observe(reading_)) << "nothing new to keep";
 }
 
+TEST_F(ExpiryClockTest, TakesAnyTimeThatWasKept) {
+  for (const auto& [time, monotonic] :
+       {std::pair(WallTime::max(), std::chrono::nanoseconds::max()),
+        std::pair(WallTime::min(), std::chrono::nanoseconds::min()),
+        std::pair(parse_time("9999-12-31T23:59:59Z").value(), std::chrono::nanoseconds(0))}) {
+    clock_ = ExpiryClock(LatestTime{time, "one", monotonic});
+    clock_.observe(reading_);
+    EXPECT_GE(now(), start);
+  }
+}
+
 TEST_F(ExpiryClockTest, AMomentAheadLeavesNoTrace) {
   set_ahead(500'000h);
   EXPECT_EQ(course(), Course::ahead);

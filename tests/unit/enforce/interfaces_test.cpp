@@ -92,6 +92,32 @@ TEST_F(InterfacesTest, ANameThatIsTakenOutIsDetached) {
   EXPECT_EQ(path_.interfaces["moat-a"].mode, AttachMode::none);
 }
 
+TEST_F(InterfacesTest, ANameThatTheHostDoesNotHaveTakesNoOtherInterfaceOff) {
+  ensure({"moat-a"});
+  for (int turn = 0; turn < 2; ++turn) {  // it is not forgotten at the next turn
+    EXPECT_TRUE(ensure({"moat-c"}).removed.empty());
+    EXPECT_EQ(path_.interfaces["moat-a"].mode, AttachMode::native);
+    ASSERT_EQ(interfaces_.status().size(), 2);
+    EXPECT_EQ(
+        interfaces_.status()[1].reason,
+        "moat.yaml does not name it; it stays guarded until moat-c, which moat.yaml names, is "
+        "there");
+  }
+  path_.add_interface("moat-c");
+  const auto changes = ensure({"moat-c"});
+  EXPECT_TRUE(changes.attached);
+  EXPECT_EQ(changes.removed, std::vector<std::string>{"moat-a"});
+  EXPECT_EQ(path_.interfaces["moat-a"].mode, AttachMode::none);
+}
+
+TEST_F(InterfacesTest, ATypingErrorThatIsMendedLeavesTheInterfaceGuarded) {
+  ensure({"moat-a"});
+  ensure({"moat-c"});
+  EXPECT_TRUE(ensure({"moat-a"}).removed.empty());
+  EXPECT_EQ(path_.interfaces["moat-a"].mode, AttachMode::native);
+  EXPECT_EQ(interfaces_.status().size(), 1);
+}
+
 TEST_F(InterfacesTest, WhatCannotBeDetachedIsLogged) {
   ensure({"moat-a", "moat-b"});
   path_.failures["detach"] = "Device or resource busy";

@@ -110,6 +110,10 @@ INSTANTIATE_TEST_SUITE_P(
                   "1:19 no interface can have such a name: a b\n"
                   "1:26 no interface can have such a name: .\n"
                   "1:35 an interface without a name\n"},
+        FaultCase{"patterns", "interfaces: ['eth*', 'en?', 'e[01]']\n",
+                  "1:14 names of interfaces are not patterns: eth*\n"
+                  "1:22 names of interfaces are not patterns: en?\n"
+                  "1:29 names of interfaces are not patterns: e[01]\n"},
         FaultCase{"twice", "interfaces: [eth0, eth0]\n", "1:20 the same interface twice: eth0\n"},
         FaultCase{"loopback", "interfaces: [eth0, lo]\n",
                   "1:20 lo carries the host's connections to itself, which would be dropped: lo\n"},

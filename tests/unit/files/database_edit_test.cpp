@@ -207,6 +207,15 @@ const RemoveCase remove_cases[] = {
     {"without the comment that heads the next one too",
      head + "rules:\n  # the office\n  - cidr: 10.0.0.0/8\n  - cidr: 11.0.0.0/8\n", "10.0.0.0/8",
      head + "rules:\n  # the office\n  - cidr: 11.0.0.0/8\n"},
+    {"without a heading, or a rule that is commented out",
+     head + "rules:\n  # Offices\n  # -------\n  # Paris\n  - cidr: 10.0.0.0/8\n\n"
+            "  # - cidr: 12.0.0.0/8\n  # Lyon,\n  # third floor\n  - cidr: 11.0.0.0/8\n",
+     "11.0.0.0/8",
+     head + "rules:\n  # Offices\n  # -------\n  # Paris\n  - cidr: 10.0.0.0/8\n\n"
+            "  # - cidr: 12.0.0.0/8\n"},
+    {"without comments that are indented otherwise",
+     head + "rules:\n# Offices\n  # Paris\n  - cidr: 10.0.0.0/8\n\n    # x\n  - cidr: 11.0.0.0/8\n",
+     "10.0.0.0/8", head + "rules:\n# Offices\n\n    # x\n  - cidr: 11.0.0.0/8\n"},
     {"without what stands above a blank line",
      head + "rules:\n  # general\n\n  - cidr: 10.0.0.0/8\n", "10.0.0.0/8",
      head + "rules: []\n  # general\n\n"},

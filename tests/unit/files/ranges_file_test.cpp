@@ -153,7 +153,9 @@ INSTANTIATE_TEST_SUITE_P(
                     "10.0.0.0\n"}}},
         FaultCase{"not UTF-8",
                   "- {id: mr, cidrs-file: a.txt}\n",
-                  "ranges.d/a.txt:2:3 not UTF-8: byte 0xe9\n",
+                  "ranges.d/a.txt:0:0 warning: 1 CIDRs are good, 1 not: the list is used as a "
+                  "whole or not "
+                  "at all\nranges.d/a.txt:2:3 not UTF-8: byte 0xe9\n",
                   {{"a.txt", "10.0.0.0/8\n# \xe9\n"}}},
         FaultCase{"NUL",
                   "- {id: mr, cidrs-file: a.txt}\n",

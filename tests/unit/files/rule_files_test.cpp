@@ -73,6 +73,36 @@ TEST_F(RuleFilesTest, lists_rule_files_by_name_and_passes_over_the_rest) {
   EXPECT_EQ(names(read()), (std::vector<std::string>{"a.yml", "b.yaml", "c.yaml"}));
 }
 
+std::vector<std::string> passed_over(const RuleFiles& files) {
+  std::vector<std::string> values;
+  for (const auto& fault : files.passed_over) {
+    EXPECT_EQ(fault.severity, Severity::warning);
+    values.push_back(fault.value);
+  }
+  return values;
+}
+
+TEST_F(RuleFilesTest, names_what_is_not_read) {
+  for (const auto* name : {"sales.YAML", "sales.yml.txt", "sales.yaml~", "#sales.yaml#", ".a.yaml"})
+    databases_.put(name, orders);
+  EXPECT_EQ(passed_over(read()), std::vector<std::string>{"sales.YAML, sales.yml.txt"});
+  fs::create_directory(databases_ / "more");
+  databases_.put("more/sales.yaml", orders);
+  databases_.put("Sales.Yaml", orders);
+  EXPECT_EQ(passed_over(read()),
+            std::vector<std::string>{"Sales.Yaml, more, sales.YAML and 1 more"});
+}
+
+TEST_F(RuleFilesTest, takes_a_cidrs_file_for_one_that_is_read_only_where_a_range_names_it) {
+  fs::create_directory(ranges_ / "lists");
+  ranges_.put("lists/a.txt", "192.0.2.0/24\n");
+  ranges_.put("b.txt", "192.0.2.0/24\n");
+  EXPECT_EQ(passed_over(read()), std::vector<std::string>{"b.txt, lists"});
+  ranges_.put("r.yaml",
+              "- {id: mr-a, cidrs-file: lists/a.txt}\n- {id: mr-b, cidrs-file: ./b.txt}\n");
+  EXPECT_EQ(passed_over(read()), std::vector<std::string>{});
+}
+
 TEST_F(RuleFilesTest, hands_over_what_the_files_say) {
   databases_.put("a.yaml", orders);
   databases_.put("b.yaml", "database: [\n");

@@ -97,8 +97,10 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"+10.0.0.0/8", "not an IPv4 address", as_in},
         BadText{"0x0a.0.0.0/8", "not an IPv4 address", as_in},
         BadText{"db.example.net", "not an IPv4 address", as_in},
-        BadText{"2001:db8::/32", "not an IPv4 address", "there are no IPv6 rules"},
-        BadText{"::ffff:192.0.2.1/128", "not an IPv4 address", "there are no IPv6 rules"}));
+        BadText{"2001:db8::/32", "an IPv6 address",
+                "there are rules for IPv4 alone: see `ports` in moat.yaml(5)"},
+        BadText{"::ffff:192.0.2.1/128", "an IPv6 address",
+                "there are rules for IPv4 alone: see `ports` in moat.yaml(5)"}));
 
 TEST(ParseAddress, TakesAnAddressAndNothingAfterIt) {
   EXPECT_EQ(parse_address("192.0.2.1"), 0xc0000201u);

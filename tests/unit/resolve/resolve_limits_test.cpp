@@ -53,6 +53,28 @@ TEST(ResolveLimits, enforced_databases_stay_when_newcomers_are_too_many) {
   EXPECT_EQ(count(after, FileState::not_guarded), 10u);
 }
 
+TEST(ResolveLimits, one_database_too_many_that_goes_away_leaves_nothing_behind) {
+  const auto before = resolve(many_databases(0, limits::databases + 1), Mode::enforce, nullptr);
+  const auto after = resolve(many_databases(0, limits::databases), Mode::enforce, &before);
+  EXPECT_EQ(count(after, FileState::active), limits::databases);
+  EXPECT_EQ(after.files.size(), limits::databases) << "told of what was never guarded";
+  EXPECT_FALSE(after.not_guarded);
+}
+
+TEST(ResolveLimits, a_newcomer_takes_no_room_from_a_placeholder) {
+  auto files = many_databases(0, limits::databases - 1);
+  const auto broken =
+      read({{{"zz.yaml", database("zz", "port: 5432", "[{cidr: 1.2.3.4/33}]")}}, {}});
+  files.databases.push_back(broken.databases[0]);
+  const auto before = resolve(files, Mode::enforce, nullptr);
+  ASSERT_EQ(policy_lines(before).back(), "zz port 5432: sealed");
+  auto more = many_databases(0, limits::databases);
+  more.databases.push_back(broken.databases[0]);
+  const auto after = resolve(more, Mode::enforce, &before);
+  EXPECT_EQ(policy_lines(after), policy_lines(before));
+  EXPECT_EQ(after.files[limits::databases - 1].state, FileState::not_guarded) << "the newcomer";
+}
+
 // A file of managed ranges with this many CIDRs each, without the cost of writing them down.
 RangeFile big_ranges(const std::string& path, const std::map<std::string, std::size_t>& sizes) {
   RangeFile file{path, {}, std::nullopt, {}};
@@ -86,7 +108,9 @@ TEST(ResolveLimits, the_database_that_brings_too_many_prefixes_is_held_back) {
             (std::vector<std::string>{"a port 1: sealed", "b port 2: small"}));
   EXPECT_NE(fault_text(resolution)
                 .find("a.yaml: error: with this file there are 1000001 prefixes "
-                      "in all, and 1000000 are the most: \"1000000 more"),
+                      "in all, and 1000000 are the most: \"1000000 of them by it and the "
+                      "managed ranges that it names\" (merge CIDRs into shorter prefixes, or "
+                      "name fewer managed ranges; the largest is big of r.yaml"),
             std::string::npos)
       << fault_text(resolution);
 }
@@ -247,7 +271,10 @@ void check_guarded(const RuleFiles& files, const Resolution& now, const Enforced
     if (before != nullptr && !before->is_placeholder) continue;
     std::optional<Endpoint> open = file->reading.endpoint;
     for (const auto& database : now.policy.databases) {
-      if (open) open = subtract(*open, database.endpoint);
+      if (!open) break;
+      auto guarded = database.endpoint;
+      if (!guarded.address) guarded.address = open->address;  // it guards that one, too
+      open = subtract(*open, guarded);
     }
     RC_ASSERT(!open);
   }

@@ -461,9 +461,91 @@ const std::vector<Story> managed_ranges = {
 };
 
 std::string name_of(const testing::TestParamInfo<Story>& info) { return info.param.name; }
+// A file that is held back takes nothing from another database, and lets nobody in.
+const std::string reports =
+    database("reports", "address: 198.18.0.5, port: 5432", "[{managed-range: mr-no}]");
+const std::string all_of_host =
+    database("private", "address: 198.18.0.5, ports: all", "[{managed-range: mr-no}]");
+const std::vector<Story> newcomers = {
+    {"held_at_one_address_beside_a_guard_of_all",
+     {{{{"a.yaml", orders}}, {}},
+      {{{"a.yaml", orders}, {"b.yaml", reports + "mode: monitor\n"}}, {}}},
+     {orders_line},
+     {"a.yaml orders active", "b.yaml reports held-back"}},
+    {"held_and_gone",
+     {{{{"a.yaml", orders}}, {}},
+      {{{"a.yaml", orders}, {"b.yaml", reports}}, {}},
+      {{{"a.yaml", orders}}, {}}},
+     {orders_line},
+     {"a.yaml orders active"}},
+    {"held_with_every_port_beside_a_guard_of_all",
+     {{{{"a.yaml", orders}}, {}}, {{{"a.yaml", orders}, {"b.yaml", all_of_host}}, {}}},
+     {orders_line},
+     {"a.yaml orders active", "b.yaml private not-guarded"},
+     {},
+     {},
+     true},
+    {"held_with_every_port_alone",
+     {{{{"b.yaml", all_of_host}}, {}}},
+     {"private every port of 198.18.0.5: sealed"},
+     {"b.yaml private held-back"}},
+    {"of_two_that_claim_a_port_the_stricter_counts",
+     {{{{"a.yaml", orders + "mode: monitor\n"}, {"b.yaml", database("other", "port: 5432")}}, {}}},
+     {"other port 5432: sealed"},
+     {"a.yaml orders held-back", "b.yaml other held-back"}},
+    {"of_two_that_claim_an_id_the_stricter_counts",
+     {{{{"a.yaml", orders + "mode: monitor\n"}, {"b.yaml", orders + "mode: enforce\n"}}, {}}},
+     {"orders port 5432: sealed"},
+     {"a.yaml orders held-back", "b.yaml orders held-back"}},
+    {"the_laxer_one_at_one_address_does_not_go_before_the_stricter_one",
+     {{{{"a.yaml", orders_broken}, {"b.yaml", reports + "mode: monitor\n"}}, {}}},
+     {"orders port 5432: sealed"},
+     {"a.yaml orders held-back", "b.yaml reports held-back"}},
+};
+
+// Beside another file of the same id, and then alone.
+const std::vector<Story> rivals = {
+    {"do_not_win_by_the_others_vanishing",
+     {{{{"a.yaml", orders}}, {}},
+      {{{"a.yaml", orders}, {"a.bak.yaml", orders_edited}}, {}},
+      {{{"a.bak.yaml", orders_edited}}, {}},
+      {{{"a.bak.yaml", orders_edited}}, {}}},
+     {orders_line},
+     {"a.bak.yaml orders held-back"},
+     {},
+     {"a.bak.yaml:1:1: error: this database was last enforced from a.yaml, which no longer has it; "
+      "this file was held back beside it: \"orders\" (to use this file, rename it: mv a.bak.yaml "
+      "a.yaml)"}},
+    {"win_once_they_are_renamed",
+     {{{{"a.yaml", orders}}, {}},
+      {{{"a.yaml", orders}, {"a.bak.yaml", orders_edited}}, {}},
+      {{{"a.bak.yaml", orders_edited}}, {}},
+      {{{"a.yaml", orders_edited}}, {}}},
+     {"orders port 5432: "},
+     {"a.yaml orders active"}},
+    {"win_where_neither_was_enforced",
+     {{{{"a.yaml", orders}, {"b.yaml", orders_edited}}, {}}, {{{"b.yaml", orders_edited}}, {}}},
+     {"orders port 5432: "},
+     {"b.yaml orders active"}},
+    {"a_file_that_is_renamed_is_none",
+     {{{{"a.yaml", orders}}, {}}, {{{"b.yaml", orders_edited}}, {}}},
+     {"orders port 5432: "},
+     {"b.yaml orders active"}},
+    {"of_managed_ranges",
+     {{{{"a.yaml", orders_named}}, {{"r.yaml", range("mr-a")}}},
+      {{{"a.yaml", orders_named}},
+       {{"r.yaml", range("mr-a")}, {"r2.yaml", range("mr-a", "198.51.100.0/24")}}},
+      {{{"a.yaml", orders_named}}, {{"r2.yaml", range("mr-a", "198.51.100.0/24")}}}},
+     {"orders port 5432: mr-a"},
+     {"a.yaml orders active", "r.yaml  vanished", "r2.yaml  held-back"},
+     {"mr-a: 192.0.2.0/24 (withdrawn)"}},
+};
+
 INSTANTIATE_TEST_SUITE_P(one_file, Resolve, testing::ValuesIn(one_file), name_of);
 INSTANTIATE_TEST_SUITE_P(first_starts, Resolve, testing::ValuesIn(first_starts), name_of);
 INSTANTIATE_TEST_SUITE_P(conflicts, Resolve, testing::ValuesIn(conflicts), name_of);
+INSTANTIATE_TEST_SUITE_P(newcomers, Resolve, testing::ValuesIn(newcomers), name_of);
+INSTANTIATE_TEST_SUITE_P(rivals, Resolve, testing::ValuesIn(rivals), name_of);
 INSTANTIATE_TEST_SUITE_P(managed_ranges, Resolve, testing::ValuesIn(managed_ranges), name_of);
 
 }  // namespace

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/service/json.h"
+#include "control/policy/coverage.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -56,6 +58,9 @@ TEST(View, KeepsAStatus) {
   view.interfaces = {{"eth0", true, AttachMode::generic, 7, true, "reason", "remedy"}};
   view.backstop = {true, true, "/sys/fs/cgroup", "reason", true, true, "because"};
   view.unpinned = "no bpf filesystem";
+  view.wide = {{"orders", kClientAddresses, true}};
+  view.expired_rules = 3;
+  view.expiring_rules = 4;
   view.outside_backstop = {{6432, "/sys/fs/cgroup/a"}};
   view.files = {{"/a.yaml", "orders", FileState::not_guarded, {fault}}};
   view.last =
@@ -91,8 +96,16 @@ TEST(View, KeepsADatabase) {
 }
 
 TEST(View, KeepsAManagedRange) {
-  expect_same_after_the_way_there_and_back(ManagedRangeView{
-      "mr-a", "France", 2, "0123456789abcdef", "/a.yaml", true, {"orders"}, {"192.0.2.0/24"}});
+  expect_same_after_the_way_there_and_back(
+      ManagedRangeView{"mr-a",
+                       "France",
+                       2,
+                       "0123456789abcdef",
+                       "/a.yaml",
+                       std::chrono::system_clock::time_point(std::chrono::milliseconds(5)),
+                       true,
+                       {"orders"},
+                       {"192.0.2.0/24"}});
 }
 
 TEST(View, KeepsAReasonWhy) {
@@ -112,8 +125,17 @@ TEST(View, KeepsDrops) {
 }
 
 TEST(View, KeepsAChange) {
-  expect_same_after_the_way_there_and_back(ChangeView{
-      true, 18, Milliseconds(9.25), Milliseconds(1000), "/a.yaml", "r-1", "why not", {fault}});
+  expect_same_after_the_way_there_and_back(
+      ChangeView{true,
+                 18,
+                 Milliseconds(9.25),
+                 Milliseconds(1000),
+                 "/a.yaml",
+                 "r-1",
+                 "why not",
+                 {fault},
+                 3,
+                 {{"192.0.2.9", "orders", 2}, {"2001:db8::9", "", 1}}});
 }
 
 TEST(View, KeepsARefusal) {
@@ -124,6 +146,13 @@ TEST(View, KeepsARefusal) {
 TEST(View, KeepsARequestForARule) {
   const NewRule rule{"orders", "192.0.2.1/32", "mr-a", "Büro", "12h"};
   expect_same_after_the_way_there_and_back(rule);
+  for (const auto* name : {"database", "cidr", "managed_range", "label", "expires"}) {
+    auto json = encode(rule);
+    json[name] = "";
+    const auto refused = read_new_rule(dump(json));
+    ASSERT_FALSE(refused) << name;
+    EXPECT_EQ(refused.error().message, fmt::format("\"{}\" is empty", name));
+  }
   const auto read = read_new_rule(dump(encode(rule)));
   ASSERT_TRUE(read);
   EXPECT_EQ(encode(*read), encode(rule));

@@ -155,7 +155,7 @@ TEST(Troubles, PutWhatIsNotGuardedFirst) {
   std::vector<std::string> texts;
   for (const auto& trouble : troubles(status)) texts.push_back(trouble.text);
   EXPECT_EQ(texts, (std::vector<std::string>{
-                       "NOT GUARDED: b.yaml: nothing tells what to guard",
+                       "NOT GUARDED: b.yaml: its ports are open until this is mended",
                        "Moat's program is not on eth1: no driver. The backstop judges what comes "
                        "by it (load it)",
                        "held back: a (a.yaml): guarded, and nobody is allowed",

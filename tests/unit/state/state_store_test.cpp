@@ -13,8 +13,10 @@
 #include <iterator>
 #include <memory>
 #include <string>
+#include <vector>
 
-#include "control/state/cidrs_list.h"
+#include "control/policy/cidrs_digest.h"
+#include "control/state/cidrs_lists.h"
 #include "control/state/state_json.h"
 #include "tests/support/stranger.h"
 #include "tests/support/temporary_folder.h"
@@ -42,6 +44,7 @@ State full_state() {
   state.last_hits[{"orders", "r-1"}] = {parse_time("2027-01-30T08:00:00Z").value(), 7};
   state.forgotten = {"old"};
   state.settings = "interfaces: [eth0]   # caf\u00e9\n";
+  state.uncovered = {{"orders", 0x0a000005, 6432}, {"old", std::nullopt, 5432}};
   auto& enforced = state.enforced.emplace();
   enforced.policy.mode = Mode::monitor;
   Database orders{"orders",      {0x0a000005, {5432, 6432}, false}, {}, {},
@@ -63,6 +66,7 @@ State full_state() {
   enforced.policy.ranges["mr-none"] = {"mr-none", "", cidrs(0), {"r.yaml", 2, 3}};
   enforced.seals = {{"sealed", "s.yaml", sealed.endpoint, Mode::monitor}};
   enforced.database_of_file = {{"a.yaml", "orders"}, {"s.yaml", "sealed"}};
+  enforced.rivals = {{"b.yaml", {"orders"}}, {"r2.yaml", {"mr-a", "mr-b"}}};
   (void)state.slots.assign(enforced.policy);
   (void)state.slots.assign({Mode::enforce, {orders}, {}});
   return state;
@@ -88,9 +92,14 @@ class StateTest : public testing::Test {
     return std::move(*store);
   }
   LoadedState load() { return open().load().value(); }
-  std::size_t lists() const {
-    const fs::directory_iterator files(folder_ / "ranges");
-    return static_cast<std::size_t>(std::distance(begin(files), end(files)));
+  // The only one.
+  fs::path lists_file() const {
+    std::vector<fs::path> files;
+    for (const auto& file : fs::directory_iterator(folder_ / "ranges")) {
+      if (file.path().extension() == ".cidrs") files.push_back(file.path());
+    }
+    EXPECT_EQ(files.size(), 1u);
+    return files.empty() ? fs::path() : files[0];
   }
 
   TemporaryFolder folder_;
@@ -185,15 +194,15 @@ TEST_F(StateTest, a_state_of_another_version_counts_as_none) {
   EXPECT_NE(loaded.troubles[0].find("it has version 2, and this moatd knows 1"), std::string::npos);
 }
 
-TEST_F(StateTest, without_a_list_only_its_range_is_lost) {
+TEST_F(StateTest, without_its_cidrs_only_a_range_is_lost) {
   const auto state = full_state();
   ASSERT_TRUE(open().save(state));
-  for (const auto& file : fs::directory_iterator(folder_ / "ranges")) {
-    fs::resize_file(file.path(), fs::file_size(file.path()) - 1);
-  }
+  const auto file = lists_file();
+  fs::resize_file(file, fs::file_size(file) - 1);
   auto loaded = load();
-  ASSERT_EQ(loaded.troubles.size(), 2u);  // one for each list
+  ASSERT_EQ(loaded.troubles.size(), 1u);
   EXPECT_NE(loaded.troubles[0].find("managed range mr-a"), std::string::npos);
+  EXPECT_NE(loaded.troubles[0].find("it is cut off"), std::string::npos);
   ASSERT_TRUE(loaded.state.enforced);
   EXPECT_TRUE(loaded.state.is_incomplete);
   const auto& policy = loaded.state.enforced->policy;
@@ -206,6 +215,17 @@ TEST_F(StateTest, without_a_list_only_its_range_is_lost) {
   EXPECT_TRUE(load().state.is_incomplete) << "forgotten before it was mended";
 }
 
+TEST_F(StateTest, without_the_file_of_cidrs_every_range_is_lost_and_told) {
+  ASSERT_TRUE(open().save(full_state()));
+  fs::resize_file(lists_file(), 12);
+  const auto damaged = load();
+  ASSERT_EQ(damaged.troubles.size(), 2u);
+  EXPECT_NE(damaged.troubles[1].find("it is cut off"), std::string::npos);
+  ASSERT_TRUE(open().save(full_state()));
+  fs::remove(lists_file());
+  EXPECT_EQ(load().troubles.size(), 2u);
+}
+
 TEST_F(StateTest, what_was_pinned_is_kept) {
   auto state = full_state();
   state.pins = {"a-boot", "/sys/fs/bpf/moat", {{"xdp", 41}, {"links/eth0", 7}}};
@@ -213,37 +233,45 @@ TEST_F(StateTest, what_was_pinned_is_kept) {
   EXPECT_EQ(load().state.pins, state.pins);
 }
 
-TEST_F(StateTest, a_list_with_another_content_is_noticed) {
+TEST_F(StateTest, another_content_is_noticed) {
   ASSERT_TRUE(open().save(full_state()));
-  for (const auto& file : fs::directory_iterator(folder_ / "ranges")) {
-    std::ofstream(file.path(), std::ios::binary) << format_cidrs_list(*cidrs(2));
+  {
+    std::fstream file(lists_file(), std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(-3, std::ios::end);  // within the last address
+    file.put('\x7f');
   }
   const auto loaded = load();
-  ASSERT_EQ(loaded.troubles.size(), 2u);  // one for each list
-  EXPECT_NE(loaded.troubles[0].find("its content is not what its name says"), std::string::npos);
+  ASSERT_EQ(loaded.troubles.size(), 1u);
+  EXPECT_NE(loaded.troubles[0].find("its content is not what was kept"), std::string::npos);
 }
 
-TEST_F(StateTest, lists_are_written_once_shared_and_removed_when_unused) {
+TEST_F(StateTest, cidrs_are_written_once_shared_and_removed_when_unused) {
   auto store = open();
   auto state = full_state();
   auto& ranges = state.enforced->policy.ranges;
   ranges["mr-same"] = {"mr-same", "", cidrs(3), {}};
   ASSERT_TRUE(store.save(state));
-  EXPECT_EQ(lists(), 2u);
-  for (const auto& file : fs::directory_iterator(folder_ / "ranges")) {
-    fs::last_write_time(file.path(), fs::file_time_type{});
-  }
+  fs::last_write_time(lists_file(), fs::file_time_type{});
   ASSERT_TRUE(store.save(state));
-  for (const auto& file : fs::directory_iterator(folder_ / "ranges")) {
-    EXPECT_EQ(fs::last_write_time(file.path()), fs::file_time_type{});
-  }
+  EXPECT_EQ(fs::last_write_time(lists_file()), fs::file_time_type{});
   ranges.erase("mr-same");
   ASSERT_TRUE(store.save(state));
-  EXPECT_EQ(lists(), 2u);
+  EXPECT_EQ(fs::last_write_time(lists_file()), fs::file_time_type{});
   ranges["mr-a"].cidrs = cidrs(4);
   ASSERT_TRUE(store.save(state));
-  EXPECT_EQ(lists(), 2u);
+  EXPECT_NE(fs::last_write_time(lists_file()), fs::file_time_type{});
   EXPECT_EQ(text_of(StateStore(std::move(store)).load()->state), text_of(state));
+}
+
+TEST_F(StateTest, thousands_of_ranges_are_one_file) {
+  auto state = full_state();
+  for (std::size_t i = 0; i < 3'000; ++i) {
+    const auto id = "mr-" + std::to_string(i);
+    state.enforced->policy.ranges[id] = {id, "", cidrs(i % 7), {}};
+  }
+  ASSERT_TRUE(open().save(state));
+  (void)lists_file();
+  EXPECT_EQ(text_of(load().state), text_of(state));
 }
 
 TEST_F(StateTest, a_million_cidrs_are_saved_and_loaded) {
@@ -346,18 +374,26 @@ std::string recorded(const std::string& name) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// As versions wrote it that did not keep these.
+State earlier_state() {
+  auto state = full_state();
+  state.uncovered.clear();
+  state.enforced->rivals.clear();
+  return state;
+}
+
 TEST(StateJson, reads_what_earlier_versions_wrote) {
   const auto parsed = parse_state(recorded("recorded_state.json"));
   ASSERT_TRUE(parsed) << parsed.error();
   EXPECT_EQ(parsed->state.enforced->policy.databases[0].rules[0].cidr, (Prefix{0xc0000201, 32}));
   EXPECT_EQ(format_state(parsed->state, parsed->digests),
-            format_state(full_state(), parsed->digests));
+            format_state(earlier_state(), parsed->digests));
 }
 
 TEST(StateJson, reads_a_state_from_before_it_kept_settings_pins_and_boots) {
   const auto parsed = parse_state(recorded("recorded_first_state.json"));
   ASSERT_TRUE(parsed) << parsed.error();
-  auto state = full_state();
+  auto state = earlier_state();
   state.settings.clear();
   state.latest_time.boot.clear();
   state.latest_time.monotonic = {};
@@ -391,13 +427,22 @@ TEST(StateJson, refuses_numbers_and_names_out_of_bounds) {
   EXPECT_TRUE(refused([](State& state) { state.enforced->policy.databases[0].id = "z"; }));
 }
 
-TEST(CidrsList, refuses_what_is_none) {
-  const auto bytes = format_cidrs_list(*cidrs(2));
-  EXPECT_EQ(parse_cidrs_list(bytes).value(), *cidrs(2));
-  EXPECT_FALSE(parse_cidrs_list(""));
-  EXPECT_FALSE(parse_cidrs_list(bytes.substr(0, bytes.size() - 1)));
-  EXPECT_FALSE(parse_cidrs_list("MOATCIDR" + std::string("\x01\x00\x00\x01\x18", 5)));
-  EXPECT_FALSE(parse_cidrs_list("MOATCIDR" + std::string("\x01\x00\x00\x00\x21", 5)));
+TEST(CidrsLists, refuses_what_is_none) {
+  const auto list = cidrs(2);
+  const auto digest = cidrs_digest(*list);
+  const auto bytes = format_cidrs_lists({{digest, list}});
+  EXPECT_EQ(parse_cidrs_lists(bytes).value().at(digest).value(), *list);
+  EXPECT_FALSE(parse_cidrs_lists(""));
+  EXPECT_FALSE(parse_cidrs_lists("MOATCIDR"));
+  // Any byte of it, and any end of it.
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    auto damaged = bytes;
+    damaged[i] = static_cast<char>(damaged[i] ^ 1);
+    const auto read = parse_cidrs_lists(damaged);
+    EXPECT_TRUE(!read || !read->at(digest)) << i;
+    const auto cut = parse_cidrs_lists(bytes.substr(0, i));
+    EXPECT_TRUE(!cut || !cut->at(digest)) << i;
+  }
 }
 
 }  // namespace

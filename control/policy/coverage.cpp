@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/policy/coverage.h"
+
+#include <algorithm>
+
+namespace moat {
+namespace {
+
+constexpr std::uint64_t kHalf = std::uint64_t{1} << 31;
+
+// Whether an address can be a client's goes by its first octet: see is_martian().
+std::uint64_t clients_in(std::uint64_t first, std::uint64_t end) {
+  constexpr std::uint64_t octet = std::uint64_t{1} << 24;
+  std::uint64_t count = 0;
+  for (auto at = first; at < end;) {
+    const auto next = std::min(end, (at / octet + 1) * octet);
+    if (!is_martian(static_cast<Address>(at))) count += next - at;
+    at = next;
+  }
+  return count;
+}
+
+template <typename Visit>
+void for_each_prefix(const Policy& policy, const Database& database, WallTime now, Visit visit) {
+  for (const auto& rule : database.rules) {
+    if (rule.is_expired(now)) continue;
+    if (rule.cidr) {
+      visit(*rule.cidr);
+      continue;
+    }
+    const auto range = policy.ranges.find(rule.managed_range);
+    if (range == policy.ranges.end()) continue;
+    for (const auto& prefix : *range->second.cidrs) visit(prefix);
+  }
+  for (const auto& peering : database.peerings) visit(peering.cidr);
+}
+
+}  // namespace
+
+std::uint64_t count_client_addresses(Prefixes prefixes) {
+  std::ranges::sort(prefixes);
+  std::uint64_t count = 0, end = 0;  // all below `end` is counted
+  for (const auto& prefix : prefixes) {
+    const auto first = std::max<std::uint64_t>(end, prefix.first());
+    const auto after = std::uint64_t{prefix.last()} + 1;
+    if (first >= after) continue;
+    count += clients_in(first, after);
+    end = after;
+  }
+  return count;
+}
+
+std::optional<std::uint64_t> wide_coverage(const Policy& policy, const Database& database,
+                                           WallTime now) {
+  std::uint64_t sum = 0;
+  for_each_prefix(policy, database, now, [&sum](const Prefix& prefix) {
+    sum += std::uint64_t{1} << (32 - prefix.length);
+  });
+  if (sum < kHalf) return std::nullopt;
+  Prefixes prefixes;
+  for_each_prefix(policy, database, now,
+                  [&prefixes](const Prefix& prefix) { prefixes.push_back(prefix); });
+  const auto count = count_client_addresses(std::move(prefixes));
+  return count < kClientAddresses / 2 ? std::nullopt : std::optional(count);
+}
+
+}  // namespace moat
