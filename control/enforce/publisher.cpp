@@ -245,14 +245,15 @@ Result<Publisher::Outcome> Publisher::commit(const Policy& policy, bool forced,
 
   const bool is_new = forced || !same_content(*image, image_);
   if (is_new && objection) return std::unexpected(*objection);
-  is_unsure_ = false;
-  state_.is_incomplete = false;
   if (is_new) {
     if (auto folded = accounts_.fold_needed(assignment); !folded)
       return std::unexpected(folded.error());
     if (auto done = backend_.publish(*image); !done) return std::unexpected(done.error());
     image_ = std::move(*image);
   }
+  // Not before: where publishing fails, the image of before is live and as little known.
+  is_unsure_ = false;
+  state_.is_incomplete = false;
   state_.slots = std::move(slots);
   state_.generation = generation();
   compiled_at_ = reading.now;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <numeric>
 
 #include "tests/support/fake_path.h"
@@ -395,6 +396,23 @@ TEST_F(PublishTest, TellsRangesApartByContentOnly) {
   EXPECT_FALSE(publish(with_range({app})).committed);
   EXPECT_TRUE(publish(with_range({app, more})).committed);
   EXPECT_TRUE(allows("192.0.2.200"));
+}
+
+TEST_F(PublishTest, AFailureToPublishMakesALostStateNoBetterKnown) {
+  publish(orders({rule("192.0.2.0/24")}));
+  std::filesystem::remove(folder_ / "state.json");
+  restart();
+  path_.failures["publish"] = "create map: Cannot allocate memory";
+  EXPECT_FALSE(publisher_->publish(orders({rule("10.0.0.0/8")})));
+  EXPECT_FALSE(publisher_->knows_policy());
+  path_.failures.clear();
+  const auto without = publisher_->publish(resolution({database("shop", 5433, {})}));
+  ASSERT_FALSE(without) << "the live table guards a port that no file speaks for";
+  EXPECT_NE(without.error().message.find("no file speaks for port 5432"), std::string::npos)
+      << without.error().message;
+  EXPECT_TRUE(allows("192.0.2.9"));
+  publish(orders({rule("10.0.0.0/8")}));
+  EXPECT_TRUE(publisher_->knows_policy());
 }
 
 TEST_F(PublishTest, EndsForgettingOnceItIsEnforced) {
