@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// How the daemon starts: everything that can fail before anything is changed.
+// How the daemon starts: everything that can fail before anything is changed. A state folder or a
+// control socket is not among it: without them the rules are enforced all the same.
 #include "control/daemon/daemon.h"
 
 #include <fmt/format.h>
@@ -28,11 +29,11 @@ Result<Settings> read_settings(const std::string& path, const std::string& last,
 
 }  // namespace
 
-Daemon::Daemon(Log& log, std::string bpffs, Settings settings, StateStore store,
+Daemon::Daemon(Log& log, DaemonPaths paths, Settings settings, StateStore store,
                std::unique_ptr<PacketPath> path, LoadedState loaded, KernelClocks clocks,
                EventLoop loop)
     : log_(log),
-      bpffs_(std::move(bpffs)),
+      paths_(std::move(paths)),
       settings_(std::move(settings)),
       store_(std::move(store)),
       path_(std::move(path)),
@@ -50,44 +51,36 @@ Daemon::~Daemon() = default;
 
 Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonPaths& paths, const OpenPath& open_path,
                                               Log& log) {
-  // The lock comes first: whoever holds it may use the socket and the pins.
+  // The lock comes first: whoever holds it may use the pins.
   auto store = StateStore::open(paths.state);
   if (!store) return std::unexpected(store.error());
   auto loaded = store->load();
-  if (!loaded) return std::unexpected(loaded.error());
-  for (const auto& trouble : loaded->troubles) log.error("{}", trouble);
-  auto settings = read_settings(paths.config, loaded->state.settings, log);
+  for (const auto& trouble : loaded.troubles) log.error("{}", trouble);
+  auto settings = read_settings(paths.config, loaded.state.settings, log);
   if (!settings) return std::unexpected(settings.error());
   auto clocks = KernelClocks::open();
   if (!clocks) return std::unexpected(clocks.error());
   auto loop = EventLoop::open();
   if (!loop) return std::unexpected(loop.error());
-  auto listener = listen_on(paths.socket, socket_group);
-  if (!listener) return std::unexpected(listener.error());
-  const auto& last = loaded->state.pins;
+  const auto& last = loaded.state.pins;
   const bool is_same_boot = last.boot == clocks->read().boot && last.folder == paths.bpffs;
   auto path = open_path(paths.bpffs, is_same_boot ? last.ids : PinIds{});
   if (!path) return std::unexpected(path.error());
   auto live = (*path)->live_image();
   if (!live) return std::unexpected(live.error());
 
-  std::unique_ptr<Daemon> daemon(new Daemon(log, paths.bpffs, std::move(*settings),
-                                            std::move(*store), std::move(*path), std::move(*loaded),
-                                            std::move(*clocks), std::move(*loop)));
+  std::unique_ptr<Daemon> daemon(new Daemon(log, paths, std::move(*settings), std::move(*store),
+                                            std::move(*path), std::move(loaded), std::move(*clocks),
+                                            std::move(*loop)));
   log.info("moatd {}: {}; {}", MOAT_VERSION, daemon->path_->adoption(),
            *live ? fmt::format("generation {} is live", live->header().generation)
                  : "what programs are attached stay as they are until rules are enforced");
   if (*live) daemon->publisher_.adopt(std::move(*live));
-  if (auto armed = daemon->arm(std::move(*listener)); !armed) {
-    return std::unexpected(armed.error());
-  }
+  if (auto armed = daemon->arm(); !armed) return std::unexpected(armed.error());
   return daemon;
 }
 
-Result<> Daemon::arm(Fd listener) {
-  auto api = Api::start(*this, listener.release());
-  if (!api) return std::unexpected(api.error());
-  api_ = std::move(*api);
+Result<> Daemon::arm() {
   auto links = LinkMonitor::open();
   if (!links) return std::unexpected(links.error());
   links_.emplace(std::move(*links));
@@ -95,7 +88,8 @@ Result<> Daemon::arm(Fd listener) {
   if (!clock) return std::unexpected(clock.error());
   clock_.emplace(std::move(*clock));
   if (auto armed = arm_timers(); !armed) return armed;
-  // A guard that tells of no drops is a guard all the same.
+  // A guard that nobody can ask, or that tells of no drops, is a guard all the same.
+  ensure_socket();
   set_problem(Step::drops, drops_.start(path_->drops()), "drops cannot be shown");
   return arm_sources();
 }
@@ -138,7 +132,6 @@ Result<> Daemon::arm_sources() {
   made.push_back(loop_.on_signal(SIGTERM, end));
   made.push_back(loop_.on_signal(SIGINT, end));
   made.push_back(loop_.on_signal(SIGHUP, [this] { reload_on_signal(); }));
-  made.push_back(loop_.on_readable(api_->fd(), [this] { run_api(); }));
   made.push_back(loop_.on_readable(links_->fd(), [this] { on_links_changed(); }));
   made.push_back(loop_.on_readable(clock_->fd(), on_clock));
   if (watch_.fd() >= 0) {  // without, reconcile makes up for it
@@ -148,6 +141,31 @@ Result<> Daemon::arm_sources() {
     if (!source) return std::unexpected(source.error());
     sources_.push_back(std::move(*source));
   }
+  return {};
+}
+
+// Also where somebody has removed it, or put something in its place. Not from within a request.
+void Daemon::ensure_socket() {
+  const auto now = socket_at(paths_.socket);
+  if (api_ && now && now == socket_) return set_problem(Step::socket, {}, "");
+  const bool was_there = api_ != nullptr;
+  const auto made = listen();
+  set_problem(Step::socket, made, "nobody can ask or command moatd: no control socket can be made");
+  if (made && was_there)
+    note_mend(fmt::format("the control socket was gone from {}", paths_.socket));
+}
+
+Result<> Daemon::listen() {
+  auto listener = listen_on(paths_.socket, socket_group);
+  if (!listener) return std::unexpected(listener.error());
+  const auto socket = socket_at(paths_.socket);
+  auto api = Api::start(*this, listener->release());
+  if (!api) return std::unexpected(api.error());
+  auto source = loop_.on_readable((*api)->fd(), [this] { run_api(); });
+  if (!source) return std::unexpected(source.error());
+  api_source_ = std::move(*source);  // that of before is silent from now on
+  api_ = std::move(*api);
+  socket_ = socket;
   return {};
 }
 

@@ -29,6 +29,7 @@
 #include "control/files/settings.h"
 #include "control/os/clock.h"
 #include "control/os/event_loop.h"
+#include "control/os/file_stamp.h"
 #include "control/os/file_watch.h"
 #include "control/os/log.h"
 #include "control/os/paths.h"
@@ -49,8 +50,9 @@ struct DaemonPaths {
 
 class Daemon final : public Service {
  public:
-  // Everything up to the first turn: settings read, state locked and loaded, the packet path opened
-  // and what is live in it adopted.
+  // Everything up to the first turn: settings read, state locked and loaded as far as it can be,
+  // the packet path opened and what is live in it adopted. Errors: what no guard can do without, or
+  // another moatd that has the state or the pins.
   [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(const DaemonPaths& paths,
                                                              const OpenPath& open_path, Log& log);
   ~Daemon() override;
@@ -79,14 +81,16 @@ class Daemon final : public Service {
   using Steady = std::chrono::steady_clock;
 
   // What may fail while the daemon goes on, worst first.
-  enum class Step { table, pins, save, end_sessions, sample, drops };
+  enum class Step { table, pins, socket, save, end_sessions, sample, drops };
 
-  Daemon(Log& log, std::string bpffs, Settings settings, StateStore store,
+  Daemon(Log& log, DaemonPaths paths, Settings settings, StateStore store,
          std::unique_ptr<PacketPath> path, LoadedState loaded, KernelClocks clocks, EventLoop loop);
 
-  [[nodiscard]] Result<> arm(Fd listener);
+  [[nodiscard]] Result<> arm();
   [[nodiscard]] Result<> arm_sources();
   [[nodiscard]] Result<> arm_timers();
+  void ensure_socket();
+  [[nodiscard]] Result<> listen();
 
   // daemon_turns.cpp: what is done when something has happened
   // `is_asked_for`: somebody says that the files are whole.
@@ -136,7 +140,7 @@ class Daemon final : public Service {
   void read_all_drops();
 
   Log& log_;
-  std::string bpffs_;
+  DaemonPaths paths_;
   Settings settings_;
   StateStore store_;
   std::unique_ptr<PacketPath> path_;
@@ -152,7 +156,9 @@ class Daemon final : public Service {
   Views views_;
   std::optional<LinkMonitor> links_;
   std::optional<ClockWatch> clock_;
-  std::unique_ptr<Api> api_;
+  std::unique_ptr<Api> api_;      // none where no socket could be made
+  std::optional<FileId> socket_;  // by which it is reached
+  EventLoop::Source api_source_;
   std::vector<EventLoop::Source> sources_;
   EventLoop::Timer settle_timer_;
   EventLoop::Timer retry_timer_;

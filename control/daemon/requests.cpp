@@ -246,7 +246,7 @@ Answer<ChangeView> Daemon::detach(const Peer& peer) {
     return refuse(Kind::unavailable, done.error().message, done.error().remedy);
   }
   is_detached_ = true;
-  publisher_.keep_pins(bpffs_, {});
+  publisher_.keep_pins(paths_.bpffs, {});
   save();
   exit_timer_.set_after(time_for_farewell);
   ChangeView view;

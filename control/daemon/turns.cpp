@@ -153,7 +153,7 @@ void Daemon::ensure_guards() {
   const auto& config = settings_.config();
   if (publisher_.generation() == 0) return;
   // The last settings that are known of may be older than those by which all this was put there.
-  if (settings_.has_fallen_back() && !enforcer_.failure().empty()) return;
+  if (settings_.has_fallen_back() && !publisher_.knows_policy()) return;
   has_guards_ = true;
   auto changes = interfaces_.ensure(config);
   for (auto& name : changes.removed) removed_interfaces_.insert(std::move(name));
@@ -188,7 +188,7 @@ void Daemon::ensure_pins() {
   for (const auto& what : path_->take_mended()) note_mend(what);
   // On disk at once: the next daemon tells what of these is missing.
   const auto before = publisher_.state().pins;
-  publisher_.keep_pins(bpffs_, path_->pinned());
+  publisher_.keep_pins(paths_.bpffs, path_->pinned());
   if (publisher_.state().pins != before) save();
 }
 
@@ -271,6 +271,8 @@ void Daemon::reconcile() {
   ensure_guards();
   on_time_passed("the clocks have moved against each other");
   check_overdue();
+  if (!problem(Step::save).empty()) finish();
+  ensure_socket();
   tell_ready();
 }
 
@@ -363,6 +365,7 @@ void Daemon::on_links_changed() {
 }
 
 void Daemon::run_api() {
+  if (!api_) return;
   api_->run();
   if (is_detached_ && api_->connections() == 0) loop_.stop();
   if (const auto timeout = api_->timeout()) {

@@ -91,4 +91,10 @@ Result<Fd> listen_on(const std::string& path, const std::string& group) {
   return listener;
 }
 
+std::optional<FileId> socket_at(const std::string& path) {
+  struct stat status{};
+  if (lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return std::nullopt;
+  return FileId{status.st_dev, status.st_ino};
+}
+
 }  // namespace moat

@@ -90,21 +90,23 @@ struct LoadedState {
 
 class StateStore {
  public:
-  // Creates the folder if it is not there, and locks it. Errors: it cannot be written, others than
-  // root can change it or what is in it, or another process has it, which is named by its pid.
+  // Locks the folder, which is created if it is not there. Where that fails, the state is not to be
+  // saved and yet may be there to load: a disk that is full or read-only is no reason not to guard.
+  // save() tries again and says why. Error: another process has the folder; it is named by its pid.
   [[nodiscard]] static Result<StateStore> open(const std::string& folder);
 
-  // Errors: there is a state, but the disk does not give it.
-  [[nodiscard]] Result<LoadedState> load();
+  // Nothing is believed that others than root could have written.
+  [[nodiscard]] LoadedState load();
 
   // cidrs_digest(), which takes a sort: remembered for each list that was asked for or kept.
   [[nodiscard]] std::string digest_of(const std::shared_ptr<const Prefixes>& cidrs) const;
 
-  // On return the state is on disk, or the old one still is.
+  // On return the state is on disk, or the old one still is. Errors: the disk takes nothing, others
+  // than root can change the folder or its lock, or another process has it by now.
   [[nodiscard]] Result<> save(const State& state);
 
  private:
-  StateStore(std::string folder, Fd lock) : folder_(std::move(folder)), lock_(std::move(lock)) {}
+  explicit StateStore(std::string folder) : folder_(std::move(folder)) {}
 
   // A list is told by its address from one save to the next, as its digest takes a sort.
   struct Known {
@@ -112,12 +114,19 @@ class StateStore {
     std::string digest;
   };
 
+  // What is in the way of writing to the folder.
+  struct Obstacle {
+    Error error;
+    bool is_other_moatd = false;
+  };
+  [[nodiscard]] std::optional<Obstacle> take();
   void load_lists(LoadedState& loaded, const std::map<std::string, std::string>& digests);
   void remove_all_but(const std::string& lists) const;
   [[nodiscard]] std::string lists_path(const std::set<std::string>& digests) const;
 
   std::string folder_;
   Fd lock_;
+  bool is_ready_ = false;  // locked, and its folders are there
   mutable std::map<const Prefixes*, Known> known_;
 };
 

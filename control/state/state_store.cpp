@@ -82,48 +82,66 @@ std::string set_aside(const std::string& path) {
 // nowhere else.
 Result<Fd> open_lock(const std::string& path) {
   constexpr mode_t mode = 0600;
-  Fd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, mode));
+  constexpr int flags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  Fd lock(::open(path.c_str(), O_RDWR | O_CREAT | flags, mode));
+  // One that is there can be locked on a file system that is read-only.
+  if (!lock && errno == EROFS) lock = Fd(::open(path.c_str(), O_RDONLY | flags));
   struct stat status{};
-  if (!lock && errno != ELOOP) return failure("open", path, errno);
+  if (!lock && errno != ELOOP) return failure("open", path, errno == ENOENT ? EROFS : errno);
   if (lock && ::fstat(lock.get(), &status) != 0) return failure("look at", path, errno);
   if (!lock || !S_ISREG(status.st_mode) || status.st_nlink != 1) {
     return std::unexpected(
         Error{path + " is not a file that moatd has made", "remove it: rm " + path});
   }
   if (auto own = check_own(path, status); !own) return std::unexpected(own.error());
-  if (::fchmod(lock.get(), mode) != 0) return failure("set the mode of", path, errno);
+  if ((status.st_mode & 07777u) != mode && ::fchmod(lock.get(), mode) != 0)
+    return failure("set the mode of", path, errno);
   return lock;
 }
 
-Result<Fd> take_lock(const std::string& path) {
-  auto opened = open_lock(path);
-  if (!opened) return opened;
-  Fd lock = std::move(*opened);
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return failure("lock", path, errno);
-    const auto pid = read_to_end(lock.get(), 32).value_or("");
-    return std::unexpected(
-        Error{fmt::format("another moatd (pid {}) uses this state folder: {} is locked",
-                          pid.substr(0, pid.find('\n')), path),
-              "stop it first, or give this one another folder with --state"});
-  }
+// For whoever is refused the lock. Over what is there, as a full disk has room for that alone;
+// where it has not even that, the lock is held all the same.
+void write_pid(int lock) {
   const auto pid = fmt::format("{}\n", ::getpid());
-  if (::ftruncate(lock.get(), 0) != 0) return failure("write", path, errno);
-  if (const int error = write_all(lock.get(), pid)) return failure("write", path, error);
-  return lock;
+  if (write_all(lock, pid) == 0) (void)!::ftruncate(lock, static_cast<off_t>(pid.size()));
+}
+
+Error other_moatd(const std::string& path, int lock) {
+  const auto text = read_to_end(lock, 32).value_or("");
+  const auto pid = text.substr(0, text.find('\n'));
+  return {fmt::format("another moatd{} uses this state folder: {} is locked",
+                      pid.empty() ? "" : fmt::format(" (pid {})", pid), path),
+          "stop it first, or give this one another folder with --state"};
 }
 
 }  // namespace
 
 Result<StateStore> StateStore::open(const std::string& folder) {
-  for (const auto& path : {folder, folder + "/ranges"}) {
-    if (auto made = make_folder(path); !made) return std::unexpected(std::move(made.error()));
+  StateStore store(folder);
+  auto obstacle = store.take();
+  if (obstacle && obstacle->is_other_moatd) return std::unexpected(std::move(obstacle->error));
+  return store;
+}
+
+std::optional<StateStore::Obstacle> StateStore::take() {
+  const auto ranges = folder_ + "/ranges";
+  const auto path = folder_ + "/lock";
+  if (auto made = make_folder(folder_); !made) return Obstacle{std::move(made.error())};
+  if (!lock_) {
+    auto lock = open_lock(path);
+    if (!lock) return Obstacle{std::move(lock.error())};
+    if (::flock(lock->get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno == EWOULDBLOCK) return Obstacle{other_moatd(path, lock->get()), true};
+      return Obstacle{failure("lock", path, errno).error()};
+    }
+    write_pid(lock->get());
+    lock_ = std::move(*lock);
   }
-  auto lock = take_lock(folder + "/lock");
-  if (!lock) return std::unexpected(std::move(lock.error()));
-  remove_leftovers(folder);
-  remove_leftovers(folder + "/ranges");
-  return StateStore(folder, std::move(*lock));
+  if (auto made = make_folder(ranges); !made) return Obstacle{std::move(made.error())};
+  remove_leftovers(folder_);
+  remove_leftovers(ranges);
+  is_ready_ = true;
+  return std::nullopt;
 }
 
 // Named by what is in it, so that a file that is there need not be written.
@@ -133,26 +151,29 @@ std::string StateStore::lists_path(const std::set<std::string>& digests) const {
   return fmt::format("{}/ranges/{:016x}{}", folder_, hash.value(), lists_suffix);
 }
 
-Result<LoadedState> StateStore::load() {
+LoadedState StateStore::load() {
   LoadedState loaded;
   const auto path = folder_ + "/state.json";
   struct stat status{};
-  if (::stat(path.c_str(), &status) == 0) {
-    if (const auto own = check_own(path, status); !own) {
-      loaded.troubles.push_back(fmt::format("the last state cannot be used: {} ({}){}",
-                                            own.error().message, set_aside(path), without_state));
-      return loaded;
-    }
+  if (::stat(path.c_str(), &status) != 0 && (errno == ENOENT || errno == ENOTDIR)) return loaded;
+  const auto refuse = [&loaded](const std::string& why, const std::string& what_is_done) {
+    loaded.troubles.push_back(
+        fmt::format("the last state cannot be used: {} ({}){}", why, what_is_done, without_state));
+    return loaded;
+  };
+  for (const auto& folder : {folder_, folder_ + "/ranges"}) {
+    std::error_code error;
+    if (!fs::exists(folder, error)) continue;
+    if (const auto own = check_own_folder(folder); !own)
+      return refuse(own.error().message, own.error().remedy);
   }
+  if (const auto own = check_own(path, status); !own)
+    return refuse(own.error().message, set_aside(path));
   const auto text = read_if_there(path);
-  if (!text) return std::unexpected(text.error());
+  if (!text) return refuse(text.error().message, set_aside(path));
   if (!*text) return loaded;
   auto parsed = parse_state(**text);
-  if (!parsed) {
-    loaded.troubles.push_back(fmt::format("the last state cannot be used: {}: {} ({}){}", path,
-                                          parsed.error(), set_aside(path), without_state));
-    return loaded;
-  }
+  if (!parsed) return refuse(fmt::format("{}: {}", path, parsed.error()), set_aside(path));
   loaded.state = std::move(parsed->state);
   load_lists(loaded, parsed->digests);
   return loaded;
@@ -202,6 +223,9 @@ std::string StateStore::digest_of(const std::shared_ptr<const Prefixes>& cidrs) 
 }
 
 Result<> StateStore::save(const State& state) {
+  if (!is_ready_) {
+    if (auto obstacle = take()) return std::unexpected(std::move(obstacle->error));
+  }
   std::erase_if(known_, [](const auto& entry) { return entry.second.cidrs.expired(); });
   ListDigests digests;
   CidrsLists lists;

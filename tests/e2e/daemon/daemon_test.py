@@ -6,6 +6,7 @@ A database host and a peer, joined by one veth pair; a server that echoes stands
 The peer has two addresses: one that the rule file lists, and a stranger's.
 """
 
+import contextlib
 import datetime
 import http.client
 import json
@@ -234,11 +235,6 @@ class DaemonTest(unittest.TestCase):
     def start(self, environment=None, through=()):
         self.daemon = self.launch(environment, through)
         return wait_until(self.ready_status, "ready: " + self.path("log"))
-
-    def refuses_to_start(self, words):
-        self.daemon = self.launch()
-        self.assertEqual(self.daemon.wait(LONG), 1)
-        self.assertIn(words, self.log())
 
     def ready_status(self):
         self.assertIsNone(self.daemon.poll(), self.log())
@@ -1063,21 +1059,86 @@ class DaemonTest(unittest.TestCase):
         self.start()
         self.assertFalse(reaches(STRANGER))
 
-    def test_state_folder_that_others_may_write_is_refused(self):
+    def test_state_folder_that_others_may_write_is_not_used(self):
         for spoil, words in ((lambda path: os.chown(path, 65534, 65534), "uid 65534"),
                              (lambda path: os.chmod(path, 0o777), "chmod go-w")):
             shutil.rmtree(self.path("state"), ignore_errors=True)
             os.mkdir(self.path("state"), 0o700)
             spoil(self.path("state"))
-            self.refuses_to_start(words)
+            status = self.start()
+            self.assertIn(words, str(status["problems"]))
+            self.assertFalse(reaches(STRANGER))
+            self.assertEqual(os.listdir(self.path("state")), [])
+            self.stop()
 
     def test_lock_that_is_a_symlink_harms_nobody(self):
         os.mkdir(self.path("state"), 0o700)
         self.write("precious", "bytes")
         os.symlink(self.path("precious"), self.path("state/lock"))
-        self.refuses_to_start("remove it: rm")
+        status = self.start()
+        self.assertIn("remove it: rm", str(status["problems"]))
+        self.assertFalse(reaches(STRANGER))
         with open(self.path("precious"), encoding="utf-8") as file:
             self.assertEqual(file.read(), "bytes")
+
+    def mount_state(self, options):
+        os.mkdir(self.path("state"))
+        run("mount", "-t", "tmpfs", "-o", options, "tmpfs", self.path("state"))
+        self.addCleanup(run, "umount", self.path("state"))
+        self.addCleanup(self.stop)
+
+    def boot(self):
+        """As after one: nothing is pinned, and so nothing guarded."""
+        self.stop()
+        run("umount", self.path("bpf"))
+        run("mount", "-t", "bpf", "-o", "mode=0700", "bpf", self.path("bpf"))
+        self.assert_reaches(STRANGER, "nothing guards")
+
+    def test_read_only_state_folder_is_read_and_no_reason_not_to_guard(self):
+        self.write("etc/moat.yaml", CONFIG % "1s")
+        self.mount_state("mode=700")
+        self.start()
+        self.boot()
+        self.write("etc/databases.d/orders.yaml", "database: orders\nendpoint: {\n")
+        run("mount", "-o", "remount,ro", self.path("state"))
+        status = self.start()
+        self.assertIn("Read-only file system", str(status["problems"]))
+        self.assertFalse(reaches(STRANGER))
+        self.assert_reaches(LISTED, "by the last state")
+        run("mount", "-o", "remount,rw", self.path("state"))
+        wait_until(lambda: "the state is not saved" not in str(self.status()["problems"]),
+                   "saved at a reconcile")
+
+    def test_first_start_on_a_full_disk_guards(self):
+        self.write("etc/moat.yaml", CONFIG % "1s")
+        self.mount_state("mode=700,size=16k")
+        with contextlib.suppress(OSError):
+            self.write("state/fill", "x" * 65536)
+        status = self.start()
+        self.assertIn("No space left on device", str(status["problems"]))
+        self.assertFalse(reaches(STRANGER))
+        self.assert_reaches(LISTED)
+        os.remove(self.path("state/fill"))
+        wait_until(lambda: "the state is not saved" not in str(self.status()["problems"]),
+                   "saved at a reconcile")
+
+    def test_obstacle_at_the_control_sockets_path_is_no_reason_not_to_guard(self):
+        self.write("etc/moat.yaml", CONFIG % "1s")
+        os.mkdir(self.path("moatd.sock"))
+        self.daemon = self.launch()
+        wait_until(lambda: "ready: generation 1" in self.log(), "ready")
+        self.assertIn("no control socket can be made", self.log())
+        self.assertFalse(reaches(STRANGER))
+        os.rmdir(self.path("moatd.sock"))
+        wait_until(self.ready_status, "asked once the way is free")
+
+    def test_control_socket_that_is_removed_is_made_anew(self):
+        self.write("etc/moat.yaml", CONFIG % "1s")
+        self.start()
+        os.remove(self.path("moatd.sock"))
+        status = wait_until(self.ready_status, "made anew at a reconcile")
+        self.assertIn("the control socket was gone", str(status["notices"]))
+        self.assertEqual(status["problems"], [])
 
     def test_without_a_bpf_filesystem_it_guards_while_it_lives(self):
         run("umount", self.path("bpf"))

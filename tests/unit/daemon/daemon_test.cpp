@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 #include <spdlog/sinks/ostream_sink.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -181,6 +182,49 @@ TEST_F(DaemonTest, AStateThatCannotBeSavedIsAProblem) {
   folder_.put("state", "in the way");
   reload();
   EXPECT_TRUE(has_problem("the state is not saved"));
+}
+
+TEST_F(DaemonTest, AStateFolderThatCannotBeUsedIsAProblemAndNoReasonNotToGuard) {
+  const auto path = folder_ / "state";
+  folder_.put("state", "in the way");
+  start();
+  EXPECT_TRUE(reload().enforced);
+  EXPECT_TRUE(has_problem("the state is not saved: " + path + " is no folder"));
+  std::filesystem::remove(path);
+  orders("198.51.100.0/24");
+  reload();
+  EXPECT_FALSE(has_problem("the state is not saved"));
+  daemon_.reset();
+
+  ASSERT_EQ(::chmod(path.c_str(), 0777), 0);
+  start();
+  EXPECT_TRUE(has_problem("the last state cannot be used: " + path + " is writable by others"));
+  EXPECT_TRUE(reload().enforced);
+  EXPECT_EQ(path_->interfaces["moat-a"].mode, AttachMode::native);
+  EXPECT_TRUE(has_problem("chmod go-w " + path));
+}
+
+TEST_F(DaemonTest, AnotherMoatdOnTheSameStateEndsTheStart) {
+  start();
+  const DaemonPaths paths{folder_ / "moat.yaml", "no pins", folder_ / "state", folder_ / "other"};
+  const auto other = Daemon::start(
+      paths,
+      [](const std::string&, const PinIds&) -> Result<std::unique_ptr<PacketPath>> {
+        ADD_FAILURE() << "the packet path is left alone";
+        return std::make_unique<FakePath>();
+      },
+      log_);
+  ASSERT_FALSE(other);
+  EXPECT_NE(other.error().message.find("another moatd"), std::string::npos);
+}
+
+TEST_F(DaemonTest, AControlSocketThatCannotBeMadeIsAProblemAndNoReasonNotToGuard) {
+  std::filesystem::create_directory(folder_ / "sock");
+  start();
+  EXPECT_TRUE(reload().enforced);
+  EXPECT_EQ(path_->interfaces["moat-a"].mode, AttachMode::native);
+  EXPECT_TRUE(has_problem("no control socket can be made: " + (folder_ / "sock")));
+  EXPECT_TRUE(has_logged("no control socket can be made"));
 }
 
 TEST_F(DaemonTest, TheNextDaemonGoesOnWithWhatIsLive) {

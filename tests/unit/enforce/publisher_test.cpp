@@ -59,9 +59,8 @@ class PublishTest : public testing::Test {
     ASSERT_TRUE(store) << store.error().message;
     store_.emplace(std::move(*store));
     auto loaded = store_->load();
-    ASSERT_TRUE(loaded);
-    EXPECT_TRUE(loaded->troubles.empty());
-    publisher_.emplace(path_, *store_, std::move(loaded->state), [this] { return clock_; });
+    EXPECT_TRUE(loaded.troubles.empty());
+    publisher_.emplace(path_, *store_, std::move(loaded.state), [this] { return clock_; });
     if (path_.image) publisher_->adopt(path_.image);
   }
 

@@ -90,6 +90,21 @@ TEST(ControlSocket, LeavesAloneWhatIsNoSocket) {
   EXPECT_EQ(folder.get("moatd.sock"), "mine");
 }
 
+TEST(ControlSocket, IsTellableFromAnotherInItsPlace) {
+  const TemporaryFolder folder;
+  const auto path = folder / "moatd.sock";
+  EXPECT_EQ(socket_at(path), std::nullopt);
+  const auto first = listen_on(path, "");
+  const auto at_first = socket_at(path);
+  ASSERT_TRUE(at_first);
+  EXPECT_EQ(socket_at(path), at_first);
+  std::filesystem::rename(path, folder / "kept");  // so that its inode is not used again
+  EXPECT_EQ(socket_at(path), std::nullopt);
+  const auto second = listen_on(path, "");
+  ASSERT_TRUE(socket_at(path));
+  EXPECT_NE(socket_at(path), at_first);
+}
+
 TEST(ControlSocket, NamesAPathThatIsTooLong) {
   const TemporaryFolder folder;
   const auto listener = listen_on(folder / std::string(200, 'x'), "");

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -91,7 +93,15 @@ class StateTest : public testing::Test {
     if (!store) throw std::runtime_error(store.error().message);
     return std::move(*store);
   }
-  LoadedState load() { return open().load().value(); }
+  LoadedState load() { return open().load(); }
+  // Why nothing is saved there, which is no reason not to start.
+  static Error obstacle_at(const std::string& folder) {
+    auto store = StateStore::open(folder);
+    if (!store) throw std::runtime_error(store.error().message);
+    const auto saved = store->save(full_state());
+    EXPECT_FALSE(saved);
+    return saved ? Error() : saved.error();
+  }
   // The only one.
   fs::path lists_file() const {
     std::vector<fs::path> files;
@@ -181,10 +191,9 @@ TEST_F(StateTest, tells_of_a_broken_state_in_words_for_operators) {
 
 TEST_F(StateTest, a_file_in_the_place_of_a_folder_is_named) {
   folder_.put("file", "");
-  const auto store = StateStore::open(folder_ / "file");
-  ASSERT_FALSE(store);
-  EXPECT_EQ(store.error().message, folder_ / "file" + " is no folder");
-  EXPECT_EQ(store.error().remedy, "remove it: rm " + folder_ / "file");
+  const auto error = obstacle_at(folder_ / "file");
+  EXPECT_EQ(error.message, folder_ / "file" + " is no folder");
+  EXPECT_EQ(error.remedy, "remove it: rm " + folder_ / "file");
 }
 
 TEST_F(StateTest, a_state_of_another_version_counts_as_none) {
@@ -260,7 +269,7 @@ TEST_F(StateTest, cidrs_are_written_once_shared_and_removed_when_unused) {
   ranges["mr-a"].cidrs = cidrs(4);
   ASSERT_TRUE(store.save(state));
   EXPECT_NE(fs::last_write_time(lists_file()), fs::file_time_type{});
-  EXPECT_EQ(text_of(StateStore(std::move(store)).load()->state), text_of(state));
+  EXPECT_EQ(text_of(StateStore(std::move(store)).load().state), text_of(state));
 }
 
 TEST_F(StateTest, thousands_of_ranges_are_one_file) {
@@ -305,9 +314,8 @@ TEST_F(StateTest, leftovers_of_a_crash_are_removed) {
 
 TEST_F(StateTest, a_folder_that_cannot_be_made_is_named) {
   folder_.put("file", "");
-  const auto store = StateStore::open(folder_ / "file/moat");
-  ASSERT_FALSE(store);
-  EXPECT_NE(store.error().message.find(folder_ / "file/moat"), std::string::npos);
+  EXPECT_NE(obstacle_at(folder_ / "file/moat").message.find(folder_ / "file/moat"),
+            std::string::npos);
 }
 
 // ---- Other users ----
@@ -315,17 +323,16 @@ TEST_F(StateTest, a_folder_that_cannot_be_made_is_named) {
 TEST_F(StateTest, a_lock_that_is_a_symlink_is_refused_and_what_it_points_to_stays) {
   folder_.put("precious", "bytes");
   fs::create_symlink(folder_ / "precious", folder_ / "lock");
-  const auto store = StateStore::open(folder_.path());
-  ASSERT_FALSE(store);
-  EXPECT_EQ(store.error().message, folder_ / "lock" + " is not a file that moatd has made");
-  EXPECT_EQ(store.error().remedy, "remove it: rm " + (folder_ / "lock"));
+  const auto error = obstacle_at(folder_.path());
+  EXPECT_EQ(error.message, folder_ / "lock" + " is not a file that moatd has made");
+  EXPECT_EQ(error.remedy, "remove it: rm " + (folder_ / "lock"));
   EXPECT_EQ(folder_.get("precious"), "bytes");
 }
 
 TEST_F(StateTest, a_lock_that_is_another_file_as_well_is_refused) {
   folder_.put("precious", "bytes");
   fs::create_hard_link(folder_ / "precious", folder_ / "lock");
-  EXPECT_FALSE(StateStore::open(folder_.path()));
+  (void)obstacle_at(folder_.path());
   EXPECT_EQ(folder_.get("precious"), "bytes");
 }
 
@@ -337,26 +344,114 @@ TEST_F(StateTest, a_lock_of_an_earlier_moatd_is_closed_to_the_group) {
 
 TEST_F(StateTest, a_lock_that_others_may_write_is_refused) {
   folder_.put("lock", "", 0666);
-  const auto store = StateStore::open(folder_.path());
-  ASSERT_FALSE(store);
-  EXPECT_EQ(store.error().message, folder_ / "lock" + " is writable by others (mode 0666)");
+  const auto error = obstacle_at(folder_.path());
+  EXPECT_EQ(error.message, folder_ / "lock" + " is writable by others (mode 0666)");
 }
 
 TEST_F(StateTest, a_folder_that_others_may_write_is_refused) {
   ASSERT_EQ(::chmod(folder_.path().c_str(), 0770), 0);
-  const auto store = StateStore::open(folder_.path());
-  ASSERT_FALSE(store);
-  EXPECT_EQ(store.error().message, folder_.path() + " is writable by others (mode 0770)");
-  EXPECT_EQ(store.error().remedy, "chmod go-w " + folder_.path());
+  const auto error = obstacle_at(folder_.path());
+  EXPECT_EQ(error.message, folder_.path() + " is writable by others (mode 0770)");
+  EXPECT_EQ(error.remedy, "chmod go-w " + folder_.path());
+}
+
+TEST_F(StateTest, a_state_in_a_folder_that_others_may_write_is_not_believed) {
+  ASSERT_TRUE(open().save(full_state()));
+  for (const auto& folder : {folder_.path(), folder_ / "ranges"}) {
+    ASSERT_EQ(::chmod(folder.c_str(), 0777), 0);
+    const auto loaded = load();
+    EXPECT_FALSE(loaded.state.enforced);
+    ASSERT_EQ(loaded.troubles.size(), 1u);
+    EXPECT_NE(loaded.troubles[0].find("chmod go-w " + folder), std::string::npos);
+    ASSERT_EQ(::chmod(folder.c_str(), 0755), 0);
+  }
+  EXPECT_TRUE(load().state.enforced) << "it was left where it is";
+}
+
+TEST_F(StateTest, what_was_in_the_way_of_saving_is_looked_at_again) {
+  const auto path = folder_ / "moat";
+  folder_.put("moat", "");
+  auto store = StateStore::open(path);
+  ASSERT_TRUE(store);
+  ASSERT_FALSE(store->save(full_state()));
+  fs::remove(path);
+  ASSERT_TRUE(store->save(full_state()));
+  EXPECT_FALSE(StateStore::open(path)) << "it has the lock by now";
+}
+
+TEST_F(StateTest, a_second_daemon_that_comes_first_keeps_the_folder) {
+  const auto path = folder_ / "moat";
+  folder_.put("moat", "");
+  auto store = StateStore::open(path);
+  fs::remove(path);
+  const auto second = StateStore::open(path);
+  ASSERT_TRUE(second);
+  const auto saved = store->save(full_state());
+  ASSERT_FALSE(saved);
+  EXPECT_NE(saved.error().message.find("another moatd"), std::string::npos);
 }
 
 using StateAsRootTest = StateTest;
 
+// Mounted over the folder for as long as this lives, in a mount namespace of the test's own.
+class Mounted {
+ public:
+  Mounted(const std::string& path, unsigned long flags, const std::string& options) : path_(path) {
+    static const bool is_apart =
+        ::unshare(CLONE_NEWNS) == 0 && ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
+    EXPECT_TRUE(is_apart) << "needs root";
+    EXPECT_EQ(::mount("state", path.c_str(), "tmpfs", flags, options.c_str()), 0);
+  }
+  Mounted(const Mounted&) = delete;
+  Mounted& operator=(const Mounted&) = delete;
+  ~Mounted() { ::umount2(path_.c_str(), MNT_DETACH); }
+
+  void remount(unsigned long flags) const {
+    EXPECT_EQ(::mount("state", path_.c_str(), "tmpfs", MS_REMOUNT | flags, "mode=700"), 0);
+  }
+
+ private:
+  std::string path_;
+};
+
+TEST_F(StateAsRootTest, a_read_only_folder_is_read_and_still_locked) {
+  const Mounted mounted(folder_.path(), 0, "mode=700");
+  ASSERT_TRUE(open().save(full_state()));
+  mounted.remount(MS_RDONLY);
+  auto store = open();
+  EXPECT_TRUE(store.load().state.enforced);
+  EXPECT_FALSE(StateStore::open(folder_.path())) << "two daemons on one state";
+  const auto saved = store.save(full_state());
+  ASSERT_FALSE(saved);
+  EXPECT_NE(saved.error().message.find("Read-only file system"), std::string::npos);
+  mounted.remount(0);
+  EXPECT_TRUE(store.save(full_state()));
+}
+
+TEST_F(StateAsRootTest, a_read_only_folder_that_is_empty_is_a_first_start) {
+  const Mounted mounted(folder_.path(), MS_RDONLY, "mode=700");
+  const auto loaded = load();
+  EXPECT_FALSE(loaded.state.enforced);
+  EXPECT_TRUE(loaded.troubles.empty());
+  EXPECT_NE(obstacle_at(folder_.path()).message.find("Read-only file system"), std::string::npos);
+  mounted.remount(0);
+  EXPECT_TRUE(open().save(full_state()));
+}
+
+TEST_F(StateAsRootTest, a_full_disk_is_no_reason_not_to_start) {
+  const Mounted mounted(folder_.path(), 0, "mode=700,size=16k");
+  std::ofstream(folder_ / "fill") << std::string(16384, 'x');
+  EXPECT_NE(obstacle_at(folder_.path()).message.find("No space left on device"), std::string::npos);
+  auto store = open();
+  EXPECT_FALSE(StateStore::open(folder_.path())) << "locked, though its pid is not written";
+  fs::remove(folder_ / "fill");
+  EXPECT_TRUE(store.save(full_state()));
+}
+
 TEST_F(StateAsRootTest, a_strangers_folder_is_refused) {
   ASSERT_EQ(::chown(folder_.path().c_str(), stranger_uid, stranger_uid), 0) << "needs root";
-  const auto store = StateStore::open(folder_.path());
-  ASSERT_FALSE(store);
-  EXPECT_EQ(store.error().message, folder_.path() + " belongs to another user, uid 65534");
+  const auto error = obstacle_at(folder_.path());
+  EXPECT_EQ(error.message, folder_.path() + " belongs to another user, uid 65534");
   EXPECT_FALSE(fs::exists(folder_ / "lock"));
 }
 
