@@ -10,7 +10,7 @@ namespace {
 
 class Supplier {
  public:
-  Supplier(const RuleFiles& files, const Enforced* last, const std::map<std::string, Fault>& over)
+  Supplier(const RuleFiles& files, const Enforced* last, const std::map<std::string, Fault>& held)
       : folder_is_hidden_(files.ranges_folder.has_value()) {
     if (last != nullptr) {
       last_ = &last->policy;
@@ -18,8 +18,8 @@ class Supplier {
     }
     for (const auto& file : files.ranges) {
       auto& claim = claims_.emplace_back(file);
-      const auto limit = over.find(file.path);
-      if (limit != over.end()) claim.hold(limit->second);
+      const auto why = held.find(file.path);
+      if (why != held.end()) claim.hold(why->second);
     }
   }
 
@@ -84,8 +84,8 @@ class Supplier {
 }  // namespace
 
 RangeSupply supply_ranges(const RuleFiles& files, const Enforced* last,
-                          const std::map<std::string, Fault>& over_limit) {
-  return Supplier(files, last, over_limit).run();
+                          const std::map<std::string, Fault>& held) {
+  return Supplier(files, last, held).run();
 }
 
 }  // namespace moat

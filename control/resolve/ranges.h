@@ -23,8 +23,8 @@ struct RangeSupply {
   Rivals rivals;
 };
 
-// `over_limit`: files to hold back because the generation would have too many prefixes, and why.
+// `held`: files to hold back although nothing is wrong with them alone, and why.
 [[nodiscard]] RangeSupply supply_ranges(const RuleFiles& files, const Enforced* last,
-                                        const std::map<std::string, Fault>& over_limit);
+                                        const std::map<std::string, Fault>& held);
 
 }  // namespace moat

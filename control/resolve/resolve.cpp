@@ -24,12 +24,16 @@ class Resolver {
   Resolver(const RuleFiles& files, const Enforced* last, const std::set<std::string>& forgotten)
       : files_(files), last_(last), last_databases_(last, forgotten) {}
 
-  Resolution run(Mode host_mode) {
-    std::map<std::string, Fault> over_limit;
+  // `held`: files to hold back, and why.
+  Resolution run(Mode host_mode, std::map<std::string, Fault> held) {
     do {
-      supply_ = supply_ranges(files_, last_, over_limit);
+      supply_ = supply_ranges(files_, last_, held);
       claims_.emplace(files_, supply_, last_databases_);
-    } while (!settle(over_limit));
+      for (auto& claim : claims_->claims()) {
+        const auto why = held.find(claim.file->path);
+        if (why != held.end() && !claim.is_held) claim.hold(why->second);
+      }
+    } while (!settle(held));
     result_.policy.mode = host_mode;
     add_databases();
     add_ranges();
@@ -47,8 +51,8 @@ class Resolver {
   }
 
  private:
-  // False if a file of managed ranges is to be held back, which is then in `over_limit`.
-  bool settle(std::map<std::string, Fault>& over_limit) {
+  // False if a file of managed ranges is to be held back, which is then in `held`.
+  bool settle(std::map<std::string, Fault>& held) {
     for (;;) {
       claims_->settle();
       const auto overrun = find_overrun(claims_->in_force(), supply_, last_);
@@ -59,7 +63,7 @@ class Resolver {
         if (claim->is_held) return true;
         claim->hold(std::move(fault));
       } else {
-        return !over_limit.emplace(overrun->file, std::move(fault)).second;
+        return !held.emplace(overrun->file, std::move(fault)).second;
       }
     }
   }
@@ -202,8 +206,9 @@ class Resolver {
 }  // namespace
 
 Resolution resolve(const RuleFiles& files, Mode host_mode, const Enforced* last,
-                   const std::set<std::string>& forgotten) {
-  return Resolver(files, last, forgotten).run(host_mode);
+                   const std::set<std::string>& forgotten,
+                   const std::map<std::string, Fault>& held) {
+  return Resolver(files, last, forgotten).run(host_mode, held);
 }
 
 }  // namespace moat

@@ -17,6 +17,7 @@
 //   - Absent is not empty: a file that vanishes changes nothing.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 
@@ -26,8 +27,10 @@
 namespace moat {
 
 // `last`: what was enforced last, or null at a first start. `forgotten`: ids whose guard the
-// operator ended; they are not carried over (a file that names one guards it again).
+// operator ended; they are not carried over (a file that names one guards it again). `held`: files
+// to hold back, by path, and why.
 [[nodiscard]] Resolution resolve(const RuleFiles& files, Mode host_mode, const Enforced* last,
-                                 const std::set<std::string>& forgotten = {});
+                                 const std::set<std::string>& forgotten = {},
+                                 const std::map<std::string, Fault>& held = {});
 
 }  // namespace moat
