@@ -10,10 +10,10 @@
 #include <string_view>
 
 #include "control/cli/nat_checks.h"
+#include "control/enforce/fit.h"
 #include "control/files/cidrs_file.h"
 #include "control/files/rule_files.h"
 #include "control/policy/coverage.h"
-#include "control/resolve/resolve.h"
 #include "control/text/input_limits.h"
 
 namespace moat {
@@ -236,7 +236,7 @@ class Loader {
   }
 
   void use(const RuleFiles& files, Mode mode) {
-    auto resolution = resolve(files, mode, nullptr);
+    auto resolution = resolve_to_fit({files, mode, nullptr, {}}, options_.now);
     for (const auto& file : files.databases) {
       const auto status = std::ranges::find(resolution.files, file.path, &FileStatus::path);
       if (status != resolution.files.end()) add_host_faults(file, status->faults);

@@ -147,8 +147,12 @@ StatusView Views::status(const DaemonFacts& facts) const {
   view.pending = scanner_.propagation().pending();
   view.bound = settings_.config().bound;
   if (!enforcer_.failure().empty()) {
-    view.problems.push_back(fmt::format("changes are not enforced, generation {} stays: {}",
-                                        publisher_.generation(), enforcer_.failure()));
+    view.problems.push_back(
+        publisher_.is_closed()
+            ? fmt::format("nobody is allowed, as the rules cannot be enforced: {}",
+                          enforcer_.failure())
+            : fmt::format("changes are not enforced, generation {} stays: {}",
+                          publisher_.generation(), enforcer_.failure()));
   }
   view.problems.insert(view.problems.end(), facts.problems.begin(), facts.problems.end());
   add_notices(view, facts);

@@ -8,9 +8,9 @@
 #include <charconv>
 #include <set>
 
+#include "control/enforce/fit.h"
 #include "control/files/database_edit.h"
 #include "control/os/atomic_file.h"
-#include "control/resolve/resolve.h"
 #include "control/text/input_limits.h"
 
 namespace moat {
@@ -107,13 +107,16 @@ Faults faults_caused(const EditBasis& basis, const DatabaseText& edited) {
   RuleFiles files = basis.files;
   const auto own = std::ranges::find(files.databases, edited.file, &DatabaseFile::path);
   if (own != files.databases.end()) own->reading = edited.reading;
-  const auto after = resolve(files, basis.mode, basis.enforced, basis.forgotten);
+  const auto after =
+      resolve_to_fit({files, basis.mode, basis.enforced, basis.forgotten}, basis.now);
   std::optional<Resolution> before;  // wanted only where another file is held back
   Faults caused;
   for (const auto& file : after.files) {
     if (file.path != edited.file) {
       if (!is_held_back(file)) continue;
-      if (!before) before = resolve(basis.files, basis.mode, basis.enforced, basis.forgotten);
+      if (!before)
+        before =
+            resolve_to_fit({basis.files, basis.mode, basis.enforced, basis.forgotten}, basis.now);
       const auto old = std::ranges::find(before->files, file.path, &FileStatus::path);
       if (old != before->files.end() && is_held_back(*old)) continue;
     }

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "control/enforce/describe_change.h"
+#include "control/enforce/fit.h"
 #include "control/files/host_checks.h"
 #include "control/resolve/resolve.h"
 
@@ -30,14 +31,16 @@ Enforcer::Enforcer(Settings& settings, FileScanner& scanner, Publisher& publishe
       uncovered_(publisher.state().uncovered) {}
 
 Applied Enforcer::apply(const Cause& cause) {
-  auto resolution = resolve(scanner_.files(), settings_.config().mode, publisher_.enforced(),
-                            publisher_.state().forgotten);
-  tell_held_back(resolution);
   std::optional<Policy> before;
   if (publisher_.enforced() != nullptr) before = publisher_.enforced()->policy;
-  const auto outcome =
-      publisher_.publish(resolution, settings_.has_fallen_back() ? settings_.path() : "");
-  if (!outcome) return fail(outcome.error());
+  Resolution resolution;
+  const auto outcome = publish_what_fits(resolution);
+  tell_held_back(resolution);
+  if (!outcome) {
+    auto applied = fail(outcome.error());
+    guard_anyway(resolution.policy);
+    return applied;
+  }
   if (before) {
     tell_uncovered(uncovered_.replace(*before, resolution.policy), resolution.policy);
     publisher_.keep_uncovered(uncovered_.ports());
@@ -57,6 +60,34 @@ Applied Enforcer::apply(const Cause& cause) {
           outcome->generation,
           outcome->enforced_at,
           ""};
+}
+
+// `resolution`: what shall be enforced.
+Result<Publisher::Outcome> Enforcer::publish_what_fits(Resolution& resolution) {
+  const ResolveInput input{scanner_.files(), settings_.config().mode, publisher_.enforced(),
+                           publisher_.state().forgotten};
+  const auto no_help = settings_.has_fallen_back() ? settings_.path() : "";
+  resolution = resolve(input.files, input.mode, input.last, input.forgotten);
+  auto outcome = publisher_.publish(resolution, no_help);
+  if (outcome) return outcome;
+  // Only now, as it is seldom so, and to look costs as much as to publish.
+  auto fitting = hold_back_to_fit(input, resolution, publisher_.expiry_time());
+  if (!fitting) return outcome;
+  resolution = *std::move(fitting);
+  return publisher_.publish(resolution, no_help);
+}
+
+// Without a table all ports are open, after a boot: rather what was enforced last, and where that
+// cannot be had, nobody.
+void Enforcer::guard_anyway(const Policy& wanted) {
+  if (publisher_.generation() != 0) return;
+  if (const auto last = publisher_.renew(true); last && last->committed) {
+    log_.warn("generation {} is enforced: what was enforced last", last->generation);
+  } else if (const auto closed = publisher_.close(wanted); closed) {
+    log_.error("generation {} is enforced: nobody is allowed", closed->generation);
+  } else {
+    log_.error("nothing is guarded: {}", format_error(closed.error()));
+  }
 }
 
 void Enforcer::succeed(Resolution resolution, std::uint64_t generation) {

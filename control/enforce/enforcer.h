@@ -3,6 +3,8 @@
 //
 //   FileScanner::scan()  settings and rule files, as far as they changed; each change is noticed
 //   Enforcer::apply()    resolve -> publish -> one line in the log
+//                        too much for a table: once more, with files held back until it fits
+//                        nothing live and not to be published: what was last, or nobody allowed
 //
 // When to take a turn is the daemon's business.
 #pragma once
@@ -57,6 +59,8 @@ class Enforcer {
   [[nodiscard]] const std::string& failure() const { return failure_; }
 
  private:
+  [[nodiscard]] Result<Publisher::Outcome> publish_what_fits(Resolution& resolution);
+  void guard_anyway(const Policy& wanted);
   void succeed(Resolution resolution, std::uint64_t generation);
   Applied fail(const Error& error);
   void tell_held_back(const Resolution& resolution);

@@ -210,6 +210,9 @@ Result<Publisher::Outcome> Publisher::publish(const Resolution& resolution,
     auto done = commit(resolution.policy, false, object_to(resolution, no_help));
     if (!done) return done;
     outcome = *done;
+    // Not before: where publishing fails, the image of before is live and as little known.
+    is_unsure_ = false;
+    state_.is_incomplete = false;
   }
   state_.enforced = static_cast<const Enforced&>(resolution);
   state_.forgotten.clear();
@@ -220,6 +223,18 @@ Result<Publisher::Outcome> Publisher::publish(const Resolution& resolution,
 Result<Publisher::Outcome> Publisher::renew(bool forced) {
   if (!state_.enforced || is_unsure_) return Outcome{};
   return commit(state_.enforced->policy, forced);
+}
+
+Result<Publisher::Outcome> Publisher::close(Policy policy) {
+  for (auto& database : policy.databases) {
+    database.rules.clear();
+    database.peerings.clear();
+  }
+  auto done = commit(policy, true);
+  if (!done) return done;
+  is_closed_ = true;
+  compiled_at_.reset();  // not from what is enforced
+  return done;
 }
 
 Result<> Publisher::finish() {
@@ -251,9 +266,7 @@ Result<Publisher::Outcome> Publisher::commit(const Policy& policy, bool forced,
     if (auto done = backend_.publish(*image); !done) return std::unexpected(done.error());
     image_ = std::move(*image);
   }
-  // Not before: where publishing fails, the image of before is live and as little known.
-  is_unsure_ = false;
-  state_.is_incomplete = false;
+  is_closed_ = false;
   state_.slots = std::move(slots);
   state_.generation = generation();
   compiled_at_ = reading.now;

@@ -66,6 +66,11 @@ class Publisher {
   // have moved against each other. `forced`: even if it seems to be live already.
   [[nodiscard]] Result<Outcome> renew(bool forced = false);
 
+  // Guards the endpoints of `policy` and allows nobody, until the next publish(): for a host on
+  // which nothing else can be published and nothing is live. What was enforced last is not
+  // forgotten.
+  [[nodiscard]] Result<Outcome> close(Policy policy);
+
   // What there is to do after a publish() or renew() for which nobody has to wait. On an error the
   // state is not on disk; what is enforced stays enforced, and save() may be tried again.
   [[nodiscard]] Result<> finish();
@@ -117,6 +122,8 @@ class Publisher {
   }
   // Whether `enforced` is what the live image says: see adopt().
   [[nodiscard]] bool knows_policy() const { return !is_unsure_; }
+  // Whether what is live is by close().
+  [[nodiscard]] bool is_closed() const { return is_closed_; }
   // What is live; empty before the first commit.
   [[nodiscard]] const Image& image() const { return image_; }
   // Whether `image` is known to be compiled from what is enforced.
@@ -150,6 +157,7 @@ class Publisher {
   CounterAccounts accounts_;
   bool is_unsaved_ = false;
   bool is_unsure_ = false;  // of what was enforced last: see adopt()
+  bool is_closed_ = false;
   Image image_;
   std::optional<ClockPair> compiled_at_;  // nothing: `image_` was adopted and not compared yet
   WallTime expired_until_{};              // rules that expire by then are not in `image_`

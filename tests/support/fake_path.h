@@ -20,6 +20,8 @@ class FakePath final : public PacketPath {
   // What fails, by the name of the function, and with which words.
   std::map<std::string, std::string> failures;
 
+  std::size_t room = MOAT_TIER_LARGE;  // larger tables cannot be published
+
   Image image;  // what is live
   unsigned published = 0;
   bool is_read = true;  // packets are judged by it
@@ -37,6 +39,7 @@ class FakePath final : public PacketPath {
 
   Result<> publish(const Image& next) override {
     if (auto failed = failure("publish")) return std::unexpected(*failed);
+    if (next.header().size > room) return std::unexpected(Error{"no room for the table", ""});
     image = next;
     published++;
     return {};

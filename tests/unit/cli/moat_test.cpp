@@ -19,6 +19,7 @@
 #include "control/service/json.h"
 #include "control/service/status_text.h"
 #include "tests/support/fake_service.h"
+#include "tests/support/overlaps.h"
 #include "tests/support/own_netns.h"
 
 namespace moat {
@@ -202,6 +203,23 @@ TEST_F(CliTest, CheckFindsWhatIsWrongBetweenFiles) {
   EXPECT_EQ(single.exit, 1);
   for (const auto& line : lines(single.out)) EXPECT_TRUE(line.starts_with(bills + ":")) << line;
   EXPECT_NE(single.out.find("mr-b"), std::string::npos) << single.out;
+}
+
+TEST_F(CliTest, CheckTellsOfMoreSetsOfRulesThanATableCanHold) {
+  write_config();
+  for (unsigned i = 0; i < overlaps::too_many; i++)
+    write("databases.d/d" + std::to_string(i) + ".yaml", overlaps::database_of_range(i));
+  write("managed-ranges.d/r.yaml", overlaps::overlapping_ranges(overlaps::too_many));
+  const auto outcome = moat({"check", files()});
+  EXPECT_EQ(outcome.exit, 1);
+  EXPECT_NE(outcome.out.find(": error: with this file the managed ranges overlap in "),
+            std::string::npos)
+      << outcome.out;
+  EXPECT_NE(outcome.out.find("at most 32768 fit (name fewer managed ranges that overlap one"),
+            std::string::npos);
+  const auto diff = ask({"diff", files()});
+  EXPECT_EQ(diff.exit, 1);
+  EXPECT_NE((diff.out + diff.err).find("the managed ranges overlap in"), std::string::npos);
 }
 
 TEST_F(CliTest, CheckDoesNotCallManagedRangesUnknownThatItCannotSee) {

@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "tests/support/fake_path.h"
+#include "tests/support/overlaps.h"
 #include "tests/support/temporary_folder.h"
 
 namespace moat {
@@ -120,6 +121,43 @@ TEST_F(DaemonTest, WithoutATableNothingIsAttached) {
   EXPECT_TRUE(reload().enforced);
   EXPECT_EQ(path_->interfaces["moat-a"].mode, AttachMode::native);
   EXPECT_TRUE(daemon_->status().ready);
+}
+
+TEST_F(DaemonTest, WhereTheRulesCannotBePublishedNobodyIsAllowedAndThatIsTold) {
+  folder_.put("databases.d/orders.yaml", "database: orders\nendpoint: {port: 5432}\nrules: []\n");
+  start();
+  reload();
+  const auto size_of_closed = path_->image.header().size;
+  daemon_.reset();
+  std::filesystem::remove_all(folder_ / "state");
+  folder_.put("databases.d/orders.yaml",
+              "database: orders\nendpoint: {port: 5432}\nrules: [{managed-range: mr-0}]\n");
+  folder_.put("managed-ranges.d/r.yaml", overlaps::overlapping_ranges(12));
+  start([&](FakePath& path) { path.room = size_of_closed; });
+  EXPECT_FALSE(reload().enforced);
+  EXPECT_EQ(path_->interfaces["moat-a"].mode, AttachMode::native);
+  EXPECT_TRUE(path_->has_backstop);
+  EXPECT_FALSE(daemon_->status().ready);
+  EXPECT_TRUE(has_problem("nobody is allowed, as the rules cannot be enforced: no room"));
+  EXPECT_EQ(daemon_->status().databases, 1);
+}
+
+TEST_F(DaemonTest, AnEditThatWouldBeTooMuchForATableIsRefused) {
+  folder_.put("databases.d/orders.yaml", "database: orders\nendpoint: {port: 5432}\nrules: []\n");
+  for (unsigned i = 0; i < overlaps::too_many; i++) {
+    const auto text = overlaps::database_of_range(i);
+    folder_.put("databases.d/d" + std::to_string(i) + ".yaml",
+                i != 0 ? text : text.substr(0, text.find("rules:")) + "rules: []\n");
+  }
+  folder_.put("managed-ranges.d/r.yaml", overlaps::overlapping_ranges(overlaps::too_many));
+  start();
+  ASSERT_TRUE(reload().enforced);
+  const auto change = daemon_->add_rule({.database = "d0", .managed_range = "mr-0"}, {});
+  ASSERT_FALSE(change);
+  ASSERT_FALSE(change.error().faults.empty());
+  EXPECT_NE(change.error().faults[0].message.find("the managed ranges overlap in"),
+            std::string::npos);
+  EXPECT_TRUE(daemon_->remove_rule("d1", daemon_->rules("d1").value()[0].id, {}));
 }
 
 TEST_F(DaemonTest, AChangeThatThePacketPathRefusesLeavesTheLastOne) {

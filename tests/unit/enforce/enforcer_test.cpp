@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <spdlog/sinks/ostream_sink.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +14,7 @@
 #include <thread>
 
 #include "tests/support/fake_path.h"
+#include "tests/support/overlaps.h"
 #include "tests/support/patience.h"
 #include "tests/support/temporary_folder.h"
 
@@ -29,12 +31,22 @@ class EnforcerTest : public testing::Test {
     auto store = StateStore::open(folder_ / "state");
     ASSERT_TRUE(store) << store.error().message;
     store_.emplace(std::move(*store));
+    start({});
+  }
+
+  void start(State state) {
     settings_.emplace(folder_ / "moat.yaml");
-    publisher_.emplace(path_, *store_, State(), [] {
+    publisher_.emplace(path_, *store_, std::move(state), [] {
       return ClockReading{{std::chrono::system_clock::now(), 1'000'000'000}, "boot", true};
     });
     scanner_.emplace(*settings_, watch_);
     enforcer_.emplace(*settings_, *scanner_, *publisher_, log_);
+  }
+  // Nothing is live, and what was enforced last is on disk.
+  void boot() {
+    ASSERT_TRUE(publisher_->finish());
+    path_.image = {};
+    start(store_->load().state);
   }
 
   // A new file each time, so that its stamp is another.
@@ -50,9 +62,21 @@ class EnforcerTest : public testing::Test {
     scanner_->scan(std::chrono::system_clock::now(), publisher_->expiry_time());
     return enforcer_->apply(cause);
   }
-  bool allows(const std::string& source) {
+  // `number`: of the database, by id.
+  bool allows(const std::string& source, std::uint32_t number = 1) {
     const auto cls = source_class(path_.image, parse_address(source).value());
-    return entry_slot(path_.image, cls, 1, 0) != 0;
+    return entry_slot(path_.image, cls, number, 0) != 0;
+  }
+  FileState state_of(const std::string& name) {
+    for (const auto& file : enforcer_->resolution()->files)
+      if (file.path == folder_ / name) return file.state;
+    ADD_FAILURE() << name;
+    return FileState::vanished;
+  }
+  // Beside orders, which comes last.
+  void put_databases_of_ranges() {
+    for (unsigned i = 0; i < overlaps::too_many; i++)
+      put("databases.d/d" + std::to_string(i) + ".yaml", overlaps::database_of_range(i));
   }
   // How often.
   std::size_t logged(const std::string& text) {
@@ -219,6 +243,99 @@ TEST_F(EnforcerTest, BrokenSettingsChangeNothing) {
   EXPECT_TRUE(applied.enforced);
   EXPECT_FALSE(applied.settings_changed);
   EXPECT_EQ(settings_->config().interfaces, std::vector<std::string>{"eth0"});
+}
+
+// ---- More sets of rules than a table can hold ----
+
+constexpr std::uint32_t of_orders = overlaps::too_many + 1;
+
+TEST_F(EnforcerTest, TheFileThatMakesItTooMuchIsHeldBackAndOthersGoOn) {
+  put_databases_of_ranges();
+  put("managed-ranges.d/r.yaml", overlaps::apart_ranges(overlaps::too_many));
+  turn();
+  put("managed-ranges.d/r.yaml", overlaps::overlapping_ranges(overlaps::too_many));
+  const auto applied = turn();
+  EXPECT_TRUE(applied.enforced) << applied.why_not;
+  EXPECT_FALSE(applied.committed);
+  EXPECT_EQ(state_of("managed-ranges.d/r.yaml"), FileState::held_back);
+  EXPECT_EQ(logged("r.yaml: error: with this file the managed ranges overlap in 65537 different "
+                   "ways; at most 32768 fit (name fewer managed ranges that overlap one another)"),
+            1);
+  put("databases.d/orders.yaml", "database: orders\nendpoint: {port: 5432}\nrules: []\n");
+  EXPECT_TRUE(turn().committed);
+  EXPECT_FALSE(allows("192.0.2.9", of_orders));
+  EXPECT_EQ(state_of("managed-ranges.d/r.yaml"), FileState::held_back);
+  EXPECT_EQ(logged("r.yaml: held-back"), 1) << "told once";
+  put("managed-ranges.d/r.yaml", overlaps::overlapping_ranges(overlaps::too_many - 1) +
+                                     "- id: mr-15\n  cidrs: [192.0.2.15/32]\n");
+  EXPECT_FALSE(turn().committed) << "half as many, and one more";
+  EXPECT_EQ(state_of("managed-ranges.d/r.yaml"), FileState::held_back);
+  put("managed-ranges.d/r.yaml", overlaps::overlapping_ranges(overlaps::too_many - 2) +
+                                     "- id: mr-14\n  cidrs: []\n- id: mr-15\n  cidrs: []\n");
+  EXPECT_TRUE(turn().committed);
+  EXPECT_EQ(state_of("managed-ranges.d/r.yaml"), FileState::active);
+}
+
+TEST_F(EnforcerTest, AfterABootWhatWasLastIsEnforcedThoughRangesAreTooMuch) {
+  put_databases_of_ranges();
+  put("managed-ranges.d/r.yaml", overlaps::apart_ranges(overlaps::too_many));
+  turn();
+  put("managed-ranges.d/r.yaml", overlaps::overlapping_ranges(overlaps::too_many));
+  boot();
+  EXPECT_TRUE(turn().committed) << enforcer_->failure();
+  EXPECT_TRUE(allows("192.0.2.1", 1 + 1));
+  EXPECT_TRUE(allows("192.0.2.9", of_orders));
+  EXPECT_EQ(state_of("managed-ranges.d/r.yaml"), FileState::held_back);
+}
+
+TEST_F(EnforcerTest, AtAFirstStartWhatIsTooMuchIsGuardedAndTheRestEnforced) {
+  put_databases_of_ranges();
+  put("managed-ranges.d/r.yaml", overlaps::overlapping_ranges(overlaps::too_many));
+  EXPECT_TRUE(turn().committed) << enforcer_->failure();
+  const auto& resolution = *enforcer_->resolution();
+  EXPECT_FALSE(resolution.not_guarded);
+  EXPECT_EQ(path_.image.header().databases, overlaps::too_many + 1) << "each is guarded";
+  EXPECT_EQ(std::ranges::count(resolution.policy.databases, true, &Database::is_placeholder), 2);
+  EXPECT_TRUE(allows("192.0.2.9", of_orders));
+}
+
+TEST_F(EnforcerTest, AfterABootWhatCannotBePublishedGivesWayToWhatWasLast) {
+  turn();
+  const auto size = path_.image.header().size;
+  put("databases.d/orders.yaml",
+      "database: orders\nendpoint: {port: 5432}\nrules: [{managed-range: mr-0}]\n");
+  put("managed-ranges.d/r.yaml", overlaps::overlapping_ranges(12));
+  boot();
+  path_.room = size;
+  const auto applied = turn();
+  EXPECT_FALSE(applied.enforced);
+  EXPECT_EQ(applied.why_not, "no room for the table");
+  EXPECT_NE(publisher_->generation(), 0);
+  EXPECT_TRUE(allows("192.0.2.9"));
+  path_.room = MOAT_TIER_LARGE;
+  EXPECT_TRUE(turn().enforced);
+  EXPECT_FALSE(allows("192.0.2.9"));
+}
+
+TEST_F(EnforcerTest, WhereNothingElseCanBePublishedNobodyIsAllowed) {
+  put("databases.d/orders.yaml", "database: orders\nendpoint: {port: 5432}\nrules: []\n");
+  turn();
+  const auto size = path_.image.header().size;
+  path_.image = {};
+  start({});
+  put("databases.d/orders.yaml",
+      "database: orders\nendpoint: {port: 5432}\nrules: [{managed-range: mr-0}]\n");
+  put("managed-ranges.d/r.yaml", overlaps::overlapping_ranges(12));
+  path_.room = size;
+  EXPECT_FALSE(turn().enforced);
+  ASSERT_NE(publisher_->generation(), 0);
+  EXPECT_TRUE(publisher_->is_closed());
+  EXPECT_FALSE(allows("20.0.0.1"));
+  EXPECT_EQ(logged("nobody is allowed"), 1);
+  path_.room = MOAT_TIER_LARGE;
+  EXPECT_TRUE(turn().enforced);
+  EXPECT_FALSE(publisher_->is_closed());
+  EXPECT_TRUE(allows("20.0.0.1"));
 }
 
 }  // namespace
