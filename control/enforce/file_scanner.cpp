@@ -126,6 +126,7 @@ void FileScanner::scan(WallClock::time_point noticed, WallTime now, bool is_aske
   const auto faults_before = folder_faults();
   for (auto& [id, file] : written_) file.is_seen = false;
   watch_.follow(paths());
+  unsettle();
   for (int round = 0; round < most_rounds; round++) {
     if (settings_.read(is_being_written_)) settings_changed_ = is_stale_ = true;
     files_ = reader_.read(settings_.folders(), now);
@@ -138,6 +139,13 @@ void FileScanner::scan(WallClock::time_point noticed, WallTime now, bool is_aske
   note_files(noticed);
   propagation_.set_bound(settings_.config().bound);
   has_scanned_ = true;
+}
+
+// Bytes can change while no stamp does; who says that the files are whole wants them all read.
+void FileScanner::unsettle() {
+  const auto closed = watch_.take_closed();
+  if (is_asked_for_ || !closed) return reader_.unsettle_all();
+  for (const auto& file : *closed) reader_.unsettle(file);
 }
 
 void FileScanner::note_files(WallClock::time_point noticed) {

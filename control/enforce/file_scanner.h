@@ -76,6 +76,7 @@ class FileScanner {
   [[nodiscard]] std::set<std::string> being_written() const;
   [[nodiscard]] std::vector<std::string> folder_faults() const;
   [[nodiscard]] std::vector<std::string> paths() const;
+  void unsettle();
   void note_files(WallClock::time_point noticed);
   void note(const std::string& path, const FileStamp& stamp, WallClock::time_point noticed);
 

@@ -295,8 +295,22 @@ RuleFileReader::RuleFileReader(IsBeingWritten is_being_written, Clock clock)
     : is_being_written_(std::move(is_being_written)), clock_(std::move(clock)) {}
 
 // By the time at which the reading began: what changes later may have the same stamp.
-bool RuleFileReader::is_settled(const FileStamp& stamp) const {
-  return std::chrono::nanoseconds(stamp.changed) + tick < begun_.time_since_epoch();
+bool RuleFileReader::is_settled(const FileBytes& file) const {
+  return !file.has_writer.value_or(false) &&
+         std::chrono::nanoseconds(file.stamp.changed) + tick < begun_.time_since_epoch();
+}
+
+void RuleFileReader::unsettle(const FileId& file) {
+  for (auto& [path, known] : databases_) known.is_settled &= known.stamp.id != file;
+  for (auto& [path, known] : ranges_) {
+    const auto is_it = [&](const auto& list) { return list.second.id == file; };
+    known.is_settled &= known.stamp.id != file && std::ranges::none_of(known.lists, is_it);
+  }
+}
+
+void RuleFileReader::unsettle_all() {
+  for (auto& [path, known] : databases_) known.is_settled = false;
+  for (auto& [path, known] : ranges_) known.is_settled = false;
 }
 
 bool RuleFileReader::is_being_written(const std::expected<FileBytes, Fault>& file) const {
@@ -334,7 +348,7 @@ DatabaseFile RuleFileReader::read_database_file(int folder_fd, const std::string
     return {path, {}, file.error(), stamp};
   }
   auto reading = read_database(path, file->bytes, now);
-  databases_[path] = {file->stamp, is_settled(file->stamp), now, reading};
+  databases_[path] = {file->stamp, is_settled(*file), now, reading};
   return {path, std::move(reading), std::nullopt, file->stamp};
 }
 
@@ -355,7 +369,7 @@ FileReader RuleFileReader::list_reader(int folder_fd, const std::string& path,
                             std::size_t limit) -> std::expected<std::string, std::string> {
     auto bytes = read_regular_file(folder_fd, list, list, limit);
     if (is_being_written(bytes)) ranges.being_written = path_beside(path, list);
-    ranges.is_settled &= bytes && is_settled(bytes->stamp);
+    ranges.is_settled &= bytes && is_settled(*bytes);
     ranges.lists.emplace_back(list, bytes ? bytes->stamp : FileStamp{});
     if (bytes) return std::move(bytes->bytes);
     const auto& fault = bytes.error();
@@ -372,7 +386,7 @@ RangeFile RuleFileReader::read_range_file(int folder_fd, const std::string& name
   const auto file = read_regular_file(folder_fd, name, path, limits::file_bytes);
   KnownRanges now;
   now.stamp = file ? file->stamp : stamp_at(folder_fd, name).value_or(FileStamp{});
-  now.is_settled = file && is_settled(file->stamp);
+  now.is_settled = file && is_settled(*file);
   if (is_being_written(file)) {
     now.being_written = path;
   } else if (file) {

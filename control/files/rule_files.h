@@ -88,8 +88,9 @@ using IsBeingWritten = std::function<bool(const FileStamp& stamp, std::optional<
 
 // Keeps what it has read: a file with the same stamp is not read again, so that a change of one
 // rule does not wait for a million lines beside it. A stamp tells versions apart only as finely as
-// the kernel's clock ticks; so a file that was read within a moment of its last change is not
-// settled, and is read once more.
+// the kernel's clock ticks, and who writes through a shared mapping may move no stamp at all; so a
+// file that was read within a moment of its last change, or while somebody had it open for writing,
+// is not settled, and is read once more.
 //
 // A file that is being written stands as it was read before: half a file can be a file that holds,
 // and cut off whoever stands in the other half.
@@ -100,6 +101,10 @@ class RuleFileReader {
   // `is_being_written` may be none. `clock` is the one that files are stamped by.
   explicit RuleFileReader(IsBeingWritten is_being_written = {},
                           Clock clock = std::chrono::system_clock::now);
+
+  // The next read() takes this file anew (all files), whatever its stamp says.
+  void unsettle(const FileId& file);
+  void unsettle_all();
 
   // `now` serves the warning for rules that have expired.
   [[nodiscard]] RuleFiles read(const RuleFolders& folders, WallTime now);
@@ -134,7 +139,7 @@ class RuleFileReader {
   static RangeFile range_file(const std::string& path, const KnownRanges& known);
   static RangeFile ranges_in_pieces(const std::string& path, const KnownRanges* before,
                                     const KnownRanges& now);
-  [[nodiscard]] bool is_settled(const FileStamp& stamp) const;
+  [[nodiscard]] bool is_settled(const FileBytes& file) const;
   [[nodiscard]] bool is_being_written(const std::expected<FileBytes, Fault>& file) const;
 
   IsBeingWritten is_being_written_;

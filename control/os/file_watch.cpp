@@ -130,14 +130,26 @@ bool Watch::matters(int descriptor, std::uint32_t mask, const char* name) {
   return interest.names.contains(std::string_view(name)) || (interest.every_name && name[0] != '.');
 }
 
+// Nothing: it is gone, and an event about that follows.
+std::optional<FileId> Watch::file_of(int descriptor, const char* name) const {
+  const auto watched = watched_.find(descriptor);
+  if (watched == watched_.end()) return std::nullopt;
+  auto path = watched->second.path;
+  if (name != nullptr) path.append("/").append(name);
+  struct stat status{};
+  if (stat(path.c_str(), &status) != 0) return std::nullopt;
+  return FileId{status.st_dev, status.st_ino};
+}
+
 void Watch::note_writing(int descriptor, std::uint32_t mask, const char* name) {
   Written file{descriptor, name != nullptr ? name : ""};
+  if ((mask & IN_CLOSE_WRITE) != 0) {
+    if (const auto id = file_of(descriptor, name)) closed_.insert(*id);
+  }
   if ((mask & IN_MODIFY) != 0) {
-    auto path = watched_.at(descriptor).path;
-    if (name != nullptr) path.append("/").append(name);
-    struct stat status{};
-    if (stat(path.c_str(), &status) != 0) return;  // gone: an event about that follows
-    unfinished_.insert_or_assign(std::move(file), FileId{status.st_dev, status.st_ino});
+    if (const auto id = file_of(descriptor, name)) {
+      unfinished_.insert_or_assign(std::move(file), *id);
+    }
   } else if ((mask & (IN_CLOSE_WRITE | IN_DELETE | IN_MOVE | IN_DELETE_SELF | IN_IGNORED)) != 0) {
     unfinished_.erase(file);
   }
@@ -146,6 +158,13 @@ void Watch::note_writing(int descriptor, std::uint32_t mask, const char* name) {
 bool Watch::is_being_written(const FileId& file) {
   hear();
   return std::ranges::any_of(unfinished_, [&](const auto& entry) { return entry.second == file; });
+}
+
+std::optional<std::set<FileId>> Watch::take_closed() {
+  hear();
+  auto closed = std::exchange(closed_, {});
+  if (std::exchange(has_lost_closed_, false) || !problem_.empty()) return std::nullopt;
+  return closed;
 }
 
 Watch::News Watch::drain() {
@@ -166,6 +185,7 @@ void Watch::hear() {
       if (event.mask & IN_Q_OVERFLOW) {
         news_.overflow = news_.changed = true;
         unfinished_.clear();  // the end of their writing may be among what was lost
+        has_lost_closed_ = true;
       }
       if (!matters(event.wd, event.mask, name)) continue;
       news_.changed = true;

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -49,6 +50,11 @@ class Watch {
   // where it knows.
   [[nodiscard]] bool is_being_written(const FileId& file);
 
+  // The files that somebody had open for writing and has closed since this was last asked; their
+  // stamps may be what they were. Nothing: any file may be among them, as events were lost or not
+  // all is watched.
+  [[nodiscard]] std::optional<std::set<FileId>> take_closed();
+
   // Why it does not see everything; empty if it does.
   [[nodiscard]] const std::string& problem() const { return problem_; }
 
@@ -71,6 +77,7 @@ class Watch {
   // A name in a watched folder; without one, what is watched itself.
   using Written = std::pair<int, std::string>;
   void hear();
+  [[nodiscard]] std::optional<FileId> file_of(int descriptor, const char* name) const;
   void note_writing(int descriptor, std::uint32_t mask, const char* name);
   static void trace(const std::string& path, Wishes& wishes);
   [[nodiscard]] bool matters(int descriptor, std::uint32_t mask, const char* name);
@@ -78,6 +85,8 @@ class Watch {
   int fd_ = -1;
   std::map<int, Watched> watched_;  // by watch descriptor
   std::map<Written, FileId> unfinished_;
+  std::set<FileId> closed_;
+  bool has_lost_closed_ = false;
   News news_;
   std::string problem_;
 };

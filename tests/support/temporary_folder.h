@@ -17,7 +17,9 @@ namespace moat {
 
 class TemporaryFolder {
  public:
-  TemporaryFolder() : path_(testing::TempDir() + "moat-test-XXXXXX") {
+  // `where` ends in a slash.
+  explicit TemporaryFolder(const std::string& where = testing::TempDir())
+      : path_(where + "moat-test-XXXXXX") {
     if (::mkdtemp(path_.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
   }
   TemporaryFolder(const TemporaryFolder&) = delete;

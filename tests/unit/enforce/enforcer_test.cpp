@@ -16,6 +16,7 @@
 #include "tests/support/fake_path.h"
 #include "tests/support/overlaps.h"
 #include "tests/support/patience.h"
+#include "tests/support/shared_mapping.h"
 #include "tests/support/temporary_folder.h"
 
 namespace moat {
@@ -86,6 +87,16 @@ class EnforcerTest : public testing::Test {
     return times;
   }
 
+  // Turns until no file is read any more because of its stamp.
+  void settle() {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10 * patience());
+    do {
+      turn();
+      scanner_->scan(std::chrono::system_clock::now(), publisher_->expiry_time());
+    } while (scanner_->is_stale() && std::chrono::steady_clock::now() < deadline);
+    ASSERT_FALSE(scanner_->is_stale());
+  }
+
   TemporaryFolder folder_;
   FakePath path_;
   std::ostringstream logged_;
@@ -131,6 +142,39 @@ TEST_F(EnforcerTest, AFileWithFaultsIsHeldBackAndToldOnce) {
   orders("198.51.100.0/24");
   EXPECT_TRUE(turn().committed);
   EXPECT_TRUE(allows("198.51.100.9"));
+}
+
+class FileWithoutStamps : public EnforcerTest {
+ protected:
+  void SetUp() override {
+    EnforcerTest::SetUp();
+    ASSERT_TRUE(is_on_tmpfs(databases_.path()));
+    path_of_orders_ = databases_.put("orders.yaml",
+                                     "database: orders\nendpoint: {port: 5432}\nrules:\n"
+                                     "  - cidr: 192.0.2.0/24\n");
+    put("moat.yaml", "interfaces: [eth0]\ndatabases: " + databases_.path() + "\n");
+    settle();
+  }
+  void map_and_write() const { SharedMapping(path_of_orders_).replace("192.0.2.0", "192.0.3.0"); }
+
+  TemporaryFolder databases_{tmpfs};
+  std::string path_of_orders_;
+};
+
+TEST_F(FileWithoutStamps, IsReadOnceItsWriterHasClosedIt) {
+  map_and_write();
+  EXPECT_TRUE(watch_.drain().changed);
+  EXPECT_TRUE(turn().committed);
+  EXPECT_TRUE(allows("192.0.3.9"));
+}
+
+TEST_F(FileWithoutStamps, IsReadWhereSomebodyAsks) {
+  map_and_write();
+  (void)watch_.take_closed();  // as if nobody had heard
+  EXPECT_FALSE(turn().committed);
+  scanner_->scan(std::chrono::system_clock::now(), publisher_->expiry_time(), true);
+  EXPECT_TRUE(enforcer_->apply({}).committed);
+  EXPECT_TRUE(allows("192.0.3.9"));
 }
 
 // In place: the same file, cut off first and then added to.

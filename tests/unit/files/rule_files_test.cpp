@@ -18,6 +18,7 @@
 #include "control/os/file_io.h"
 #include "control/text/input_limits.h"
 #include "tests/support/patience.h"
+#include "tests/support/shared_mapping.h"
 #include "tests/support/temporary_folder.h"
 
 namespace moat {
@@ -254,6 +255,44 @@ TEST_F(RuleFilesTest, reads_only_what_has_changed) {
   databases_.put("a.yaml", orders + "# edited\n");
   read();
   EXPECT_EQ(reader_.files_read(), 1u);
+}
+
+// The first stroke moves the stamps, further ones on the same page none.
+TEST_F(RuleFilesTest, does_not_settle_a_file_that_has_a_writer) {
+  databases_.put("a.yaml", orders);
+  ranges_.put("r.yaml", "- {id: mr-a, cidrs-file: a.txt}\n");
+  ranges_.put("a.txt", "192.0.2.0/24\n");
+  later_ = std::chrono::seconds(1);
+  const SharedMapping database(databases_ / "a.yaml");
+  const SharedMapping list(ranges_ / "a.txt");
+  database.replace("5432", "5433");
+  list.replace("192.0.2.0", "192.0.3.0");
+  (void)read();
+  database.replace("5433", "5434");
+  list.replace("192.0.3.0", "192.0.4.0");
+  const auto files = read();
+  EXPECT_EQ(files.databases.at(0).reading.value->endpoint.ports.at(0), 5434);
+  EXPECT_EQ(format_prefix(files.ranges.at(0).reading.value->at(0).cidrs->at(0)), "192.0.4.0/24");
+}
+
+TEST_F(RuleFilesTest, reads_again_what_is_not_to_be_trusted) {
+  struct stat status{};
+  ASSERT_EQ(::stat(databases_.put("a.yaml", orders).c_str(), &status), 0);
+  databases_.put("b.yaml", billing);
+  ranges_.put("r.yaml", "- {id: mr-a, cidrs-file: a.txt}\n");
+  const auto list = ranges_.put("a.txt", "192.0.2.0/24\n");
+  read_settled();
+  later_ = std::chrono::seconds(1);
+  reader_.unsettle({status.st_dev, status.st_ino});
+  (void)read();
+  EXPECT_EQ(reader_.files_read(), 1u);
+  ASSERT_EQ(::stat(list.c_str(), &status), 0);
+  reader_.unsettle({status.st_dev, status.st_ino});
+  (void)read();
+  EXPECT_EQ(reader_.files_read(), 2u) << "the list, and the file that names it";
+  reader_.unsettle_all();
+  (void)read();
+  EXPECT_EQ(reader_.files_read(), 4u);
 }
 
 TEST_F(RuleFilesTest, sees_two_changes_of_one_size_within_a_tick) {

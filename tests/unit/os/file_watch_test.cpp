@@ -11,6 +11,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
+
+#include "tests/support/shared_mapping.h"
 
 namespace moat {
 namespace {
@@ -66,6 +69,22 @@ TEST_F(WatchTest, HearsOfAFileWrittenInPlace) {
   write("etc/databases.d/orders.yaml", "2");
   EXPECT_TRUE(heard());
   write("etc/moat.yaml", "2");
+  EXPECT_TRUE(heard());
+}
+
+TEST_F(WatchTest, TellsWhichFilesSomebodyCouldWriteToAndHasClosed) {
+  follow_all();
+  (void)watch_.take_closed();
+  const auto path = home_ / "etc/databases.d/orders.yaml";
+  struct stat status{};
+  ASSERT_EQ(stat(path.c_str(), &status), 0);
+  {
+    const SharedMapping writer(path);
+    writer.replace("1", "2");
+    EXPECT_EQ(watch_.take_closed(), std::set<FileId>());
+  }
+  EXPECT_EQ(watch_.take_closed(), (std::set<FileId>{{status.st_dev, status.st_ino}}));
+  EXPECT_EQ(watch_.take_closed(), std::set<FileId>());
   EXPECT_TRUE(heard());
 }
 
