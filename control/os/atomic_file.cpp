@@ -3,12 +3,15 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/limits.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <system_error>
 
@@ -66,6 +69,37 @@ std::expected<std::string, FileError> resolve_links(const std::string& path, boo
   return failure(is_there ? "follow the symlink" : "open", path, error);
 }
 
+// A file's extended attributes, ACLs among them, by name.
+using Attributes = std::map<std::string, std::string>;
+
+// Or errno.
+std::expected<Attributes, int> attributes_of(int fd) {
+  Attributes attributes;
+  std::string names(XATTR_LIST_MAX, '\0');
+  const auto length = ::flistxattr(fd, names.data(), names.size());
+  if (length < 0 && errno == ENOTSUP) return attributes;
+  if (length < 0) return std::unexpected(errno);
+  std::string_view rest(names.data(), static_cast<std::size_t>(length));
+  while (!rest.empty()) {
+    const std::string name(rest.substr(0, rest.find('\0')));
+    rest.remove_prefix(name.size() + 1);
+    std::string value(XATTR_SIZE_MAX, '\0');
+    const auto size = ::fgetxattr(fd, name.c_str(), value.data(), value.size());
+    if (size < 0 && errno == ENODATA) continue;  // gone meanwhile
+    if (size < 0) return std::unexpected(errno);
+    value.resize(static_cast<std::size_t>(size));
+    attributes.emplace(name, std::move(value));
+  }
+  return attributes;
+}
+
+// These vouch for the bytes, which are others now.
+bool is_of_the_bytes(std::string_view name) {
+  return name == "security.ima" || name == "security.evm";
+}
+
+bool is_of_a_security_module(std::string_view name) { return name.starts_with("security."); }
+
 // A file beside the real one, removed again unless it takes its place.
 class Temporary {
  public:
@@ -81,14 +115,17 @@ class Temporary {
     if (fd_ && !path_.empty()) ::unlink(path_.c_str());
   }
 
-  // Owner before mode: a change of owner takes mode bits away.
-  Outcome fill(std::string_view bytes, uid_t owner, gid_t group, mode_t mode) {
+  // Owner before mode: a change of owner takes mode bits away. ACL before mode: with one, the
+  // mode's bits for the group are its mask.
+  Outcome fill(std::string_view bytes, uid_t owner, gid_t group, mode_t mode,
+               const Attributes& attributes = {}) {
     if (!fd_) return failure("create a file beside", target_, error_);
     if (::fchown(fd_.get(), owner, group) != 0) {
       auto failed = failure("keep the owner of", target_, errno);
       failed.error().remedy = "edit it by hand, or give it to moatd's user and group";
       return failed;
     }
+    if (auto kept = keep(attributes); !kept) return kept;
     if (::fchmod(fd_.get(), mode & 07777) != 0) return failure("keep the mode of", target_, errno);
     if (const int error = write_all(fd_.get(), bytes)) return failure("write", target_, error);
     if (::fsync(fd_.get()) != 0) return failure("write", target_, errno);
@@ -105,6 +142,31 @@ class Temporary {
   }
 
  private:
+  // Takes away what the folder has given it (a default ACL), too.
+  Outcome keep(const Attributes& attributes) {
+    const auto given = attributes_of(fd_.get());
+    if (!given) return failure("read the attributes of", path_, given.error());
+    for (const auto& [name, value] : *given) {
+      if (is_of_a_security_module(name) || attributes.contains(name)) continue;
+      if (::fremovexattr(fd_.get(), name.c_str()) != 0) return not_kept(name, errno);
+    }
+    for (const auto& [name, value] : attributes) {
+      const auto has = given->find(name);
+      if (is_of_the_bytes(name) || (has != given->end() && has->second == value)) continue;
+      if (::fsetxattr(fd_.get(), name.c_str(), value.data(), value.size(), 0) != 0 &&
+          !is_of_a_security_module(name)) {
+        return not_kept(name, errno);
+      }
+    }
+    return {};
+  }
+
+  [[nodiscard]] Outcome not_kept(const std::string& attribute, int error) const {
+    auto failed = failure(fmt::format("keep the attribute {} of", attribute), target_, error);
+    failed.error().remedy = "edit it by hand";
+    return failed;
+  }
+
   std::string target_;
   std::string path_;
   Fd fd_;
@@ -130,12 +192,25 @@ Outcome check_writable(const std::string& path, const std::string& real,
   return {};
 }
 
-// Whether the file at `real` is still the one of `status`, and says `expected`.
-Outcome check_unchanged(const std::string& path, const std::string& real, std::string_view expected,
-                        struct stat& status) {
+// Who may do what with a file.
+struct Rights {
+  uid_t owner = 0;
+  gid_t group = 0;
+  mode_t mode = 0;
+  Attributes attributes;
+
+  friend bool operator==(const Rights&, const Rights&) = default;
+};
+
+// The rights of the file at `real`, if it says `expected`.
+std::expected<Rights, FileError> check_unchanged(const std::string& path, const std::string& real,
+                                                 std::string_view expected) {
   const Fd fd(::open(real.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  struct stat status{};
   if (!fd || ::fstat(fd.get(), &status) != 0) return failure("open", path, errno);
   if (!S_ISREG(status.st_mode)) return has_changed(path);
+  auto attributes = attributes_of(fd.get());
+  if (!attributes) return failure("read the attributes of", path, attributes.error());
   const auto bytes = read_to_end(fd.get(), expected.size());
   if (!bytes) return failure("read", path, bytes.error());
   if (*bytes != expected) return has_changed(path);
@@ -143,7 +218,7 @@ Outcome check_unchanged(const std::string& path, const std::string& real, std::s
     return std::unexpected(FileError{
         {fmt::format("somebody has {} open for writing", path), "try again"}, Kind::changed});
   }
-  return {};
+  return Rights{status.st_uid, status.st_gid, status.st_mode, std::move(*attributes)};
 }
 
 }  // namespace
@@ -155,17 +230,18 @@ Outcome replace_file(const std::string& path, std::string_view expected_bytes,
   struct stat status{};
   if (::stat(real->c_str(), &status) != 0) return failure("open", path, errno);
   if (auto outcome = check_writable(path, *real, status); !outcome) return outcome;
-  if (auto outcome = check_unchanged(path, *real, expected_bytes, status); !outcome) return outcome;
+  const auto rights = check_unchanged(path, *real, expected_bytes);
+  if (!rights) return std::unexpected(rights.error());
   Temporary file(*real);
-  if (auto outcome = file.fill(new_bytes, status.st_uid, status.st_gid, status.st_mode); !outcome) {
+  if (auto outcome =
+          file.fill(new_bytes, rights->owner, rights->group, rights->mode, rights->attributes);
+      !outcome) {
     return outcome;
   }
   // Once more, as late as can be: the disk may have taken its time.
-  struct stat now{};
-  if (auto outcome = check_unchanged(path, *real, expected_bytes, now); !outcome) return outcome;
-  if (now.st_mode != status.st_mode || now.st_uid != status.st_uid || now.st_gid != status.st_gid) {
-    return has_changed(path);
-  }
+  const auto now = check_unchanged(path, *real, expected_bytes);
+  if (!now) return std::unexpected(now.error());
+  if (*now != *rights) return has_changed(path);
   return file.take_place();
 }
 

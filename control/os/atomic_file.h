@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Files that are at any instant, and after any crash, either wholly the old or wholly the new one:
 //
-//   temporary file beside it -> owner, mode -> bytes -> fsync -> rename over it -> fsync of the
-//   folder
+//   temporary file beside it -> owner, attributes, mode -> bytes -> fsync -> rename over it ->
+//   fsync of the folder
 //
 // Symlinks are followed: what they point to is replaced, not they. A temporary file is called
 // ".NAME.moat-XXXXXX", which the reader of rule files passes over; one can be left behind only by a
@@ -28,8 +28,10 @@ struct FileError : Error {
   Kind kind = Kind::failed;
 };
 
-// Writes `new_bytes` over the file at `path` if it still says `expected_bytes`, and keeps its owner
-// and mode. A file without write permission for its owner is refused, even for root.
+// Writes `new_bytes` over the file at `path` if it still says `expected_bytes`, and keeps its
+// owner, mode, ACL and other extended attributes; one that cannot be kept is an error. Of those
+// that belong to security modules (SELinux's label) it keeps what they allow. A file without write
+// permission for its owner is refused, even for root.
 [[nodiscard]] std::expected<void, FileError> replace_file(const std::string& path,
                                                           std::string_view expected_bytes,
                                                           std::string_view new_bytes);

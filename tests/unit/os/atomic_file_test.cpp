@@ -2,13 +2,18 @@
 #include "control/os/atomic_file.h"
 
 #include <gtest/gtest.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -70,6 +75,54 @@ TEST(ReplaceFileAsRoot, keeps_the_owner) {
   ASSERT_TRUE(replace_file(path, "old", "new"));
   EXPECT_EQ(status_of(path).st_uid, 1234u);
   EXPECT_EQ(status_of(path).st_gid, 2345u);
+}
+
+// What getfacl shows as: user::rw- user:1234:NAMED group::r-- mask::rw- other::r--
+std::string acl(std::uint16_t named) {
+  constexpr std::uint32_t nobody = ACL_UNDEFINED_ID;
+  const std::array<posix_acl_xattr_entry, 5> entries{{{ACL_USER_OBJ, 6, nobody},
+                                                      {ACL_USER, named, 1234},
+                                                      {ACL_GROUP_OBJ, 4, nobody},
+                                                      {ACL_MASK, 6, nobody},
+                                                      {ACL_OTHER, 4, nobody}}};
+  const posix_acl_xattr_header header{POSIX_ACL_XATTR_VERSION};
+  std::string bytes(reinterpret_cast<const char*>(&header), sizeof(header));
+  return bytes.append(reinterpret_cast<const char*>(entries.data()), sizeof(entries));
+}
+
+void set_attribute(const std::string& path, const char* name, const std::string& value) {
+  ASSERT_EQ(::setxattr(path.c_str(), name, value.data(), value.size(), 0), 0) << name;
+}
+
+std::string attribute(const std::string& path, const char* name) {
+  std::string value(256, '\0');
+  const auto size = ::getxattr(path.c_str(), name, value.data(), value.size());
+  if (size < 0) return "none";
+  value.resize(static_cast<std::size_t>(size));
+  return value;
+}
+
+constexpr const char* access_acl = "system.posix_acl_access";
+
+TEST(ReplaceFileAsRoot, keeps_the_acl_and_other_attributes) {
+  const TemporaryFolder folder;
+  const auto path = folder.put("a.yaml", "old");
+  set_attribute(path, access_acl, acl(6));
+  set_attribute(path, "user.note", "of the auditor");
+  const auto mode = status_of(path).st_mode;
+  ASSERT_TRUE(replace_file(path, "old", "new"));
+  EXPECT_EQ(attribute(path, access_acl), acl(6));
+  EXPECT_EQ(attribute(path, "user.note"), "of the auditor");
+  EXPECT_EQ(status_of(path).st_mode, mode);
+}
+
+TEST(ReplaceFileAsRoot, gives_nobody_what_only_new_files_of_the_folder_would_give) {
+  const TemporaryFolder folder;
+  const auto path = folder.put("a.yaml", "old", 0644);
+  set_attribute(folder.path(), "system.posix_acl_default", acl(6));
+  ASSERT_TRUE(replace_file(path, "old", "new"));
+  EXPECT_EQ(attribute(path, access_acl), "none");
+  EXPECT_EQ(status_of(path).st_mode & 07777, 0644u);
 }
 
 TEST(ReplaceFile, follows_symlinks_and_keeps_them) {
