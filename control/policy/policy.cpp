@@ -5,15 +5,27 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
+
+#include "control/text/fnv1a.h"
 
 namespace moat {
 namespace {
 
-std::uint32_t fnv1a(std::string_view text) {
-  std::uint32_t hash = 0x811c9dc5;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x01000193;
-  return hash;
+std::string short_id(const Rule& rule) {
+  std::uint32_t hash = 0x811c9dc5;  // FNV-1a of 32 bits
+  for (const char c : rule.source()) hash = (hash ^ static_cast<unsigned char>(c)) * 0x01000193;
+  return fmt::format("r-{:08x}", hash);
+}
+
+std::string long_id(const Rule& rule, std::set<std::string>& taken) {
+  Fnv1a source;
+  source.add(rule.source());
+  for (auto hash = source.value();; ++hash) {
+    auto id = fmt::format("r-{:016x}", hash);
+    if (taken.insert(id).second) return id;
+  }
 }
 
 // Keeps the best match offered; at equal length the one offered first.
@@ -51,12 +63,16 @@ void derive_rule_ids(Database& database) {
   std::set<std::string> taken;
   for (const auto& rule : database.rules) taken.insert(rule.id);
   for (const auto& peering : database.peerings) taken.insert(peering.id);
+  std::map<std::string, int> wanted;
+  for (const auto& rule : database.rules) {
+    if (rule.id.empty()) ++wanted[short_id(rule)];
+  }
   for (auto& rule : database.rules) {
     if (!rule.id.empty()) continue;
-    for (auto hash = fnv1a(rule.source()); rule.id.empty(); ++hash) {
-      auto id = fmt::format("r-{:08x}", hash);
-      if (taken.insert(id).second) rule.id = std::move(id);
-    }
+    if (auto id = short_id(rule); wanted[id] == 1 && !taken.contains(id)) rule.id = std::move(id);
+  }
+  for (auto& rule : database.rules) {
+    if (rule.id.empty()) rule.id = long_id(rule, taken);
   }
 }
 

@@ -96,8 +96,10 @@ struct Policy {
 };
 
 // Gives each rule that has none an id: "r-" and 8 hex digits of FNV-1a over its source, which a
-// change of label, expiry or order does not touch. A clash inside the database (peerings' ids
-// included) takes the next free number, in file order.
+// change of label, expiry or order does not touch. Rules of the database whose ids would be the
+// same, or that of a peering or one that is written, get 16 digits each, of FNV-1a of 64 bits: an
+// id never goes over from one of them to another. Should such an id be taken, too, the next free
+// number, in file order.
 void derive_rule_ids(Database& database);
 
 // The oracle: the slow and obvious way to say what the policy means, straight from its rules and

@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
+#include <string>
+#include <vector>
 
 namespace moat {
 namespace {
@@ -165,13 +168,38 @@ TEST(DeriveRuleIds, AreFnv1aOfTheSourceText) {
   EXPECT_EQ(database.rules[0].id, "r-bf9cf968");
 }
 
-TEST(DeriveRuleIds, TakesTheNextFreeNumberAfterAClashAndKeepsWrittenIds) {
+// The longer ids are of published test vectors, too.
+TEST(DeriveRuleIds, AreLongerWhereAWrittenOneIsTheSame) {
   Database database;
-  database.rules = {range_rule("", "foobar"), range_rule("r-bf9cf968", "a"),
-                    range_rule("r-bf9cf969", "b")};
+  database.rules = {range_rule("", "foobar"), range_rule("r-bf9cf968", "a")};
   derive_rule_ids(database);
-  EXPECT_EQ(database.rules[0].id, "r-bf9cf96a");
+  EXPECT_EQ(database.rules[0].id, "r-85944171f73967e8");
   EXPECT_EQ(database.rules[1].id, "r-bf9cf968");
+
+  database.rules = {range_rule("", "foobar"), range_rule("r-bf9cf968", "a"),
+                    range_rule("r-85944171f73967e8", "b")};
+  derive_rule_ids(database);
+  EXPECT_EQ(database.rules[0].id, "r-85944171f73967e9");
+}
+
+// Two sources with one hash of 32 bits.
+TEST(DeriveRuleIds, NeverGoOverFromOneSourceToAnother) {
+  const auto ids_of = [](std::vector<std::string_view> cidrs) {
+    Database database;
+    for (const auto cidr : cidrs) database.rules.push_back(cidr_rule("", cidr));
+    derive_rule_ids(database);
+    std::map<std::string, std::string> ids;
+    for (const auto& rule : database.rules) ids[rule.source()] = rule.id;
+    return ids;
+  };
+  const std::string a = "101.171.249.7/32", b = "101.242.240.7/32", other = "192.0.2.0/24";
+  const auto alone = ids_of({b, other});
+  ASSERT_EQ(ids_of({a})[a], alone.at(b)) << "what this test is about";
+  const auto both = ids_of({a, b, other});
+  EXPECT_EQ(both, ids_of({b, other, a})) << "the order does not matter";
+  EXPECT_EQ(both.at(other), alone.at(other));
+  EXPECT_EQ(std::set({both.at(a), both.at(b), alone.at(b)}).size(), 3u)
+      << "once A is removed, no id of A's is B's";
 }
 
 TEST(Time, IsReadAndWrittenInOneWay) {
