@@ -126,9 +126,14 @@ Exit answer_from_files(const Cli& cli, const WhyOptions& options) {
     if (has_error(file.faults)) print_faults(file.faults, stderr);
   }
   if (rules.has_error()) tell("files with errors do not count below", Colour::doubtful);
-  const auto source = parse_address(options.source);
-  const auto answers = source ? explain(rules.policy, *source, options.database, now)
-                              : *explain_ipv6(rules.policy, options.source, options.database);
+  const auto source = parse_source(options.source);
+  // Which addresses the host of these files has is not known here.
+  const OwnTraffic own{lets_own_traffic_by(rules.config.value_or(Config{}),
+                                           list_link_names().value_or(std::vector<LinkNames>{})),
+                       {},
+                       {}};
+  const auto answers = source ? explain(rules.policy, *source, options.database, now, own)
+                              : *explain_ipv6(rules.policy, options.source, options.database, own);
   if (answers.empty() && !options.database.empty()) {
     return fail(cli, {Exit::refused,
                       {Refusal::Kind::not_found,
@@ -143,7 +148,7 @@ Exit answer_from_files(const Cli& cli, const WhyOptions& options) {
 }
 
 Exit explain_source(const Cli& cli, const WhyOptions& options) {
-  const auto source = parse_address(options.source);
+  const auto source = parse_source(options.source);
   if (!source && !explain_ipv6({}, options.source, "")) {
     return fail(cli, misspelt(source.error(), options.source));
   }

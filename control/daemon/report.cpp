@@ -459,8 +459,11 @@ Answer<void> Views::check_database(const std::string& id) const {
 
 Answer<std::vector<WhyView>> Views::why(const std::string& source,
                                         const std::string& database) const {
-  const auto address = parse_address(source);
-  auto of_ipv6 = address ? std::nullopt : explain_ipv6(policy(), source, database);
+  const auto address = parse_source(source);
+  const OwnTraffic own{
+      lets_own_traffic_by(settings_.config(), list_link_names().value_or(std::vector<LinkNames>{})),
+      host_addresses(), host_ipv6_addresses()};
+  auto of_ipv6 = address ? std::nullopt : explain_ipv6(policy(), source, database, own);
   if (!address && !of_ipv6) {
     return std::unexpected(Refusal{Refusal::Kind::invalid,
                                    fmt::format("{}: \"{}\"", address.error().message, source),
@@ -474,7 +477,7 @@ Answer<std::vector<WhyView>> Views::why(const std::string& source,
     for (auto& view : *of_ipv6) view.generation = publisher_.generation();
     return *std::move(of_ipv6);
   }
-  auto views = explain(policy(), *address, database, publisher_.expiry_time());
+  auto views = explain(policy(), *address, database, publisher_.expiry_time(), own);
   for (auto& view : views) complete(view, *address);
   return views;
 }

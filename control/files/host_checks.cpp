@@ -14,6 +14,7 @@
 #include <sys/vfs.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 #include <fstream>
@@ -209,21 +210,52 @@ std::vector<PortRange> parse_port_ranges(std::string_view text) {
   return ranges;
 }
 
-std::vector<Address> host_addresses() {
+namespace {
+
+// Calls `visit` with each address of that family.
+template <typename SocketAddress, typename Visit>
+void for_each_address(sa_family_t family, const Visit& visit) {
   ifaddrs* all = nullptr;
-  if (getifaddrs(&all) != 0) return {};
+  if (getifaddrs(&all) != 0) return;
   const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(all, freeifaddrs);
-  std::vector<Address> addresses;
   for (const auto* each = all; each != nullptr; each = each->ifa_next) {
-    if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != AF_INET) continue;
-    sockaddr_in address{};
+    if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != family) continue;
+    SocketAddress address{};
     std::memcpy(&address, each->ifa_addr, sizeof(address));
+    visit(address);
+  }
+}
+
+}  // namespace
+
+std::vector<Address> host_addresses() {
+  std::vector<Address> addresses;
+  for_each_address<sockaddr_in>(AF_INET, [&](const sockaddr_in& address) {
     const Address host_order = ntohl(address.sin_addr.s_addr);
     if (host_order >> 24 != 127) addresses.push_back(host_order);
-  }
+  });
   std::ranges::sort(addresses);
   addresses.erase(std::ranges::unique(addresses).begin(), addresses.end());
   return addresses;
+}
+
+std::vector<std::string> host_ipv6_addresses() {
+  std::vector<std::string> addresses;
+  for_each_address<sockaddr_in6>(AF_INET6, [&](const sockaddr_in6& address) {
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    ::inet_ntop(AF_INET6, &address.sin6_addr, text.data(), text.size());
+    if (!IN6_IS_ADDR_LOOPBACK(&address.sin6_addr)) addresses.emplace_back(text.data());
+  });
+  return addresses;
+}
+
+bool lets_own_traffic_by(const Config& config, const std::vector<LinkNames>& interfaces) {
+  if (!config.backstop) return true;  // the program on NICs never sees it
+  return std::ranges::any_of(config.trusted_interfaces, [&](const std::string& trusted) {
+    return std::ranges::any_of(interfaces, [&](const LinkNames& link) {
+      return link.loopback && std::ranges::find(link.names, trusted) != link.names.end();
+    });
+  });
 }
 
 namespace {

@@ -33,6 +33,14 @@ struct HostFacts {
 // IPv4, of all interfaces, loopback ones left out; ascending.
 [[nodiscard]] std::vector<Address> host_addresses();
 
+// IPv6, of all interfaces, loopback ones left out; as inet_ntop() writes them.
+[[nodiscard]] std::vector<std::string> host_ipv6_addresses();
+
+// Whether what the host sends to itself passes: nothing judges it, or its loopback interface is
+// trusted.
+[[nodiscard]] bool lets_own_traffic_by(const Config& config,
+                                       const std::vector<LinkNames>& interfaces);
+
 // The kernel's way to write ports: "1,5-7".
 [[nodiscard]] std::vector<PortRange> parse_port_ranges(std::string_view text);
 

@@ -125,16 +125,34 @@ void explain_no_rule(WhyView& view, const Policy& policy, const Database& databa
   }
 }
 
-WhyView explain_one(const Policy& policy, const Database& database, Address source, WallTime now) {
+bool is_own(const OwnTraffic& own, Address source) {
+  return own.is_trusted &&
+         (source >> 24 == 127 || std::ranges::find(own.addresses, source) != own.addresses.end());
+}
+
+void explain_own(WhyView& view) {
+  view.allowed = true;
+  view.reason = "not-guarded";
+  view.detail = fmt::format(
+      "{} is this host's own address: what the host sends to itself comes by its loopback "
+      "interface, which is trusted; from anywhere else it would be dropped",
+      view.source);
+}
+
+WhyView explain_one(const Policy& policy, const Database& database, Address source, WallTime now,
+                    const OwnTraffic& own) {
   WhyView view;
   view.source = format_address(source);
   view.database = database.id;
   view.monitored = policy.mode_of(database) == Mode::monitor;
   view.place = database.place;
-  if (is_martian(source)) {
-    explain_martian(view);
-  } else if (const auto match = find_match(policy, database, source, now)) {
+  const auto match = is_martian(source) ? std::nullopt : find_match(policy, database, source, now);
+  if (match) {
     explain_match(view, *match);
+  } else if (is_own(own, source)) {
+    explain_own(view);
+  } else if (is_martian(source)) {
+    explain_martian(view);
   } else {
     explain_no_rule(view, policy, database, source, now);
   }
@@ -165,12 +183,25 @@ void explain_ipv6(WhyView& view, const Policy& policy, const Database& database)
 
 }  // namespace
 
+std::expected<Address, TextError> parse_source(const std::string& source) {
+  in6_addr address{};
+  if (inet_pton(AF_INET6, source.c_str(), &address) != 1 || !IN6_IS_ADDR_V4MAPPED(&address)) {
+    return parse_address(source);
+  }
+  return ntohl(address.s6_addr32[3]);
+}
+
 std::optional<std::vector<WhyView>> explain_ipv6(const Policy& policy, const std::string& source,
-                                                 const std::string& database) {
+                                                 const std::string& database,
+                                                 const OwnTraffic& own) {
   in6_addr address{};
   std::array<char, INET6_ADDRSTRLEN> text{};
   if (inet_pton(AF_INET6, source.c_str(), &address) != 1) return std::nullopt;
   inet_ntop(AF_INET6, &address, text.data(), text.size());
+  const bool is_own =
+      own.is_trusted && (IN6_IS_ADDR_LOOPBACK(&address) ||
+                         std::ranges::find(own.ipv6_addresses, std::string_view(text.data())) !=
+                             own.ipv6_addresses.end());
   std::vector<WhyView> views;
   for (const auto& candidate : policy.databases) {
     if (!database.empty() && candidate.id != database) continue;
@@ -180,17 +211,18 @@ std::optional<std::vector<WhyView>> explain_ipv6(const Policy& policy, const std
     view.monitored = policy.mode_of(candidate) == Mode::monitor;
     view.place = candidate.place;
     explain_ipv6(view, policy, candidate);
+    if (is_own && !view.allowed) explain_own(view);
     views.push_back(std::move(view));
   }
   return views;
 }
 
 std::vector<WhyView> explain(const Policy& policy, Address source, const std::string& database,
-                             WallTime now) {
+                             WallTime now, const OwnTraffic& own) {
   std::vector<WhyView> views;
   for (const auto& candidate : policy.databases) {
     if (!database.empty() && candidate.id != database) continue;
-    views.push_back(explain_one(policy, candidate, source, now));
+    views.push_back(explain_one(policy, candidate, source, now, own));
   }
   return views;
 }

@@ -168,6 +168,45 @@ TEST(Why, RefusesAMartianThoughARuleListsIt) {
   EXPECT_EQ(why.reason, "martian");
 }
 
+TEST(Why, SaysThatTheHostReachesItself) {
+  const auto policy = policy_of({rule("r-office", "192.0.2.64/29", 4)});
+  const auto ask_with = [&](const OwnTraffic& own, const char* source) {
+    return explain(policy, parse_source(source).value(), "", now, own).at(0);
+  };
+  const OwnTraffic own{true, {parse_address("198.51.100.5").value()}, {"fd00::5"}};
+  for (const auto* source : {"127.0.0.1", "127.9.9.9", "198.51.100.5", "::ffff:198.51.100.5"}) {
+    const auto why = ask_with(own, source);
+    EXPECT_TRUE(why.allowed) << source;
+    EXPECT_EQ(why.reason, "not-guarded") << source;
+    EXPECT_TRUE(why.detail.contains("own address")) << why.detail;
+  }
+  EXPECT_FALSE(ask_with(own, "198.51.100.6").allowed);
+  auto untrusted = own;
+  untrusted.is_trusted = false;
+  EXPECT_EQ(ask_with(untrusted, "127.0.0.1").reason, "martian");
+  EXPECT_EQ(ask_with(untrusted, "198.51.100.5").reason, "no-rule");
+
+  for (const auto* source : {"::1", "fd00::5", "FD00:0::5"}) {
+    EXPECT_TRUE(explain_ipv6(policy, source, "", own)->at(0).allowed) << source;
+    EXPECT_FALSE(explain_ipv6(policy, source, "", untrusted)->at(0).allowed) << source;
+  }
+  EXPECT_FALSE(explain_ipv6(policy, "fd00::6", "", own)->at(0).allowed);
+}
+
+TEST(Why, NamesTheHostsOwnAddressByTheRuleThatListsIt) {
+  const auto policy = policy_of({rule("r-self", "198.51.100.5/32", 4)});
+  const OwnTraffic own{true, {parse_address("198.51.100.5").value()}, {}};
+  EXPECT_EQ(explain(policy, own.addresses[0], "", now, own).at(0).rule, "r-self");
+}
+
+TEST(Why, TakesAnIpv4AddressAsADualStackSocketShowsIt) {
+  EXPECT_EQ(parse_source("::ffff:192.0.2.71").value(), parse_address("192.0.2.71").value());
+  EXPECT_EQ(parse_source("::FFFF:c000:0247").value(), parse_address("192.0.2.71").value());
+  EXPECT_EQ(parse_source("192.0.2.71").value(), parse_address("192.0.2.71").value());
+  for (const auto* none : {"::192.0.2.71", "2001:db8::1", "192.0.2", "::ffff:192.0.2"})
+    EXPECT_FALSE(parse_source(none)) << none;
+}
+
 TEST(Why, SaysWhereADropWouldPass) {
   auto policy = policy_of({});
   EXPECT_FALSE(ask(policy, "192.0.2.1").monitored);
