@@ -27,6 +27,11 @@ namespace moat {
 // The same, and the folder itself is no stranger's to write to.
 [[nodiscard]] Result<> check_own_folder(const std::string& path);
 
+// For files that people write, who may leave them to a group, or to a user (`delegate`). Error: a
+// user who is neither that one nor Moat's, or everybody, could replace what has that path. Symlinks
+// are followed, and checked as well; owner and mode of what is at the end are not.
+[[nodiscard]] Result<> check_way_to(const std::string& path, uid_t delegate = 0);
+
 // Makes the folder, and those above it, where they are missing, with that mode; then checks it.
 [[nodiscard]] Result<> make_own_folder(const std::string& path, mode_t mode);
 

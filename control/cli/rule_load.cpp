@@ -221,6 +221,9 @@ class Loader {
       add_in_order(check_on_host(reading, *options_.host), reading.faults);
       if (moat::has_error(reading.faults)) reading.value.reset();
     }
+    if (auto warning = warn_of_unsafe_way(path.string())) {
+      add_in_order({std::move(*warning)}, reading.faults);
+    }
     result_.config = reading.value;
     const auto state = reading.value ? FileState::active : FileState::held_back;
     result_.files.push_back({path.string(), "", state, std::move(reading.faults)});
@@ -229,7 +232,8 @@ class Loader {
   }
 
   void load_folders(const fs::path& base, const Config& config) {
-    RuleFileReader reader;
+    RuleFileReader reader({}, std::chrono::system_clock::now,
+                          RuleFileReader::UnsafeWays::warned_of);
     const RuleFolders folders{(base / config.databases).string(),
                               (base / config.managed_ranges).string()};
     use(reader.read(folders, options_.now), config.mode);

@@ -18,6 +18,7 @@
 #include "control/text/input_limits.h"
 #include "dataplane/error.h"
 #include "dataplane/fd.h"
+#include "dataplane/own_folder.h"
 
 namespace moat {
 namespace {
@@ -224,12 +225,41 @@ std::string path_beside(const std::string& path, const std::string& list) {
   return std::filesystem::path(path).parent_path() / list;
 }
 
+// The folder that the descriptor stands for; empty: it is not known where that is.
+std::string path_of(int folder_fd) {
+  std::error_code error;
+  return std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", folder_fd), error).string();
+}
+
+// Whether the name leads out of the folder, or into one below it. What lies in the folder itself is
+// as safe as that is.
+bool leads_away(int folder_fd, const std::string& name) {
+  struct stat status{};
+  return name.contains('/') ||
+         (::fstatat(folder_fd, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+          S_ISLNK(status.st_mode));
+}
+
+// Whoever owns the folder may lead on from it.
+std::optional<Fault> check_way_from(int folder_fd, const std::string& name,
+                                    const std::string& shown) {
+  struct stat folder{};
+  if (!leads_away(folder_fd, name) || ::fstat(folder_fd, &folder) != 0) return std::nullopt;
+  const auto way = std::filesystem::path(path_of(folder_fd)) / name;
+  const auto safe = check_way_to(way, folder.st_uid);
+  if (safe) return std::nullopt;
+  return refuse(shown, "somebody else could replace it: " + safe.error().message, {},
+                safe.error().remedy);
+}
+
 // Calls `read(folder_fd, name, path)` for each rule file of a folder, and gives the names of what
-// is none. The error is the folder's.
-template <typename Read>
-std::expected<std::vector<std::string>, Fault> for_each_file(const std::string& path, Read read) {
+// is none. The error is the folder's; `check` may have one.
+template <typename Check, typename Read>
+std::expected<std::vector<std::string>, Fault> for_each_file(const std::string& path, Check check,
+                                                             Read read) {
   auto folder = open_folder(path);
   if (!folder) return std::unexpected(std::move(folder.error()));
+  if (auto fault = check(path)) return std::unexpected(std::move(*fault));
   auto listing = list_folder(folder->get(), path);
   if (!listing) return std::unexpected(std::move(listing.error()));
   for (const auto& name : listing->rule_files) {
@@ -256,6 +286,21 @@ Fault in_pieces(const std::string& path, Severity severity) {
           "",
           severity == Severity::error ? "it is read once it is closed"
                                       : "what it said before stays in force until it is closed"};
+}
+
+std::optional<Fault> find_unsafe_way(const std::string& path) {
+  const auto safe = check_way_to(path);
+  if (safe) return std::nullopt;
+  return refuse(path, "somebody else could replace it: " + safe.error().message, {},
+                safe.error().remedy);
+}
+
+std::optional<Fault> warn_of_unsafe_way(const std::string& path) {
+  auto fault = find_unsafe_way(path);
+  if (!fault) return std::nullopt;
+  fault->severity = Severity::warning;
+  fault->message = "moatd would not read it here: " + fault->message;
+  return fault;
 }
 
 std::expected<FileBytes, Fault> read_regular_file(int folder_fd, const std::string& path,
@@ -291,8 +336,25 @@ RangeFile RuleFileReader::ranges_in_pieces(const std::string& path, const KnownR
   return file;
 }
 
-RuleFileReader::RuleFileReader(IsBeingWritten is_being_written, Clock clock)
-    : is_being_written_(std::move(is_being_written)), clock_(std::move(clock)) {}
+RuleFileReader::RuleFileReader(IsBeingWritten is_being_written, Clock clock, UnsafeWays unsafe_ways)
+    : is_being_written_(std::move(is_being_written)),
+      clock_(std::move(clock)),
+      unsafe_ways_(unsafe_ways) {}
+
+std::optional<Fault> RuleFileReader::check_folder(const std::string& path, Faults& warnings) const {
+  if (unsafe_ways_ == UnsafeWays::refused) return find_unsafe_way(path);
+  if (auto warning = warn_of_unsafe_way(path)) warnings.push_back(std::move(*warning));
+  return std::nullopt;
+}
+
+std::expected<FileBytes, Fault> RuleFileReader::read_file(int folder_fd, const std::string& name,
+                                                          const std::string& shown,
+                                                          std::size_t limit) const {
+  auto file = read_regular_file(folder_fd, name, shown, limit);
+  if (!file || unsafe_ways_ != UnsafeWays::refused) return file;
+  if (auto fault = check_way_from(folder_fd, name, shown)) return std::unexpected(*fault);
+  return file;
+}
 
 // By the time at which the reading began: what changes later may have the same stamp.
 bool RuleFileReader::is_settled(const FileBytes& file) const {
@@ -334,7 +396,7 @@ DatabaseFile RuleFileReader::read_database_file(int folder_fd, const std::string
       !has_expiry_between(known->second.reading, known->second.read_at, now)) {
     return {path, known->second.reading, std::nullopt, known->second.stamp};
   }
-  const auto file = read_regular_file(folder_fd, name, path, limits::file_bytes);
+  const auto file = read_file(folder_fd, name, path, limits::file_bytes);
   const auto stamp = file ? file->stamp : stamp_at(folder_fd, name).value_or(FileStamp{});
   if (is_being_written(file)) {
     if (!is_known) return new_in_pieces(path, *file, now);
@@ -367,7 +429,7 @@ FileReader RuleFileReader::list_reader(int folder_fd, const std::string& path,
                                        KnownRanges& ranges) const {
   return [=, this, &ranges](const std::string& list,
                             std::size_t limit) -> std::expected<std::string, std::string> {
-    auto bytes = read_regular_file(folder_fd, list, list, limit);
+    auto bytes = read_file(folder_fd, list, list, limit);
     if (is_being_written(bytes)) ranges.being_written = path_beside(path, list);
     ranges.is_settled &= bytes && is_settled(*bytes);
     ranges.lists.emplace_back(list, bytes ? bytes->stamp : FileStamp{});
@@ -383,7 +445,7 @@ RangeFile RuleFileReader::read_range_file(int folder_fd, const std::string& name
   const auto known = ranges_.find(path);
   const auto* before = known == ranges_.end() ? nullptr : &known->second;
   if (before != nullptr && is_unchanged(folder_fd, name, *before)) return range_file(path, *before);
-  const auto file = read_regular_file(folder_fd, name, path, limits::file_bytes);
+  const auto file = read_file(folder_fd, name, path, limits::file_bytes);
   KnownRanges now;
   now.stamp = file ? file->stamp : stamp_at(folder_fd, name).value_or(FileStamp{});
   now.is_settled = file && is_settled(*file);
@@ -405,16 +467,18 @@ RuleFiles RuleFileReader::read(const RuleFolders& folders, WallTime now) {
   RuleFiles files;
   files_read_ = 0;
   begun_ = clock_();
+  const auto check = [&](const std::string& path) { return check_folder(path, files.passed_over); };
   const auto in_databases = for_each_file(
-      folders.databases, [&](int fd, const std::string& name, const std::string& path) {
+      folders.databases, check, [&](int fd, const std::string& name, const std::string& path) {
         auto file = read_database_file(fd, name, path, now);
         if (!file.unreadable || !is_gone(fd, name)) files.databases.push_back(std::move(file));
       });
-  auto in_ranges =
-      for_each_file(folders.ranges, [&](int fd, const std::string& name, const std::string& path) {
-        auto file = read_range_file(fd, name, path);
-        if (!file.unreadable || !is_gone(fd, name)) files.ranges.push_back(std::move(file));
-      });
+  auto in_ranges = for_each_file(folders.ranges, check,
+                                 [&](int fd, const std::string& name, const std::string& path) {
+                                   auto file = read_range_file(fd, name, path);
+                                   if (!file.unreadable || !is_gone(fd, name))
+                                     files.ranges.push_back(std::move(file));
+                                 });
   if (in_databases) {
     add_passed_over(folders.databases, *in_databases, files.passed_over);
   } else {

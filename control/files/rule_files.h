@@ -11,8 +11,8 @@
 // expect them to be read; not of editors' backups (x.yaml~, #x.yaml#) or of cidrs-files. Symlinks
 // are followed, of files and of the folders; one listing sees one folder, even if its link is
 // swapped meanwhile. Refused by name: what is no regular file (never opened: a FIFO would block, a
-// device would act), what cannot be read, what is too large, and files and folders that others may
-// write.
+// device would act), what cannot be read, what is too large, files and folders that others may
+// write, and those that others could replace, as a folder on the way to them is theirs.
 #pragma once
 
 #include <chrono>
@@ -57,7 +57,7 @@ struct RuleFiles {
   // that cannot be seen is not an empty one: nothing in it counts as vanished.
   std::optional<Fault> databases_folder;
   std::optional<Fault> ranges_folder;
-  Faults passed_over;  // warnings, a folder each, with the names that are not read
+  Faults passed_over;  // warnings, of a folder each: with the names that are not read, or unsafe
 };
 
 struct RuleFolders {
@@ -79,6 +79,13 @@ struct FileBytes {
                                                                 const std::string& shown,
                                                                 std::size_t limit);
 
+// Why a stranger could put something else in the place of what has that path, if one could; see
+// check_way_to().
+[[nodiscard]] std::optional<Fault> find_unsafe_way(const std::string& path);
+
+// The same as a warning, for who reads files that are not enforced where they are.
+[[nodiscard]] std::optional<Fault> warn_of_unsafe_way(const std::string& path);
+
 // Whether more is to come of a file of which this was just read; `has_writer`: what the kernel
 // tells.
 using IsBeingWritten = std::function<bool(const FileStamp& stamp, std::optional<bool> has_writer)>;
@@ -98,9 +105,13 @@ class RuleFileReader {
  public:
   using Clock = std::function<std::chrono::system_clock::time_point()>;
 
+  // What becomes of files that a stranger could replace; who reads them for himself is warned.
+  enum class UnsafeWays { refused, warned_of };
+
   // `is_being_written` may be none. `clock` is the one that files are stamped by.
   explicit RuleFileReader(IsBeingWritten is_being_written = {},
-                          Clock clock = std::chrono::system_clock::now);
+                          Clock clock = std::chrono::system_clock::now,
+                          UnsafeWays unsafe_ways = UnsafeWays::refused);
 
   // The next read() takes this file anew (all files), whatever its stamp says.
   void unsettle(const FileId& file);
@@ -127,6 +138,10 @@ class RuleFileReader {
     std::string being_written;  // the path of the file or list that is, if one is
   };
 
+  [[nodiscard]] std::optional<Fault> check_folder(const std::string& path, Faults& warnings) const;
+  [[nodiscard]] std::expected<FileBytes, Fault> read_file(int folder_fd, const std::string& name,
+                                                          const std::string& shown,
+                                                          std::size_t limit) const;
   static DatabaseFile new_in_pieces(const std::string& path, const FileBytes& file, WallTime now);
   DatabaseFile read_database_file(int folder_fd, const std::string& name, const std::string& path,
                                   WallTime now);
@@ -144,6 +159,7 @@ class RuleFileReader {
 
   IsBeingWritten is_being_written_;
   Clock clock_;
+  UnsafeWays unsafe_ways_;
   std::chrono::system_clock::time_point begun_;     // the last read()
   std::map<std::string, KnownDatabase> databases_;  // by path
   std::map<std::string, KnownRanges> ranges_;       // by path

@@ -29,6 +29,9 @@ Settings::Settings(const std::string& path) : path_(absolute(path)) {}
 bool Settings::read(const IsBeingWritten& is_being_written) {
   auto file = read_regular_file(AT_FDCWD, path_, path_, limits::file_bytes);
   if (std::exchange(is_being_written_, false)) faults_.pop_back();
+  if (file) {
+    if (auto fault = find_unsafe_way(path_)) file = std::unexpected(std::move(*fault));
+  }
   if (!file) {
     faults_ = {file.error()};
     bytes_.reset();

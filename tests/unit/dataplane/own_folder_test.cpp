@@ -85,6 +85,38 @@ TEST_F(OwnFolder, may_not_be_a_circle_of_symlinks) {
   EXPECT_NE(checked.error().message.find("Too many levels of symbolic links"), std::string::npos);
 }
 
+// To what people write.
+TEST_F(OwnFolder, is_on_a_way_that_only_people_who_were_let_in_can_change) {
+  make("rules", 0777);
+  const auto dbs = make("rules/dbs", 0755);
+  const auto loose = check_way_to(dbs);
+  ASSERT_FALSE(loose);
+  EXPECT_EQ(loose.error().message, home_ / "rules" + " is writable by others (mode 0777)");
+  EXPECT_EQ(loose.error().remedy, "chmod o-w " + home_ / "rules");
+  ASSERT_EQ(chmod((home_ / "rules").c_str(), 01777), 0);
+  EXPECT_TRUE(check_way_to(dbs)) << "what root has there stays";
+  ASSERT_EQ(chmod((home_ / "rules").c_str(), 02775), 0);
+  EXPECT_TRUE(check_way_to(dbs)) << "a group is let in by root";
+  ASSERT_EQ(chown((home_ / "rules").c_str(), stranger_uid, 0), 0);
+  EXPECT_FALSE(check_way_to(dbs));
+  EXPECT_TRUE(check_way_to(dbs, stranger_uid)) << "who is let in";
+  make("mine", 0755, stranger_uid);
+  EXPECT_TRUE(check_way_to(home_ / "mine")) << "the end may be anybody's";
+}
+
+TEST_F(OwnFolder, is_on_a_way_through_symlinks) {
+  make("loose", 0777);
+  const auto dbs = make("dbs", 0755);
+  ASSERT_EQ(symlink(dbs.c_str(), (home_ / "loose/link").c_str()), 0);
+  ASSERT_EQ(symlink("loose/link", (home_ / "link").c_str()), 0);
+  EXPECT_FALSE(check_way_to(home_ / "loose/link"));
+  EXPECT_FALSE(check_way_to(home_ / "link"));
+  ASSERT_EQ(chmod((home_ / "loose").c_str(), 0755), 0);
+  EXPECT_TRUE(check_way_to(home_ / "link"));
+  ASSERT_EQ(lchown((home_ / "loose/link").c_str(), stranger_uid, stranger_uid), 0);
+  EXPECT_FALSE(check_way_to(home_ / "link"));
+}
+
 TEST_F(OwnFolder, is_made_with_those_above_it) {
   const auto mask = umask(0);
   const auto made = make_own_folder(home_ / "var/lib/moat", 0750);

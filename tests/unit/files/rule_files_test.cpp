@@ -228,6 +228,53 @@ TEST_F(RuleFilesTest, refuses_a_folder_writable_by_others) {
   EXPECT_FALSE(files.ranges_folder);
 }
 
+// A stranger could move the folder away and put his own there.
+TEST_F(RuleFilesTest, refuses_a_folder_below_one_that_is_writable_by_others) {
+  const TemporaryFolder above;
+  fs::create_directory(above / "dbs");
+  above.put("dbs/a.yaml", orders);
+  ASSERT_EQ(::chmod(above.path().c_str(), 0777), 0);
+  const RuleFolders folders{above / "dbs", ranges_.path()};
+  const auto files = reader_.read(folders, {});
+  ASSERT_TRUE(files.databases_folder);
+  EXPECT_EQ(format_fault(*files.databases_folder),
+            above / "dbs" + ": error: somebody else could replace it: " + above.path() +
+                " is writable by others (mode 0777) (chmod o-w " + above.path() + ")");
+  EXPECT_TRUE(files.databases.empty());
+
+  RuleFileReader for_oneself({}, std::chrono::system_clock::now,
+                             RuleFileReader::UnsafeWays::warned_of);
+  const auto read = for_oneself.read(folders, {});
+  EXPECT_FALSE(read.databases_folder);
+  EXPECT_EQ(read.databases.size(), 1u);
+  ASSERT_EQ(read.passed_over.size(), 1u);
+  EXPECT_EQ(read.passed_over[0].severity, Severity::warning);
+  ASSERT_EQ(::chmod(above.path().c_str(), 01777), 0);
+  EXPECT_FALSE(reader_.read(folders, {}).databases_folder);
+}
+
+TEST_F(RuleFilesTest, refuses_files_and_lists_on_whose_way_a_folder_is_writable_by_others) {
+  const TemporaryFolder elsewhere;
+  fs::create_directory(elsewhere / "loose");
+  fs::create_directory(elsewhere / "loose/safe");
+  const auto real = elsewhere.put("loose/safe/x", orders);
+  ASSERT_EQ(::symlink(real.c_str(), (databases_ / "a.yaml").c_str()), 0);
+  fs::create_directories(ranges_ / "loose/safe");
+  ranges_.put("loose/safe/list.txt", "192.0.2.0/24\n");
+  ranges_.put("r.yaml", "- {id: mr-a, cidrs-file: loose/safe/list.txt}\n");
+  EXPECT_TRUE(read().databases.at(0).reading.value);
+  EXPECT_TRUE(read().ranges.at(0).reading.value);
+  ASSERT_EQ(::chmod((elsewhere / "loose").c_str(), 0777), 0);
+  ASSERT_EQ(::chmod((ranges_ / "loose").c_str(), 0777), 0);
+  reader_.unsettle_all();
+  const auto said = elsewhere / "loose" + " is writable by others (mode 0777)";
+  EXPECT_THAT(refusal(), testing::HasSubstr(said));
+  const auto range = read().ranges.at(0);
+  EXPECT_FALSE(range.reading.value);
+  EXPECT_THAT(format_fault(range.reading.faults.at(0)),
+              testing::HasSubstr("loose is writable by others"));
+}
+
 TEST_F(RuleFilesTest, names_a_folder_that_is_missing_or_none) {
   const auto missing = reader_.read({databases_ / "none", ranges_.path()}, {});
   ASSERT_TRUE(missing.databases_folder);

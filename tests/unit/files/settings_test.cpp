@@ -28,6 +28,20 @@ TEST_F(SettingsTest, AreUnknownUntilAFileHolds) {
   EXPECT_EQ(settings_.config().mode, Mode::monitor);
 }
 
+TEST_F(SettingsTest, AreNotReadFromAFileThatOthersCouldReplace) {
+  const TemporaryFolder above;
+  std::filesystem::create_directory(above / "moat");
+  above.put("moat/moat.yaml", "interfaces: [eth0]\n");
+  ASSERT_EQ(::chmod(above.path().c_str(), 0777), 0);
+  Settings settings{above / "moat/moat.yaml"};
+  EXPECT_FALSE(settings.read());
+  ASSERT_EQ(settings.faults().size(), 1u);
+  EXPECT_TRUE(settings.faults()[0].message.contains(above.path() + " is writable by others"))
+      << settings.faults()[0].message;
+  ASSERT_EQ(::chmod(above.path().c_str(), 0755), 0);
+  EXPECT_TRUE(settings.read());
+}
+
 TEST_F(SettingsTest, AreReadOnceFromAFileThatIsTheSame) {
   put("interfaces: [eth0]\n");
   EXPECT_TRUE(settings_.read());
