@@ -5,7 +5,10 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -113,6 +116,7 @@ std::expected<std::optional<FileBytes>, Fault> try_read(int folder_fd, const std
   if (stamp_of(after) != file.stamp || bytes->size() != file.stamp.size) return std::nullopt;
   file.bytes = std::move(*bytes);
   file.has_writer = has_writer(fd.get());
+  file.owner = after.st_uid;
   return file;
 }
 
@@ -252,6 +256,36 @@ std::optional<Fault> check_way_from(int folder_fd, const std::string& name,
                 safe.error().remedy);
 }
 
+// A link can be made by one who may not read what it leads to; faults would show him parts of that.
+std::optional<Fault> check_link(int folder_fd, const std::string& name, const std::string& path,
+                                const FileBytes& file) {
+  struct stat link{};
+  if (::fstatat(folder_fd, name.c_str(), &link, AT_SYMLINK_NOFOLLOW) != 0 ||
+      !S_ISLNK(link.st_mode) || !is_stranger(link.st_uid) || link.st_uid == file.owner) {
+    return std::nullopt;
+  }
+  return refuse(path, "is a symlink to a file of another user",
+                fmt::format("of uid {}, to one of uid {}", link.st_uid, file.owner),
+                "put a copy there, or have root make the symlink");
+}
+
+// Without following a symlink out of the folder.
+std::expected<Fd, Fault> open_beneath(int folder_fd, const std::string& path) {
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    Fd fd(static_cast<int>(::syscall(SYS_openat2, folder_fd, path.c_str(), &how, sizeof(how))));
+    if (fd) return fd;
+    if (errno != EAGAIN) break;
+  }
+  if (errno == EXDEV) {
+    return std::unexpected(refuse(path, "is reached by a symlink that leads out of the folder", {},
+                                  "put the file itself, or a copy of it, there"));
+  }
+  return std::unexpected(refuse_errno(path, errno));
+}
+
 // Calls `read(folder_fd, name, path)` for each rule file of a folder, and gives the names of what
 // is none. The error is the folder's; `check` may have one.
 template <typename Check, typename Read>
@@ -348,11 +382,24 @@ std::optional<Fault> RuleFileReader::check_folder(const std::string& path, Fault
 }
 
 std::expected<FileBytes, Fault> RuleFileReader::read_file(int folder_fd, const std::string& name,
-                                                          const std::string& shown,
+                                                          const std::string& path) const {
+  auto file = read_regular_file(folder_fd, name, path, limits::file_bytes);
+  if (!file) return file;
+  if (auto fault = check_link(folder_fd, name, path, *file)) return std::unexpected(*fault);
+  if (unsafe_ways_ != UnsafeWays::refused) return file;
+  if (auto fault = check_way_from(folder_fd, name, path)) return std::unexpected(*fault);
+  return file;
+}
+
+std::expected<FileBytes, Fault> RuleFileReader::read_list(int folder_fd, const std::string& list,
                                                           std::size_t limit) const {
-  auto file = read_regular_file(folder_fd, name, shown, limit);
+  const auto inside = open_beneath(folder_fd, list);
+  if (!inside) return std::unexpected(inside.error());
+  // What was found, whatever the name leads to by now.
+  auto file =
+      read_regular_file(AT_FDCWD, fmt::format("/proc/self/fd/{}", inside->get()), list, limit);
   if (!file || unsafe_ways_ != UnsafeWays::refused) return file;
-  if (auto fault = check_way_from(folder_fd, name, shown)) return std::unexpected(*fault);
+  if (auto fault = check_way_from(folder_fd, list, list)) return std::unexpected(*fault);
   return file;
 }
 
@@ -396,7 +443,7 @@ DatabaseFile RuleFileReader::read_database_file(int folder_fd, const std::string
       !has_expiry_between(known->second.reading, known->second.read_at, now)) {
     return {path, known->second.reading, std::nullopt, known->second.stamp};
   }
-  const auto file = read_file(folder_fd, name, path, limits::file_bytes);
+  const auto file = read_file(folder_fd, name, path);
   const auto stamp = file ? file->stamp : stamp_at(folder_fd, name).value_or(FileStamp{});
   if (is_being_written(file)) {
     if (!is_known) return new_in_pieces(path, *file, now);
@@ -429,7 +476,7 @@ FileReader RuleFileReader::list_reader(int folder_fd, const std::string& path,
                                        KnownRanges& ranges) const {
   return [=, this, &ranges](const std::string& list,
                             std::size_t limit) -> std::expected<std::string, std::string> {
-    auto bytes = read_file(folder_fd, list, list, limit);
+    auto bytes = read_list(folder_fd, list, limit);
     if (is_being_written(bytes)) ranges.being_written = path_beside(path, list);
     ranges.is_settled &= bytes && is_settled(*bytes);
     ranges.lists.emplace_back(list, bytes ? bytes->stamp : FileStamp{});
@@ -445,7 +492,7 @@ RangeFile RuleFileReader::read_range_file(int folder_fd, const std::string& name
   const auto known = ranges_.find(path);
   const auto* before = known == ranges_.end() ? nullptr : &known->second;
   if (before != nullptr && is_unchanged(folder_fd, name, *before)) return range_file(path, *before);
-  const auto file = read_file(folder_fd, name, path, limits::file_bytes);
+  const auto file = read_file(folder_fd, name, path);
   KnownRanges now;
   now.stamp = file ? file->stamp : stamp_at(folder_fd, name).value_or(FileStamp{});
   now.is_settled = file && is_settled(*file);

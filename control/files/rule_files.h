@@ -10,10 +10,15 @@
 // and all that does not end in .yaml or .yml. Of these `passed_over` tells, where somebody may
 // expect them to be read; not of editors' backups (x.yaml~, #x.yaml#) or of cidrs-files. Symlinks
 // are followed, of files and of the folders; one listing sees one folder, even if its link is
-// swapped meanwhile. Refused by name: what is no regular file (never opened: a FIFO would block, a
-// device would act), what cannot be read, what is too large, files and folders that others may
-// write, and those that others could replace, as a folder on the way to them is theirs.
+// swapped meanwhile. A cidrs-file must lie in the folder, whatever the links: its faults show lines
+// of it, and whoever writes rule files need not be one who may read all files. So a link of a user
+// that leads to a file of another is not followed, either. Refused by name: what is no regular file
+// (never opened: a FIFO would block, a device would act), what cannot be read, what is too large,
+// files and folders that others may write, and those that others could replace, as a folder on the
+// way to them is theirs.
 #pragma once
+
+#include <sys/types.h>
 
 #include <chrono>
 #include <expected>
@@ -70,6 +75,7 @@ struct FileBytes {
   std::string bytes;
   FileStamp stamp;
   std::optional<bool> has_writer;  // once it was read; see has_writer()
+  uid_t owner = 0;
 };
 
 // Reads `path`, relative to the folder open as `folder_fd` (AT_FDCWD: to the process's). The error
@@ -140,7 +146,8 @@ class RuleFileReader {
 
   [[nodiscard]] std::optional<Fault> check_folder(const std::string& path, Faults& warnings) const;
   [[nodiscard]] std::expected<FileBytes, Fault> read_file(int folder_fd, const std::string& name,
-                                                          const std::string& shown,
+                                                          const std::string& path) const;
+  [[nodiscard]] std::expected<FileBytes, Fault> read_list(int folder_fd, const std::string& list,
                                                           std::size_t limit) const;
   static DatabaseFile new_in_pieces(const std::string& path, const FileBytes& file, WallTime now);
   DatabaseFile read_database_file(int folder_fd, const std::string& name, const std::string& path,

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <iostream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -377,6 +378,46 @@ TEST_F(RuleFilesTest, says_what_to_do_about_a_folder_that_is_not_there) {
   ASSERT_TRUE(files.databases_folder);
   EXPECT_EQ(format_fault(*files.databases_folder),
             path + ": error: there is no such folder (check the path, or make it)");
+}
+
+// Whoever writes the folder may not be one who may read every file; faults show what is in it.
+TEST_F(RuleFilesTest, takes_no_cidrs_file_from_outside_the_folder) {
+  const TemporaryFolder elsewhere;
+  const auto secret = elsewhere.put("secret", "root:$6$hash\n", 0600);
+  fs::create_directory_symlink(elsewhere.path(), ranges_ / "lists");
+  fs::create_symlink(secret, ranges_ / "list.txt");
+  for (const auto* list : {"list.txt", "lists/secret"}) {
+    ranges_.put("r.yaml", fmt::format("- {{id: mr-a, cidrs-file: {}}}\n", list));
+    const auto file = read().ranges.at(0);
+    ASSERT_EQ(file.reading.faults.size(), 1u) << list;
+    const auto said = format_fault(file.reading.faults[0]);
+    EXPECT_THAT(said, testing::HasSubstr("leads out of the folder"));
+    EXPECT_THAT(said, testing::Not(testing::HasSubstr("hash")));
+  }
+}
+
+TEST_F(RuleFilesTest, takes_a_cidrs_file_by_a_symlink_within_the_folder) {
+  fs::create_directory(ranges_ / "..data");
+  ranges_.put("..data/list.txt", "192.0.2.0/24\n");
+  fs::create_symlink("..data/list.txt", ranges_ / "list.txt");
+  ranges_.put("r.yaml", "- {id: mr-a, cidrs-file: list.txt}\n");
+  EXPECT_TRUE(read_settled().ranges.at(0).reading.value);
+}
+
+TEST_F(RuleFilesTest, follows_no_symlink_of_a_user_to_a_file_of_another) {
+  if (::geteuid() != 0) {
+    std::cout << "NOT TESTED: needs root\n";
+    return;
+  }
+  const TemporaryFolder elsewhere;
+  const auto secret = elsewhere.put("secret", "hash: 6\n", 0600);
+  const auto link = databases_ / "a.yaml";
+  ASSERT_EQ(::symlink(secret.c_str(), link.c_str()), 0);
+  EXPECT_THAT(format_fault(read().databases.at(0).reading.faults.at(0)),
+              testing::HasSubstr("hash"));
+  reader_.unsettle_all();
+  ASSERT_EQ(::lchown(link.c_str(), 65534, 65534), 0);
+  EXPECT_THAT(refusal(), testing::HasSubstr("is a symlink to a file of another user"));
 }
 
 TEST_F(RuleFilesTest, sees_a_missing_cidrs_file_appear) {
