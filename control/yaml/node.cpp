@@ -13,6 +13,7 @@
 #include <istream>
 #include <streambuf>
 #include <unordered_map>
+#include <utility>
 
 #include "control/text/check_text.h"
 #include "control/text/input_limits.h"
@@ -21,7 +22,14 @@ namespace moat {
 namespace {
 
 // Far above a million CIDRs; keeps a hostile 16 MiB file from taking gigabytes.
-constexpr std::size_t most_nodes = 3'000'000;
+constexpr std::size_t most_nodes = 2'000'000;
+
+// Where a bracket could begin a key, as at the start of a line, yaml-cpp reads to the one that
+// closes it before it tells of any of it, and keeps some 90 bytes for each of these characters and
+// some 180 for the word beside it: 80 MiB for so many commas and words. A hostile 16 MiB file would
+// take gigabytes.
+constexpr std::size_t most_untold = 300'000;
+constexpr std::string_view marks = ",:?[]{}\"'&*!#";
 
 struct Stop {};  // thrown through yaml-cpp once reading on makes no sense
 
@@ -86,6 +94,9 @@ class Builder : public YAML::EventHandler {
     const auto skipped = mark.line == 0 ? text_.skipped : 0;
     return {static_cast<unsigned>(mark.line) + 1, static_cast<unsigned>(mark.column) + 1 + skipped};
   }
+
+  // How many yaml-cpp has told of so far.
+  [[nodiscard]] std::size_t events() const { return nodes_; }
 
   // What there is of the tree. Of an unfinished root map, the entries that were complete.
   std::optional<Node> take() {
@@ -177,13 +188,45 @@ class Builder : public YAML::EventHandler {
   int documents_ = 0;
 };
 
-// Lets yaml-cpp read bytes without copying them first.
+// Lets yaml-cpp read bytes without copying them first, and stops it where it tells of nothing that
+// it reads.
 class ByteBuffer : public std::streambuf {
  public:
-  explicit ByteBuffer(std::string_view bytes) {
-    auto* begin = const_cast<char*>(bytes.data());  // only ever read from
-    setg(begin, begin, begin + bytes.size());
+  ByteBuffer(const Text& text, const Builder& builder, FaultLog& log)
+      : text_(text), builder_(builder), log_(log) {
+    auto* begin = const_cast<char*>(text.bytes.data());  // only ever read from
+    setg(begin, begin, begin + text.bytes.size());
   }
+
+ protected:
+  std::streamsize xsgetn(char* to, std::streamsize most) override {
+    if (std::exchange(events_, builder_.events()) != builder_.events()) untold_ = 0;
+    for (const char* at = gptr(); at != gptr() + std::min(most, egptr() - gptr()); ++at) {
+      const bool is_in_line_of_hashes = *at == '#' && previous_ == '#';
+      previous_ = *at;
+      if (marks.contains(*at) && !is_in_line_of_hashes && ++untold_ > most_untold) refuse(at);
+    }
+    return std::streambuf::xsgetn(to, most);
+  }
+
+ private:
+  [[noreturn]] void refuse(const char* at) {
+    const auto before = text_.bytes.substr(0, static_cast<std::size_t>(at - text_.bytes.data()));
+    const auto line = static_cast<std::uint32_t>(std::ranges::count(before, '\n'));
+    const auto column = before.size() - (before.rfind('\n') + 1);  // npos + 1 is 0
+    log_.error(
+        {line + 1, static_cast<unsigned>(column) + 1},
+        fmt::format("too much in one pair of brackets: more than {} of {}", most_untold, marks), {},
+        "write a large list one value a line, `- VALUE`, or put it into a cidrs-file");
+    throw Stop{};
+  }
+
+  const Text& text_;
+  const Builder& builder_;
+  FaultLog& log_;
+  std::size_t events_ = 0;
+  std::size_t untold_ = 0;  // marks since the last event
+  char previous_ = 0;
 };
 
 // yaml-cpp takes %YAML and %TAG, and overlooks any other.
@@ -201,26 +244,6 @@ bool refuse_directive(const Text& text, FaultLog& log) {
     if (!is_empty && rest[content] != '#') return false;
     if (end == std::string_view::npos) return false;
     rest.remove_prefix(end + 1);
-  }
-  return false;
-}
-
-// Before its first event yaml-cpp gathers every bracket up to the one that closes the first, with
-// some 200 bytes for each: gigabytes, from a file of nothing but brackets. No text that a rule file
-// may hold has so many unclosed ones.
-bool refuse_open_brackets(const Text& text, FaultLog& log) {
-  constexpr std::size_t most_open = 1'000;
-  std::size_t open = 0;
-  for (std::size_t at = 0; at < text.bytes.size(); ++at) {
-    const char c = text.bytes[at];
-    if (c == '[' || c == '{') ++open;
-    if ((c == ']' || c == '}') && open > 0) --open;
-    if (open <= most_open) continue;
-    const auto before = text.bytes.substr(0, at);
-    const auto line = static_cast<unsigned>(std::ranges::count(before, '\n')) + 1;
-    const auto column = static_cast<unsigned>(at - (before.rfind('\n') + 1)) + 1;
-    log.error({line, column}, fmt::format("nested more than {} levels deep", limits::nesting));
-    return true;
   }
   return false;
 }
@@ -249,11 +272,11 @@ void report_syntax(const YAML::ParserException& error, const Text& text, Builder
 YamlTree read_yaml(std::string_view bytes, FaultLog& log) {
   const auto text = check_text(bytes, limits::file_bytes, log);
   if (!text.is_readable) return {};
-  if (refuse_directive(text, log) || refuse_open_brackets(text, log)) return {};
+  if (refuse_directive(text, log)) return {};
   Builder builder(text, log);
   YamlTree tree;
   try {
-    ByteBuffer buffer(text.bytes);
+    ByteBuffer buffer(text, builder, log);
     std::istream stream(&buffer);
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(builder)) {

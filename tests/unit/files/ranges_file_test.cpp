@@ -64,6 +64,29 @@ TEST(ReadManagedRanges, TakesNoneAtAll) {
   EXPECT_TRUE(read("- {id: mr, cidrs: []}\n").value->at(0).cidrs->empty());
 }
 
+std::string in_brackets(std::string_view unit, std::size_t times) {
+  std::string text = "- {id: mr, cidrs: [";
+  for (std::size_t i = 0; i < times; ++i) text += unit;
+  return text + "]}\n";
+}
+
+TEST(ReadManagedRanges, TakesALongListInBrackets) {
+  EXPECT_EQ(read(in_brackets("192.0.2.0/24, ", 100'000)).value->at(0).cidrs->size(), 100'000u);
+  EXPECT_TRUE(read("# [ not closed, {\n" + in_brackets("192.0.2.0/24, ", 1)).value);
+}
+
+// Their memory would be hundreds of times their size.
+TEST(ReadManagedRanges, RefusesMoreInBracketsThanAnybodyWrites) {
+  for (const auto* unit : {",", "[", "\"\" ", "a #\n"}) {
+    const auto reading = read(in_brackets(unit, 310'000));
+    ASSERT_EQ(reading.faults.size(), 1u) << unit;
+    EXPECT_TRUE(reading.faults[0].message.starts_with("too much in one pair of brackets")) << unit;
+  }
+  std::string lines = "- id: mr\n  cidrs:\n";
+  for (int i = 0; i < 100'000; ++i) lines += "    - 192.0.2.0/24 # [a, b]\n";
+  EXPECT_EQ(read(lines).value->at(0).cidrs->size(), 100'000u) << "one a line may be any number";
+}
+
 TEST(ReadManagedRanges, TakesNestedAndRepeatedCidrsInFileOrder) {
   const auto reading = read("- {id: mr, cidrs: [10.1.0.0/16, 10.0.0.0/8, 10.1.0.0/16]}\n");
   EXPECT_EQ(reading.value->at(0).cidrs->size(), 3u);
