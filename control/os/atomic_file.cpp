@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <system_error>
+#include <utility>
 
 #include "control/os/file_io.h"
 #include "dataplane/fd.h"
@@ -100,6 +101,35 @@ bool is_of_the_bytes(std::string_view name) {
 
 bool is_of_a_security_module(std::string_view name) { return name.starts_with("security."); }
 
+// Who may do what with a file.
+struct Rights {
+  uid_t owner = 0;
+  gid_t group = 0;
+  mode_t mode = 0;
+  Attributes attributes;
+
+  friend bool operator==(const Rights&, const Rights&) = default;
+};
+
+// The rights of the file at `real`, if it says `expected`.
+std::expected<Rights, FileError> check_unchanged(const std::string& path, const std::string& real,
+                                                 std::string_view expected) {
+  const Fd fd(::open(real.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  struct stat status{};
+  if (!fd || ::fstat(fd.get(), &status) != 0) return failure("open", path, errno);
+  if (!S_ISREG(status.st_mode)) return has_changed(path);
+  auto attributes = attributes_of(fd.get());
+  if (!attributes) return failure("read the attributes of", path, attributes.error());
+  const auto bytes = read_to_end(fd.get(), expected.size());
+  if (!bytes) return failure("read", path, bytes.error());
+  if (*bytes != expected) return has_changed(path);
+  if (has_writer(fd.get()).value_or(false)) {
+    return std::unexpected(FileError{
+        {fmt::format("somebody has {} open for writing", path), "try again"}, Kind::changed});
+  }
+  return Rights{status.st_uid, status.st_gid, status.st_mode, std::move(*attributes)};
+}
+
 // A file beside the real one, removed again unless it takes its place.
 class Temporary {
  public:
@@ -135,13 +165,61 @@ class Temporary {
   Outcome take_place() {
     if (::rename(path_.c_str(), target_.c_str()) != 0) return failure("replace", target_, errno);
     path_.clear();
+    return sync_folder();
+  }
+
+  // Takes the place of what has these rights and says `expected`. Whoever was quicker has his
+  // version back where it was.
+  Outcome take_place_of(std::string_view expected, const Rights& rights) {
+    if (const int error = exchange()) {
+      if (error == EINVAL || error == ENOSYS) return take_place();  // this file system cannot
+      if (error == ENOENT) return has_changed(target_);
+      return failure("replace", target_, error);
+    }
+    const auto out = check_unchanged(target_, path_, expected);
+    if (out && *out == rights) {
+      ::unlink(path_.c_str());
+      path_.clear();
+      return sync_folder();
+    }
+    if (const int error = put_back()) {
+      auto failed = failure("put back what somebody has just written to", target_, error);
+      failed.error().remedy = "it is in " + std::exchange(path_, {});
+      return failed;
+    }
+    return out ? Outcome(has_changed(target_)) : std::unexpected(out.error());
+  }
+
+ private:
+  // 0 or errno.
+  int exchange() {
+    return ::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE) == 0
+               ? 0
+               : errno;
+  }
+
+  // Where somebody has replaced or removed even the file that was there for this moment, that
+  // counts.
+  int put_back() {
+    int error = exchange();
+    if (error == 0 && !is_at(path_)) error = exchange();
+    return error == ENOENT ? 0 : error;
+  }
+
+  [[nodiscard]] bool is_at(const std::string& path) const {
+    struct stat own{};
+    struct stat there{};
+    return ::fstat(fd_.get(), &own) == 0 && ::lstat(path.c_str(), &there) == 0 &&
+           own.st_dev == there.st_dev && own.st_ino == there.st_ino;
+  }
+
+  Outcome sync_folder() {
     const auto folder = folder_of(target_);
     const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd || ::fsync(fd.get()) != 0) return failure("write the folder", folder, errno);
     return {};
   }
 
- private:
   // Takes away what the folder has given it (a default ACL), too.
   Outcome keep(const Attributes& attributes) {
     const auto given = attributes_of(fd_.get());
@@ -192,35 +270,6 @@ Outcome check_writable(const std::string& path, const std::string& real,
   return {};
 }
 
-// Who may do what with a file.
-struct Rights {
-  uid_t owner = 0;
-  gid_t group = 0;
-  mode_t mode = 0;
-  Attributes attributes;
-
-  friend bool operator==(const Rights&, const Rights&) = default;
-};
-
-// The rights of the file at `real`, if it says `expected`.
-std::expected<Rights, FileError> check_unchanged(const std::string& path, const std::string& real,
-                                                 std::string_view expected) {
-  const Fd fd(::open(real.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-  struct stat status{};
-  if (!fd || ::fstat(fd.get(), &status) != 0) return failure("open", path, errno);
-  if (!S_ISREG(status.st_mode)) return has_changed(path);
-  auto attributes = attributes_of(fd.get());
-  if (!attributes) return failure("read the attributes of", path, attributes.error());
-  const auto bytes = read_to_end(fd.get(), expected.size());
-  if (!bytes) return failure("read", path, bytes.error());
-  if (*bytes != expected) return has_changed(path);
-  if (has_writer(fd.get()).value_or(false)) {
-    return std::unexpected(FileError{
-        {fmt::format("somebody has {} open for writing", path), "try again"}, Kind::changed});
-  }
-  return Rights{status.st_uid, status.st_gid, status.st_mode, std::move(*attributes)};
-}
-
 }  // namespace
 
 Outcome replace_file(const std::string& path, std::string_view expected_bytes,
@@ -242,7 +291,7 @@ Outcome replace_file(const std::string& path, std::string_view expected_bytes,
   const auto now = check_unchanged(path, *real, expected_bytes);
   if (!now) return std::unexpected(now.error());
   if (*now != *rights) return has_changed(path);
-  return file.take_place();
+  return file.take_place_of(expected_bytes, *rights);
 }
 
 Outcome write_file(const std::string& path, std::string_view bytes, mode_t mode) {

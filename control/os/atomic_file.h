@@ -4,6 +4,9 @@
 //   temporary file beside it -> owner, attributes, mode -> bytes -> fsync -> rename over it ->
 //   fsync of the folder
 //
+// What people write is exchanged with it, where the file system can: what comes out tells whether
+// somebody else was quicker, and goes back then.
+//
 // Symlinks are followed: what they point to is replaced, not they. A temporary file is called
 // ".NAME.moat-XXXXXX", which the reader of rule files passes over; one can be left behind only by a
 // crash between its creation and the rename.

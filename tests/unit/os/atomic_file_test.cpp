@@ -6,7 +6,9 @@
 #include <linux/posix_acl_xattr.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -57,6 +59,85 @@ TEST(ReplaceFile, refuses_a_file_that_says_something_else) {
   }
   EXPECT_EQ(folder.get("a.yaml"), "edited");
   EXPECT_EQ(folder.count(), 1u);
+}
+
+bool is_rename(std::uint64_t call) {
+#ifdef SYS_rename
+  if (call == SYS_rename) return true;
+#endif
+  return call == SYS_renameat || call == SYS_renameat2;
+}
+
+// Runs `act` in a process that is stopped right before each of its renames, for `meanwhile` with
+// the rename's number from 1. Whether `act` returned true.
+bool stopped_at_renames(const std::function<bool()>& act,
+                        const std::function<void(int)>& meanwhile) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+    ::raise(SIGSTOP);
+    ::_exit(act() ? 0 : 1);
+  }
+  int status = 0;
+  int renames = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSTOPPED(status));
+  EXPECT_EQ(::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL),
+            0);
+  for (;;) {
+    EXPECT_EQ(::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr), 0);
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    if (!WIFSTOPPED(status)) return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (WSTOPSIG(status) != (SIGTRAP | 0x80)) continue;
+    __ptrace_syscall_info info{};
+    EXPECT_GT(::ptrace(static_cast<__ptrace_request>(PTRACE_GET_SYSCALL_INFO), child, sizeof(info),
+                       &info),
+              0);
+    if (info.op == PTRACE_SYSCALL_INFO_ENTRY && is_rename(info.entry.nr)) meanwhile(++renames);
+  }
+}
+
+void replace_as_editors_do(const TemporaryFolder& folder, const std::string& bytes) {
+  const auto next = folder.put("editors.new", bytes);
+  ASSERT_EQ(::rename(next.c_str(), (folder / "a.yaml").c_str()), 0);
+}
+
+TEST(ReplaceFile, gives_way_to_who_replaces_the_file_at_the_last_moment) {
+  const TemporaryFolder folder;
+  const auto path = folder.put("a.yaml", "old");
+  const bool was_refused = stopped_at_renames(
+      [&] {
+        const auto outcome = replace_file(path, "old", "new");
+        return !outcome && outcome.error().kind == Kind::changed;
+      },
+      [&](int rename) {
+        if (rename == 1) replace_as_editors_do(folder, "the editor's");
+      });
+  EXPECT_TRUE(was_refused);
+  EXPECT_EQ(folder.get("a.yaml"), "the editor's");
+  EXPECT_EQ(folder.count(), 1u);
+}
+
+TEST(ReplaceFile, gives_way_to_who_does_so_again_while_it_is_put_back) {
+  const TemporaryFolder folder;
+  const auto path = folder.put("a.yaml", "old");
+  const bool was_refused =
+      stopped_at_renames([&] { return !replace_file(path, "old", "new"); },
+                         [&](int rename) {
+                           if (rename <= 2) replace_as_editors_do(folder, std::to_string(rename));
+                         });
+  EXPECT_TRUE(was_refused);
+  EXPECT_EQ(folder.get("a.yaml"), "2");
+  EXPECT_EQ(folder.count(), 1u);
+}
+
+TEST(ReplaceFile, makes_no_file_of_one_that_is_removed_at_the_last_moment) {
+  const TemporaryFolder folder;
+  const auto path = folder.put("a.yaml", "old");
+  const bool was_refused = stopped_at_renames([&] { return !replace_file(path, "old", "new"); },
+                                              [&](int) { ::unlink(path.c_str()); });
+  EXPECT_TRUE(was_refused);
+  EXPECT_EQ(folder.count(), 0u);
 }
 
 TEST(ReplaceFile, keeps_the_mode) {
