@@ -19,6 +19,15 @@
 namespace moat {
 namespace {
 
+// Those ports that `other` guards on all addresses, and `endpoint`, which has one, has there in its
+// stead.
+std::vector<std::uint16_t> ports_taken(const Endpoint& endpoint, const Endpoint& other) {
+  if (other.address) return {};
+  auto ports = other.ports;
+  std::erase_if(ports, [&](auto port) { return !endpoint.all && !names_port(endpoint, port); });
+  return ports;
+}
+
 class Resolver {
  public:
   Resolver(const RuleFiles& files, const Enforced* last, const std::set<std::string>& forgotten)
@@ -138,8 +147,31 @@ class Resolver {
     for (auto& claim : claims_->claims()) {
       auto state = claim.is_held ? FileState::held_back : FileState::active;
       if (claim.is_held && open_files_.contains(claim.file->path)) state = FileState::not_guarded;
-      if (const auto* fresh = claim.fresh()) warn_of_withdrawn(*fresh, claim.faults);
+      if (const auto* fresh = claim.fresh()) {
+        warn_of_withdrawn(*fresh, claim.faults);
+        warn_of_relaxed(*fresh, claim.faults);
+      }
       result_.files.push_back({claim.file->path, claim.id, state, std::move(claim.faults)});
+    }
+  }
+
+  // At its address a database comes before those that guard the port on all addresses: what they
+  // would drop there passes where it is in monitor mode.
+  void warn_of_relaxed(const Database& database, Faults& faults) const {
+    const auto& policy = result_.policy;
+    if (!database.endpoint.address || policy.mode_of(database) == Mode::enforce) return;
+    for (const auto& other : policy.databases) {
+      if (other.id == database.id || policy.mode_of(other) == Mode::monitor) continue;
+      const auto ports = ports_taken(database.endpoint, other.endpoint);
+      if (ports.empty()) continue;
+      const auto address = format_address(*database.endpoint.address);
+      faults.push_back(
+          {Severity::warning, database.place,
+           fmt::format("database {} is in monitor mode and has the address {}: what database {} "
+                       "drops at its ports there passes",
+                       database.id, address, other.id),
+           fmt::format("{}", fmt::join(ports, ", ")),
+           fmt::format("write `mode: enforce` in {}, or another port", database.place.file)});
     }
   }
 

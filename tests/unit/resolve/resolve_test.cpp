@@ -503,6 +503,27 @@ const std::vector<Story> newcomers = {
      {"a.yaml orders held-back", "b.yaml reports held-back"}},
 };
 
+const std::string reports_on = database("reports", "address: 198.18.0.5, ports: [5432, 9999]");
+const std::string all_on = database("private", "address: 198.18.0.5, ports: all");
+const std::string relaxes_orders =
+    "database reports is in monitor mode and has the address 198.18.0.5: what database orders "
+    "drops at its ports there passes: \"5432\"";
+const std::vector<Story> relaxed = {
+    {"a_port_by_one_in_monitor_mode_with_an_address",
+     {{{{"a.yaml", orders}}, {}},
+      {{{"a.yaml", orders}, {"b.yaml", reports_on + "mode: monitor\n"}}, {}}},
+     {orders_line, "reports ports 5432, 9999 of 198.18.0.5: 192.0.2.1/32 (monitor)"},
+     {"a.yaml orders active", "b.yaml reports active"},
+     {},
+     {relaxes_orders}},
+    {"all_ports_by_one_in_monitor_mode",
+     {{{{"a.yaml", orders}, {"b.yaml", all_on + "mode: monitor\n"}}, {}}},
+     {orders_line, "private every port of 198.18.0.5: 192.0.2.1/32 (monitor)"},
+     {"a.yaml orders active", "b.yaml private active"},
+     {},
+     {"what database orders drops at its ports there passes: \"5432\""}},
+};
+
 // Beside another file of the same id, and then alone.
 const std::vector<Story> rivals = {
     {"do_not_win_by_the_others_vanishing",
@@ -545,6 +566,7 @@ INSTANTIATE_TEST_SUITE_P(one_file, Resolve, testing::ValuesIn(one_file), name_of
 INSTANTIATE_TEST_SUITE_P(first_starts, Resolve, testing::ValuesIn(first_starts), name_of);
 INSTANTIATE_TEST_SUITE_P(conflicts, Resolve, testing::ValuesIn(conflicts), name_of);
 INSTANTIATE_TEST_SUITE_P(newcomers, Resolve, testing::ValuesIn(newcomers), name_of);
+INSTANTIATE_TEST_SUITE_P(relaxed, Resolve, testing::ValuesIn(relaxed), name_of);
 INSTANTIATE_TEST_SUITE_P(rivals, Resolve, testing::ValuesIn(rivals), name_of);
 INSTANTIATE_TEST_SUITE_P(managed_ranges, Resolve, testing::ValuesIn(managed_ranges), name_of);
 
