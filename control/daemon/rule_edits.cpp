@@ -87,6 +87,9 @@ Answer<DatabaseText> read_original(const EditBasis& basis, const std::string& wa
   if ((*file)->is_being_written) {
     return refuse(Kind::conflict, fmt::format("somebody is writing {}", path), "try again");
   }
+  if (const auto& why = (*file)->unreadable) {
+    return refuse(Kind::conflict, path + " cannot be edited", Faults{*why});
+  }
   auto bytes = read_regular_file(AT_FDCWD, path, path, limits::file_bytes);
   if (!bytes) return refuse(Kind::conflict, path + " cannot be edited", Faults{bytes.error()});
   auto text = read_database_text(path, std::move(bytes->bytes), basis.now);
