@@ -20,8 +20,6 @@ constexpr int pauses_in_bound = 4;
 constexpr int most_pauses = 2;
 // A file that has shrunk in place is waited for until it has not changed for this long.
 constexpr std::chrono::milliseconds rest_after_shrinking = std::chrono::seconds(1);
-// Of so many files it is kept how large they were; once more, all is forgotten.
-constexpr std::size_t most_sizes = 10'000;
 // Links inside what is read can lead to links: as many rounds until all of them are watched.
 constexpr int most_rounds = 4;
 
@@ -35,8 +33,9 @@ std::string owner_of(const std::string& path) {
 FileScanner::FileScanner(Settings& settings, Watch& watch)
     : settings_(settings),
       watch_(watch),
-      is_being_written_(
-          [this](const auto& file, auto has_writer) { return waits_for_writer(file, has_writer); }),
+      is_being_written_([this](const auto& file, auto has_writer, const auto& before) {
+        return waits_for_writer(file, has_writer, before);
+      }),
       reader_(is_being_written_) {}
 
 // Some writers never close, and some never end.
@@ -46,34 +45,35 @@ FileScanner::Steady::time_point FileScanner::end_of(const Written& file) const {
   return std::min(file.changed + pause, file.begun + most_pauses * pause);
 }
 
-bool FileScanner::has_shrunk(const FileStamp& file) const {
+// In place: a file that is renamed over another is another file.
+bool FileScanner::has_shrunk(const FileStamp& file, const FileStamp& before) const {
   if (is_asked_for_) return false;
   const auto known = written_.find(file.id);
   if (known != written_.end() && known->second.has_shrunk) return true;
-  const auto taken = taken_sizes_.find(file.id);
-  return taken != taken_sizes_.end() && file.size < taken->second;
+  return file.id == before.id && file.size < before.size;
 }
 
-bool FileScanner::waits_for_writer(const FileStamp& file, std::optional<bool> has_writer) {
+bool FileScanner::waits_for_writer(const FileStamp& file, std::optional<bool> has_writer,
+                                   const FileStamp& before) {
   const auto now = Steady::now();
   const bool is_open = has_writer ? *has_writer : watch_.is_being_written(file.id);
-  const bool shrunk = has_shrunk(file);
-  if (is_open || shrunk) {
-    auto& written = written_.try_emplace(file.id, Written{file, now, now}).first->second;
-    written.is_seen = true;
-    written.is_open = is_open;
-    written.has_shrunk = shrunk;
-    if (written.stamp != file) {
-      if (std::exchange(written.is_taken, false)) written.begun = now;
-      written.stamp = file;
-      written.changed = now;
-    }
-    written.is_taken = written.is_taken || now >= end_of(written);
-    if (!written.is_taken) return true;
+  const bool shrunk = has_shrunk(file, before);
+  if (!is_open && !shrunk) {
+    written_.erase(file.id);
+    return false;
   }
+  auto& written = written_.try_emplace(file.id, Written{file, now, now}).first->second;
+  written.is_seen = true;
+  written.is_open = is_open;
+  written.has_shrunk = shrunk;
+  if (written.stamp != file) {
+    if (std::exchange(written.is_taken, false)) written.begun = now;
+    written.stamp = file;
+    written.changed = now;
+  }
+  written.is_taken = written.is_taken || now >= end_of(written);
+  if (!written.is_taken) return true;
   if (!is_open) written_.erase(file.id);
-  if (taken_sizes_.size() >= most_sizes) taken_sizes_.clear();
-  taken_sizes_[file.id] = file.size;
   return false;
 }
 

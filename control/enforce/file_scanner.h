@@ -71,8 +71,9 @@ class FileScanner {
   };
 
   [[nodiscard]] Steady::time_point end_of(const Written& file) const;
-  [[nodiscard]] bool waits_for_writer(const FileStamp& file, std::optional<bool> has_writer);
-  [[nodiscard]] bool has_shrunk(const FileStamp& file) const;
+  [[nodiscard]] bool waits_for_writer(const FileStamp& file, std::optional<bool> has_writer,
+                                      const FileStamp& before);
+  [[nodiscard]] bool has_shrunk(const FileStamp& file, const FileStamp& before) const;
   [[nodiscard]] std::set<std::string> being_written() const;
   [[nodiscard]] std::vector<std::string> folder_faults() const;
   [[nodiscard]] std::vector<std::string> paths() const;
@@ -86,9 +87,8 @@ class FileScanner {
   RuleFileReader reader_;
   RuleFiles files_;
   std::map<FileId, Written> written_;
-  std::map<FileId, std::uint64_t> taken_sizes_;  // of the files that were last taken as they were
-  std::map<std::string, Seen> seen_;             // by path, as of the last scan
-  std::map<std::string, std::string> changed_;   // path -> owner, since the last success
+  std::map<std::string, Seen> seen_;            // by path, as of the last scan
+  std::map<std::string, std::string> changed_;  // path -> owner, since the last success
   PropagationTracker propagation_;
   Steady::time_point scan_begun_;
   bool is_stale_ = true;

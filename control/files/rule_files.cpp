@@ -422,8 +422,9 @@ void RuleFileReader::unsettle_all() {
   for (auto& [path, known] : ranges_) known.is_settled = false;
 }
 
-bool RuleFileReader::is_being_written(const std::expected<FileBytes, Fault>& file) const {
-  return file && is_being_written_ && is_being_written_(file->stamp, file->has_writer);
+bool RuleFileReader::is_being_written(const std::expected<FileBytes, Fault>& file,
+                                      const FileStamp& before) const {
+  return file && is_being_written_ && is_being_written_(file->stamp, file->has_writer, before);
 }
 
 // Of a new file that is being written only what it guards counts, so that nobody gets in meanwhile.
@@ -445,7 +446,7 @@ DatabaseFile RuleFileReader::read_database_file(int folder_fd, const std::string
   }
   const auto file = read_file(folder_fd, name, path);
   const auto stamp = file ? file->stamp : stamp_at(folder_fd, name).value_or(FileStamp{});
-  if (is_being_written(file)) {
+  if (is_being_written(file, is_known ? known->second.stamp : FileStamp{})) {
     if (!is_known) return new_in_pieces(path, *file, now);
     DatabaseFile before{path, known->second.reading, std::nullopt, known->second.stamp, true};
     before.reading.faults.push_back(in_pieces(path, Severity::warning));
@@ -471,13 +472,23 @@ bool RuleFileReader::is_unchanged(int folder_fd, const std::string& name,
              known.lists, [&](const auto& list) { return is_as_it_was(list.first, list.second); });
 }
 
+// As it was read for the file at `path` before.
+FileStamp RuleFileReader::stamp_of_list(const std::string& path, const std::string& list) const {
+  const auto known = ranges_.find(path);
+  if (known == ranges_.end()) return {};
+  const auto& lists = known->second.lists;
+  const auto found = std::ranges::find(lists, list, &std::pair<std::string, FileStamp>::first);
+  return found == lists.end() ? FileStamp{} : found->second;
+}
+
 // Reads the lists that the file at `path` names, and notes them in `ranges`.
 FileReader RuleFileReader::list_reader(int folder_fd, const std::string& path,
                                        KnownRanges& ranges) const {
   return [=, this, &ranges](const std::string& list,
                             std::size_t limit) -> std::expected<std::string, std::string> {
     auto bytes = read_list(folder_fd, list, limit);
-    if (is_being_written(bytes)) ranges.being_written = path_beside(path, list);
+    if (is_being_written(bytes, stamp_of_list(path, list)))
+      ranges.being_written = path_beside(path, list);
     ranges.is_settled &= bytes && is_settled(*bytes);
     ranges.lists.emplace_back(list, bytes ? bytes->stamp : FileStamp{});
     if (bytes) return std::move(bytes->bytes);
@@ -496,7 +507,7 @@ RangeFile RuleFileReader::read_range_file(int folder_fd, const std::string& name
   KnownRanges now;
   now.stamp = file ? file->stamp : stamp_at(folder_fd, name).value_or(FileStamp{});
   now.is_settled = file && is_settled(*file);
-  if (is_being_written(file)) {
+  if (is_being_written(file, before == nullptr ? FileStamp{} : before->stamp)) {
     now.being_written = path;
   } else if (file) {
     now.reading = read_managed_ranges(path, file->bytes, list_reader(folder_fd, path, now));

@@ -93,8 +93,9 @@ struct FileBytes {
 [[nodiscard]] std::optional<Fault> warn_of_unsafe_way(const std::string& path);
 
 // Whether more is to come of a file of which this was just read; `has_writer`: what the kernel
-// tells.
-using IsBeingWritten = std::function<bool(const FileStamp& stamp, std::optional<bool> has_writer)>;
+// tells; `before`: what was read at that path before it, empty for nothing.
+using IsBeingWritten = std::function<bool(const FileStamp& stamp, std::optional<bool> has_writer,
+                                          const FileStamp& before)>;
 
 // What a file that is being written has to say for itself.
 [[nodiscard]] Fault in_pieces(const std::string& path, Severity severity);
@@ -162,7 +163,9 @@ class RuleFileReader {
   static RangeFile ranges_in_pieces(const std::string& path, const KnownRanges* before,
                                     const KnownRanges& now);
   [[nodiscard]] bool is_settled(const FileBytes& file) const;
-  [[nodiscard]] bool is_being_written(const std::expected<FileBytes, Fault>& file) const;
+  [[nodiscard]] FileStamp stamp_of_list(const std::string& path, const std::string& list) const;
+  [[nodiscard]] bool is_being_written(const std::expected<FileBytes, Fault>& file,
+                                      const FileStamp& before) const;
 
   IsBeingWritten is_being_written_;
   Clock clock_;

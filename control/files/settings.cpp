@@ -37,7 +37,7 @@ bool Settings::read(const IsBeingWritten& is_being_written) {
     bytes_.reset();
     return false;
   }
-  if (is_being_written && is_being_written(file->stamp, file->has_writer)) {
+  if (is_being_written && is_being_written(file->stamp, file->has_writer, stamp_)) {
     is_being_written_ = true;
     faults_.push_back(in_pieces(path_, severity()));
     return false;

@@ -497,9 +497,10 @@ class FileInPieces : public RuleFilesTest {
   }
 
   FileId being_written_;
-  RuleFileReader reader_{[this](const FileStamp& file, std::optional<bool> has_writer) {
-    return file.id == being_written_ || has_writer.value_or(false);
-  }};
+  RuleFileReader reader_{
+      [this](const FileStamp& file, std::optional<bool> has_writer, const FileStamp&) {
+        return file.id == being_written_ || has_writer.value_or(false);
+      }};
 };
 
 TEST_F(FileInPieces, stands_as_it_was_and_others_do_not_wait) {
