@@ -311,4 +311,11 @@ struct moat_source_allowance {
 #define MOAT_SOURCE_BITS 10
 #define MOAT_SOURCES (1u << MOAT_SOURCE_BITS)
 
+/* How often drops are told, here and in dataplane/dpdk alike: see bpf/drop_events.h. */
+#define MOAT_KINDS (MOAT_COUNTER_SLOTS - MOAT_RULE_SLOTS) /* outcome slots, from the first */
+#define MOAT_KIND_BURST 64                                /* events, and jiffies */
+#define MOAT_SOURCE_PACE 256                              /* jiffies an event */
+#define MOAT_SOURCE_BURST 8                               /* events */
+#define MOAT_SOURCE_SPARE 4 /* events more for who finds another one's mark */
+
 #endif /* MOAT_ABI_H */

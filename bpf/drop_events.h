@@ -25,11 +25,6 @@
 #include "bpf/source_hash.h"
 #include "bpf/verdict.h"
 
-#define MOAT_KIND_BURST 64   /* events, and jiffies */
-#define MOAT_SOURCE_PACE 256 /* jiffies an event */
-#define MOAT_SOURCE_BURST 8  /* events */
-#define MOAT_SOURCE_SPARE 4  /* events more for who finds another one's mark */
-
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
   __uint(max_entries, MOAT_DROP_RING);
@@ -39,7 +34,6 @@ struct {
  * The jiffy up to which events of a kind were granted, by outcome slot. All CPUs share it: what is
  * written once a jiffy is cheap to read, and two that write at once only tell one event more.
  */
-#define MOAT_KINDS (MOAT_COUNTER_SLOTS - MOAT_RULE_SLOTS)
 __u64 moat_kind_granted[MOAT_KINDS];
 
 struct {

@@ -166,18 +166,25 @@ static __always_inline int moat_is_exempt(const struct moat_frame* frame,
   return 0;
 }
 
-/* Whether the source may reach v->database; if so v->slot is its rule's. */
-static __always_inline __u32 moat_judge_source(const struct moat_image* image, __u32 limit,
-                                               const struct moat_frame* frame, __u32 source,
-                                               struct moat_verdict* v) {
-  __u32 source_class = moat_source_class(image, limit, source);
+/* Whether a source of this class may reach v->database; if so v->slot is its rule's. */
+static __always_inline __u32 moat_judge_class(const struct moat_image* image, __u32 limit,
+                                              const struct moat_frame* frame, __u32 source_class,
+                                              struct moat_verdict* v) {
   v->slot = source_class ? moat_entry_slot(image, limit, source_class, v->database, frame) : 0;
   return v->slot ? MOAT_ALLOWED : MOAT_NO_RULE;
 }
 
+/*
+ * How far to judge; a constant. To MOAT_ENDPOINT is all but the source table, whose answer, where
+ * it decides, is left MOAT_UNDECIDED: who judges a burst asks the table for all of its packets
+ * together and then moat_judge_class for each (dataplane/dpdk/burst.h).
+ */
+enum moat_extent { MOAT_ENDPOINT, MOAT_SOURCE };
+
 static __always_inline __u32 moat_judge_ipv4(const struct moat_image* image, __u32 limit,
                                              const struct moat_frame* frame,
-                                             const struct moat_ipv4* ip, struct moat_verdict* v) {
+                                             const struct moat_ipv4* ip, enum moat_extent extent,
+                                             struct moat_verdict* v) {
   __u32 row = 0, all = 0, reason = MOAT_UNDECIDED;
   v->family = 4;
   v->bytes = ip->end;
@@ -200,7 +207,8 @@ static __always_inline __u32 moat_judge_ipv4(const struct moat_image* image, __u
   }
   if (moat_is_martian(ip->source)) return MOAT_MARTIAN;
   if (all && moat_is_exempt(frame, ip)) return MOAT_EXEMPT;
-  return moat_judge_source(image, limit, frame, ip->source, v);
+  if (extent == MOAT_ENDPOINT) return MOAT_UNDECIDED;
+  return moat_judge_class(image, limit, frame, moat_source_class(image, limit, ip->source), v);
 }
 
 /*
@@ -303,7 +311,8 @@ static __always_inline void moat_judge_packet(const struct moat_image* image, __
   v->bytes = frame->length;
   if (type == MOAT_ETH_IPV4) {
     reason = moat_parse_ipv4(frame, v->l3, &ip);
-    if (reason == MOAT_UNDECIDED) reason = moat_judge_ipv4(image, limit, frame, &ip, v);
+    if (reason == MOAT_UNDECIDED)
+      reason = moat_judge_ipv4(image, limit, frame, &ip, MOAT_SOURCE, v);
   } else if (type == MOAT_ETH_IPV6) {
     reason = moat_judge_ipv6(image, limit, frame, v);
   }
@@ -324,7 +333,7 @@ static __always_inline void moat_judge_frame(const struct moat_image* image, __u
   __builtin_memset(v, 0, sizeof *v);
   if (moat_parse_plain(frame, &ip)) {
     v->l3 = 14;
-    moat_settle(image, moat_judge_ipv4(image, limit, frame, &ip, v), v);
+    moat_settle(image, moat_judge_ipv4(image, limit, frame, &ip, MOAT_SOURCE, v), v);
     return;
   }
   moat_measure(frame);

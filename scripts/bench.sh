@@ -37,7 +37,13 @@ build "$root/build" benchmarks
 
 parts=$(mktemp -d)
 running=
+hugepages=/proc/sys/vm/nr_hugepages hugepages_before=
+give_hugepages_back() {
+  [[ -z $hugepages_before ]] || echo "$hugepages_before" >"$hugepages"
+  hugepages_before=
+}
 finish() {
+  give_hugepages_back
   [[ -z $running ]] || { kill "$running" && wait "$running"; } 2>/dev/null || true
   rm -rf "$parts"
 }
@@ -78,6 +84,15 @@ network() {
   running=
 }
 
+# With hugepages for as long as it takes, as where the fast path is used.
+fast_path() {
+  hugepages_before=$(<"$hugepages")
+  echo $((hugepages_before + 512)) >"$hugepages"
+  taskset -c "$cpu" "$bin/dpdk_bench" --json "$parts/dpdk.json" "$@" >"$parts/dpdk.log" 2>&1 ||
+    { cat "$parts/dpdk.log" >&2 && failed+=(dpdk); }
+  give_hugepages_back
+}
+
 if $quick; then
   echo "Verdicts in the kernel ..."
   kernel verdict --quick --sizes 30,1000,100000 --hits 0,50 --rounds 15 --repeat 50000
@@ -92,6 +107,9 @@ if $quick; then
   network flood --rounds 1 --seconds 2 --rates 0,1000000 --only nothing,moat,nft-ingress
   echo "The backstop ..."
   network backstop --rounds 5
+  echo "The fast path ..."
+  [[ ! -x $bin/dpdk_bench ]] || fast_path --sizes 30,100000 --rounds 11 --seconds 0.5
+  [[ ! -x $bin/dpdk_bench ]] || network fastpath --rounds 1 --seconds 1
   echo "Changes of the rules ..."
   network reload --sizes 30,100000 --reloads 40 --starts 1 --beside 30 --changes 30 --idle 0
 else
@@ -107,6 +125,9 @@ else
   network flood
   echo "The backstop ..."
   network backstop
+  echo "The fast path ..."
+  [[ ! -x $bin/dpdk_bench ]] || fast_path
+  [[ ! -x $bin/dpdk_bench ]] || network fastpath
   echo "Changes of the rules ..."
   network reload
 fi

@@ -8,6 +8,7 @@
 #
 # Targets:
 #   differential   the same frames through native function, XDP program and model; needs root
+#   burst          the fast path's bursts under sanitizers, against the native function
 #   verdict        the native function under sanitizers, against the model
 #   database, config, ranges, cidr   the readers of rule files and of single values
 #   edit           edits of database files
@@ -19,7 +20,7 @@ set -euo pipefail
 # shellcheck source=lib/build.sh
 . "$(dirname "$0")/lib/build.sh"
 
-all=(differential verdict database config ranges cidr edit api)
+all=(differential verdict burst database config ranges cidr edit api)
 dir=$root/build-fuzz
 
 usage() {

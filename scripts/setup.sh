@@ -3,8 +3,8 @@
 # Installs what Moat is built and tested with, on Debian 12, as root. Says nothing and changes
 # nothing where all of it is there.
 #
-#   scripts/setup.sh [GROUP...]     build, test (with build), kernels, bench and check (with both of
-#                                   them); without arguments all of them
+#   scripts/setup.sh [GROUP...]     build, test (with build), dpdk (with build: the fast path), kernels,
+#                                   bench and check (with both of them); without arguments all of them
 set -euo pipefail
 
 declare -A packages=(
@@ -14,6 +14,7 @@ declare -A packages=(
     prometheus-cpp-dev libbenchmark-dev scdoc"
   [test]="libgtest-dev librapidcheck-dev python3 python3-scapy postgresql-15 tor-geoipdb iproute2
     iptables nftables wireguard-tools ethtool jq gnuplot-nox mount procps util-linux libclang-rt-19-dev"
+  [dpdk]="libdpdk-dev"
   [kernels]="qemu-system-x86 qemu-system-common busybox-static cpio kmod xz-utils jq"
   [bench]="ipset xdp-tools"
   [check]="clang-format-19 clang-tidy-19 shellcheck python3"
@@ -53,7 +54,7 @@ without_new_cluster() {
   "$@"
 }
 
-[[ $# -gt 0 ]] || set -- build test kernels bench check
+[[ $# -gt 0 ]] || set -- build test dpdk kernels bench check
 wanted=()
 for group in "$@"; do
   [[ -n ${packages[$group]:-} ]] || die "no group '$group'; there are: ${!packages[*]}"

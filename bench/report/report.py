@@ -329,7 +329,95 @@ key waits for the last result, and sequential, single and cold sources are half 
     return text
 
 
+# --- The DPDK fast path ---------------------------------------------------------------------------
+
+def dpdk_lookups(results):
+    """By size and hits: the rows by contender, the best of Moat's own, the best of DPDK's."""
+    cases = {}
+    for row in results.all("dpdk-lookup"):
+        cases.setdefault((row["prefixes"], row["hits"]), {})[row["contender"]] = row
+    for (size, hits), rows in cases.items():
+        own = [row for name, row in rows.items() if name.startswith("moat")]
+        rivals = [row for name, row in rows.items() if not name.startswith("moat")]
+        if own and rivals:
+            yield (size, hits, rows, min(own, key=lambda row: row["ns"]),
+                   min(rivals, key=lambda row: row["ns"]))
+
+
+def dpdk_path(results, size):
+    """The worker's row and that of bare forwarding."""
+    return (results.one("dpdk-path", prefixes=size, contender="forwarder"),
+            results.one("dpdk-path", prefixes=size, contender="io"))
+
+
+def dpdk_process(results, about):
+    """What dpdk_bench found in one thread."""
+    def ns(rows, start):
+        return " / ".join(number(row["ns"], 1) for name, row in rows.items()
+                          if name.startswith(start))
+
+    pages = "with hugepages" if about["hugepages"] else "WITHOUT hugepages"
+    text = f"""In one thread, {pages}; TSC {about["tsc_ghz"]:.2f} GHz. Look-ups in bursts of 64, ns each; rte_fib is the
+smallest of 1, 2 and 4 bytes that holds the prefixes, scalar and with AVX512:
+
+"""
+    text += table(["prefixes", "listed", "table", "lines", "rte_fib", "rte_lpm", "ratio"],
+                  [[number(size), f"{hits} %", ns(rows, "moat, one"), ns(rows, "moat, lines"),
+                    ns(rows, "rte_fib"), ns(rows, "rte_lpm"), f"{rival['ns'] / own['ns']:.1f}x"]
+                   for size, hits, rows, own, rival in dpdk_lookups(results)])
+    text += "\nParse, verdict and counter, ns a packet:\n\n"
+    rows = []
+    for row in results.all("dpdk-verdict", contender="one by one"):
+        burst = results.one("dpdk-verdict", contender="burst", prefixes=row["prefixes"],
+                            hits=row["hits"])
+        rows.append([number(row["prefixes"]), f"{row['hits']} %", number(row["ns"], 1),
+                     number(burst["ns"], 1)])
+    text += table(["prefixes", "listed", "one by one", "in bursts"], rows)
+    text += ("\nThe whole path from a pcap feed to a sink, half of it listed; io is the same ports "
+             "without a verdict:\n\n")
+    paths = [dpdk_path(results, one["prefixes"])
+             for one in results.all("dpdk-path", contender="io")]
+    return text + table(["prefixes", "Mpps", "cycles", "io, Mpps", "io, cycles", "share"],
+                        [[number(row["prefixes"]), number(row["mpps"], 1), number(row["cycles"]),
+                          number(io["mpps"], 1), number(io["cycles"]),
+                          f"{row['mpps'] / io['mpps']:.0%}"] for row, io in paths])
+
+
+def dpdk_section(results):
+    about, rows = results.one("dpdk"), results.all("dpdk-latency")
+    if not about and not rows:
+        return ""
+    text = "## The DPDK fast path\n\n"
+    if about:
+        text += dpdk_process(results, about) + "\n"
+    if rows:
+        text += "One request after the other over TCP, microseconds:\n\n"
+        text += table(["path", "p50", "p99", "rounds"],
+                      [[row["path"], number(row["p50_us"]), number(row["p99_us"]), row["rounds"]]
+                       for row in rows])
+    return text
+
+
 # --- What is aimed at -----------------------------------------------------------------------------
+
+def add_dpdk_targets(results, add):
+    for size, hits, _, own, rival in dpdk_lookups(results):
+        least = 1.5 if size > 100_000 else 2
+        add(f"DPDK: look-ups, {size:,} prefixes, {hits} % listed", f"{least}x",
+            f"{rival['ns'] / own['ns']:.1f}x",
+            f"{own['ns']:.1f} ns; {rival['contender']} {rival['ns']:.1f}",
+            rival["ns"] >= least * own["ns"])
+    for size, hits, most in ((30, 0, 12), (1_000_000, 0, 30), (1_000_000, 50, 30)):
+        row = results.one("dpdk-verdict", prefixes=size, hits=hits, contender="burst")
+        if row:
+            add(f"DPDK: verdict, {size:,} prefixes, {hits} % listed", f"{most} ns",
+                f"{row['ns']:.1f} ns", "", row["ns"] <= most)
+    row, io = dpdk_path(results, 30)
+    if row and io:
+        add("DPDK: whole path against bare forwarding, 30 prefixes", "60 %",
+            f"{row['mpps'] / io['mpps']:.0%}", f"{row['mpps']:.1f}, {io['mpps']:.1f} Mpps",
+            row["mpps"] >= 0.6 * io["mpps"])
+
 
 def targets(results):
     """Each aim with the figure, its spread or rival, and whether it is met."""
@@ -370,6 +458,7 @@ def targets(results):
         add(f"compile 1,000,000 {shape} prefixes", "500 ms, 64 MiB",
             *([f"{row['ms']:.0f} ms", f"{row['bytes'] / 2**20:.1f} MiB",
                row["ms"] < 500 and row["bytes"] <= 64 * 2**20] if row else []))
+    add_dpdk_targets(results, add)
     return """## What is aimed at
 
 Packets misjudged over changes and kills are told by the end-to-end tests, see bench/README.md.
@@ -395,7 +484,7 @@ def report(run):
     sections = [machine_section(run["machine"]), targets(results), verdict_section(results),
                 drops_section(results), wire_section(results), flood_section(results), backstop_section(results),
                 reload_section(results), daemon_section(results), process_section(results),
-                designs_section(results)]
+                dpdk_section(results), designs_section(results)]
     return "\n".join(section for section in sections if section)
 
 

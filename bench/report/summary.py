@@ -81,8 +81,9 @@ def read_lines(folder, name):
 
 def collect(folder):
     results = of_wire(read_lines(folder, "wire")) + of_flood(read_lines(folder, "flood"))
+    results += of_fastpath(read_lines(folder, "fastpath"))
     results += read_lines(folder, "reload") + of_backstop(read_lines(folder, "backstop"))
-    for name in ("verdict", "publish", "drops", "designs"):
+    for name in ("verdict", "publish", "drops", "designs", "dpdk"):
         results += read(folder, name)
     results += [{"suite": "lookup", "case": run["run_name"], "ns": run["time"],
                  "bytes": run.get("image_bytes")} for run in medians(read(folder, "lookup"))]
@@ -144,6 +145,12 @@ def of_flood(samples):
     return rows
 
 
+def of_fastpath(samples):
+    return [{**case, "rounds": len(found),
+             **{key: statistics.median(one[key] for one in found) for key in ("p50_us", "p99_us")}}
+            for case, found in by_case(samples, "suite", "path")]
+
+
 def of_backstop(samples):
     rows = [{**case, "ns": statistics.median(one["ns"] for one in found)}
             for case, found in by_case([one for one in samples if "ns" in one], "suite", "what")]
@@ -177,6 +184,8 @@ def ratios(results):
             if rival is not row:
                 found[f"Mpps {row['case']} {row['prefixes']} / {rival['contender']}"] = \
                     row["mpps"] / rival["mpps"]
+    for size, hits, _, own, rival in report.dpdk_lookups(rows):
+        found[f"DPDK's best look-up {size} {hits} / Moat's"] = rival["ns"] / own["ns"]
     for row in rows.all("compile"):
         found[f"KiB of {row['prefixes']} {row['shape']} {row['databases']}"] = row["bytes"] / 1024
     return found

@@ -18,8 +18,9 @@ constexpr auto socket_group = "moat";
 // `last`: what was in force before, for a file that has faults by now.
 Result<Settings> read_settings(const std::string& path, const std::string& last, Log& log) {
   Settings settings(path);
-  settings.read(
-      [](const FileStamp&, std::optional<bool> writer) { return writer.value_or(false); });
+  settings.read([](const FileStamp&, std::optional<bool> writer, const FileStamp&) {
+    return writer.value_or(false);
+  });
   if (!settings.is_known()) settings.fall_back(last);
   if (settings.is_known()) return settings;
   for (const auto& fault : settings.faults()) log.error("{}", format_fault(fault));

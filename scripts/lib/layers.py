@@ -40,7 +40,7 @@ HOMES = {
     r"libmnl/": "dataplane/host", r"xxhash\.h": "dataplane",
     r"systemd/": "control/os control/daemon", r"spdlog/": "control/os",
     r"yaml-cpp/": "control/yaml/node.cpp", r"microhttpd\.h": "control/api",
-    r"prometheus/": "control/api", r"CLI/": "control/cli control/daemon/moatd.cpp",
+    r"prometheus/": "control/api", r"CLI/": "control/cli control/daemon/moatd.cpp dataplane/dpdk/moat_dpdk.cpp",
     r"curl/": "control/cli control/agent", r"libsmartcols/": "control/cli",
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Sends the same mutated frames through the shared function in this process, the XDP program in the
-// kernel and the model, round after round with another random policy, and compares verdict, reason
-// and counter. Needs root.
+// kernel, the fast path's bursts and the model, round after round with another random policy, and
+// compares verdict, reason and counter. Needs root.
 //
 // The reason stands in the counter slot (bpf/abi.h). To read the kernel's counters after each frame
 // would cost a thousand times the frame; so a round sums up what the native side says and compares
@@ -14,11 +14,14 @@
 #include <cstdio>
 #include <ctime>
 #include <iterator>
+#include <map>
 #include <random>
 
 #include "bpf/verdict.h"
+#include "dataplane/dpdk/burst.h"
 #include "tests/fuzz/mutator.h"
 #include "tests/fuzz/random_endpoints.h"
+#include "tests/verdict/burst_frames.h"
 #include "tests/verdict/case_table.h"
 #include "tests/verdict/engines.h"
 #include "tests/verdict/kernel.h"
@@ -60,6 +63,9 @@ class Round {
     auto image = compile(*scene_.policy, scene_.slots, {kNow, made_at_}, seed_);
     if (!image) return std::unexpected(image.error());
     scene_.image = std::move(*image);
+    auto table = LiveTable::make(scene_.image);
+    if (!table) return std::unexpected(table.error());
+    table_ = std::move(*table);
     return kernel.place(tier, scene_.image);
   }
 
@@ -78,6 +84,10 @@ class Round {
                            slot_of(*scene_.policy, scene_.slots, expected)};
     if (outcome != modelled)
       return different(fmt::format("native: {}; model: {}", describe(outcome), describe(modelled)));
+    burst_.emplace_back(frame_.begin(), frame_.end());
+    outcomes_.push_back(outcome);
+    if (burst_.size() == Lines::max_burst)
+      if (auto same = judge_burst(now); !same) return std::unexpected(same.error());
     return outcome;
   }
 
@@ -93,22 +103,61 @@ class Round {
 
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
-  std::unexpected<Error> different(std::string what) const {
+  std::unexpected<Error> different(std::string what) const { return different(what, frame_); }
+
+ private:
+  // Whom a burst's packets happen to.
+  struct Lcore {
+    std::map<std::uint32_t, std::int64_t> counted;  // bytes by slot, and a packet is 1 << 32
+    void count(std::uint32_t slot, std::uint32_t bytes) {
+      counted[slot] += (std::int64_t{1} << 32) + bytes;
+    }
+    static bool wants_report(std::uint32_t) { return false; }
+    static void report(const moat_frame&, const moat_verdict&) {}
+  };
+
+  // The last frames as one burst, each cut at the same place: what native has said of each.
+  Result<> judge_burst(std::uint64_t now) {
+    const std::vector<std::span<const std::uint8_t>> frames(burst_.begin(), burst_.end());
+    const BurstFrames view(frames, below(cuts_, 2) == 0 ? SIZE_MAX : below(cuts_, 200), now);
+    Lcore lcore;
+    const std::uint64_t drops =
+        Burst(table_, view, static_cast<unsigned>(frames.size()), lcore).drops();
+    for (std::size_t i = 0; i < frames.size(); i++) {
+      if ((drops >> i & 1) != outcomes_[i].drop)
+        return different(fmt::format("native: {}; as number {} of a burst it was not",
+                                     describe(outcomes_[i]), i),
+                         frames[i]);
+      lcore.counted[outcomes_[i].slot] -=
+          (std::int64_t{1} << 32) + judge(scene_.image, frames[i], now).bytes;
+    }
+    for (const auto& [slot, off] : lcore.counted)
+      if (off != 0)
+        return different(fmt::format("a burst ended with slot {} off by {:#x}", slot, off), frame_);
+    burst_.clear();
+    outcomes_.clear();
+    return {};
+  }
+
+  std::unexpected<Error> different(const std::string& what,
+                                   std::span<const std::uint8_t> frame) const {
     std::string hex;
-    for (const std::uint8_t byte : frame_) hex += fmt::format("{:02x}", byte);
+    for (const std::uint8_t byte : frame) hex += fmt::format("{:02x}", byte);
     return std::unexpected(
-        Error{fmt::format("round {}: {}\nframe ({} bytes): {}", seed_, what, frame_.size(), hex),
+        Error{fmt::format("round {}: {}\nframe ({} bytes): {}", seed_, what, frame.size(), hex),
               fmt::format("differential --seed {} --frames 1", seed_)});
   }
 
- private:
-  Random random_;
+  Random random_, cuts_{random_};
   std::uint64_t seed_;
   Mutator& mutator_;
   Scene scene_{};
   std::uint64_t made_at_;
+  LiveTable table_;
   std::span<const std::uint8_t> frame_;
-  std::size_t bytes_ = 0;  // that the frame is counted with
+  std::vector<std::vector<std::uint8_t>> burst_;  // frames since the last burst
+  std::vector<Outcome> outcomes_;                 // what native says of them
+  std::size_t bytes_ = 0;                         // that the frame is counted with
 };
 
 // What a run has come to.

@@ -29,6 +29,14 @@ measure flood --rounds 1 --seconds 1 --rates 0,50000 --cpus 1 --scale 1 --only m
 measure backstop --rounds 1
 measure reload --sizes 40 --reloads 3 --starts 1 --beside 40 --changes 3 --idle 1
 
+if [[ -x $build/bench/dpdk_bench ]]; then
+  measure fastpath --rounds 1 --seconds 0.2
+  "$build/bench/dpdk_bench" --sizes 30 --rounds 1 --seconds 0.05 --json "$place/dpdk.json" >/dev/null ||
+    fail "dpdk_bench does not run"
+else
+  echo "NOT TRIED: the fast path, as Moat was built without DPDK" >&2
+fi
+
 /usr/bin/python3 -B "$root/bench/report/summary.py" "$place" "$place/result.json" >"$place/said"
 reports '^\| xdp-drop .* [0-9.]+ '
 reports '^\| moat +\| +[0-9.]+ '
@@ -36,6 +44,8 @@ reports '^\| 50 +\| +[0-9,]+ \|'
 reports '^\| loopback +\| +[0-9,]+ \|'
 reports '^\| 40 +\| +a rule \| +1ms \| +3 \|'
 reports '^\| [0-9,]+ +\| +Europe, standard policy \| +1ms \|'
+[[ ! -x $build/bench/dpdk_bench ]] || reports '^\| af_xdp, polling +\| +[0-9,]+ \|'
+[[ ! -x $build/bench/dpdk_bench ]] || reports '^\| DPDK: look-ups, 30 prefixes, 0 % listed '
 for plot in wire flood reload; do
   [[ -s $place/result-$plot.svg ]] || fail "no plot of $plot"
 done

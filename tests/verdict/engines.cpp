@@ -6,8 +6,10 @@
 #include <cstring>
 
 #include "bpf/verdict.h"
+#include "tests/verdict/burst_engines.h"
 #include "tests/verdict/kernel.h"
 #include "tests/verdict/model.h"
+#include "tests/verdict/port_engine.h"
 #include "tests/verdict/scattered.h"
 
 namespace moat::testing {
@@ -174,6 +176,8 @@ Result<std::vector<std::unique_ptr<Engine>>> all_engines() {
   engines.push_back(std::make_unique<ModelEngine>());
   engines.push_back(std::make_unique<NativeEngine>());
   engines.push_back(std::make_unique<NativePiecesEngine>());
+  add_burst_engines(engines);
+  if (auto added = add_port_engine(engines); !added) return std::unexpected(added.error());
   for (unsigned tier = 0; tier < MOAT_TIERS; tier++)
     if (auto added = add_xdp<XdpEngine>(tier, engines); !added)
       return std::unexpected(added.error());

@@ -4,6 +4,8 @@
 //   model           the policy asked directly, without table or shared parser
 //   native          the shared function in this process
 //   native, pieces  the same on a frame in two buffers, cut anywhere
+//   dpdk ...        the fast path's burst function, in one piece and in two;
+//                   and through a port and out of the other, where DPDK is
 //   xdp ...         the XDP program in the kernel, the image in a tier of each size
 //   xdp, pieces     the same on a frame in several buffers
 #pragma once
@@ -39,7 +41,7 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   [[nodiscard]] virtual std::string name() const = 0;
-  // Which of the report's columns it belongs to: native or xdp.
+  // Which of the report's columns it belongs to: native, dpdk or xdp.
   [[nodiscard]] virtual std::string family() const = 0;
   // Whether it can be given such a frame at all.
   [[nodiscard]] virtual bool takes(Bytes frame) const = 0;

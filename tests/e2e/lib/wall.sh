@@ -34,7 +34,7 @@ build_wall() {
 start_traffic() {
   coproc traffic {
     exec "$traffic_program" --from "/run/netns/$prefix-router" --from-interface db-host \
-      --to "/run/netns/$prefix-db-host" --to-interface eth0 --address "$database_host" \
+      --to "/run/netns/$prefix-db-host" --to-interface "${judge_interface:-eth0}" --address "$database_host" \
       --port 5432 --listed "$listed" --unlisted "$unlisted" --toggled "$toggled" \
       2>"$scene/traffic.log"
   }

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Both ends of the channel, over a real socket, the worker's in a thread of its own.
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include "dataplane/dpdk/channel_client.h"
+#include "dataplane/dpdk/channel_server.h"
+#include "dataplane/dpdk/sealed_table.h"
+#include "dataplane/dpdk/unix_address.h"
+#include "tests/support/patience.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/unit/dpdk/tables.h"
+
+namespace moat {
+namespace {
+
+TableName name_of(const Image& image) {
+  return {image.header().generation, image.header().digest, image.header().size};
+}
+
+class ChannelTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    account_ = Account::open(folder_ / "account", 2).value();
+    const HelloMessage hello = {
+        .version = version_, .abi = MOAT_ABI, .pid = 4711, .lcores = 2, .ifindex = 42};
+    ChannelServer::Worker worker = {
+        .publish = [this](Image table,
+                          Fd memfd) { return swap(std::move(table), std::move(memfd)); },
+        .live = [this] { return image_ ? name_of(image_) : TableName{}; },
+        .table = [this] { return image_ ? memfd_.get() : -1; },
+        .status =
+            [this] {
+              StatusMessage status = {};
+              if (image_) status.live = name_of(image_);
+              status.nic.mtu = 1500;
+              return status;
+            }};
+    server_.emplace(ChannelServer::listen(path_, hello, account_, std::move(worker)).value());
+    thread_ = std::thread([this] { serve(); });
+  }
+  void TearDown() override { stop(); }
+
+  void stop() {
+    if (!thread_.joinable()) return;
+    ::eventfd_write(stopping_.get(), 1);
+    thread_.join();
+    server_.reset();
+  }
+
+  void serve() {
+    for (;;) {
+      pollfd fds[] = {{stopping_.get(), POLLIN, 0},
+                      {server_->listener(), POLLIN, 0},
+                      {server_->connection(), POLLIN, 0}};
+      ::poll(fds, 3, -1);
+      if (fds[0].revents != 0) return;
+      const std::scoped_lock lock(mutex_);
+      if (fds[1].revents != 0) note(server_->accept());
+      if (fds[2].revents != 0) note(server_->serve());
+    }
+  }
+  void note(const Result<>& result) {
+    if (!result) said_ += result.error().message + "\n";
+  }
+
+  Result<> swap(Image table, Fd memfd) {
+    if (refusal_) return std::unexpected(*refusal_);
+    image_ = std::move(table);
+    memfd_ = std::move(memfd);
+    return {};
+  }
+
+  ChannelClient connect() { return ChannelClient::connect(path_).value(); }
+
+  TemporaryFolder folder_;
+  std::string path_ = folder_ / "socket";
+  std::uint32_t version_ = channel_version;
+  Account account_;
+  std::mutex mutex_;  // of all below
+  std::optional<ChannelServer> server_;
+  Image image_;
+  Fd memfd_;
+  std::optional<Error> refusal_;
+  std::string said_;
+  Fd stopping_{::eventfd(0, EFD_CLOEXEC)};
+  std::thread thread_;
+};
+
+TEST_F(ChannelTest, TheWorkerSaysWhoItIs) {
+  const ChannelClient moatd = connect();
+  EXPECT_EQ(moatd.hello().pid, 4711u);
+  EXPECT_EQ(moatd.hello().ifindex, 42u);
+  EXPECT_EQ(moatd.hello().live.generation, 0u);
+}
+
+TEST_F(ChannelTest, APublishedTableIsLiveAndCanBeHadBack) {
+  ChannelClient moatd = connect();
+  EXPECT_FALSE(moatd.table());
+  const Image image = table_for({{10u << 24, 1}}, 9);
+  const auto published = moatd.publish(image);
+  ASSERT_TRUE(published) << published.error().message;
+  EXPECT_EQ(moatd.status()->live.generation, 9u);
+  EXPECT_EQ(moatd.status()->nic.mtu, 1500u);
+  EXPECT_EQ(moatd.table()->header().digest, image.header().digest);
+}
+
+TEST_F(ChannelTest, ANewMoatdFindsTheLiveTable) {
+  {
+    EXPECT_TRUE(connect().publish(table_for({}, 3)));
+  }
+  ChannelClient next = connect();
+  EXPECT_EQ(next.hello().live.generation, 3u);
+  EXPECT_EQ(next.table()->header().generation, 3u);
+}
+
+TEST_F(ChannelTest, ARefusalIsHeardAndTheChannelGoesOn) {
+  ChannelClient moatd = connect();
+  {
+    const std::scoped_lock lock(mutex_);
+    refusal_ = {"no memory", "give it more hugepages"};
+  }
+  const auto refused = moatd.publish(table_for({}));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "no memory");
+  EXPECT_EQ(refused.error().remedy, "give it more hugepages");
+  EXPECT_TRUE(moatd.status());
+}
+
+TEST_F(ChannelTest, OnlyASoundSealedTableIsTaken) {
+  ChannelClient moatd = connect();
+  ASSERT_TRUE(moatd.publish(table_for({}, 1)));
+  const Image next = table_for({{10u << 24, 1}}, 2);
+  const Fd open(::memfd_create("unsealed", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  ASSERT_GT(::write(open.get(), next.bytes().data(), next.bytes().size()), 0);
+  EXPECT_TRUE(moatd.publish(name_of(next), open.get()).error().message.contains("seals"));
+  const Fd sealed = seal_table(next).value();
+  EXPECT_TRUE(moatd.publish({7, 7, 7}, sealed.get()).error().message.contains("another one"));
+  EXPECT_FALSE(moatd.publish(name_of(next), -1));
+  EXPECT_EQ(moatd.status()->live.generation, 1u);
+  EXPECT_TRUE(moatd.publish(name_of(next), sealed.get()));
+}
+
+TEST_F(ChannelTest, CountsAreSharedAndOutliveTheWorker) {
+  const ChannelClient moatd = connect();
+  account_.counters(1)[5].packets = 8;
+  EXPECT_EQ(moatd.account().sum()[5].packets, 8u);
+  stop();
+  EXPECT_EQ(moatd.account().sum()[5].packets, 8u);
+}
+
+TEST_F(ChannelTest, DropsComeInOrderAlsoBetweenAnswers) {
+  ChannelClient moatd = connect();
+  std::vector<moat_drop> drops(200);
+  for (std::uint32_t i = 0; i < drops.size(); i++) drops[i].bytes = i;
+  std::size_t sent = 0;
+  while (sent < drops.size()) {
+    {
+      const std::scoped_lock lock(mutex_);
+      sent += server_->send_drops(std::span(drops).subspan(sent));
+    }
+    EXPECT_TRUE(moatd.status());  // reads what stands before its answer
+  }
+  std::vector<std::uint32_t> read;
+  EXPECT_TRUE(moatd.read_drops([&](const moat_drop& drop) { read.push_back(drop.bytes); }));
+  ASSERT_EQ(read.size(), 200u);
+  for (std::uint32_t i = 0; i < read.size(); i++) EXPECT_EQ(read[i], i);
+}
+
+TEST_F(ChannelTest, WithNobodyToHearDropsStay) {
+  const std::scoped_lock lock(mutex_);
+  EXPECT_EQ(server_->send_drops(std::vector<moat_drop>(3)), 0u);
+}
+
+TEST_F(ChannelTest, AMoatdThatReadsNothingIsNotWaitedFor) {
+  const ChannelClient moatd = connect();
+  const std::vector<moat_drop> drops(100'000);
+  const std::scoped_lock lock(mutex_);
+  EXPECT_LT(server_->send_drops(drops), drops.size());
+  EXPECT_GE(server_->connection(), 0);
+}
+
+TEST_F(ChannelTest, ASecondMoatdIsTurnedAway) {
+  ChannelClient first = connect();
+  const auto second = ChannelClient::connect(path_);
+  ASSERT_FALSE(second);
+  EXPECT_TRUE(second.error().message.contains("another moatd"));
+  EXPECT_TRUE(first.status());
+}
+
+// Both are known to the worker at once, the new one first.
+TEST_F(ChannelTest, AMoatdThatIsBackAtOnceIsTaken) {
+  std::optional<ChannelClient> first = connect();
+  std::optional<Result<ChannelClient>> second;
+  std::thread connecting;
+  {
+    const std::scoped_lock lock(mutex_);
+    first.reset();
+    connecting = std::thread([&] { second.emplace(ChannelClient::connect(path_)); });
+    pollfd waits = {server_->listener(), POLLIN, 0};
+    ASSERT_EQ(::poll(&waits, 1, 10'000 * patience()), 1);
+    note(server_->accept());
+  }
+  connecting.join();
+  ASSERT_TRUE(*second) << second->error().message;
+}
+
+TEST_F(ChannelTest, WithoutAWorkerTheErrorNamesTheRemedy) {
+  stop();
+  const auto none = ChannelClient::connect(path_);
+  ASSERT_FALSE(none);
+  EXPECT_TRUE(none.error().message.contains(path_));
+  EXPECT_EQ(none.error().remedy, "start moat-dpdk");
+}
+
+TEST_F(ChannelTest, ASecondWorkerIsTurnedAway) {
+  EXPECT_FALSE(ChannelServer::listen(path_, {}, account_, {}));
+}
+
+TEST_F(ChannelTest, AWorkerThatEndsIsNoticed) {
+  ChannelClient moatd = connect();
+  stop();
+  EXPECT_FALSE(moatd.status());
+  EXPECT_FALSE(moatd.read_drops([](const moat_drop&) {}));
+}
+
+TEST_F(ChannelTest, UnknownWordsEndTheChannelAndNotTheWorker) {
+  {
+    const auto address = unix_address(path_).value();
+    const Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
+              0);
+    const MessageHeader unknown = {static_cast<MessageType>(99), 1};
+    ASSERT_GT(::send(socket.get(), &unknown, sizeof unknown, 0), 0);
+    char bytes[8192];
+    while (::recv(socket.get(), bytes, sizeof bytes, 0) > 0) {
+    }  // hello, and the end
+  }
+  EXPECT_TRUE(connect().status());
+}
+
+class OtherVersionTest : public ChannelTest {
+ protected:
+  OtherVersionTest() { version_ = channel_version + 1; }
+};
+
+TEST_F(OtherVersionTest, IsRefused) {
+  const auto other = ChannelClient::connect(path_);
+  ASSERT_FALSE(other);
+  EXPECT_TRUE(other.error().message.contains("version 2"));
+}
+
+// A worker that is stopped takes connections, as the kernel does that, and never answers.
+TEST(StoppedWorkerTest, IsNotWaitedForForEver) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "socket";
+  const auto address = unix_address(path).value();
+  const Fd listener(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(listener.get(), 1), 0);
+  const auto stopped = ChannelClient::connect(path, std::chrono::milliseconds{20});
+  ASSERT_FALSE(stopped);
+  EXPECT_TRUE(stopped.error().message.contains("in time"));
+}
+
+}  // namespace
+}  // namespace moat
