@@ -107,10 +107,10 @@ SealWishes wanted_seals(const std::vector<DatabaseClaim>& claims, const LastData
   SealWishes result;
   for (const auto& [base, group] : groups) add_wishes(base, group, result);
   for (auto& wish : result.wishes) wish.is_placed = last.placeholders.contains(wish.base);
-  // The strictest first, as what it covers is not guarded by another; of these, those that have
-  // their room, and those that take in every port of an address.
+  // The strictest first, as what it covers is not guarded by another; of these, those that take in
+  // every port of an address.
   std::ranges::stable_sort(result.wishes, {}, [](const SealWish& wish) {
-    return std::tuple(laxity(wish), !wish.is_placed, !wish.endpoint.all);
+    return std::pair(laxity(wish), !wish.endpoint.all);
   });
   return result;
 }
@@ -121,7 +121,10 @@ Seals place_seals(const SealWishes& wanted,
   result.open_files = wanted.unknown_files;
   std::set<std::string> taken;
   std::vector<int> laxities;  // of `result.databases`
+  auto awaited =
+      static_cast<std::size_t>(std::ranges::count(wanted.wishes, true, &SealWish::is_placed));
   for (const auto& wish : wanted.wishes) {
+    if (wish.is_placed) --awaited;
     std::optional<Endpoint> left = wish.endpoint;
     bool is_open = false;
     for (const auto& entry : in_force)
@@ -129,7 +132,10 @@ Seals place_seals(const SealWishes& wanted,
     if (!left && !wish.has_file) continue;  // others took its place
     for (std::size_t i = 0; i < result.databases.size(); ++i)
       is_open |= leave_unguarded(left, result.databases[i].endpoint, laxity(wish) <= laxities[i]);
-    const bool has_room = in_force.size() + result.databases.size() < limits::databases;
+    // Newcomers leave those their room that have it.
+    const bool has_room =
+        in_force.size() + result.databases.size() + (wish.is_placed ? 0 : awaited) <
+        limits::databases;
     if (left && !has_room && !wish.has_file) continue;  // it was never guarded
     is_open |= left && !has_room;
     result.wishes.push_back(wish);

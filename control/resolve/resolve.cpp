@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "control/resolve/claims.h"
@@ -51,7 +52,8 @@ class Resolver {
     add_folder(files_.databases_folder, last_ == nullptr);
     add_folder(files_.ranges_folder, false);
     std::ranges::move(supply_.files, std::back_inserter(result_.files));
-    std::ranges::stable_sort(result_.files, {}, &FileStatus::path);
+    std::ranges::stable_sort(result_.files, {},
+                             [](const FileStatus& file) { return std::tie(file.path, file.id); });
     result_.passed_over = files_.passed_over;
     result_.rivals = claims_->rivals();
     for (const auto& [path, ids] : supply_.rivals)

@@ -437,8 +437,12 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual([i["remedy"] for i in status["interfaces"] if not i["present"]],
                          ["check the name with `ip link`"])
         self.write("etc/moat.yaml", (CONFIG % "30s").replace("[eth0]", "[eth01]"))
-        wait_until(lambda: len(self.status()["interfaces"]) == 1, "configured")
-        self.assertEqual(self.status()["interfaces"][0]["remedy"], "did you mean eth0?")
+        wait_until(lambda: [i["name"] for i in self.status()["interfaces"]] == ["eth01", "eth0"],
+                   "configured")
+        absent, pending = self.status()["interfaces"]
+        self.assertEqual(absent["remedy"], "did you mean eth0?")
+        self.assertIn("stays guarded until eth01", pending["reason"])
+        self.assertFalse(reaches(STRANGER), "a typing error opens nothing")
 
     def test_ipv6_is_answered_for(self):
         self.start()
@@ -565,8 +569,9 @@ class DaemonTest(unittest.TestCase):
             os.rename(path, self.path("etc/databases.d/renamed.yaml"))
             stands("under another name")
             self.stop(signal.SIGKILL)
+            before = len(self.log())
             self.daemon = self.launch()
-            wait_until(lambda: "is being written" in self.log().split("moatd ")[-1], "told so")
+            wait_until(lambda: "is being written" in self.log()[before:], "told so")
             stands("though another daemon begins")
             file.seek(0)
             file.write(ORDERS)
@@ -1169,7 +1174,7 @@ class DaemonTest(unittest.TestCase):
         self.start()
         self.write("etc/moat.yaml", (CONFIG % "30s").replace("eth0", "lan0"))
         wait_until(lambda: self.status()["interfaces"][0]["name"] == "lan0", "configured")
-        self.assert_reaches(STRANGER, "there is no such interface yet")
+        self.assertFalse(reaches(STRANGER), "eth0 stays guarded until there is lan0")
         run("ip", "-n", f"{PREFIX}-host", "link", "set", "eth0", "down")
         run("ip", "-n", f"{PREFIX}-host", "link", "set", "eth0", "name", "lan0", "up")
         wait_until(lambda: not reaches(STRANGER), "attached")
