@@ -1188,6 +1188,55 @@ class DaemonTest(unittest.TestCase):
         run("ip", "-n", f"{PREFIX}-host", "link", "set", "lan0", "down")
         run("ip", "-n", f"{PREFIX}-host", "link", "set", "lan0", "name", "eth0", "up")
 
+    def test_change_names_whose_sessions_it_ended(self):
+        self.start()
+        sessions = [self.assert_session(LISTED), self.assert_session(LISTED)]
+        rule = self.rules()[0]["id"]
+        status, change = self.request("DELETE", f"/v1/rules?database=orders&id={rule}")
+        self.assertEqual(status, 200, change)
+        self.assertEqual(change["ended_sessions"], 2)
+        self.assertEqual(change["ended"], [{"peer": LISTED, "database": "orders", "sessions": 2}])
+        for session in sessions:
+            session.close()
+        status, change = self.request("POST", "/v1/reload")
+        self.assertEqual(change["ended_sessions"], 0, "each is told once")
+
+    def test_rules_that_expire_are_told_before_and_after(self):
+        self.start()
+        for source, expires in (("192.0.2.1/32", "1h"), ("192.0.2.2/32", in_seconds(2))):
+            status, change = self.request("POST", "/v1/rules", {"cidr": source, "expires": expires})
+            self.assertEqual(status, 200, change)
+        self.assertIn("2 rules of orders expire within a day",
+                      "; ".join(self.status()["notices"]))
+        status = wait_until(lambda: self.status()["expired_rules"] == 1 and self.status(), "expired")
+        self.assertEqual(status["expiring_rules"], 1)
+        self.assertTrue(status["ready"])
+
+    def test_every_address_is_told_however_it_is_written(self):
+        self.start()
+        self.assertEqual(self.status()["wide"], [])
+        self.edit("etc/databases.d/orders.yaml", "cidr: 198.18.0.0/24",
+                  "cidr: 0.0.0.0/1\n  - cidr: 128.0.0.0/1")
+        wide = wait_until(lambda: self.status()["wide"], "told")
+        self.assertEqual([(each["database"], each["is_all"]) for each in wide], [("orders", True)])
+
+    def test_what_is_not_read_is_named(self):
+        self.start()
+        self.write("etc/databases.d/sales.YAML", ORDERS)
+        wait_until(lambda: any("sales.YAML" in notice for notice in self.status()["notices"]), "told")
+
+    def test_port_that_was_left_open_is_told_by_the_next_daemon_too(self):
+        self.start()
+        self.edit("etc/databases.d/orders.yaml", "port: 5432", "port: 6432")
+        before = wait_until(lambda: self.status()["uncovered"], "told")
+        self.stop()
+        self.assertEqual(self.start()["uncovered"], before)
+
+    def test_wrong_use_ends_with_two(self):
+        for words in (["--nonsense"], ["--config"]):
+            ended = subprocess.run([MOATD, *words], check=False, capture_output=True)
+            self.assertEqual(ended.returncode, 2, ended.stderr)
+
     def test_detach_ends_the_guard(self):
         self.start()
         status, change = self.request("POST", "/v1/detach")
