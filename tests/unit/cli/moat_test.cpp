@@ -836,5 +836,24 @@ TEST_F(CliTest, SaysThatItsOutputWasCutOff) {
                                "device\n")));
 }
 
+TEST_F(CliTest, ChecksWhatMoatdHoldsBackThoughNothingIsWrongWithItHere) {
+  write_config();
+  EXPECT_EQ(ask({"check", files()}).exit, 0);
+  const auto path = files() + "/databases.d/orders.yaml";
+  service_.status_view.files = {{path,
+                                 "orders",
+                                 FileState::held_back,
+                                 {{Severity::error,
+                                   {path, 0, 0},
+                                   "cannot be read",
+                                   "Permission denied",
+                                   "let moatd's user read it"}}}};
+  const auto outcome = ask({"check", files()});
+  EXPECT_EQ(outcome.exit, 1);
+  EXPECT_NE(outcome.out.find("orders.yaml: error: moatd holds it back: cannot be read"),
+            std::string::npos)
+      << outcome.out << outcome.err;
+}
+
 }  // namespace
 }  // namespace moat
