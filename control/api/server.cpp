@@ -98,7 +98,7 @@ struct Stream {
     }
     if (stream.piece.empty()) return MHD_CONTENT_READER_END_OF_STREAM;
     const auto count = std::min(size, stream.piece.size() - stream.sent);
-    std::memcpy(into, stream.piece.data() + stream.sent, count);
+    std::copy_n(stream.piece.data() + stream.sent, count, into);
     stream.sent += count;
     return static_cast<ssize_t>(count);
   }

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "control/cli/client.h"
 #include "control/cli/commands.h"
@@ -93,8 +94,8 @@ void use_utf8() {
 // Reads a command line as far as its words and the names of its options go.
 class Words {
  public:
-  Words(std::span<char*> arguments, const Options& global)
-      : arguments_(arguments.begin(), arguments.end()), known_(global) {}
+  Words(std::span<char*> arguments, Options global)
+      : arguments_(arguments.begin(), arguments.end()), known_(std::move(global)) {}
 
   // What nothing has the name of, and what was meant perhaps; or what is empty, as an unset
   // variable of a script is, most of the time: not the same as none. Nothing: neither.
