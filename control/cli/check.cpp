@@ -4,9 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "control/cli/output.h"
 #include "control/cli/rule_load.h"
@@ -18,11 +16,6 @@ struct CheckOptions {
   std::string path{paths::config};
   bool force = false;
 };
-
-bool is_same_file(const std::string& a, const std::string& b) {
-  std::error_code error;
-  return std::filesystem::equivalent(a, b, error) && !error;
-}
 
 struct Tally {
   std::size_t errors = 0;

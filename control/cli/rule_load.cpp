@@ -73,11 +73,6 @@ bool is_there(const fs::path& path) {
   return fs::exists(path, ignored);
 }
 
-bool is_same(const fs::path& a, const fs::path& b) {
-  std::error_code error;
-  return fs::equivalent(a, b, error) && !error;
-}
-
 class Loader {
  public:
   explicit Loader(const LoadOptions& options) : options_(options) {}
@@ -116,8 +111,8 @@ class Loader {
   // Whether the moat.yaml of one folder names another for rule files.
   static bool names(const fs::path& folder, const fs::path& other) {
     const auto config = read_config_file(folder / "moat.yaml");
-    return config.value && (is_same(folder / config.value->databases, other) ||
-                            is_same(folder / config.value->managed_ranges, other));
+    return config.value && (is_same_file(folder / config.value->databases, other) ||
+                            is_same_file(folder / config.value->managed_ranges, other));
   }
 
   void load_file(const fs::path& path) {
@@ -182,14 +177,14 @@ class Loader {
     const auto config = read_config_file(config_path);
     if (!config.value) return false;
     const auto base = config_path.parent_path();
-    if (!is_same(base / config.value->databases, folder) &&
-        !is_same(base / config.value->managed_ranges, folder)) {
+    if (!is_same_file(base / config.value->databases, folder) &&
+        !is_same_file(base / config.value->managed_ranges, folder)) {
       return false;
     }
     result_.config = config.value;
     load_folders(base, *config.value);
     std::erase_if(result_.files,
-                  [&](const FileStatus& status) { return !is_same(status.path, path); });
+                  [&](const FileStatus& status) { return !is_same_file(status.path, path); });
     if (result_.files.size() != 1) {  // a name that is passed over among its fellows
       result_ = {};
       return false;
@@ -314,6 +309,11 @@ class Loader {
 };
 
 }  // namespace
+
+bool is_same_file(const fs::path& a, const fs::path& b) {
+  std::error_code error;
+  return fs::equivalent(a, b, error) && !error;
+}
 
 bool LoadedRules::has_error() const {
   return std::ranges::any_of(files,

@@ -3,6 +3,7 @@
 // starting with them would enforce, and all that is wrong with them.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +15,9 @@
 #include "control/resolve/resolution.h"
 
 namespace moat {
+
+// Whether both paths lead to the same file.
+[[nodiscard]] bool is_same_file(const std::filesystem::path& a, const std::filesystem::path& b);
 
 struct LoadedRules {
   std::vector<FileStatus> files;  // by path; moat.yaml is among them

@@ -16,23 +16,6 @@
 namespace moat {
 namespace {
 
-constexpr std::size_t request_room = 512;
-
-// A request with its family header, to which attributes are added.
-template <typename Family>
-struct Request {
-  std::array<char, request_room> buffer{};
-  nlmsghdr* header = mnl_nlmsg_put_header(buffer.data());
-  Family* family = nullptr;
-
-  Request(std::uint16_t type, std::uint16_t flags) {
-    header->nlmsg_type = type;
-    header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
-    header->nlmsg_seq = 1;
-    family = static_cast<Family*>(mnl_nlmsg_put_extra_header(header, sizeof(Family)));
-  }
-};
-
 // Opens a socket, asks, and closes it. 0 or the kernel's errno.
 template <typename Visit>
 Result<int> ask_once(nlmsghdr* request, const std::string& what, Visit&& visit) {
@@ -67,9 +50,10 @@ LinkState state_from(const nlmsghdr* message) {
   return state;
 }
 
-Result<std::optional<LinkState>> ask_state(Request<ifinfomsg>& request, const std::string& what) {
+Result<std::optional<LinkState>> ask_state(NetlinkRequest<ifinfomsg>& request,
+                                           const std::string& what) {
   std::optional<LinkState> state;
-  const auto cause = ask_once(request.header, what, [&](const nlmsghdr* message) {
+  const auto cause = ask_once(request.message(), what, [&](const nlmsghdr* message) {
     if (message->nlmsg_type == RTM_NEWLINK) state = state_from(message);
   });
   if (!cause) return std::unexpected(cause.error());
@@ -78,9 +62,9 @@ Result<std::optional<LinkState>> ask_state(Request<ifinfomsg>& request, const st
   return state;
 }
 
-Request<ifinfomsg> link_request(std::uint32_t ifindex, std::uint16_t type = RTM_SETLINK) {
-  Request<ifinfomsg> request(type, NLM_F_ACK);
-  request.family->ifi_index = static_cast<int>(ifindex);
+NetlinkRequest<ifinfomsg> link_request(std::uint32_t ifindex, std::uint16_t type = RTM_SETLINK) {
+  NetlinkRequest<ifinfomsg> request(type, NLM_F_ACK);
+  request->ifi_index = static_cast<int>(ifindex);
   return request;
 }
 
@@ -111,9 +95,9 @@ void forget_state(const nlmsghdr* message) {
 template <typename Family, typename Keeps>
 Result<> dump(std::uint16_t type, std::string& messages, Keeps keeps) {
   constexpr auto what = "read an interface's settings";
-  Request<Family> request(type, NLM_F_DUMP);
+  NetlinkRequest<Family> request(type, NLM_F_DUMP);
   std::vector<std::string> kept;
-  const auto cause = ask_once(request.header, what, [&](const nlmsghdr* message) {
+  const auto cause = ask_once(request.message(), what, [&](const nlmsghdr* message) {
     if (mnl_nlmsg_get_payload_len(message) < sizeof(Family) || !keeps(message)) return;
     kept.emplace_back(reinterpret_cast<const char*>(message), message->nlmsg_len);
     auto* copy = reinterpret_cast<nlmsghdr*>(kept.back().data());
@@ -209,9 +193,9 @@ std::string_view kind_of(const nlmsghdr* message) {
 }  // namespace
 
 Result<std::optional<LinkState>> link_state(const std::string& name) {
-  Request<ifinfomsg> request(RTM_GETLINK, NLM_F_ACK);
+  NetlinkRequest<ifinfomsg> request(RTM_GETLINK, NLM_F_ACK);
   if (name.empty() || name.size() >= IFNAMSIZ) return std::nullopt;
-  mnl_attr_put_strz(request.header, IFLA_IFNAME, name.c_str());
+  mnl_attr_put_strz(request.message(), IFLA_IFNAME, name.c_str());
   return ask_state(request, "look at interface " + name);
 }
 
@@ -221,9 +205,9 @@ Result<std::optional<LinkState>> link_state(std::uint32_t ifindex) {
 }
 
 Result<bool> has_default_route(std::uint32_t ifindex) {
-  Request<rtmsg> request(RTM_GETROUTE, NLM_F_DUMP);
+  NetlinkRequest<rtmsg> request(RTM_GETROUTE, NLM_F_DUMP);
   bool has = false;
-  const auto cause = ask_once(request.header, "read the routes", [&](const nlmsghdr* message) {
+  const auto cause = ask_once(request.message(), "read the routes", [&](const nlmsghdr* message) {
     const auto& route = family_of<rtmsg>(message);
     if (message->nlmsg_type != RTM_NEWROUTE || route.rtm_dst_len != 0 ||
         route.rtm_type != RTN_UNICAST)
@@ -244,26 +228,26 @@ Result<bool> has_default_route(std::uint32_t ifindex) {
 
 Result<> set_link_up(std::uint32_t ifindex) {
   auto request = link_request(ifindex);
-  request.family->ifi_flags = request.family->ifi_change = IFF_UP;
-  return change(request.header, fmt::format("switch interface {} on", ifindex));
+  request->ifi_flags = request->ifi_change = IFF_UP;
+  return change(request.message(), fmt::format("switch interface {} on", ifindex));
 }
 
 Result<> set_link_carrier(std::uint32_t ifindex, bool has_carrier) {
   auto request = link_request(ifindex);
-  mnl_attr_put_u8(request.header, IFLA_CARRIER, has_carrier);
-  return change(request.header, fmt::format("set the link state of interface {}", ifindex));
+  mnl_attr_put_u8(request.message(), IFLA_CARRIER, has_carrier);
+  return change(request.message(), fmt::format("set the link state of interface {}", ifindex));
 }
 
 Result<> set_link_mtu(std::uint32_t ifindex, std::uint32_t mtu) {
   auto request = link_request(ifindex);
-  mnl_attr_put_u32(request.header, IFLA_MTU, mtu);
-  return change(request.header, fmt::format("set the MTU of interface {} to {}", ifindex, mtu));
+  mnl_attr_put_u32(request.message(), IFLA_MTU, mtu);
+  return change(request.message(), fmt::format("set the MTU of interface {} to {}", ifindex, mtu));
 }
 
 Result<> move_link(std::uint32_t ifindex, int netns) {
   auto request = link_request(ifindex);
-  mnl_attr_put_u32(request.header, IFLA_NET_NS_FD, static_cast<std::uint32_t>(netns));
-  return change(request.header,
+  mnl_attr_put_u32(request.message(), IFLA_NET_NS_FD, static_cast<std::uint32_t>(netns));
+  return change(request.message(),
                 fmt::format("move interface {} to another network namespace", ifindex),
                 "take it out of its bridge or bond");
 }
@@ -272,11 +256,11 @@ Result<> move_link(std::uint32_t ifindex, int netns) {
 void remove_xdp_programs(std::uint32_t ifindex) {
   for (const std::uint32_t mode : {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE}) {
     auto request = link_request(ifindex);
-    nlattr* xdp = mnl_attr_nest_start(request.header, IFLA_XDP);
-    mnl_attr_put_u32(request.header, IFLA_XDP_FD, static_cast<std::uint32_t>(-1));
-    mnl_attr_put_u32(request.header, IFLA_XDP_FLAGS, mode);
-    mnl_attr_nest_end(request.header, xdp);
-    (void)change(request.header, "take XDP programs off");  // a driver without XDP refuses
+    nlattr* xdp = mnl_attr_nest_start(request.message(), IFLA_XDP);
+    mnl_attr_put_u32(request.message(), IFLA_XDP_FD, static_cast<std::uint32_t>(-1));
+    mnl_attr_put_u32(request.message(), IFLA_XDP_FLAGS, mode);
+    mnl_attr_nest_end(request.message(), xdp);
+    (void)change(request.message(), "take XDP programs off");  // a driver without XDP refuses
   }
 }
 
@@ -286,14 +270,15 @@ Result<LinkSettings> LinkSettings::read(std::uint32_t ifindex) {
   if (!*state)
     return std::unexpected(Error{fmt::format("there is no interface number {}", ifindex), {}});
   auto link = link_request(ifindex, RTM_NEWLINK);
-  link.header->nlmsg_flags = 0;
-  link.header->nlmsg_seq = 0;
-  link.family->ifi_change = IFF_UP;
-  link.family->ifi_flags = (*state)->is_up ? unsigned{IFF_UP} : 0;
-  mnl_attr_put_u32(link.header, IFLA_MTU, (*state)->mtu);
+  link.message()->nlmsg_flags = 0;
+  link.message()->nlmsg_seq = 0;
+  link->ifi_change = IFF_UP;
+  link->ifi_flags = (*state)->is_up ? unsigned{IFF_UP} : 0;
+  mnl_attr_put_u32(link.message(), IFLA_MTU, (*state)->mtu);
 
   LinkSettings settings;
-  settings.messages_.assign(link.buffer.data(), link.header->nlmsg_len);
+  settings.messages_.assign(reinterpret_cast<const char*>(link.message()),
+                            link.message()->nlmsg_len);
   Result<> read = dump<ifaddrmsg>(RTM_GETADDR, settings.messages_, [&](const nlmsghdr* message) {
     return is_set_address(message, ifindex);
   });
