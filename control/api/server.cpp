@@ -140,12 +140,6 @@ ApiResponse too_large(std::size_t limit) {
                       {}});
 }
 
-bool announces_too_much(MHD_Connection* connection, std::size_t limit) {
-  const char* length =
-      MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
-  return length != nullptr && std::strtoull(length, nullptr, 10) > limit;
-}
-
 // Says 503 to a client that waits, as far as its buffer takes it, and ends the connection. The
 // library sees the end and forgets it.
 void turn_away(const Connection& connection) {
@@ -276,10 +270,11 @@ class Api::Server {
                                   const char* method, std::string_view piece) {
     if (!connection.has_request) {
       connection.has_request = true;
-      if (announces_too_much(client, limits_.body)) return too_large(limits_.body);
       return std::nullopt;
     }
     if (!piece.empty()) {
+      // What is too large is read to its end, however much was announced: a client that is still
+      // sending when the connection closes would be told of that, not of the limit.
       connection.is_too_large |= connection.body.size() + piece.size() > limits_.body;
       if (!connection.is_too_large) connection.body += piece;
       return std::nullopt;

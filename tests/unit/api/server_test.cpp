@@ -254,7 +254,8 @@ TEST_F(ApiTest, DecodesIdsButEndsNoneAtAZeroByte) {
 }
 
 TEST_F(ApiTest, RefusesWhatIsTooLargeHoweverItComes) {
-  const auto body = R"({"label": ")" + std::string(70'000, 'x') + R"("})";
+  // More than the socket holds: whoever closes before it is read breaks off the sending.
+  const auto body = R"({"label": ")" + std::string(4 << 20, 'x') + R"("})";
   for (const bool chunked : {false, true}) {
     const auto response = send(host_.path(), {"/v1/rules", "POST", body, chunked});
     EXPECT_EQ(response.code, 413) << chunked;
