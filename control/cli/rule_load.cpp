@@ -240,9 +240,8 @@ class Loader {
       const auto status = std::ranges::find(resolution.files, file.path, &FileStatus::path);
       if (status != resolution.files.end()) add_host_faults(file, status->faults);
     }
-    for (auto& fault : resolution.passed_over) {
-      result_.files.push_back({fault.place.file, "", FileState::active, {std::move(fault)}});
-    }
+    for (const auto& fault : files.passed_over)
+      result_.files.push_back({fault.place.file, "", FileState::active, {fault}});
     for (auto& file : resolution.files) add_coverage(resolution.policy, file);
     std::ranges::move(resolution.files, std::back_inserter(result_.files));
     result_.policy = std::move(resolution.policy);

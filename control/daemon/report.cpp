@@ -167,9 +167,8 @@ void Views::add_notices(StatusView& view, const DaemonFacts& facts) const {
     view.notices.push_back(
         fmt::format("interface {} is no longer guarded: it was taken out of moat.yaml", interface));
   }
-  if (const auto& resolution = enforcer_.resolution()) {
-    for (const auto& fault : resolution->passed_over) view.notices.push_back(format_fault(fault));
-  }
+  for (const auto& fault : scanner_.files().passed_over)
+    view.notices.push_back(format_fault(fault));
   add_config_notices(settings_.config(), view.notices);
   for (const auto& database : policy().databases) {
     if (policy().mode_of(database) == Mode::monitor) view.monitored.push_back(database.id);

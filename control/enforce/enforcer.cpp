@@ -149,29 +149,27 @@ std::string Enforcer::who(const Cause& cause) const {
 // Once for each fault, not at each turn.
 void Enforcer::tell_held_back(const Resolution& resolution) {
   std::set<std::string> now;
-  const auto tell = [&](const Fault& fault) {
-    auto text = format_fault(fault);
-    if (fault.severity == Severity::error && !told_.contains(text)) log_.error("{}", text);
+  const auto tell_once = [&](spdlog::level::level_enum level, std::string text) {
+    if (!told_.contains(text)) log_.log(level, "{}", text);
     now.insert(std::move(text));
   };
-  for (const auto& fault : settings_.faults()) tell(fault);
-  for (const auto& fault : resolution.passed_over) {
-    auto text = format_fault(fault);
-    if (!told_.contains(text)) log_.warn("{}", text);
-    now.insert(std::move(text));
-  }
+  const auto tell = [&](const Faults& faults) {
+    for (const auto& fault : faults) {
+      if (fault.severity == Severity::error) tell_once(spdlog::level::err, format_fault(fault));
+    }
+  };
+  tell(settings_.faults());
+  for (const auto& fault : scanner_.files().passed_over)
+    tell_once(spdlog::level::warn, format_fault(fault));
   for (const auto& file : resolution.files) {
     if (file.state == FileState::active) continue;
     const auto some = some_faults(file.faults);
-    for (const auto& fault : some) tell(fault);
+    tell(some);
     if (const auto rest = count_faults(file.faults) - some.size(); rest > 0) {
-      auto text = fmt::format("{}: and {} more: moat check shows them", file.path, rest);
-      if (!told_.contains(text)) log_.warn("{}", text);
-      now.insert(std::move(text));
+      tell_once(spdlog::level::warn,
+                fmt::format("{}: and {} more: moat check shows them", file.path, rest));
     }
-    auto state = fmt::format("{}: {}", file.path, word(file.state));
-    if (!told_.contains(state)) log_.warn("{}", state);
-    now.insert(std::move(state));
+    tell_once(spdlog::level::warn, fmt::format("{}: {}", file.path, word(file.state)));
   }
   told_ = std::move(now);
 }

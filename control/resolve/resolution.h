@@ -63,7 +63,6 @@ struct FileStatus {
 
 struct Resolution : Enforced {    // to be enforced
   std::vector<FileStatus> files;  // by path
-  Faults passed_over;             // RuleFiles::passed_over
   // Managed ranges kept although no file names them any more, because rules do.
   std::set<std::string> withdrawn;
   // True when a database file exists for which nothing is guarded: moatd is not ready.

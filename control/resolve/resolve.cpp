@@ -54,7 +54,6 @@ class Resolver {
     std::ranges::move(supply_.files, std::back_inserter(result_.files));
     std::ranges::stable_sort(result_.files, {},
                              [](const FileStatus& file) { return std::tie(file.path, file.id); });
-    result_.passed_over = files_.passed_over;
     result_.rivals = claims_->rivals();
     for (const auto& [path, ids] : supply_.rivals)
       result_.rivals[path].insert(ids.begin(), ids.end());
