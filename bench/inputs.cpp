@@ -174,11 +174,11 @@ SlotMap make_slots(const Policy& policy) {
           }};
 }
 
-Image make_image(const Policy& policy) {
+Table build_policy_table(const Policy& policy) {
   const ClockPair clock{std::chrono::sys_seconds{std::chrono::seconds{1'800'000'000}}, 1};
-  auto image = compile(policy, make_slots(policy), clock, 1);
-  if (!image) give_up(image.error().message);
-  return *image;
+  auto table = compile(policy, make_slots(policy), clock, 1);
+  if (!table) give_up(table.error().message);
+  return *table;
 }
 
 std::vector<std::uint32_t> make_keys(std::span<const Prefix> prefixes, std::size_t count,

@@ -36,7 +36,7 @@ enum class Pattern : std::uint8_t { random, sequential, single };
 [[nodiscard]] Policy make_policy(std::span<const Prefix> prefixes, std::size_t databases);
 
 // The policy compiled; ends the process where it does not compile.
-[[nodiscard]] Image make_image(const Policy& policy);
+[[nodiscard]] Table build_policy_table(const Policy& policy);
 [[nodiscard]] SlotMap make_slots(const Policy& policy);
 
 inline constexpr std::size_t kBenchKeys = std::size_t{1} << 20;  // BENCH_KEYS of bench/bpf/keys.h

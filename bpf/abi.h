@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The one description of everything that crosses between the daemon and the packet path: the image
+ * The one description of everything that crosses between the daemon and the packet path: the table
  * of a compiled policy, the counters, the drop events. Plain C that is also valid C++.
  *
- * THE IMAGE is one contiguous block that holds a generation. Offsets are bytes from its start,
+ * THE TABLE is one contiguous block that holds a generation. Offsets are bytes from its start,
  * numbers are in host byte order unless typed __be. The same bytes serve as the value of a BPF
  * array map, in a sealed memfd and in a file.
  *
  *   +--------------------+ 0
- *   | moat_image         |  header, databases, address hash, which port page
+ *   | moat_table         |  header, databases, address hash, which port page
  *   +--------------------+ pages_offset
  *   | port pages         |  u16[256] each: port -> port row; page 0 is all "not guarded"
  *   +--------------------+ endpoints_offset
@@ -70,7 +70,7 @@ enum moat_reason {
 #define MOAT_REASONS 16 /* slots kept for reasons, so that one more moves no counter */
 
 /*
- * COUNTERS: one per-CPU array of moat_counter by slot, outside the image, kept over generations and
+ * COUNTERS: one per-CPU array of moat_counter by slot, outside the table, kept over generations and
  * restarts. Each packet adds to exactly one slot:
  *
  *   0                          drops that were not told because the ring was full (see moat_drop)
@@ -108,7 +108,7 @@ struct moat_timed {
 #define MOAT_MAX_CHAIN (MOAT_MAX_RULES + MOAT_MAX_PEERINGS)
 
 /*
- * What a database number 1..64 of this image stands for. Number 0 is the host: its mode is that of
+ * What a database number 1..64 of this table stands for. Number 0 is the host: its mode is that of
  * drops before the database is known. Two numbers more stand in the IPv6 row of the endpoints, for
  * ports that several databases guard: the host counts for them, and they enforce if one of those
  * does.
@@ -157,16 +157,16 @@ struct moat_leaf {
 #define MOAT_DIVIDED 0x8000u
 #define MOAT_MAX_CLASSES 0x8000u
 
-/* Image flags. */
+/* Table flags. */
 #define MOAT_ANY_ADDRESS 1u  /* some endpoint has no address: every IPv4 destination is guarded */
 #define MOAT_SOME_ADDRESS 2u /* some endpoint has an address: the hash is worth asking */
 #define MOAT_SOME_PORT 4u    /* some port is guarded on IPv6 */
 
-struct moat_image {
+struct moat_table {
   __u32 magic;
   __u32 abi;
   __u64 generation;
-  __u64 digest; /* of the whole image with this field zero: moat::image_digest() */
+  __u64 digest; /* of the whole table with this field zero: moat::table_digest() */
   __u32 size;   /* bytes, a multiple of 16 */
   __u32 flags;
   __u32 databases; /* 0..64: width of a class */
@@ -207,10 +207,10 @@ struct moat_image {
  *      203.0.113.0     class 2   entry 2: allowed, slot 2
  *      203.0.114.0     class 0
  *
- * 3. Its image: databases 1, classes 3, top_bits 9, endpoint_stride 2, ipv6_row 1. Where nothing
+ * 3. Its table: databases 1, classes 3, top_bits 9, endpoint_stride 2, ipv6_row 1. Where nothing
  *    is shown it is zero; 5432 is 21 * 256 + 56, and the fourth key of each leaf is unused.
  *
- *          0  moat_image   page[21] = 1
+ *          0  moat_table   page[21] = 1
  *       4976  port pages   page 1: [56] = 1, the port row
  *       6000  endpoints    0 1   any address: port row 1 is that of database 1
  *                          0 1   IPv6: likewise
@@ -232,7 +232,7 @@ struct moat_image {
  */
 
 /*
- * SIZE TIERS: an image lives in the smallest inner map that holds it. One outer map of one slot for
+ * SIZE TIERS: a table lives in the smallest inner map that holds it. One outer map of one slot for
  * each tier; the packet path takes the first tier, from the smallest, that is occupied.
  */
 #define MOAT_TIERS 3
@@ -241,7 +241,7 @@ struct moat_image {
 #define MOAT_TIER_LARGE (64u << 20)
 
 /*
- * THE CLOSED TABLE: an image of the live one's endpoints that allows nobody. It answers while every
+ * THE CLOSED TABLE: a table of the live one's endpoints that allows nobody. It answers while every
  * slot is empty although a table was live once, which only somebody's hand can bring about. All
  * zero before the first commit.
  */
@@ -304,9 +304,9 @@ struct moat_drop {
 
 /* What a source may still be told of, on one CPU; its place goes by hash, see bpf/source_hash.h. */
 struct moat_source_allowance {
-  __u64 granted; /* the jiffy up to which events were granted */
-  __u32 mark;    /* of the source that was told of last */
-  __u32 untold;  /* drops of that source since */
+  __u64 granted;    /* the jiffy up to which events were granted */
+  __u32 mark;       /* of the source that was told of last */
+  __u32 suppressed; /* drops of that source since */
 };
 #define MOAT_SOURCE_BITS 10
 #define MOAT_SOURCES (1u << MOAT_SOURCE_BITS)

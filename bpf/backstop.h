@@ -59,12 +59,12 @@ MOAT_FUNCTION int moat_judge_as(moat_context* context, __u32 port, __u32 address
                                 struct moat_verdict* v) {
   __u32 limit;
   moat_room room;
-  const struct moat_image* image = moat_live_image(&limit);
-  if (!image || !v) return 0;
+  const struct moat_table* table = moat_live_table(&limit);
+  if (!table || !v) return 0;
   struct moat_frame packet = {
       .length = moat_length(context), .port = port, .address = address, .is_tcp = is_tcp != 0};
   moat_show(context, &room, &packet);
-  moat_judge_packet(image, limit, &packet, moat_ethertype(context), v);
+  moat_judge_packet(table, limit, &packet, moat_ethertype(context), v);
   return 1;
 }
 

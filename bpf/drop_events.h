@@ -112,7 +112,7 @@ MOAT_FUNCTION int moat_tell_news(moat_context* context, const struct moat_news* 
   if (!news) return 0;
   __u32 kind = news->slot - MOAT_RULE_SLOTS;
   __u64 now = bpf_jiffies64();
-  moat_hide(kind);
+  barrier_var(kind);
   if (kind >= MOAT_KINDS) return 0;
 
   moat_room room;
@@ -127,14 +127,14 @@ MOAT_FUNCTION int moat_tell_news(moat_context* context, const struct moat_news* 
   __u32 events = MOAT_SOURCE_BURST + (is_same ? 0 : MOAT_SOURCE_SPARE) - 1;
   if (place->granted > now + events * MOAT_SOURCE_PACE &&
       moat_kind_granted[kind] + MOAT_SOURCE_PACE > now) {
-    place->untold += is_same;
+    place->suppressed += is_same;
     return 0;
   }
 
-  __u32 packets = 1 + (is_same ? place->untold : 0);
+  __u32 packets = 1 + (is_same ? place->suppressed : 0);
   place->granted = (place->granted > now ? place->granted : now) + MOAT_SOURCE_PACE;
   place->mark = mark;
-  place->untold = 0;
+  place->suppressed = 0;
   moat_kind_granted[kind] = (moat_kind_granted[kind] > now ? moat_kind_granted[kind] : now) + 1;
   moat_put_drop(news, moat_ifindex(context), &source, packets);
   return 0;
@@ -144,7 +144,7 @@ MOAT_FUNCTION int moat_tell_news(moat_context* context, const struct moat_news* 
 static __always_inline void moat_tell(moat_context* context, const struct moat_verdict* v) {
   __u64 now = bpf_jiffies64();
   __u32 kind = v->slot - MOAT_RULE_SLOTS;
-  moat_hide(kind);
+  barrier_var(kind);
   if (kind >= MOAT_KINDS || moat_kind_granted[kind] > now + MOAT_KIND_BURST) return;
   struct moat_news news = {
       .slot = v->slot,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reading the image: source address -> source class -> verdict entry, and destination -> database.
+ * Reading the table: source address -> source class -> verdict entry, and destination -> database.
  *
  * THE SOURCE TABLE. All databases share one table. Of the 32 bits of an address the first 9 to 13,
  * the more the larger the table is, index the top. A B+-tree then takes the bits down to the /24,
@@ -28,8 +28,8 @@
  * Mikuc, "DXR: towards a billion routing lookups per second in software", 2012); comparing lanes
  * within a word is as in fusion trees (Fredman, Willard, 1993).
  *
- * Every offset is checked against the limit, though a sound image never exceeds it: the verifier
- * has to see it, and a damaged image must not read outside itself. A failed check answers "nobody".
+ * Every offset is checked against the limit, though a sound table never exceeds it: the verifier
+ * has to see it, and a damaged table must not read outside itself. A failed check answers "nobody".
  */
 #ifndef MOAT_TABLE_H
 #define MOAT_TABLE_H
@@ -54,10 +54,10 @@ static __always_inline __u32 moat_lane(__u64 values, __u32 rank) {
 }
 
 /* The value of the range that holds x, in the tree that `reference` names. */
-static __always_inline __u32 moat_tree_value(const struct moat_image* image, __u32 limit,
+static __always_inline __u32 moat_tree_value(const struct moat_table* table, __u32 limit,
                                              __u32 reference, __u32 x) {
   __u32 depth = (reference & ~MOAT_TREE) >> MOAT_DEPTH_SHIFT;
-  __u32 tree = image->trees_offset + (reference & MOAT_TREE_MASK) * 16;
+  __u32 tree = table->trees_offset + (reference & MOAT_TREE_MASK) * 16;
   __u32 inner = 0; /* inner nodes above this level */
   __u32 node = 0;  /* counted level by level from the root */
 
@@ -65,31 +65,31 @@ static __always_inline __u32 moat_tree_value(const struct moat_image* image, __u
     if (level >= depth) break;
     __u32 at = tree + node * 8;
     if (!moat_is_within(&at, 8, limit)) return 0;
-    node = node * 5 + 1 + moat_rank(moat_image_u64(image, at), x);
+    node = node * 5 + 1 + moat_rank(moat_table_u64(table, at), x);
     inner = inner * 5 + 1;
   }
   __u32 leaf = tree + ((inner + 1) & ~1u) * 8 + (node - inner) * 16;
   if (!moat_is_within(&leaf, 16, limit)) return 0;
-  return moat_lane(moat_image_u64(image, leaf + 8), moat_rank(moat_image_u64(image, leaf), x));
+  return moat_lane(moat_table_u64(table, leaf + 8), moat_rank(moat_table_u64(table, leaf), x));
 }
 
 /* The class of a source, in host byte order. */
-static __always_inline __u32 moat_source_class(const struct moat_image* image, __u32 limit,
+static __always_inline __u32 moat_source_class(const struct moat_table* table, __u32 limit,
                                                __u32 source) {
-  __u32 below = (32 - image->top_bits) & 31; /* bits below the top */
-  __u32 top = image->tops_offset + (source >> below) * 8;
+  __u32 below = (32 - table->top_bits) & 31; /* bits below the top */
+  __u32 top = table->tops_offset + (source >> below) * 8;
   if (!moat_is_within(&top, 8, limit)) return 0;
-  __u64 entry = moat_image_u64(image, top);
+  __u64 entry = moat_table_u64(table, top);
   __u32 value = (__u32)entry, first_leaf = (__u32)(entry >> 32);
   if (!(value & MOAT_TREE)) return value;
 
-  value = moat_tree_value(image, limit, value, (source & ((1u << below) - 1)) >> 8);
+  value = moat_tree_value(table, limit, value, (source & ((1u << below) - 1)) >> 8);
   if (!(value & MOAT_DIVIDED)) return value;
 
-  __u32 leaf = image->leaves_offset + (first_leaf + (value & ~MOAT_DIVIDED)) * 16;
+  __u32 leaf = table->leaves_offset + (first_leaf + (value & ~MOAT_DIVIDED)) * 16;
   if (!moat_is_within(&leaf, 16, limit)) return 0;
-  __u64 keys = moat_image_u64(image, leaf), values = moat_image_u64(image, leaf + 8);
-  if (keys & 0xffff) return moat_tree_value(image, limit, (__u32)values, source & 0xff);
+  __u64 keys = moat_table_u64(table, leaf), values = moat_table_u64(table, leaf + 8);
+  if (keys & 0xffff) return moat_tree_value(table, limit, (__u32)values, source & 0xff);
   return moat_lane(values, moat_rank(keys, source & 0xff));
 }
 
@@ -97,40 +97,40 @@ static __always_inline __u32 moat_source_class(const struct moat_image* image, _
  * The verdict entry of (class, database 1..64): 0, or the counter slot of the rule that lets the
  * source in now. Only an entry with a deadline reads the clock.
  */
-static __always_inline __u32 moat_entry_slot(const struct moat_image* image, __u32 limit,
+static __always_inline __u32 moat_entry_slot(const struct moat_table* table, __u32 limit,
                                              __u32 source_class, __u32 database,
                                              const struct moat_frame* frame) {
-  __u32 at = image->classes_offset + (source_class * image->databases + database - 1) * 2;
+  __u32 at = table->classes_offset + (source_class * table->databases + database - 1) * 2;
   if (!moat_is_within(&at, 2, limit)) return 0;
-  __u32 entry = moat_image_u16(image, at);
+  __u32 entry = moat_table_u16(table, at);
   if (!(entry & MOAT_TIMED)) return entry;
 
   __u64 now = moat_clock(frame);
   for (__u32 i = 0; i < MOAT_MAX_CHAIN; i++) {
-    at = image->timed_offset + (entry & ~MOAT_TIMED) * (__u32)sizeof(struct moat_timed);
+    at = table->timed_offset + (entry & ~MOAT_TIMED) * (__u32)sizeof(struct moat_timed);
     if (!moat_is_within(&at, sizeof(struct moat_timed), limit)) return 0;
-    if (now < moat_image_u64(image, at)) return moat_image_u16(image, at + 8);
-    entry = moat_image_u16(image, at + 10);
+    if (now < moat_table_u64(table, at)) return moat_table_u16(table, at + 8);
+    entry = moat_table_u16(table, at + 10);
     if (!(entry & MOAT_TIMED)) return entry;
   }
   return 0;
 }
 
 /* The port row of a TCP port in host byte order; 0: guarded nowhere. */
-static __always_inline __u32 moat_port_row(const struct moat_image* image, __u32 limit,
+static __always_inline __u32 moat_port_row(const struct moat_table* table, __u32 limit,
                                            __u32 port) {
-  __u32 page = image->page[moat_masked(port >> 8, 0xff)];
-  __u32 at = image->pages_offset + (page * 256u + (port & 0xff)) * 2;
+  __u32 page = table->page[moat_masked(port >> 8, 0xff)];
+  __u32 at = table->pages_offset + (page * 256u + (port & 0xff)) * 2;
   if (!moat_is_within(&at, 2, limit)) return 0;
-  return moat_image_u16(image, at);
+  return moat_table_u16(table, at);
 }
 
 /* The number of the database that guards (address row, port row), or 0. */
-static __always_inline __u32 moat_endpoint(const struct moat_image* image, __u32 limit, __u32 row,
+static __always_inline __u32 moat_endpoint(const struct moat_table* table, __u32 limit, __u32 row,
                                            __u32 port_row) {
-  __u32 at = image->endpoints_offset + row * image->endpoint_stride + port_row;
+  __u32 at = table->endpoints_offset + row * table->endpoint_stride + port_row;
   if (!moat_is_within(&at, 1, limit)) return 0;
-  return moat_image_u8(image, at);
+  return moat_table_u8(table, at);
 }
 
 /* Where an address stands in the hash. The multiplier was chosen so that no two share a place. */

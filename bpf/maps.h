@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The maps that the programs share. The tiers are outer maps of one slot; an inner map is an array
- * of one value, the image, which the daemon fills through mmap and then freezes.
+ * of one value, the table, which the daemon fills through mmap and then freezes.
  */
 #ifndef MOAT_MAPS_H
 #define MOAT_MAPS_H
@@ -53,17 +53,17 @@ struct {
   do {                                                                    \
     void* inner = bpf_map_lookup_elem(&name, &zero);                      \
     if (inner) {                                                          \
-      const struct moat_image* image = bpf_map_lookup_elem(inner, &zero); \
+      const struct moat_table* table = bpf_map_lookup_elem(inner, &zero); \
       asm volatile("# " #name);                                           \
       *limit = (bytes);                                                   \
-      return image;                                                       \
+      return table;                                                       \
     }                                                                     \
   } while (0)
 
-/* The live image and the size of the memory it is in, or null as long as nothing was enforced. */
-static __always_inline const struct moat_image* moat_live_image(__u32* limit) {
+/* The live table and the size of the memory it is in, or null as long as nothing was enforced. */
+static __always_inline const struct moat_table* moat_live_table(__u32* limit) {
   __u32 zero = 0;
-  const struct moat_image* closed;
+  const struct moat_table* closed;
   MOAT_LOOK_AT_TIER(policy_small, MOAT_TIER_SMALL);
   MOAT_LOOK_AT_TIER(policy_medium, MOAT_TIER_MEDIUM);
   MOAT_LOOK_AT_TIER(policy_large, MOAT_TIER_LARGE);

@@ -26,7 +26,7 @@
  */
 static __always_inline const __u8* moat_at(const struct moat_frame* frame, __u32 offset,
                                            __u32 bytes, __u8* scratch) {
-  moat_hide(offset);
+  barrier_var(offset);
   if (offset > MOAT_OFFSET_MAX - bytes) return 0;
 #ifndef MOAT_FETCH_ALL
   const __u8* p = frame->data + offset;

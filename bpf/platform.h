@@ -44,20 +44,18 @@ static __always_inline __u64 moat_clock(const struct moat_frame* frame) {
 /*
  * HELPING THE VERIFIER. It follows values as the compiler left them, and the compiler knows more
  * than it does. What is checked here has to be checked in the instructions as well, on the oldest
- * kernel and by every compiler, so each way to see to that is one of these. (Clang's knowledge of
- * a value ends at moat_hide(), the verifier's at moat_forget().)
+ * kernel and by every compiler, so each way to see to that is one of these. libbpf's barrier_var()
+ * keeps the compiler from checking one copy of a value and using another: its knowledge of the
+ * value ends there. The verifier's ends at moat_forget().
  */
-
-/* Keeps the compiler from checking one copy of a value and using another. */
-#define moat_hide(value) asm volatile("" : "+r"(value))
 
 /* Leaves `value` as it is while the verifier stops knowing it; `any` is a value it does not know.
  */
 #define moat_forget(value, any)       \
   do {                                \
     __u32 some = (any), none = ~some; \
-    moat_hide(some);                  \
-    moat_hide(none);                  \
+    barrier_var(some);                \
+    barrier_var(none);                \
     (value) ^= some & none;           \
   } while (0)
 
@@ -90,7 +88,7 @@ static __always_inline __u64 moat_clock(const struct moat_frame* frame) {
 static __always_inline void moat_measure(struct moat_frame* frame) { (void)frame; }
 
 #define MOAT_FUNCTION static inline
-#define moat_hide(value) ((void)(value))
+#define barrier_var(value) ((void)(value))
 #define moat_forget(value, any) ((void)(value))
 
 static __always_inline __u16 moat_load_u16(const void* p) {
@@ -117,7 +115,7 @@ static __always_inline __u64 moat_load_u64(const void* p) {
  * nothing of a value whose bytes were swapped, so to it the index has no bound then.
  */
 static __always_inline __u32 moat_masked(__u32 value, __u32 mask) {
-  moat_hide(value);
+  barrier_var(value);
   return value & mask;
 }
 
@@ -128,7 +126,7 @@ static __always_inline __u32 moat_masked(__u32 value, __u32 mask) {
  */
 static __always_inline int moat_is_count(__u32* value, __u32 max) {
   __u32 last = *value - 1;
-  moat_hide(last);
+  barrier_var(last);
   if (last >= max) return 0;
   *value = moat_masked(last, 63) + 1;
   return 1;
@@ -139,15 +137,15 @@ static __always_inline int moat_is_count(__u32* value, __u32 max) {
  * what is used: else the compiler may compare one sum and add up another.
  */
 static __always_inline int moat_is_within(__u32* at, __u32 bytes, __u32 limit) {
-  moat_hide(*at);
+  barrier_var(*at);
   return *at <= limit - bytes;
 }
 
 #define moat_be16(p) __builtin_bswap16(moat_load_u16(p))
 
-#define moat_image_u8(image, at) (*((const __u8*)(image) + (at)))
-#define moat_image_u16(image, at) moat_load_u16((const __u8*)(image) + (at))
-#define moat_image_u32(image, at) moat_load_u32((const __u8*)(image) + (at))
-#define moat_image_u64(image, at) moat_load_u64((const __u8*)(image) + (at))
+#define moat_table_u8(table, at) (*((const __u8*)(table) + (at)))
+#define moat_table_u16(table, at) moat_load_u16((const __u8*)(table) + (at))
+#define moat_table_u32(table, at) moat_load_u32((const __u8*)(table) + (at))
+#define moat_table_u64(table, at) moat_load_u64((const __u8*)(table) + (at))
 
 #endif /* MOAT_PLATFORM_H */

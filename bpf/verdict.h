@@ -21,7 +21,7 @@ struct moat_verdict {
   __u32 slot;     /* the one counter slot to add this packet to */
   __u32 bytes;    /* what to add: to the end of an IPv4 packet, else of the whole frame */
   __u32 l3;       /* offset of the IP header; meaningful where family is not 0 */
-  __u32 database; /* number in the image, 0: none known */
+  __u32 database; /* number in the table, 0: none known */
   __u16 port;     /* TCP destination, host byte order; 0: none read */
   __u16 vlan;     /* TCI of the outermost tag, or 0 */
   __u8 family;    /* 4, 6, or 0 for no address read */
@@ -133,16 +133,16 @@ static __always_inline int moat_parse_plain(const struct moat_frame* frame, stru
 }
 
 /* Which database guards the TCP port that the packet is for, in v->database. */
-static __always_inline __u32 moat_judge_port(const struct moat_image* image, __u32 limit,
+static __always_inline __u32 moat_judge_port(const struct moat_table* table, __u32 limit,
                                              const struct moat_ipv4* ip, __u32 address_row,
                                              struct moat_verdict* v) {
   if (ip->protocol != MOAT_IP_TCP) return MOAT_NOT_GUARDED;
-  if (!address_row && !(image->flags & MOAT_ANY_ADDRESS)) return MOAT_NOT_GUARDED;
+  if (!address_row && !(table->flags & MOAT_ANY_ADDRESS)) return MOAT_NOT_GUARDED;
   if (ip->fragment & MOAT_IP_FRAGMENT) return MOAT_FRAGMENT;
   if (!ip->has_port) return MOAT_MALFORMED;
 
   v->port = ip->port;
-  v->database = moat_endpoint(image, limit, address_row, moat_port_row(image, limit, v->port));
+  v->database = moat_endpoint(table, limit, address_row, moat_port_row(table, limit, v->port));
   if (!v->database) return MOAT_NOT_GUARDED;
   return MOAT_UNDECIDED;
 }
@@ -167,10 +167,10 @@ static __always_inline int moat_is_exempt(const struct moat_frame* frame,
 }
 
 /* Whether a source of this class may reach v->database; if so v->slot is its rule's. */
-static __always_inline __u32 moat_judge_class(const struct moat_image* image, __u32 limit,
+static __always_inline __u32 moat_judge_class(const struct moat_table* table, __u32 limit,
                                               const struct moat_frame* frame, __u32 source_class,
                                               struct moat_verdict* v) {
-  v->slot = source_class ? moat_entry_slot(image, limit, source_class, v->database, frame) : 0;
+  v->slot = source_class ? moat_entry_slot(table, limit, source_class, v->database, frame) : 0;
   return v->slot ? MOAT_ALLOWED : MOAT_NO_RULE;
 }
 
@@ -181,7 +181,7 @@ static __always_inline __u32 moat_judge_class(const struct moat_image* image, __
  */
 enum moat_extent { MOAT_ENDPOINT, MOAT_SOURCE };
 
-static __always_inline __u32 moat_judge_ipv4(const struct moat_image* image, __u32 limit,
+static __always_inline __u32 moat_judge_ipv4(const struct moat_table* table, __u32 limit,
                                              const struct moat_frame* frame,
                                              const struct moat_ipv4* ip, enum moat_extent extent,
                                              struct moat_verdict* v) {
@@ -189,15 +189,15 @@ static __always_inline __u32 moat_judge_ipv4(const struct moat_image* image, __u
   v->family = 4;
   v->bytes = ip->end;
 
-  if (image->flags & MOAT_SOME_ADDRESS) {
-    __u32 place = moat_address_hash(image->address_multiplier, ip->destination);
-    if (image->address[place].address == ip->destination) {
-      row = image->address[place].row;
-      all = image->address[place].all;
+  if (table->flags & MOAT_SOME_ADDRESS) {
+    __u32 place = moat_address_hash(table->address_multiplier, ip->destination);
+    if (table->address[place].address == ip->destination) {
+      row = table->address[place].row;
+      all = table->address[place].all;
     }
   }
   v->database = all;
-  if (!all) reason = moat_judge_port(image, limit, ip, row, v);
+  if (!all) reason = moat_judge_port(table, limit, ip, row, v);
   if (reason != MOAT_UNDECIDED) return reason;
 
   if (ip->l4 > v->l3 + 20) {
@@ -208,7 +208,7 @@ static __always_inline __u32 moat_judge_ipv4(const struct moat_image* image, __u
   if (moat_is_martian(ip->source)) return MOAT_MARTIAN;
   if (all && moat_is_exempt(frame, ip)) return MOAT_EXEMPT;
   if (extent == MOAT_ENDPOINT) return MOAT_UNDECIDED;
-  return moat_judge_class(image, limit, frame, moat_source_class(image, limit, ip->source), v);
+  return moat_judge_class(table, limit, frame, moat_source_class(table, limit, ip->source), v);
 }
 
 /*
@@ -228,34 +228,34 @@ static __always_inline __u32 moat_is_ipv6_extension(__u32 next) {
  * There are no IPv6 rules, so a guarded port is closed to everyone. A port that nobody names has
  * row 0, and a database there only where all of IPv6 is closed.
  */
-static __always_inline __u32 moat_judge_port6(const struct moat_image* image, __u32 limit,
+static __always_inline __u32 moat_judge_port6(const struct moat_table* table, __u32 limit,
                                               __u16 port, struct moat_verdict* v) {
   v->port = port;
-  __u32 row = moat_port_row(image, limit, v->port);
-  v->database = moat_endpoint(image, limit, image->ipv6_row, row);
+  __u32 row = moat_port_row(table, limit, v->port);
+  v->database = moat_endpoint(table, limit, table->ipv6_row, row);
   if (!v->database) return MOAT_NOT_GUARDED;
   return MOAT_IPV6;
 }
 
 /* TCP at the end of a chain. */
-static __always_inline __u32 moat_judge_tcp6(const struct moat_image* image, __u32 limit,
+static __always_inline __u32 moat_judge_tcp6(const struct moat_table* table, __u32 limit,
                                              const struct moat_frame* frame, __u32 l4, __u32 end,
                                              struct moat_verdict* v) {
   __u8 scratch[4];
   const __u8* tcp = l4 + 4 <= end ? moat_at(frame, l4, 4, scratch) : 0;
   if (!tcp) return MOAT_IPV6;
-  return moat_judge_port6(image, limit, moat_port_of(frame, tcp), v);
+  return moat_judge_port6(table, limit, moat_port_of(frame, tcp), v);
 }
 
-static __always_inline __u32 moat_judge_ipv6(const struct moat_image* image, __u32 limit,
+static __always_inline __u32 moat_judge_ipv6(const struct moat_table* table, __u32 limit,
                                              const struct moat_frame* frame,
                                              struct moat_verdict* v) {
   __u8 scratch[8], header[8] = {0};
-  if (!(image->flags & MOAT_SOME_PORT)) return MOAT_NOT_GUARDED;
+  if (!(table->flags & MOAT_SOME_PORT)) return MOAT_NOT_GUARDED;
   const __u8* p = moat_at(frame, v->l3, 8, scratch);
   if (!p || p[0] >> 4 != 6 || frame->length < v->l3 + 40) return MOAT_IPV6;
   v->family = 6;
-  if (frame->is_tcp) return moat_judge_port6(image, limit, (__u16)frame->port, v);
+  if (frame->is_tcp) return moat_judge_port6(table, limit, (__u16)frame->port, v);
 
   __u32 payload = moat_be16(p + 4);
   __u32 end = frame->length; /* payload 0: a jumbogram, or BIG TCP */
@@ -264,7 +264,7 @@ static __always_inline __u32 moat_judge_ipv6(const struct moat_image* image, __u
   __u32 at = v->l3 + 40, next = p[6], fragmented = 0;
   for (__u32 i = 0; i <= MOAT_MAX_IPV6_HEADERS; i++) {
     if (next == MOAT_IP_TCP && fragmented) return MOAT_IPV6;
-    if (next == MOAT_IP_TCP) return moat_judge_tcp6(image, limit, frame, at, end, v);
+    if (next == MOAT_IP_TCP) return moat_judge_tcp6(table, limit, frame, at, end, v);
     __u32 extension = moat_is_ipv6_extension(next);
     if (!extension && next != MOAT_IPV6_FRAGMENT) return MOAT_NOT_GUARDED;
 
@@ -289,21 +289,21 @@ static __always_inline __u32 moat_judge_ipv6(const struct moat_image* image, __u
 }
 
 /* Fills in what follows from the reason: drop or not, by whose mode, counted where. */
-static __always_inline void moat_settle(const struct moat_image* image, __u32 reason,
+static __always_inline void moat_settle(const struct moat_table* table, __u32 reason,
                                         struct moat_verdict* v) {
   __u32 database = v->database;
-  moat_hide(database);
+  barrier_var(database);
   if (database >= MOAT_DB_NUMBERS) database = 0;
   __u32 drops = (moat_drop_reasons >> reason) & 1;
   v->reason = (__u8)reason;
-  v->owner = image->db[database].owner;
-  v->monitored = (__u8)(drops & image->db[database].monitor);
+  v->owner = table->db[database].owner;
+  v->monitored = (__u8)(drops & table->db[database].monitor);
   v->drop = (__u8)(drops & !v->monitored);
   if (reason != MOAT_ALLOWED) v->slot = MOAT_OUTCOME_SLOT(v->owner, v->monitored, reason);
 }
 
 /* The verdict on an IP packet that begins at v->l3, the rest of *v being zero but for the VLAN. */
-static __always_inline void moat_judge_packet(const struct moat_image* image, __u32 limit,
+static __always_inline void moat_judge_packet(const struct moat_table* table, __u32 limit,
                                               const struct moat_frame* frame, __u32 type,
                                               struct moat_verdict* v) {
   __u32 reason = MOAT_NOT_IP;
@@ -312,20 +312,20 @@ static __always_inline void moat_judge_packet(const struct moat_image* image, __
   if (type == MOAT_ETH_IPV4) {
     reason = moat_parse_ipv4(frame, v->l3, &ip);
     if (reason == MOAT_UNDECIDED)
-      reason = moat_judge_ipv4(image, limit, frame, &ip, MOAT_SOURCE, v);
+      reason = moat_judge_ipv4(table, limit, frame, &ip, MOAT_SOURCE, v);
   } else if (type == MOAT_ETH_IPV6) {
-    reason = moat_judge_ipv6(image, limit, frame, v);
+    reason = moat_judge_ipv6(table, limit, frame, v);
   }
-  moat_settle(image, reason, v);
+  moat_settle(table, reason, v);
 }
 
 /*
- * The verdict on a frame. `limit` is the size of the memory that holds the image, at least
- * image->size; a constant where the verifier looks on. Writes all of *v. In the
+ * The verdict on a frame. `limit` is the size of the memory that holds the table, at least
+ * table->size; a constant where the verifier looks on. Writes all of *v. In the
  * kernel frame->length is set only when it is needed, and not for a plain packet: asking for it
  * takes a third of the time of all the rest.
  */
-static __always_inline void moat_judge_frame(const struct moat_image* image, __u32 limit,
+static __always_inline void moat_judge_frame(const struct moat_table* table, __u32 limit,
                                              struct moat_frame* frame, struct moat_verdict* v) {
   struct moat_link link;
   struct moat_ipv4 ip;
@@ -333,7 +333,7 @@ static __always_inline void moat_judge_frame(const struct moat_image* image, __u
   __builtin_memset(v, 0, sizeof *v);
   if (moat_parse_plain(frame, &ip)) {
     v->l3 = 14;
-    moat_settle(image, moat_judge_ipv4(image, limit, frame, &ip, MOAT_SOURCE, v), v);
+    moat_settle(table, moat_judge_ipv4(table, limit, frame, &ip, MOAT_SOURCE, v), v);
     return;
   }
   moat_measure(frame);
@@ -343,11 +343,11 @@ static __always_inline void moat_judge_frame(const struct moat_image* image, __u
   v->vlan = link.vlan;
   v->bytes = frame->length;
   if (link.too_deep)
-    moat_settle(image, MOAT_VLAN_DEPTH, v);
+    moat_settle(table, MOAT_VLAN_DEPTH, v);
   else if (link.cut)
-    moat_settle(image, MOAT_MALFORMED, v);
+    moat_settle(table, MOAT_MALFORMED, v);
   else
-    moat_judge_packet(image, limit, frame, link.type, v);
+    moat_judge_packet(table, limit, frame, link.type, v);
 }
 
 #endif /* MOAT_VERDICT_H */

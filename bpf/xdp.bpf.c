@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-// The XDP program: read the live image once, judge the frame, count, tell of a drop, return.
+// The XDP program: read the live table once, judge the frame, count, tell of a drop, return.
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
@@ -34,8 +34,8 @@ _Static_assert(XDP_PASS - 1 == XDP_DROP, "what is returned below");
 SEC("xdp.frags")
 int moat_xdp(struct xdp_md* ctx) {
   __u32 limit;
-  const struct moat_image* image = moat_live_image(&limit);
-  if (!image) return XDP_PASS; /* attached before the first commit: nothing is guarded yet */
+  const struct moat_table* table = moat_live_table(&limit);
+  if (!table) return XDP_PASS; /* attached before the first commit: nothing is guarded yet */
 
   struct moat_verdict v;
   struct moat_frame frame = {
@@ -43,7 +43,7 @@ int moat_xdp(struct xdp_md* ctx) {
       .end = (const __u8*)(long)ctx->data_end,
       .context = ctx,
   };
-  moat_judge_frame(image, limit, &frame, &v);
+  moat_judge_frame(table, limit, &frame, &v);
   moat_count(v.slot, v.bytes);
   if (v.drop | v.monitored) moat_tell(ctx, &v);
   return XDP_PASS - v.drop;

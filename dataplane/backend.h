@@ -13,8 +13,8 @@
 
 #include "bpf/abi.h"
 #include "dataplane/error.h"
+#include "dataplane/suppressed_drops.h"
 #include "dataplane/table/table.h"
-#include "dataplane/untold_drops.h"
 
 namespace moat {
 
@@ -51,7 +51,7 @@ struct BackstopStatus {
   // Why packets are judged only as NAT left them; empty: as they were on the wire, too.
   std::string as_nat_left;
   std::vector<std::string> mended;  // what somebody had done to it since it was last seen to
-  std::vector<std::string> troubles;
+  std::vector<std::string> problems;
 
   [[nodiscard]] static BackstopStatus off(const std::string& reason) {
     return {.at_sockets = {.reason = reason}, .before_sockets = {.reason = reason}};
@@ -68,9 +68,9 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
-  // Stages the image, reads it back, commits it with one write. Returns when no packet is judged by
+  // Stages the table, reads it back, commits it with one write. Returns when no packet is judged by
   // the old generation any more. On an error the old generation is still the live one.
-  [[nodiscard]] virtual Result<> publish(const Image& image) = 0;
+  [[nodiscard]] virtual Result<> publish(const Table& table) = 0;
 
   // What is live now, read from the packet path itself and checked against its digest.
   [[nodiscard]] virtual Result<Live> live() = 0;
@@ -79,9 +79,9 @@ class Backend {
   // that is and not what is in it: whoever says that rules are enforced asks this first.
   [[nodiscard]] virtual Result<bool> is_live() = 0;
 
-  // The live image as the packet path has it, for adoption and comparison; an empty one if nothing
+  // The live table as the packet path has it, for adoption and comparison; an empty one if nothing
   // is live. Copies nothing, so it keeps that table's memory while it lives.
-  [[nodiscard]] virtual Result<Image> live_image() = 0;
+  [[nodiscard]] virtual Result<Table> live_table() = 0;
 
   // Sums over all CPUs, MOAT_COUNTER_SLOTS of them, by slot.
   [[nodiscard]] virtual Result<std::vector<moat_counter>> counters() = 0;
@@ -139,7 +139,7 @@ class PacketPath : public Backend {
 
   // What it tells of drops, and the drops of loud sources that it has not told of yet.
   [[nodiscard]] virtual Result<std::unique_ptr<DropSource>> drops() = 0;
-  [[nodiscard]] virtual Result<UntoldDrops> untold_drops() = 0;
+  [[nodiscard]] virtual Result<SuppressedDrops> suppressed_drops() = 0;
 
   // By which interface the packets of TCP sessions come in: interface index by socket cookie, for
   // each TCP socket of this network namespace that has received a packet; not for handshakes under

@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int most_symlinks = 40;  // as many as the kernel follows
+constexpr int max_symlinks = 40;  // as many as the kernel follows
 
 std::unexpected<Error> failure(const char* doing, const fs::path& path, int error) {
   return std::unexpected(
@@ -107,19 +107,19 @@ Result<> check_own(const std::string& path, const struct stat& status) {
 Result<> check_folders_above(const std::string& path) {
   const auto absolute = whole(path);
   if (!absolute) return std::unexpected(absolute.error());
-  return check_way(absolute->parent_path(), own_way(false), true, most_symlinks);
+  return check_way(absolute->parent_path(), own_way(false), true, max_symlinks);
 }
 
 Result<> check_own_folder(const std::string& path) {
   const auto absolute = whole(path);
   if (!absolute) return std::unexpected(absolute.error());
-  return check_way(*absolute, own_way(true), true, most_symlinks);
+  return check_way(*absolute, own_way(true), true, max_symlinks);
 }
 
 Result<> check_way_to(const std::string& path, uid_t delegate) {
   const auto absolute = whole(path);
   if (!absolute) return std::unexpected(absolute.error());
-  return check_way(*absolute, way_of_people(delegate), true, most_symlinks);
+  return check_way(*absolute, way_of_people(delegate), true, max_symlinks);
 }
 
 Result<> make_own_folder(const std::string& path, mode_t mode) {

@@ -53,7 +53,7 @@ done
 if [[ ${#versions[@]} -eq 0 ]]; then versions=(6.1 6.12 7) optional=7; fi
 if [[ ${#suites[@]} -eq 0 ]]; then
   suites=(loading verdict "verdict report" "xdp as root" "host as root" e2e_demo e2e_backstop
-    e2e_backstop_led e2e_backstop_sessions e2e_backstop_cgroup e2e_backstop_parts e2e_cut e2e_nat e2e_nat_wire
+    e2e_backstop_led e2e_backstop_sessions e2e_backstop_cgroup e2e_backstop_parts e2e_end_sessions e2e_nat e2e_nat_wire
     e2e_interfaces e2e_frames e2e_frames_generic)
 fi
 

@@ -34,5 +34,5 @@ static __always_inline __u32 bench_class(__u32 source) {
   return block ? DESIGN_CLASS(DESIGN)(block, bench_limit, source) : 0;
 }
 
-#define moat_source_class(image, limit, source) bench_class(source)
+#define moat_source_class(table, limit, source) bench_class(source)
 #include "bench/bpf/verdict_bench.bpf.c"

@@ -26,10 +26,10 @@ struct {
   __uint(max_entries, 1);
   __uint(map_flags, BPF_F_MMAPABLE);
   __uint(key_size, sizeof(__u32));
-  __uint(value_size, sizeof(struct moat_image));
+  __uint(value_size, sizeof(struct moat_table));
 } bench_block SEC(".maps");
 
-const volatile __u32 bench_limit = sizeof(struct moat_image);
+const volatile __u32 bench_limit = sizeof(struct moat_table);
 const volatile __u32 bench_depends = 0;  // each key waits for the last result
 __u32 bench_count = 1;                   // lookups a run
 __u32 bench_zero;                        // 0, which neither compiler nor verifier knows
@@ -74,7 +74,7 @@ __u32 bench_found SEC(".data.found");  // the sum of what a run found
 
 DESIGN(empty, source & 1)
 DESIGN(lpm, bench_lpm_class(source))
-DESIGN(moat, moat_source_class((const struct moat_image*)block, bench_limit, source))
+DESIGN(moat, moat_source_class((const struct moat_table*)block, bench_limit, source))
 DESIGN(even, even_class(block, bench_limit, source))
 DESIGN(leaves, leaves_class(block, bench_limit, source))
 DESIGN(wide, wide_class(block, bench_limit, source))

@@ -8,5 +8,5 @@
 #include "bench/bpf/trie.h"
 #include "bpf/lookup.h"
 
-#define moat_source_class(image, limit, source) bench_lpm_class(source)
+#define moat_source_class(table, limit, source) bench_lpm_class(source)
 #include "bench/bpf/verdict_bench.bpf.c"

@@ -59,13 +59,13 @@ Block build_moat(const Ranges& ranges) {
   input.databases = {{.owner = 1, .monitor = false, .address = {}, .all = false, .ports = {5432}}};
   input.ranges = ranges;
   for (std::uint16_t cls = 0; cls <= 30; cls++) input.classes.push_back(cls);
-  const auto image = build_image(input);
-  if (!image) return {};
-  return {image->bytes().begin(), image->bytes().end()};
+  const auto table = build_table(input);
+  if (!table) return {};
+  return {table->bytes().begin(), table->bytes().end()};
 }
 
 std::uint32_t moat_class(const std::uint8_t* block, std::uint32_t limit, std::uint32_t source) {
-  return moat_source_class(reinterpret_cast<const moat_image*>(block), limit, source);
+  return moat_source_class(reinterpret_cast<const moat_table*>(block), limit, source);
 }
 
 // ---- Strides ----

@@ -23,7 +23,7 @@ struct design_header {
 /* A value of 16, 32 or 64 bits at an offset, or 0 beyond the limit. */
 #define DESIGN_READ(bits)                                                                     \
   static __always_inline __u##bits design_u##bits(const __u8* block, __u32 limit, __u32 at) { \
-    moat_hide(at);                                                                            \
+    barrier_var(at);                                                                          \
     if (at > limit - bits / 8) return 0;                                                      \
     return moat_load_u##bits(block + at);                                                     \
   }

@@ -20,7 +20,7 @@ static __always_inline __u32 leaves_class(const __u8* block, __u32 limit, __u32 
   __u32 below = source & ((1u << (32 - LEAVES_TOP)) - 1);
   __u32 leaf = (number << (32 - LEAVES_TOP) | below) >> LEAVES_KEY_BITS;
   __u32 at = header->part[1] + leaf * 16;
-  moat_hide(at);
+  barrier_var(at);
   if (at > limit - 16) return 0;
   __u64 keys = moat_load_u64(block + at), classes = moat_load_u64(block + at + 8);
   __u32 x = source & ((1u << LEAVES_KEY_BITS) - 1);

@@ -18,7 +18,7 @@
 /* How many of the 16 keys at `at` are at most x. Four lanes a word, as in bpf/lookup.h. */
 static __always_inline __u32 wide_rank(const __u8* block, __u32 limit, __u32 at, __u32 x) {
   __u64 spread = (__u64)x * WIDE_ONES | WIDE_TOPS, count = 0;
-  moat_hide(at);
+  barrier_var(at);
   if (at > limit - 32) return 1;
   count += (spread - moat_load_u64(block + at)) >> 15 & WIDE_ONES;
   count += (spread - moat_load_u64(block + at + 8)) >> 15 & WIDE_ONES;

@@ -141,7 +141,7 @@ constexpr FibKind fib_kinds[] = {{RTE_FIB_DIR24_8_1B, "1 byte", 127, 127},
 
 using Fib = std::unique_ptr<rte_fib, decltype(&rte_fib_free)>;
 
-Fib make_fib(const Prefixes& prefixes, const Image& image, const FibKind& kind, bool has_vectors) {
+Fib make_fib(const Prefixes& prefixes, const Table& table, const FibKind& kind, bool has_vectors) {
   rte_fib_conf conf = {};
   conf.type = RTE_FIB_DIR24_8;
   conf.max_routes = static_cast<int>(prefixes.size() + 16);
@@ -151,7 +151,7 @@ Fib make_fib(const Prefixes& prefixes, const Image& image, const FibKind& kind, 
   if (!fib) return fib;
   for (const Prefix prefix : prefixes)
     if (rte_fib_add(fib.get(), prefix.first(), prefix.length,
-                    source_class(image, prefix.first())) != 0)
+                    source_class(table, prefix.first())) != 0)
       return {nullptr, rte_fib_free};
   const auto type =
       has_vectors ? RTE_FIB_LOOKUP_DIR24_8_VECTOR_AVX512 : RTE_FIB_LOOKUP_DIR24_8_SCALAR_MACRO;
@@ -161,14 +161,14 @@ Fib make_fib(const Prefixes& prefixes, const Image& image, const FibKind& kind, 
 
 using Lpm = std::unique_ptr<rte_lpm, decltype(&rte_lpm_free)>;
 
-Lpm make_lpm(const Prefixes& prefixes, const Image& image) {
+Lpm make_lpm(const Prefixes& prefixes, const Table& table) {
   rte_lpm_config conf = {};
   conf.max_rules = static_cast<std::uint32_t>(prefixes.size() + 16);
   conf.number_tbl8s = divided_of(prefixes) + 8;
   Lpm lpm(rte_lpm_create("lpm", SOCKET_ID_ANY, &conf), rte_lpm_free);
   for (const Prefix prefix : prefixes)
     if (lpm && rte_lpm_add(lpm.get(), prefix.first(), prefix.length,
-                           source_class(image, prefix.first())) != 0)
+                           source_class(table, prefix.first())) != 0)
       return {nullptr, rte_lpm_free};
   return lpm;
 }
@@ -191,43 +191,44 @@ void look_up_lpm(const rte_lpm* lpm, const std::uint32_t* keys, std::uint32_t* f
 // A size, with all that is made of it once.
 struct Scene {
   Prefixes prefixes;
-  LiveTable table;
+  LiveTable live;
 };
 
 Scene make_scene(std::size_t size) {
   Scene scene;
   scene.prefixes = make_prefixes(Shape::mixed, size);
-  scene.table = LiveTable::make(make_image(make_policy(scene.prefixes, 1)), allocate_dpdk).value();
+  scene.live =
+      LiveTable::make(build_policy_table(make_policy(scene.prefixes, 1)), allocate_dpdk).value();
   return scene;
 }
 
 void bench_lookups(const Scene& scene, const Options& options, nlohmann::json& rows) {
-  const moat_image* image = &scene.table.image.header();
+  const moat_table* table = &scene.live.table.header();
   std::vector<Contender> contenders;
   contenders.push_back({"moat, one by one",
                         [=](const std::uint32_t* keys) {
                           std::uint64_t sum = 0;
                           for (std::uint32_t i = 0; i < chunk; i++)
-                            sum += moat_source_class(image, image->size, keys[i]);
+                            sum += moat_source_class(table, table->size, keys[i]);
                           return sum;
                         },
                         {},
-                        image->size / 1024.0});
+                        table->size / 1024.0});
   contenders.push_back({"moat, lines",
-                        [&scene, image](const std::uint32_t* keys) {
-                          return in_bursts(
-                              keys, [&](const std::uint32_t* some, std::uint32_t* found) {
-                                scene.table.lines.look_up(*image, {some, burst}, found);
-                              });
+                        [&scene, table](const std::uint32_t* keys) {
+                          return in_bursts(keys,
+                                           [&](const std::uint32_t* some, std::uint32_t* found) {
+                                             scene.live.lines.look_up(*table, {some, burst}, found);
+                                           });
                         },
                         {},
-                        static_cast<double>(scene.table.lines.bytes()) / 1024.0});
+                        static_cast<double>(scene.live.lines.bytes()) / 1024.0});
   std::vector<Fib> fibs;
   for (const FibKind& kind : fib_kinds) {
-    if (divided_of(scene.prefixes) + 8 > kind.max_divided || image->classes > kind.max_class)
+    if (divided_of(scene.prefixes) + 8 > kind.max_divided || table->classes > kind.max_class)
       continue;
     for (const bool has_vectors : {false, true}) {
-      Fib fib = make_fib(scene.prefixes, scene.table.image, kind, has_vectors);
+      Fib fib = make_fib(scene.prefixes, scene.live.table, kind, has_vectors);
       if (!fib) continue;
       contenders.push_back(
           {fmt::format("rte_fib, {}, {}", kind.name, has_vectors ? "AVX512" : "scalar"),
@@ -240,7 +241,7 @@ void bench_lookups(const Scene& scene, const Options& options, nlohmann::json& r
   }
   Lpm lpm(nullptr, rte_lpm_free);
   if (scene.prefixes.size() <= 100'000 || options.has_slow_fill)
-    lpm = make_lpm(scene.prefixes, scene.table.image);
+    lpm = make_lpm(scene.prefixes, scene.live.table);
   if (lpm)
     contenders.push_back({"rte_lpm, bulk",
                           [at = lpm.get()](const std::uint32_t* keys) {
@@ -321,7 +322,7 @@ class VerdictBench {
            {std::pair{"sources written", Way::none}, std::pair{"one by one", Way::one_by_one},
             std::pair{"burst", Way::in_bursts}})
         contenders.push_back({name, [this, &scene, way](const std::uint32_t* some) {
-                                return judge(some, scene.table, way);
+                                return judge(some, scene.live, way);
                               }});
       measure(contenders, keys, options.rounds);
       const double written = median(contenders[0].ns);
@@ -359,13 +360,13 @@ class VerdictBench {
   }
 
   // What a burst is measured against.
-  std::uint64_t judge_one_by_one(const LiveTable& table, const PacketFrames& frames) {
-    const moat_image& image = table.image.header();
+  std::uint64_t judge_one_by_one(const LiveTable& live, const PacketFrames& frames) {
+    const moat_table& table = live.table.header();
     std::uint64_t drops = 0;
     for (unsigned i = 0; i < burst; i++) {
       moat_frame frame = frames[i];
       moat_verdict verdict;
-      moat_judge_frame(&image, image.size, &frame, &verdict);
+      moat_judge_frame(&table, table.size, &frame, &verdict);
       lcore_.count(verdict.slot, verdict.bytes);
       drops |= std::uint64_t{verdict.drop} << i;
     }
@@ -450,7 +451,7 @@ class PathBench {
                         drops_);
     const std::uint64_t tick_cycles = rte_get_tsc_hz() / ticks_per_second;
     return rate(seconds, [&] {
-      forwarder.turn(&scene.table, rte_rdtsc() / tick_cycles);
+      forwarder.turn(&scene.live, rte_rdtsc() / tick_cycles);
       moat_drop some[64];
       (void)rte_ring_sc_dequeue_burst_elem(drops_, some, sizeof(moat_drop), 64, nullptr);
       return std::uint64_t{burst};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// From a policy to an image, with Google Benchmark: time, and the bytes of the image.
+// From a policy to a table, with Google Benchmark: time, and the bytes of the table.
 //
 //   compile/SHAPE/PREFIXES/DATABASES
 #include <benchmark/benchmark.h>
@@ -18,8 +18,8 @@ void compile_policy(benchmark::State& state) {
   }
   const Policy policy = make_policy(prefixes, static_cast<std::size_t>(state.range(2)));
   std::size_t bytes = 0;
-  for (auto _ : state) bytes = make_image(policy).bytes().size();
-  state.counters["image_bytes"] = static_cast<double>(bytes);
+  for (auto _ : state) bytes = build_policy_table(policy).bytes().size();
+  state.counters["table_bytes"] = static_cast<double>(bytes);
   state.counters["prefixes"] = static_cast<double>(prefixes.size());
   state.counters["databases"] = static_cast<double>(policy.databases.size());
   state.SetLabel(to_string(shape));

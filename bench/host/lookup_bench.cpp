@@ -21,27 +21,27 @@ namespace {
 constexpr std::size_t kKeys = std::size_t{1} << 18;
 using Keys = std::vector<std::uint32_t>;
 
-struct Table {
+struct Input {
   Prefixes prefixes;
-  Image image;
+  Table table;
 };
 
 // Made once: the library calls a benchmark several times over to find how often to repeat it.
-const Table& table_of(std::size_t prefixes) {
-  static std::map<std::size_t, Table> tables;
-  Table& table = tables[prefixes];
-  if (!table.image) {
-    table.prefixes = make_prefixes(Shape::mixed, prefixes);
-    table.image = make_image(make_policy(table.prefixes, 1));
+const Input& input_of(std::size_t prefixes) {
+  static std::map<std::size_t, Input> inputs;
+  Input& input = inputs[prefixes];
+  if (!input.table) {
+    input.prefixes = make_prefixes(Shape::mixed, prefixes);
+    input.table = build_policy_table(make_policy(input.prefixes, 1));
   }
-  return table;
+  return input;
 }
 
-const Keys& keys_of(const Table& table, std::int64_t hits, std::int64_t pattern) {
+const Keys& keys_of(const Input& input, std::int64_t hits, std::int64_t pattern) {
   static std::map<std::tuple<std::size_t, std::int64_t, std::int64_t>, Keys> known;
-  Keys& keys = known[{table.prefixes.size(), hits, pattern}];
+  Keys& keys = known[{input.prefixes.size(), hits, pattern}];
   if (keys.empty())
-    keys = make_keys(table.prefixes, kKeys, static_cast<unsigned>(hits),
+    keys = make_keys(input.prefixes, kKeys, static_cast<unsigned>(hits),
                      static_cast<Pattern>(pattern));
   return keys;
 }
@@ -50,29 +50,29 @@ const Keys& keys_of(const Table& table, std::int64_t hits, std::int64_t pattern)
 // key would wait for the last result all the same.
 template <bool depends>
 void source_class_warm(benchmark::State& state) {
-  const Table& table = table_of(static_cast<std::size_t>(state.range(0)));
-  const Keys& keys = keys_of(table, state.range(1), state.range(2));
+  const Input& input = input_of(static_cast<std::size_t>(state.range(0)));
+  const Keys& keys = keys_of(input, state.range(1), state.range(2));
   volatile std::uint32_t unknown_zero = 0;
   const std::uint32_t mask = unknown_zero;
-  const moat_image* image = &table.image.header();
-  const std::uint32_t limit = image->size;
+  const moat_table* table = &input.table.header();
+  const std::uint32_t limit = table->size;
   std::uint32_t found = 0;
   std::size_t at = 0;
   for (auto _ : state) {
     std::uint32_t source = keys[at++ % kKeys];
     if constexpr (depends) source ^= found & mask;
-    benchmark::DoNotOptimize(found = moat_source_class(image, limit, source));
+    benchmark::DoNotOptimize(found = moat_source_class(table, limit, source));
   }
-  state.counters["image_bytes"] = limit;
+  state.counters["table_bytes"] = limit;
 }
 
 // A batch is timed by hand, as pausing the timer costs more than the lookups.
 void source_class_cold(benchmark::State& state) {
   constexpr std::size_t batch = 64, spoil = std::size_t{64} << 20;
-  const Table& table = table_of(static_cast<std::size_t>(state.range(0)));
-  const Keys& keys = keys_of(table, 50, 0);
+  const Input& input = input_of(static_cast<std::size_t>(state.range(0)));
+  const Keys& keys = keys_of(input, 50, 0);
   std::vector<std::uint64_t> other(spoil / sizeof(std::uint64_t));
-  const moat_image* image = &table.image.header();
+  const moat_table* table = &input.table.header();
   std::size_t at = 0;
   for (auto _ : state) {
     for (std::size_t i = 0; i < other.size(); i += 8) other[i]++;
@@ -80,7 +80,7 @@ void source_class_cold(benchmark::State& state) {
     const auto before = std::chrono::steady_clock::now();
     std::uint32_t found = 0;
     for (std::size_t i = 0; i < batch; i++)
-      found += moat_source_class(image, image->size, keys[at++ % kKeys]);
+      found += moat_source_class(table, table->size, keys[at++ % kKeys]);
     benchmark::DoNotOptimize(found);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - before;
     state.SetIterationTime(took.count() / batch);
@@ -88,14 +88,14 @@ void source_class_cold(benchmark::State& state) {
 }
 
 void verdict(benchmark::State& state) {
-  const Table& table = table_of(static_cast<std::size_t>(state.range(0)));
-  const Keys& keys = keys_of(table, state.range(1), 0);
+  const Input& input = input_of(static_cast<std::size_t>(state.range(0)));
+  const Keys& keys = keys_of(input, state.range(1), 0);
   Frame frame = make_frame(0);
   std::size_t at = 0;
   for (auto _ : state) {
     const std::uint32_t wire = __builtin_bswap32(keys[at++ % kKeys]);
     std::copy_n(reinterpret_cast<const std::uint8_t*>(&wire), 4, frame.begin() + 26);
-    benchmark::DoNotOptimize(judge(table.image, frame, 1).slot);
+    benchmark::DoNotOptimize(judge(input.table, frame, 1).slot);
   }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// From an image to its being enforced: XdpBackend::publish, which stages, reads back, commits and
+// From a table to its being enforced: XdpBackend::publish, which stages, reads back, commits and
 // waits for the kernel. Needs root; makes a folder of pins of its own and removes it.
 #include <fmt/format.h>
 #include <unistd.h>
@@ -16,9 +16,9 @@
 namespace moat::bench {
 namespace {
 
-double publish_ms(XdpBackend& backend, const Image& image) {
+double publish_ms(XdpBackend& backend, const Table& table) {
   const auto before = std::chrono::steady_clock::now();
-  if (const auto done = backend.publish(image); !done) {
+  if (const auto done = backend.publish(table); !done) {
     fmt::print(stderr, "bench: {}\n", done.error().message);
     std::exit(1);
   }
@@ -37,16 +37,16 @@ int run(const std::vector<std::size_t>& sizes, std::size_t rounds, const std::st
   fmt::print("{:>10}{:>12}{:>10}{:>10}{:>10}\n", "prefixes", "KiB", "p50 ms", "p99 ms", "max ms");
   for (const std::size_t size : sizes) {
     const Policy policy = make_policy(make_prefixes(Shape::mixed, size), 1);
-    const Image image = make_image(policy);
-    publish_ms(**backend, image);  // a change of tier is another matter
+    const Table table = build_policy_table(policy);
+    publish_ms(**backend, table);  // a change of tier is another matter
     std::vector<double> samples;
-    for (std::size_t i = 0; i < rounds; i++) samples.push_back(publish_ms(**backend, image));
+    for (std::size_t i = 0; i < rounds; i++) samples.push_back(publish_ms(**backend, table));
     const double p50 = quantile(samples, 0.5), p99 = quantile(samples, 0.99);
-    fmt::print("{:>10}{:>12}{:>10.1f}{:>10.1f}{:>10.1f}\n", size, image.bytes().size() / 1024, p50,
+    fmt::print("{:>10}{:>12}{:>10.1f}{:>10.1f}{:>10.1f}\n", size, table.bytes().size() / 1024, p50,
                p99, samples.back());
     results.push_back({{"suite", "publish"},
                        {"prefixes", size},
-                       {"bytes", image.bytes().size()},
+                       {"bytes", table.bytes().size()},
                        {"p50_ms", p50},
                        {"p99_ms", p99},
                        {"max_ms", samples.back()}});
@@ -63,7 +63,7 @@ int main(int argc, char** argv) {
   std::vector<std::size_t> sizes = {30, 1000, 100'000, 1'000'000};
   std::size_t rounds = 50;
   std::string json;
-  CLI::App app{"How long the data plane takes to enforce an image"};
+  CLI::App app{"How long the data plane takes to enforce a table"};
   app.add_option("--sizes", sizes, "prefixes")->delimiter(',');
   app.add_option("--rounds", rounds, "publications each");
   app.add_option("--json", json, "file to write the results to");

@@ -149,7 +149,7 @@ class Bench {
 
   // One object a design, as the memory that the verifier knows of is the table's.
   static Object load(const Built& built, bool depends) {
-    const std::size_t size = std::max(built.block.size(), sizeof(moat_image));
+    const std::size_t size = std::max(built.block.size(), sizeof(moat_table));
     Object object("designs_bench.bpf.o", [&](bpf_object* raw) {
       bpf_map__set_value_size(bpf_object__find_map_by_name(raw, "bench_block"),
                               static_cast<std::uint32_t>(size));

@@ -30,8 +30,8 @@ struct Options {
 class Bench {
  public:
   explicit Bench(Options options) : options_(std::move(options)) {
-    const Image image = make_image(make_policy(make_prefixes(Shape::mixed, 30), 1));
-    for (const Object* object : {&telling_, &quiet_}) publish(*object, image);
+    const Table table = build_policy_table(make_policy(make_prefixes(Shape::mixed, 30), 1));
+    for (const Object* object : {&telling_, &quiet_}) publish(*object, table);
     ring_.reset(ring_buffer__new(telling_.map("drops"), on_event, this, nullptr));
     if (!ring_) throw std::runtime_error("the ring buffer cannot be read");
   }

@@ -98,7 +98,7 @@ Fd make_inner_map(std::size_t value_size, std::span<const std::byte> bytes) {
   return map;
 }
 
-void publish(const Object& object, const Image& image) {
+void publish(const Object& object, const Table& table) {
   static constexpr struct {
     const char* map;
     std::size_t size;
@@ -108,8 +108,8 @@ void publish(const Object& object, const Image& image) {
   const std::uint32_t zero = 0;
   bool is_placed = false;
   for (const auto& tier : kTiers) {
-    if (!is_placed && image.bytes().size() <= tier.size) {
-      const Fd inner = make_inner_map(tier.size, image.bytes());
+    if (!is_placed && table.bytes().size() <= tier.size) {
+      const Fd inner = make_inner_map(tier.size, table.bytes());
       const int fd = inner.get();
       if (bpf_map_update_elem(object.map(tier.map), &zero, &fd, BPF_ANY) != 0) give_up("publish");
       is_placed = true;
@@ -140,7 +140,7 @@ double run_once(int program, std::span<const std::uint8_t> frame) {
   return options.duration;
 }
 
-Outcome outcome_of(int program, std::span<const std::uint8_t> frame) {
+RunResult outcome_of(int program, std::span<const std::uint8_t> frame) {
   std::vector<std::uint8_t> out(frame.size());
   auto options = run_options(frame, 1);
   options.data_out = out.data();

@@ -38,8 +38,8 @@ void set_initial(bpf_object* object, const char* section, std::span<const std::b
 // An array map of one value with these bytes in front, as the tiers hold.
 [[nodiscard]] Fd make_inner_map(std::size_t value_size, std::span<const std::byte> bytes);
 
-// Makes the image the live one of an object with the maps of bpf/maps.h.
-void publish(const Object& object, const Image& image);
+// Makes the table the live one of an object with the maps of bpf/maps.h.
+void publish(const Object& object, const Table& table);
 
 // What this thread has had of a CPU, in ns.
 [[nodiscard]] double thread_ns();
@@ -52,11 +52,11 @@ void publish(const Object& object, const Image& image);
 [[nodiscard]] double run_once(int program, std::span<const std::uint8_t> frame);
 
 // What a run makes of a frame.
-struct Outcome {
+struct RunResult {
   std::uint32_t action;  // of XDP
   std::vector<std::uint8_t> frame;
 };
-[[nodiscard]] Outcome outcome_of(int program, std::span<const std::uint8_t> frame);
+[[nodiscard]] RunResult outcome_of(int program, std::span<const std::uint8_t> frame);
 
 void pin_to_cpu(int cpu);
 

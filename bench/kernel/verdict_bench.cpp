@@ -2,7 +2,7 @@
 // What a verdict costs in the kernel: the product's XDP program under BPF_PROG_TEST_RUN, another
 // source on every run, beside an empty program ("empty"), one that only writes the source
 // ("patch"), one with the kernel's LPM trie in place of the source table ("lpm"), and one with the
-// image in a plain array ("flat"). Figures are ns over the program that only writes the source,
+// table in a plain array ("flat"). Figures are ns over the program that only writes the source,
 // within a round.
 #include <bpf/bpf.h>
 #include <fmt/format.h>
@@ -89,23 +89,23 @@ class Bench {
     const bool has_many = is_full && (size == 1000 || size == 100'000);
     for (const std::size_t databases : {1u, 8u, 64u}) {
       if (databases != 1 && !has_many) continue;
-      const Image image = make_image(make_policy(prefixes, databases));
-      for (auto& [name, object] : objects_) publish(object, image);
-      const auto others = make_others(image, prefixes, databases == 1);
+      const Table table = build_policy_table(make_policy(prefixes, databases));
+      for (auto& [name, object] : objects_) publish(object, table);
+      const auto others = make_others(table, prefixes, databases == 1);
       Case now{shape, prefixes.size(), databases, 50, Pattern::random};
       for (const unsigned hits : options_.hits) {
         now.hits = hits;
-        if (has_part("warm")) run_case(now, image, prefixes, others, false);
+        if (has_part("warm")) run_case(now, table, prefixes, others, false);
       }
       now.hits = 50;
-      if (databases == 1 && has_part("cold")) run_case(now, image, prefixes, others, true);
+      if (databases == 1 && has_part("cold")) run_case(now, table, prefixes, others, true);
       if (!is_full || databases != 1) continue;
       now.pattern = Pattern::sequential;
-      run_case(now, image, prefixes, others, false);
+      run_case(now, table, prefixes, others, false);
       now.pattern = Pattern::single;
       for (const unsigned hits : {0u, 100u}) {
         now.hits = hits;
-        run_case(now, image, prefixes, others, false);
+        run_case(now, table, prefixes, others, false);
       }
     }
   }
@@ -113,18 +113,18 @@ class Bench {
   using Objects = std::vector<std::pair<std::string, Object>>;
 
   // The same program with other tables in it. Classes of further databases would change nothing.
-  [[nodiscard]] Objects make_others(const Image& image, const Prefixes& prefixes,
+  [[nodiscard]] Objects make_others(const Table& table, const Prefixes& prefixes,
                                     bool with_other_tables) const {
     Objects others;
-    others.emplace_back("flat", with_block("flat_bench.bpf.o", "bench_image", image.bytes()));
+    others.emplace_back("flat", with_block("flat_bench.bpf.o", "bench_table", table.bytes()));
     if (!with_other_tables) return others;
-    others.emplace_back("lpm", make_lpm(image, prefixes));
-    const Ranges ranges = ranges_of(image, prefixes);
+    others.emplace_back("lpm", make_lpm(table, prefixes));
+    const Ranges ranges = ranges_of(table, prefixes);
     for (const Design& design : designs()) {
       if (!options_.designs || design.name == "moat" || design.name == "sorted") continue;
       others.emplace_back(design.name, with_block("verdict_" + design.name + ".bpf.o",
                                                   "bench_block", design.build(ranges)));
-      publish(others.back().second, image);
+      publish(others.back().second, table);
     }
     return others;
   }
@@ -141,10 +141,10 @@ class Bench {
     return object;
   }
 
-  static Ranges ranges_of(const Image& image, const Prefixes& prefixes) {
+  static Ranges ranges_of(const Table& table, const Prefixes& prefixes) {
     Ranges ranges;
     const auto add = [&](std::uint32_t first) {
-      const auto cls = static_cast<std::uint16_t>(source_class(image, first));
+      const auto cls = static_cast<std::uint16_t>(source_class(table, first));
       if (ranges.empty() || ranges.back().cls != cls) ranges.push_back({first, cls});
     };
     add(0);
@@ -155,23 +155,23 @@ class Bench {
     return ranges;
   }
 
-  static Object make_lpm(const Image& image, const Prefixes& prefixes) {
+  static Object make_lpm(const Table& table, const Prefixes& prefixes) {
     Object object("lpm_bench.bpf.o");
-    publish(object, image);
+    publish(object, table);
     const int map = object.map("bench_trie");
     for (const Prefix prefix : prefixes) {
       const struct {
         std::uint32_t length;
         std::uint32_t address;
       } key = {prefix.length, __builtin_bswap32(prefix.address)};
-      const std::uint32_t cls = source_class(image, prefix.address);
+      const std::uint32_t cls = source_class(table, prefix.address);
       if (bpf_map_update_elem(map, &key, &cls, BPF_ANY) != 0)
         throw std::runtime_error("the trie has no room");
     }
     return object;
   }
 
-  void run_case(const Case& now, const Image& image, const Prefixes& prefixes,
+  void run_case(const Case& now, const Table& table, const Prefixes& prefixes,
                 const Objects& others, bool is_cold) {
     const auto keys = wire_bytes(make_keys(prefixes, kBenchKeys, now.hits, now.pattern));
     const auto last_database = static_cast<std::uint32_t>(now.databases - 1);
@@ -187,16 +187,16 @@ class Bench {
     add("empty", objects_.front().second, "bench_empty");
     for (const Objects& some : {std::cref(objects_), std::cref(others)})
       for (const auto& [name, object] : some)
-        check(name, add(name, object, "bench_verdict"), image);
+        check(name, add(name, object, "bench_verdict"), table);
     report(now, is_cold ? "cold" : "warm",
            take_turns(contenders, is_cold ? options_.rounds * 4 : options_.rounds));
   }
 
   // Of the next keys it says what the product says in this process.
-  void check(const std::string& name, int program, const Image& image) const {
+  void check(const std::string& name, int program, const Table& table) const {
     for (int i = 0; i < 1000; i++) {
       const auto [action, frame] = outcome_of(program, frame_);
-      if (action == (judge(image, frame, 1).drop != 0 ? XDP_DROP : XDP_PASS)) continue;
+      if (action == (judge(table, frame, 1).drop != 0 ? XDP_DROP : XDP_PASS)) continue;
       throw std::runtime_error(fmt::format("{} answers {} to the source {}.{}.{}.{}", name, action,
                                            frame[26], frame[27], frame[28], frame[29]));
     }
@@ -236,16 +236,16 @@ class Bench {
   // What each reason costs: one frame each, as it comes, through the product's own program.
   void run_reasons() {
     const Prefixes prefixes = make_prefixes(Shape::mixed, 30);
-    const Image image = make_image(make_policy(prefixes, 1));
-    publish(objects_.front().second, image);
+    const Table table = build_policy_table(make_policy(prefixes, 1));
+    publish(objects_.front().second, table);
     fmt::print("\n{:<14}{:<8}{:>8}{:>8}{:>16}\n", "reason", "action", "ns", "over", "quartiles");
     for (const auto& [name, frame] : reason_frames(prefixes.front().address | 1))
-      run_reason(name, frame, image);
+      run_reason(name, frame, table);
   }
 
   void run_reason(const std::string& name, const std::vector<std::uint8_t>& frame,
-                  const Image& image) {
-    const std::string found = reason_text(judge(image, frame, 1).reason);
+                  const Table& table) {
+    const std::string found = reason_text(judge(table, frame, 1).reason);
     if (!name.starts_with(found)) throw std::runtime_error("a frame for " + name + " is " + found);
     const int empty = objects_.front().second.program("bench_empty");
     std::vector<Contender> contenders = {

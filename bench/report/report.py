@@ -271,7 +271,7 @@ def process_section(results):
     rows = [[row["shape"], number(row["prefixes"]), row["databases"], number(row["ms"], 2),
              number(row["bytes"] / 1024)] for row in results.all("compile")]
     if rows:
-        text += "## From policy to image\n\n"
+        text += "## From policy to table\n\n"
         text += table(["shape", "prefixes", "databases", "ms", "KiB"], rows) + "\n"
     rows = [[row["case"], number(row["ns"], 2),
              number(row["bytes"] / 1024) if row["bytes"] else ""] for row in results.all("lookup")]
@@ -280,7 +280,7 @@ def process_section(results):
     rows = [[number(row["prefixes"]), number(row["bytes"] / 1024), number(row["p50_ms"], 1),
              number(row["p99_ms"], 1), number(row["max_ms"], 1)] for row in results.all("publish")]
     if rows:
-        text += "## From image to enforced\n\n"
+        text += "## From table to enforced\n\n"
         text += table(["prefixes", "KiB", "p50 ms", "p99 ms", "longest ms"], rows)
     return text
 

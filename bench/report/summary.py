@@ -86,10 +86,10 @@ def collect(folder):
     for name in ("verdict", "publish", "drops", "designs", "dpdk"):
         results += read(folder, name)
     results += [{"suite": "lookup", "case": run["run_name"], "ns": run["time"],
-                 "bytes": run.get("image_bytes")} for run in medians(read(folder, "lookup"))]
+                 "bytes": run.get("table_bytes")} for run in medians(read(folder, "lookup"))]
     results += [{"suite": "compile", "shape": run["label"], "prefixes": int(run["prefixes"]),
                  "databases": int(run["databases"]), "ms": run["time"],
-                 "bytes": run["image_bytes"]} for run in medians(read(folder, "compile"))]
+                 "bytes": run["table_bytes"]} for run in medians(read(folder, "compile"))]
     return results
 
 
@@ -209,10 +209,10 @@ def main():
     result.write_text(json.dumps(run, indent=1) + "\n")
     text = report.report(run)
     drawn = plots.draw(run["results"], result.with_suffix(""), run["machine"]["cpus"])
-    images = "".join(f"![{title}]({file.name})\n" for title, file in drawn)
+    tables = "".join(f"![{title}]({file.name})\n" for title, file in drawn)
     result.with_suffix(".md").write_text(
         "# What was measured\n\nWritten by `scripts/bench.sh`; bench/README.md says how to read it.\n\n"
-        + text + "\n" + images)
+        + text + "\n" + tables)
     print(f"\n{text}")
     if before and before["schema"] != SCHEMA:
         print(f"\n{reference.name} is of an earlier suite: nothing to compare with")

@@ -95,7 +95,7 @@ void add_status(Families& families, const StatusView& status) {
             static_cast<double>(status.generation));
   add_gauge(families, "moat_databases", "Databases guarded.", status.databases);
   add_gauge(families, "moat_prefixes", "Prefixes that the live policy names.", status.prefixes);
-  add_gauge(families, "moat_table_bytes", "Size of the live table.", status.image_bytes);
+  add_gauge(families, "moat_table_bytes", "Size of the live table.", status.table_bytes);
   add_gauge(families, "moat_problems", "What status names as wrong, NAT rules left out.",
             static_cast<double>(problems));
   add_propagation(families, status);

@@ -45,19 +45,19 @@ ApiResponse invalid(std::string message, std::string remedy) {
 
 ApiResponse ok(const Json& document) { return {200, dump(document)}; }
 
-ApiResponse changed(const Answer<ChangeView>& answer) {
+ApiResponse changed(const ServiceResult<ChangeView>& answer) {
   if (!answer) return refuse(answer.error());
   return {answer->enforced ? 200U : 202U, dump(document(encode(*answer)))};
 }
 
 template <typename T>
-ApiResponse list(std::string_view key, const Answer<std::vector<T>>& answer) {
+ApiResponse list(std::string_view key, const ServiceResult<std::vector<T>>& answer) {
   if (!answer) return refuse(answer.error());
   return ok(list_document(key, *answer));
 }
 
 template <typename T>
-ApiResponse object(const Answer<T>& answer) {
+ApiResponse object(const ServiceResult<T>& answer) {
   if (!answer) return refuse(answer.error());
   return ok(document(encode(*answer)));
 }

@@ -28,7 +28,7 @@ bool is_enforced(const StatusView& status, const ChangeView& change) {
 }
 
 // Looks at the status until the change is in force, or the bound has passed.
-Reply<ChangeView> wait_for(Client& client, ChangeView change) {
+ClientResult<ChangeView> wait_for(Client& client, ChangeView change) {
   const auto start = Clock::now();
   const auto already = change.took;
   while (!change.enforced && change.took < change.bound) {
@@ -97,7 +97,7 @@ Option no_wait(ChangeOptions& options) {
           "Return when the change is accepted, whether or not it is enforced yet"};
 }
 
-Exit report_change(const Cli& cli, Client& client, const Reply<Document>& reply,
+Exit report_change(const Cli& cli, Client& client, const ClientResult<Document>& reply,
                    const ChangeOptions& options, PrintRuleId print_rule_id, TellGaps tell_gaps) {
   auto change = as<ChangeView>(reply);
   if (!change) return fail(cli, change.error());

@@ -19,8 +19,8 @@ enum class TellGaps { no, yes };     // by what it is not enforced, which is the
 
 // Tells what became of a change, having waited for it up to the bound if the daemon could not
 // enforce it at once.
-[[nodiscard]] Exit report_change(const Cli& cli, Client& client, const Reply<Document>& reply,
-                                 const ChangeOptions& options,
+[[nodiscard]] Exit report_change(const Cli& cli, Client& client,
+                                 const ClientResult<Document>& reply, const ChangeOptions& options,
                                  PrintRuleId print_rule_id = PrintRuleId::no,
                                  TellGaps tell_gaps = TellGaps::no);
 

@@ -30,7 +30,7 @@ struct Tally {
   }
 };
 
-Json as_json(const LoadedRules& rules, const Tally& tally, const NatReading& nat) {
+Json as_json(const LoadedRules& rules, const Tally& tally, const NatResult& nat) {
   Json files = Json::array();
   for (const auto& file : rules.files) {
     Json faults = Json::array();

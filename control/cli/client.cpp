@@ -27,12 +27,13 @@ std::size_t append(const char* data, std::size_t size, std::size_t count, void* 
   return size * count;
 }
 
-Failure unreachable(std::string message, std::string remedy) {
+CommandError unreachable(std::string message, std::string remedy) {
   return {Exit::unreachable,
           {Refusal::Kind::unavailable, std::move(message), std::move(remedy), {}}};
 }
 
-Failure unanswered(const std::string& socket, std::chrono::milliseconds waited, bool is_change) {
+CommandError unanswered(const std::string& socket, std::chrono::milliseconds waited,
+                        bool is_change) {
   return {
       Exit::not_enforced,
       {Refusal::Kind::unavailable,
@@ -43,7 +44,7 @@ Failure unanswered(const std::string& socket, std::chrono::milliseconds waited, 
        {}}};
 }
 
-Failure why_unreachable(const std::string& socket, CURLcode code, long os_error) {
+CommandError why_unreachable(const std::string& socket, CURLcode code, long os_error) {
   const std::string cause =
       os_error != 0 ? std::strerror(static_cast<int>(os_error)) : curl_easy_strerror(code);
   const auto message = fmt::format("moatd is not reachable at {}: {}", socket, cause);
@@ -59,7 +60,7 @@ Failure why_unreachable(const std::string& socket, CURLcode code, long os_error)
                      "start it with: systemctl start moatd; or name its socket with --socket");
 }
 
-Failure refused(const Json& answer, long code) {
+CommandError refused(const Json& answer, long code) {
   const auto error = answer.find("error");
   if (error == answer.end()) return not_understood(fmt::format("code {} without an error", code));
   auto refusal = decode<Refusal>(*error);
@@ -112,13 +113,13 @@ std::string escape(const std::string& text) {
   return escaped;
 }
 
-Failure misspelt(const TextError& error, const std::string& value) {
+CommandError misspelt(const Error& error, const std::string& value) {
   return {
       Exit::usage,
       {Refusal::Kind::invalid, fmt::format("{}: \"{}\"", error.message, value), error.remedy, {}}};
 }
 
-Failure not_understood(const std::string& why) {
+CommandError not_understood(const std::string& why) {
   return {Exit::refused,
           {Refusal::Kind::unavailable,
            fmt::format("moatd's answer is not understood: {}", why),
@@ -126,26 +127,26 @@ Failure not_understood(const std::string& why) {
            {}}};
 }
 
-Reply<Document> Client::get(const std::string& path, const Arguments& arguments) const {
+ClientResult<Document> Client::get(const std::string& path, const Arguments& arguments) const {
   return send("GET", with_arguments(path, arguments), "", for_an_answer);
 }
 
-Reply<StatusView> Client::status() {
+ClientResult<StatusView> Client::status() {
   auto status = as<StatusView>(get("/v1/status"));
   if (status) bound_ = status->bound;
   return status;
 }
 
-Reply<Document> Client::post(const std::string& path, const std::string& body) {
+ClientResult<Document> Client::post(const std::string& path, const std::string& body) {
   return change("POST", path, body);
 }
 
-Reply<Document> Client::remove(const std::string& path, const Arguments& arguments) {
+ClientResult<Document> Client::remove(const std::string& path, const Arguments& arguments) {
   return change("DELETE", with_arguments(path, arguments), "");
 }
 
-Reply<Document> Client::change(const char* method, const std::string& path,
-                               const std::string& body) {
+ClientResult<Document> Client::change(const char* method, const std::string& path,
+                                      const std::string& body) {
   if (!bound_) {
     if (const auto now = status(); !now) return std::unexpected(now.error());
   }
@@ -153,8 +154,9 @@ Reply<Document> Client::change(const char* method, const std::string& path,
   return send(method, path, body, bound + for_an_answer);
 }
 
-Reply<Document> Client::send(const char* method, const std::string& path, const std::string& body,
-                             std::chrono::milliseconds patience) const {
+ClientResult<Document> Client::send(const char* method, const std::string& path,
+                                    const std::string& body,
+                                    std::chrono::milliseconds patience) const {
   if (socket_.size() >= sizeof(sockaddr_un::sun_path)) {
     return std::unexpected(unreachable(fmt::format("the path {} is too long for a socket", socket_),
                                        "name the socket by a shorter path"));

@@ -16,12 +16,12 @@
 namespace moat {
 
 // Why there is no answer: how the command ends, and what it tells.
-struct Failure {
+struct CommandError {
   Exit exit = Exit::refused;
   Refusal refusal;
 };
 template <typename T>
-using Reply = std::expected<T, Failure>;
+using ClientResult = std::expected<T, CommandError>;
 
 // An answer as it came. Shared, so that who only hands it on does without the headers of its type.
 using Document = std::shared_ptr<const Json>;
@@ -32,18 +32,20 @@ class Client {
 
   // Arguments with an empty value are left out.
   using Arguments = std::vector<std::pair<std::string, std::string>>;
-  [[nodiscard]] Reply<Document> get(const std::string& path, const Arguments& arguments = {}) const;
-  [[nodiscard]] Reply<StatusView> status();
-  [[nodiscard]] Reply<Document> post(const std::string& path, const std::string& body = "");
-  [[nodiscard]] Reply<Document> remove(const std::string& path, const Arguments& arguments = {});
+  [[nodiscard]] ClientResult<Document> get(const std::string& path,
+                                           const Arguments& arguments = {}) const;
+  [[nodiscard]] ClientResult<StatusView> status();
+  [[nodiscard]] ClientResult<Document> post(const std::string& path, const std::string& body = "");
+  [[nodiscard]] ClientResult<Document> remove(const std::string& path,
+                                              const Arguments& arguments = {});
 
  private:
   // Waits for the daemon's bound and a little longer.
-  [[nodiscard]] Reply<Document> change(const char* method, const std::string& path,
-                                       const std::string& body);
-  [[nodiscard]] Reply<Document> send(const char* method, const std::string& path,
-                                     const std::string& body,
-                                     std::chrono::milliseconds patience) const;
+  [[nodiscard]] ClientResult<Document> change(const char* method, const std::string& path,
+                                              const std::string& body);
+  [[nodiscard]] ClientResult<Document> send(const char* method, const std::string& path,
+                                            const std::string& body,
+                                            std::chrono::milliseconds patience) const;
   std::string socket_;
   std::optional<Milliseconds> bound_;  // as the latest status had it
 };
@@ -53,18 +55,19 @@ class Client {
 
 // The answer as a view, or a list of them.
 template <typename T>
-[[nodiscard]] Reply<T> as(const Reply<Document>& reply);
+[[nodiscard]] ClientResult<T> as(const ClientResult<Document>& reply);
 template <typename T>
-[[nodiscard]] Reply<std::vector<T>> as_list(const Reply<Document>& reply, const std::string& key);
+[[nodiscard]] ClientResult<std::vector<T>> as_list(const ClientResult<Document>& reply,
+                                                   const std::string& key);
 
 // An argument that is wrong by itself, whatever the daemon may say.
-[[nodiscard]] Failure misspelt(const TextError& error, const std::string& value);
+[[nodiscard]] CommandError misspelt(const Error& error, const std::string& value);
 
 // An answer that this command does not understand, as of another version.
-[[nodiscard]] Failure not_understood(const std::string& why);
+[[nodiscard]] CommandError not_understood(const std::string& why);
 
 template <typename T>
-Reply<T> as(const Reply<Document>& reply) {
+ClientResult<T> as(const ClientResult<Document>& reply) {
   if (!reply) return std::unexpected(reply.error());
   auto view = decode<T>(**reply);
   if (!view) return std::unexpected(not_understood(view.error()));
@@ -72,7 +75,7 @@ Reply<T> as(const Reply<Document>& reply) {
 }
 
 template <typename T>
-Reply<std::vector<T>> as_list(const Reply<Document>& reply, const std::string& key) {
+ClientResult<std::vector<T>> as_list(const ClientResult<Document>& reply, const std::string& key) {
   if (!reply) return std::unexpected(reply.error());
   auto views = decode_list<T>(**reply, key);
   if (!views) return std::unexpected(not_understood(views.error()));

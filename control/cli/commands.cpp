@@ -24,9 +24,9 @@ constexpr Command table[] = {
 
     {"", "databases", "List the guarded databases, or end a guard", nullptr},
     {"databases", "list", "List the guarded databases", command::list_databases,
-     "Status: active, held-back (its file has errors; the last rules stay), sealed (held\n"
-     "back and never enforced before: nobody is allowed) or vanished (its file is gone;\n"
-     "the last rules stay)."},
+     "Status: active, held-back (its file has errors; the last rules stay), placeholder (held\n"
+     "back and never enforced before: closed to all until its file can be used) or vanished\n"
+     "(its file is gone; the last rules stay)."},
     {"databases", "forget", "End the guard of a database without a file", command::forget_database,
      "A database whose file was removed stays guarded with its last rules. This ends\n"
      "that: its port is OPEN afterwards. Refused while a file names the database.\n\n"
@@ -44,7 +44,7 @@ constexpr Command table[] = {
      "  moat rules add --database orders --cidr 198.51.100.25/32 --label 'My workstation'\n"
      "  moat rules add --managed-range mr-scalingo-osc-fr1 --expires 12h"},
     {"rules", "remove", "Take a rule out of the database's rule file", command::remove_rule,
-     "Open sessions that no other rule allows are cut off (see drop-sessions in moat.yaml(5)).\n"
+     "Open sessions that no other rule allows are ended (see drop-sessions in moat.yaml(5)).\n"
      "\nExample:\n  moat rules remove --database orders r-1a2b3c4d"},
 
     {"", "managed-ranges", "List the named networks that rules can refer to, or show one", nullptr},

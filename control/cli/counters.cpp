@@ -19,11 +19,11 @@ struct CountersOptions {
 constexpr std::chrono::seconds between_looks{2};
 
 void print_totals(const CountersView& counters) {
-  Table table({{"DATABASE"},
-               {"PACKETS ALLOWED", true},
-               {"BYTES", true},
-               {"PACKETS DROPPED", true},
-               {"BYTES", true}});
+  TextTable table({{"DATABASE"},
+                   {"PACKETS ALLOWED", true},
+                   {"BYTES", true},
+                   {"PACKETS DROPPED", true},
+                   {"BYTES", true}});
   for (const auto& total : counters.totals) {
     table.add({{total.database},
                {format_number(total.allowed.packets)},
@@ -35,13 +35,13 @@ void print_totals(const CountersView& counters) {
 }
 
 void print_rules(const CountersView& counters) {
-  Table table({{"RULE"},
-               {"CIDR OR RANGE ID"},
-               {"LABEL"},
-               {"PACKETS", true},
-               {"BYTES", true},
-               {"LAST HIT"},
-               {"DATABASE"}});
+  TextTable table({{"RULE"},
+                   {"CIDR OR RANGE ID"},
+                   {"LABEL"},
+                   {"PACKETS", true},
+                   {"BYTES", true},
+                   {"LAST HIT"},
+                   {"DATABASE"}});
   for (const auto& rule : counters.rules) {
     table.add({{rule.id},
                {rule.source},
@@ -57,7 +57,7 @@ void print_rules(const CountersView& counters) {
 }
 
 void print_reasons(const CountersView& counters) {
-  Table table({{"REASON"}, {"OF"}, {"PACKETS", true}, {"BYTES", true}, {"NOTE"}});
+  TextTable table({{"REASON"}, {"OF"}, {"PACKETS", true}, {"BYTES", true}, {"NOTE"}});
   for (const auto& reason : counters.reasons) {
     table.add({{reason.reason},
                {reason.owner},

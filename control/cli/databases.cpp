@@ -22,20 +22,20 @@ Exit print_databases(const Cli& cli) {
     print_json(**answer);
     return Exit::done;
   }
-  Table table({{"ID"},
-               {"ENDPOINT"},
-               {"MODE"},
-               {"STATUS"},
-               {"RULES", true},
-               {"PEERINGS", true},
-               {"PACKETS ALLOWED", true},
-               {"PACKETS DROPPED", true}});
+  TextTable table({{"ID"},
+                   {"ENDPOINT"},
+                   {"MODE"},
+                   {"STATUS"},
+                   {"RULES", true},
+                   {"PEERINGS", true},
+                   {"PACKETS ALLOWED", true},
+                   {"PACKETS DROPPED", true}});
   for (const auto& database : *databases) {
     table.add({{database.id},
                {format_endpoint(database.endpoint)},
                {std::string(to_string(database.mode)),
                 database.mode == Mode::monitor ? Colour::doubtful : Colour::none},
-               {database.sealed ? "sealed" : std::string(word(database.state)),
+               {database.is_placeholder ? "placeholder" : std::string(word(database.state)),
                 database.state == FileState::active ? Colour::good : Colour::bad},
                {fmt::format("{}", database.rules)},
                {fmt::format("{}", database.peerings)},

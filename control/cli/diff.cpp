@@ -37,7 +37,7 @@ What describe(PolicyChange::What what) {
   return {"", "", Colour::none};
 }
 
-Reply<PolicyItems> enforced_items(const Client& client) {
+ClientResult<PolicyItems> enforced_items(const Client& client) {
   const auto databases = as_list<DatabaseView>(client.get("/v1/databases"), "databases");
   if (!databases) return std::unexpected(databases.error());
   const auto rules = as_list<RuleView>(client.get("/v1/rules"), "rules");
@@ -48,15 +48,15 @@ Reply<PolicyItems> enforced_items(const Client& client) {
 }
 
 // `status`: of the daemon that enforces another.
-Reply<LoadedRules> read_wanted(const StatusView& status, const std::string& folder) {
+ClientResult<LoadedRules> read_wanted(const StatusView& status, const std::string& folder) {
   const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   auto rules = load_rules(folder, {now, nullptr, false});
   if (rules.has_error()) {
-    Failure failure{Exit::refused,
-                    {Refusal::Kind::invalid,
-                     "the files have errors, and would not be enforced",
-                     "mend them first: see moat check",
-                     {}}};
+    CommandError failure{Exit::refused,
+                         {Refusal::Kind::invalid,
+                          "the files have errors, and would not be enforced",
+                          "mend them first: see moat check",
+                          {}}};
     for (auto& file : rules.files) {
       if (has_error(file.faults)) {
         std::ranges::move(file.faults, std::back_inserter(failure.refusal.faults));
@@ -70,8 +70,8 @@ Reply<LoadedRules> read_wanted(const StatusView& status, const std::string& fold
 }
 
 // Two digests tell a person nothing: says how many CIDRs come and go instead.
-Reply<std::string> describe_cidrs(const Client& client, const Policy& wanted,
-                                  const std::string& id) {
+ClientResult<std::string> describe_cidrs(const Client& client, const Policy& wanted,
+                                         const std::string& id) {
   auto live = as<ManagedRangeView>(client.get("/v1/managed-ranges/" + escape(id)));
   if (!live) return std::unexpected(live.error());
   auto& before = live->cidrs;
@@ -116,7 +116,7 @@ std::string describe_fields(const PolicyChange& change) {
   return text;
 }
 
-Json as_json(const std::vector<PolicyChange>& changes, const std::vector<Trouble>& troubles) {
+Json as_json(const std::vector<PolicyChange>& changes, const std::vector<Problem>& problems) {
   Json list = Json::array();
   for (const auto& change : changes) {
     Json fields = Json::object();
@@ -134,13 +134,13 @@ Json as_json(const std::vector<PolicyChange>& changes, const std::vector<Trouble
                     {"fields", std::move(fields)}});
   }
   Json wrong = Json::array();
-  for (const auto& trouble : troubles) wrong.push_back(trouble.text);
+  for (const auto& problem : problems) wrong.push_back(problem.text);
   return document({{"is_different", !changes.empty()},
                    {"changes", std::move(list)},
-                   {"troubles", std::move(wrong)}});
+                   {"problems", std::move(wrong)}});
 }
 
-void print(const std::vector<PolicyChange>& changes, const std::vector<Trouble>& troubles) {
+void print(const std::vector<PolicyChange>& changes, const std::vector<Problem>& problems) {
   std::array<std::size_t, 3> counts{};
   for (const auto& change : changes) {
     ++counts[static_cast<std::size_t>(change.what)];
@@ -149,12 +149,12 @@ void print(const std::vector<PolicyChange>& changes, const std::vector<Trouble>&
         fmt::format("{} {}: {}", what.sign, name(change.item), describe_fields(change));
     print_line(paint(printable(line), what.colour));
   }
-  for (const auto& trouble : troubles) {
-    print_line(paint(fmt::format("! {}", printable(trouble.text)), Colour::bad));
+  for (const auto& problem : problems) {
+    print_line(paint(fmt::format("! {}", printable(problem.text)), Colour::bad));
   }
   tell(!changes.empty()
            ? fmt::format("{} added, {} removed, {} changed", counts[0], counts[1], counts[2])
-       : troubles.empty()
+       : problems.empty()
            ? "no difference: what the files say is enforced"
            : "no difference to what was last enforced; but not all is well: see moat "
              "status");
@@ -174,7 +174,7 @@ Exit compare(const Cli& cli, const DiffOptions& options) {
     items.push_back(config_item(*wanted->config));
   }
   auto changes = diff_items(*enforced, items);
-  const auto wrong = troubles(*status);
+  const auto wrong = problems(*status);
   const auto exit = changes.empty() && wrong.empty() ? Exit::done : Exit::refused;
   if (cli.json) {
     print_json(as_json(changes, wrong));

@@ -18,7 +18,7 @@ struct DropsOptions {
 };
 
 constexpr std::chrono::milliseconds between_looks{500};
-constexpr std::size_t most_at_first = 10;  // of what was there before, when following
+constexpr std::size_t max_at_first = 10;  // of what was there before, when following
 
 std::string format_seconds(std::chrono::system_clock::time_point time) {
   return format_time(std::chrono::floor<std::chrono::seconds>(time));
@@ -29,16 +29,16 @@ std::string or_dash(const std::string& text) { return text.empty() ? "-" : text;
 std::string or_dash(std::uint16_t number) { return number == 0 ? "-" : fmt::format("{}", number); }
 
 void print_table(const std::vector<DropView>& drops) {
-  Table table({{"LAST"},
-               {"SOURCE"},
-               {"DATABASE"},
-               {"PORT", true},
-               {"REASON"},
-               {"INTERFACE"},
-               {"VLAN", true},
-               {"PACKETS", true},
-               {"FIRST"},
-               {"NOTE"}});
+  TextTable table({{"LAST"},
+                   {"SOURCE"},
+                   {"DATABASE"},
+                   {"PORT", true},
+                   {"REASON"},
+                   {"INTERFACE"},
+                   {"VLAN", true},
+                   {"PACKETS", true},
+                   {"FIRST"},
+                   {"NOTE"}});
   for (const auto& drop : drops) {
     table.add({{format_seconds(drop.last)},
                {or_dash(drop.source)},
@@ -72,7 +72,8 @@ void print_rest(const DropsView& view) {
                   format_number(view.unlisted)));
 }
 
-Reply<DropsView> ask(const Client& client, const DropsOptions& options, std::uint64_t since) {
+ClientResult<DropsView> ask(const Client& client, const DropsOptions& options,
+                            std::uint64_t since) {
   return as<DropsView>(client.get(
       "/v1/drops", {{"database", options.database}, {"since", fmt::format("{}", since)}}));
 }
@@ -97,7 +98,7 @@ Exit follow_drops(const Cli& cli, const DropsOptions& options) {
   for (;;) {
     auto view = ask(client, options, since);
     if (!view) return fail(cli, view.error());
-    if (since == 0 && view->drops.size() > most_at_first) view->drops.resize(most_at_first);
+    if (since == 0 && view->drops.size() > max_at_first) view->drops.resize(max_at_first);
     std::ranges::reverse(view->drops);
     for (const auto& drop : view->drops) {
       if (cli.json) {

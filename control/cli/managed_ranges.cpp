@@ -20,14 +20,14 @@ Exit list(const Cli& cli) {
     print_json(**answer);
     return Exit::done;
   }
-  Table table({{"ID"},
-               {"NAME"},
-               {"PREFIXES", true},
-               {"STATUS"},
-               {"USED BY"},
-               {"CHANGED"},
-               {"DIGEST"},
-               {"FILE"}});
+  TextTable table({{"ID"},
+                   {"NAME"},
+                   {"PREFIXES", true},
+                   {"STATUS"},
+                   {"USED BY"},
+                   {"CHANGED"},
+                   {"DIGEST"},
+                   {"FILE"}});
   for (const auto& range : *ranges) {
     table.add({{range.id},
                {range.name},

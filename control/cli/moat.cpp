@@ -99,7 +99,7 @@ class Words {
 
   // What nothing has the name of, and what was meant perhaps; or what is empty, as an unset
   // variable of a script is, most of the time: not the same as none. Nothing: neither.
-  std::optional<TextError> find_wrong() {
+  std::optional<Error> find_wrong() {
     for (std::size_t i = 0; i < arguments_.size(); ++i) {
       const auto word = arguments_[i];
       if (word == "--") return std::nullopt;
@@ -124,7 +124,7 @@ class Words {
   }
 
  private:
-  static TextError empty_value(const std::string& what) {
+  static Error empty_value(const std::string& what) {
     return {what + " is empty", "leave it out, or give it one"};
   }
 
@@ -146,7 +146,7 @@ class Words {
   }
 
   // The first word is a command, or a group and the second one its command; the rest are arguments.
-  std::optional<TextError> take_command(std::string_view word) {
+  std::optional<Error> take_command(std::string_view word) {
     if (has_command_) return std::nullopt;
     std::vector<std::string_view> names;
     for (const auto& row : commands()) {
@@ -167,8 +167,8 @@ class Words {
                    names);
   }
 
-  [[nodiscard]] TextError unknown(std::string_view what, std::string_view name,
-                                  const std::vector<std::string_view>& names) const {
+  [[nodiscard]] Error unknown(std::string_view what, std::string_view name,
+                              const std::vector<std::string_view>& names) const {
     const auto near = nearest(name, names);
     return {fmt::format("there is no {} \"{}\"", what, name),
             near.empty() ? fmt::format("there are {}", fmt::join(names, ", "))
@@ -187,7 +187,7 @@ bool wants_json(std::span<char*> arguments) {
                              [](std::string_view argument) { return argument == "--json"; });
 }
 
-Failure wrong_use(std::string message, std::string remedy) {
+CommandError wrong_use(std::string message, std::string remedy) {
   return {Exit::usage, {Refusal::Kind::invalid, std::move(message), std::move(remedy), {}}};
 }
 

@@ -12,7 +12,7 @@ namespace moat {
 namespace {
 
 constexpr std::uint16_t first_unprivileged = 1024;
-constexpr std::size_t most_told = 10;  // ways to one endpoint
+constexpr std::size_t max_reported = 10;  // ways to one endpoint
 constexpr Address loopback = 0x7f000000;
 
 using Ports = std::vector<PortRange>;
@@ -120,7 +120,7 @@ std::string remedy_for(const Open& open, const NatPackets& packets, const Endpoi
   if (!packets.ports_are_known) return "guard the ports that the NAT rule takes";
   if (is_nearly_all(open.ports)) return "have the NAT rule take no more than guarded ports";
   // Its file takes single ports, and at its own address.
-  const bool has_place = !endpoint.all && !open.is_elsewhere && count(open.ports) <= most_told;
+  const bool has_place = !endpoint.all && !open.is_elsewhere && count(open.ports) <= max_reported;
   if (!has_place) return fmt::format("guard {}", show(open, packets));
   std::vector<std::string> ports;
   for (const auto [first, last] : open.ports) {
@@ -239,16 +239,16 @@ std::vector<NatFinding> find_ways_round(const std::vector<Endpoint>& endpoints,
       auto finding = find_way(rule, i, endpoints, host, has_backstop,
                               i < databases.size() ? databases[i] : std::string());
       if (!finding) continue;
-      if (found[i]++ < most_told) findings.push_back(*std::move(finding));
+      if (found[i]++ < max_reported) findings.push_back(*std::move(finding));
       break;
     }
   }
   for (std::size_t i = 0; i < endpoints.size(); i++) {
-    if (found[i] <= most_told) continue;
+    if (found[i] <= max_reported) continue;
     findings.push_back({i,
                         fmt::format("{} more NAT rules lead ports that no database guards to a "
                                     "guarded one",
-                                    found[i] - most_told),
+                                    found[i] - max_reported),
                         "guard those ports, then look again", 0});
   }
   return findings;

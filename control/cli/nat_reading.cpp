@@ -21,7 +21,7 @@ constexpr auto patience = 10s;
 
 class Reader {
  public:
-  NatReading read() {
+  NatResult read() {
     if (::geteuid() != 0) {
       reading_.unread.emplace_back("NAT rules were not looked at: only root can read them");
       return std::move(reading_);
@@ -72,11 +72,11 @@ class Reader {
     return false;
   }
 
-  NatReading reading_;
+  NatResult reading_;
 };
 
 }  // namespace
 
-NatReading read_nat_rules() { return Reader().read(); }
+NatResult read_nat_rules() { return Reader().read(); }
 
 }  // namespace moat

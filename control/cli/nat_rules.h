@@ -93,12 +93,12 @@ struct NatRuleset {
 [[nodiscard]] std::vector<PortRange> all_but(const std::vector<PortRange>& ports);
 
 // The rules of this host and network namespace, now.
-struct NatReading {
+struct NatResult {
   std::vector<NatRule> rules;
   std::vector<std::string> unread;  // what was not looked at or not understood, a sentence each
 };
 
 // Runs nft, and iptables-save where there are rules of iptables. Needs root.
-[[nodiscard]] NatReading read_nat_rules();
+[[nodiscard]] NatResult read_nat_rules();
 
 }  // namespace moat

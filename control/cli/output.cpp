@@ -59,7 +59,7 @@ std::string paint(std::string_view text, Colour colour, FILE* stream) {
   return fmt::format("{}{}\033[0m", sequence(colour), text);
 }
 
-void Table::print() const {
+void TextTable::print() const {
   if (rows_.empty()) return;
   std::fflush(stdout);
   const std::unique_ptr<libscols_table, TableDeleter> table(scols_new_table());
@@ -111,7 +111,7 @@ void print_faults(const Faults& faults, FILE* stream) {
   }
 }
 
-Exit fail(const Cli& cli, const Failure& failure) {
+Exit fail(const Cli& cli, const CommandError& failure) {
   const auto& refusal = failure.refusal;
   if (cli.json) print_json(document({{"error", encode(refusal)}}));
   std::fflush(stdout);

@@ -29,9 +29,9 @@ struct Column {
   bool is_number = false;  // to the right
 };
 
-class Table {
+class TextTable {
  public:
-  explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
+  explicit TextTable(std::vector<Column> columns) : columns_(std::move(columns)) {}
   // As many cells as there are columns.
   void add(std::vector<Cell> row) { rows_.push_back(std::move(row)); }
   [[nodiscard]] bool empty() const { return rows_.empty(); }
@@ -54,7 +54,7 @@ void print_faults(const Faults& faults, FILE* stream);
 void print_some_faults(const Faults& faults, FILE* stream);
 
 // Tells why, as JSON on stdout too where that is wanted, and gives the exit code.
-[[nodiscard]] Exit fail(const Cli& cli, const Failure& failure);
+[[nodiscard]] Exit fail(const Cli& cli, const CommandError& failure);
 
 // "2 databases", "1 database"
 [[nodiscard]] std::string plural(std::size_t count, std::string_view singular);

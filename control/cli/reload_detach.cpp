@@ -34,13 +34,13 @@ bool ask(std::string_view question) {
 }
 
 // Whether nobody can be asked; `meaning`: "detach ends the guard".
-std::optional<Failure> unasked(std::string_view meaning) {
+std::optional<CommandError> unasked(std::string_view meaning) {
   if (isatty(STDIN_FILENO) != 0) return std::nullopt;
-  return Failure{Exit::usage,
-                 {Refusal::Kind::invalid,
-                  fmt::format("{}, and nobody is here to ask", meaning),
-                  "give --yes if that is meant",
-                  {}}};
+  return CommandError{Exit::usage,
+                      {Refusal::Kind::invalid,
+                       fmt::format("{}, and nobody is here to ask", meaning),
+                       "give --yes if that is meant",
+                       {}}};
 }
 
 Exit confirm_clock(const Cli& cli, const YesOptions& options) {

@@ -150,8 +150,8 @@ class Loader {
     result_.files.push_back({path.string(), "", state, log.take()});
   }
 
-  static Reading<std::vector<ManagedRange>> read_alone(const fs::path& path,
-                                                       const std::string& bytes) {
+  static ReadResult<std::vector<ManagedRange>> read_alone(const fs::path& path,
+                                                          const std::string& bytes) {
     const auto open = [&](const std::string& name,
                           std::size_t limit) -> std::expected<std::string, std::string> {
       const auto named = path.parent_path() / name;
@@ -201,11 +201,11 @@ class Loader {
     status.path = path;
   }
 
-  static ConfigReading read_config_file(const fs::path& path) {
+  static ConfigResult read_config_file(const fs::path& path) {
     const auto bytes =
         read_regular_file(AT_FDCWD, path.string(), path.string(), limits::file_bytes);
     if (bytes) return read_config(path.string(), bytes->bytes);
-    ConfigReading reading;
+    ConfigResult reading;
     reading.faults = {bytes.error()};
     return reading;
   }
@@ -242,9 +242,9 @@ class Loader {
     }
     for (const auto& fault : files.passed_over)
       result_.files.push_back({fault.place.file, "", FileState::active, {fault}});
-    for (auto& file : resolution.files) add_coverage(resolution.policy, file);
+    for (auto& file : resolution.files) add_coverage(resolution.state.policy, file);
     std::ranges::move(resolution.files, std::back_inserter(result_.files));
-    result_.policy = std::move(resolution.policy);
+    result_.policy = std::move(resolution.state.policy);
     add_nat_faults(files.databases);
   }
 

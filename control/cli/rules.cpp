@@ -67,7 +67,7 @@ Exit list(const Cli& cli, const ListOptions& options) {
   std::vector<Column> columns{{"ID"},     {"TYPE"},       {"CIDR OR RANGE ID"}, {"LABEL"},
                               {"STATUS"}, {"HITS", true}, {"LAST HIT"}};
   if (several) columns.push_back({"DATABASE"});
-  Table table(std::move(columns));
+  TextTable table(std::move(columns));
   for (const auto& rule : *rules) {
     std::vector<Cell> row{{rule.id},           {rule.type},
                           {rule.source},       {rule.label},

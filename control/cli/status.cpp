@@ -28,12 +28,12 @@ std::string rule_states(const std::vector<RuleView>& rules, const std::string& d
   return text.empty() ? "none: nobody is allowed" : text;
 }
 
-void print_troubles(const std::vector<Trouble>& troubles, Colour colour, std::string_view mark) {
-  for (const auto& [text, faults] : troubles) {
+void print_problems(const std::vector<Problem>& problems, Colour colour, std::string_view mark) {
+  for (const auto& [text, faults] : problems) {
     print_line(paint(fmt::format("{} {}", mark, printable(text)), colour));
     print_some_faults(faults, stdout);
   }
-  if (!troubles.empty()) print_line("");
+  if (!problems.empty()) print_line("");
 }
 
 std::string describe_last(const std::optional<Propagation>& last, Milliseconds bound) {
@@ -66,7 +66,7 @@ void print_facts(const StatusView& status) {
   fact("Generation",
        fmt::format("{} ({}, table of {})", status.generation,
                    status.prefixes == 1 ? "1 prefix" : format_number(status.prefixes) + " prefixes",
-                   format_bytes(status.image_bytes)));
+                   format_bytes(status.table_bytes)));
   fact("Mode", to_string(status.mode));
   fact("Last change", describe_last(status.last, status.bound));
   if (!status.pending.empty()) fact("Pending", plural(status.pending.size(), "change"));
@@ -81,7 +81,7 @@ void print_facts(const StatusView& status) {
 }
 
 void print_interfaces(const StatusView& status) {
-  Table table({{"INTERFACE"}, {"MODE"}, {"PROGRAM ID", true}});
+  TextTable table({{"INTERFACE"}, {"MODE"}, {"PROGRAM ID", true}});
   for (const auto& interface : status.interfaces) {
     const bool is_ours = interface.is_attached();
     const std::string mode = !interface.present  ? "absent"
@@ -101,14 +101,14 @@ void print_interfaces(const StatusView& status) {
 
 void print_databases(const std::vector<DatabaseView>& databases,
                      const std::vector<RuleView>& rules) {
-  Table table({{"DATABASE"}, {"ENDPOINT"}, {"MODE"}, {"STATE"}, {"RULES"}, {"FILE"}});
+  TextTable table({{"DATABASE"}, {"ENDPOINT"}, {"MODE"}, {"STATE"}, {"RULES"}, {"FILE"}});
   for (const auto& database : databases) {
     const bool is_active = database.state == FileState::active;
     table.add({{database.id},
                {format_endpoint(database.endpoint)},
                {std::string(to_string(database.mode)),
                 database.mode == Mode::monitor ? Colour::doubtful : Colour::none},
-               {database.sealed ? "sealed" : std::string(word(database.state)),
+               {database.is_placeholder ? "placeholder" : std::string(word(database.state)),
                 is_active ? Colour::good : Colour::bad},
                {rule_states(rules, database.id)},
                {database.path}});
@@ -120,7 +120,7 @@ void print_databases(const std::vector<DatabaseView>& databases,
 
 // Those of the databases are in their table.
 void print_other_files(const StatusView& status) {
-  Table table({{"OTHER FILE"}, {"STATE"}});
+  TextTable table({{"OTHER FILE"}, {"STATE"}});
   for (const auto& file : status.files) {
     if (!file.id.empty()) continue;
     table.add({{file.path},
@@ -156,8 +156,8 @@ Exit show_status(const Cli& cli) {
   const auto answer = client.get("/v1/status");
   auto status = as<StatusView>(answer);
   if (!status) return fail(cli, status.error());
-  Reply<std::vector<RuleView>> rules;
-  Reply<std::vector<DatabaseView>> databases;
+  ClientResult<std::vector<RuleView>> rules;
+  ClientResult<std::vector<DatabaseView>> databases;
   if (status->policy_known) {
     rules = as_list<RuleView>(client.get("/v1/rules"), "rules");
     if (!rules) return fail(cli, rules.error());
@@ -177,8 +177,8 @@ Exit show_status(const Cli& cli) {
   }
   print_line(paint(printable(headline(*status)), is_well(*status) ? Colour::good : Colour::bad));
   print_line("");
-  print_troubles(troubles(*status), Colour::bad, "!");
-  print_troubles(remarks(*status), Colour::doubtful, "-");
+  print_problems(problems(*status), Colour::bad, "!");
+  print_problems(remarks(*status), Colour::doubtful, "-");
   print_facts(*status);
   print_interfaces(*status);
   print_databases(*databases, *rules);

@@ -38,7 +38,7 @@ Daemon::Daemon(Log& log, DaemonPaths paths, Settings settings, StateStore store,
       settings_(std::move(settings)),
       store_(std::move(store)),
       path_(std::move(path)),
-      state_troubles_(std::move(loaded.troubles)),
+      state_problems_(std::move(loaded.problems)),
       publisher_(*path_, store_, std::move(loaded.state),
                  [clocks = std::move(clocks)] { return clocks.read(); }),
       scanner_(settings_, watch_),
@@ -56,7 +56,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonPaths& paths, const Op
   auto store = StateStore::open(paths.state);
   if (!store) return std::unexpected(store.error());
   auto loaded = store->load();
-  for (const auto& trouble : loaded.troubles) log.error("{}", trouble);
+  for (const auto& problem : loaded.problems) log.error("{}", problem);
   auto settings = read_settings(paths.config, loaded.state.settings, log);
   if (!settings) return std::unexpected(settings.error());
   auto clocks = KernelClocks::open();
@@ -67,7 +67,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonPaths& paths, const Op
   const bool is_same_boot = last.boot == clocks->read().boot && last.folder == paths.bpffs;
   auto path = open_path(paths.bpffs, is_same_boot ? last.ids : PinIds{});
   if (!path) return std::unexpected(path.error());
-  auto live = (*path)->live_image();
+  auto live = (*path)->live_table();
   if (!live) return std::unexpected(live.error());
 
   std::unique_ptr<Daemon> daemon(new Daemon(log, paths, std::move(*settings), std::move(*store),

@@ -61,20 +61,21 @@ class Daemon final : public Service {
   [[nodiscard]] Result<> run();
 
   StatusView status() override;
-  Answer<std::vector<DatabaseView>> databases() override;
-  Answer<std::vector<RuleView>> rules(const std::string& database) override;
-  Answer<std::vector<ManagedRangeView>> managed_ranges() override;
-  Answer<ManagedRangeView> managed_range(const std::string& id) override;
-  Answer<std::vector<WhyView>> why(const std::string& source, const std::string& database) override;
-  Answer<CountersView> counters(const std::string& database) override;
-  Answer<DropsView> drops(const std::string& database, std::uint64_t since) override;
-  Answer<ChangeView> add_rule(const NewRule& rule, const Peer& peer) override;
-  Answer<ChangeView> remove_rule(const std::string& database, const std::string& id,
-                                 const Peer& peer) override;
-  Answer<ChangeView> forget(const std::string& database, const Peer& peer) override;
-  Answer<ChangeView> reload(const Peer& peer) override;
-  Answer<ChangeView> reset_clock(const Peer& peer) override;
-  Answer<ChangeView> detach(const Peer& peer) override;
+  ServiceResult<std::vector<DatabaseView>> databases() override;
+  ServiceResult<std::vector<RuleView>> rules(const std::string& database) override;
+  ServiceResult<std::vector<ManagedRangeView>> managed_ranges() override;
+  ServiceResult<ManagedRangeView> managed_range(const std::string& id) override;
+  ServiceResult<std::vector<WhyView>> why(const std::string& source,
+                                          const std::string& database) override;
+  ServiceResult<CountersView> counters(const std::string& database) override;
+  ServiceResult<DropsView> drops(const std::string& database, std::uint64_t since) override;
+  ServiceResult<ChangeView> add_rule(const NewRule& rule, const Peer& peer) override;
+  ServiceResult<ChangeView> remove_rule(const std::string& database, const std::string& id,
+                                        const Peer& peer) override;
+  ServiceResult<ChangeView> forget(const std::string& database, const Peer& peer) override;
+  ServiceResult<ChangeView> reload(const Peer& peer) override;
+  ServiceResult<ChangeView> reset_clock(const Peer& peer) override;
+  ServiceResult<ChangeView> detach(const Peer& peer) override;
 
  private:
   using WallClock = std::chrono::system_clock;
@@ -94,12 +95,12 @@ class Daemon final : public Service {
 
   // daemon_turns.cpp: what is done when something has happened
   // `is_asked_for`: somebody says that the files are whole.
-  Applied turn(const Cause& cause, WallClock::time_point noticed, bool is_asked_for = false);
+  ApplyResult turn(const Cause& cause, WallClock::time_point noticed, bool is_asked_for = false);
   void scan(WallClock::time_point noticed, bool is_asked_for = false);
-  Applied enforce(const Cause& cause);
-  Applied renew(const std::string& why, bool forced);
+  ApplyResult enforce(const Cause& cause);
+  ApplyResult renew(const std::string& why, bool forced);
   void finish();
-  void end_state_troubles();
+  void end_state_problems();
   void set_problem(Step step, const Result<>& result, const char* what);
   [[nodiscard]] std::string problem(Step step) const;
   void note_mend(const std::string& what);
@@ -110,7 +111,7 @@ class Daemon final : public Service {
   void log_part(std::string_view where, const BackstopStatus::Part& part);
   void ensure_pins();
   void log_trusted();
-  void cut();
+  void end_sessions();
   void note_ended(const std::vector<Session>& sessions);
   void reconcile();
   void sample();
@@ -129,12 +130,13 @@ class Daemon final : public Service {
   void reload_on_signal();
 
   // daemon_service.cpp: what others ask for
-  [[nodiscard]] Answer<void> begin_change();
-  [[nodiscard]] Answer<void> begin_edit();
+  [[nodiscard]] ServiceResult<void> begin_change();
+  [[nodiscard]] ServiceResult<void> begin_edit();
   [[nodiscard]] EditBasis edit_basis() const;
-  [[nodiscard]] Answer<ChangeView> carry_out(const Answer<Edit>& edit, const char* what,
-                                             const Peer& peer, Steady::time_point begun);
-  [[nodiscard]] ChangeView change_view(const Applied& applied, Steady::time_point begun);
+  [[nodiscard]] ServiceResult<ChangeView> carry_out(const ServiceResult<Edit>& edit,
+                                                    const char* what, const Peer& peer,
+                                                    Steady::time_point begun);
+  [[nodiscard]] ChangeView change_view(const ApplyResult& applied, Steady::time_point begun);
   [[nodiscard]] StatusView::Backstop backstop_view() const;
   [[nodiscard]] DaemonFacts facts() const;
   void read_all_drops();
@@ -144,7 +146,7 @@ class Daemon final : public Service {
   Settings settings_;
   StateStore store_;
   std::unique_ptr<PacketPath> path_;
-  std::vector<std::string> state_troubles_;
+  std::vector<std::string> state_problems_;
   Publisher publisher_;
   Watch watch_;
   FileScanner scanner_;

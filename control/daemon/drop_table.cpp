@@ -59,7 +59,7 @@ void DropTable::add(const moat_drop& event, const std::string& database,
   row.port = ntohs(event.port);
   row.number = next_++;
   row.packets += event.packets;
-  row.untold = 0;  // for all that is known now
+  row.suppressed = 0;  // for all that is known now
   row.slot = MOAT_OUTCOME_SLOT(event.owner, event.monitored, event.reason);
   row.first = std::min(row.first, time);  // each CPU has its own order
   row.last = std::max(row.last, time);
@@ -80,12 +80,12 @@ void DropTable::note_counters(const std::vector<moat_counter>& counters) {
 
 // They are summed up by source and outcome: of rows that differ in other things, the latest has
 // them.
-void DropTable::note_untold(const UntoldDrops& untold) {
+void DropTable::note_suppressed(const SuppressedDrops& suppressed) {
   for (auto& [kind, rows] : kinds_) {
     std::set<std::array<std::uint8_t, 16>> seen;
     for (auto& row : rows) {
       const bool is_latest = seen.insert(row.key.source).second;
-      row.untold = is_latest ? untold.packets(row.key.source, row.slot) : 0;
+      row.suppressed = is_latest ? suppressed.packets(row.key.source, row.slot) : 0;
     }
   }
 }
@@ -100,7 +100,7 @@ DropView DropTable::view_of(const Row& row) {
   view.interface = row.key.interface;
   view.vlan = row.key.vlan;
   view.monitored = row.key.monitored;
-  view.packets = row.packets + row.untold;
+  view.packets = row.packets + row.suppressed;
   view.first = row.first;
   view.last = row.last;
   return view;
@@ -114,7 +114,7 @@ DropsView DropTable::view(const std::string& database, std::uint64_t since) cons
   std::uint64_t listed = 0;
   for (const auto& [kind, rows] : kinds_) {
     for (const auto& row : rows) {
-      listed += row.packets + row.untold;
+      listed += row.packets + row.suppressed;
       if (row.number < since) continue;
       if (database.empty() || row.key.database == database) view.drops.push_back(view_of(row));
     }

@@ -21,7 +21,7 @@
 #include "bpf/abi.h"
 #include "control/policy/policy.h"
 #include "control/service/service.h"
-#include "dataplane/untold_drops.h"
+#include "dataplane/suppressed_drops.h"
 
 namespace moat {
 
@@ -44,7 +44,7 @@ class DropTable {
   void note_counters(const std::vector<moat_counter>& counters);
 
   // What the kernel has not told yet of sources that have rows: theirs until it does.
-  void note_untold(const UntoldDrops& untold);
+  void note_suppressed(const SuppressedDrops& suppressed);
 
   // The rows that have changed since `since` was next, the newest first; of one database, or of all
   // if `database` is empty.
@@ -71,7 +71,7 @@ class DropTable {
     std::uint16_t port = 0;  // of the last
     std::uint64_t number = 0;
     std::uint64_t packets = 0;
-    std::uint64_t untold = 0;  // packets, beside those
+    std::uint64_t suppressed = 0;  // packets, beside those
     std::uint32_t slot = 0;
     Time first;
     Time last;

@@ -25,7 +25,7 @@ class DropWatch {
   // What there is by now.
   void read();
 
-  void note_untold(const UntoldDrops& untold) { table_.note_untold(untold); }
+  void note_suppressed(const SuppressedDrops& suppressed) { table_.note_suppressed(suppressed); }
 
   // The publisher has read the counters.
   void note_counters() { table_.note_counters(publisher_.counters()); }

@@ -111,10 +111,10 @@ const Policy& Views::policy() const {
 StatusView Views::status(const DaemonFacts& facts) const {
   StatusView view;
   view.version = MOAT_VERSION;
-  if (publisher_.image()) {
-    const auto& header = publisher_.image().header();
+  if (publisher_.table()) {
+    const auto& header = publisher_.table().header();
     view.generation = header.generation;
-    view.image_bytes = header.size;
+    view.table_bytes = header.size;
     view.prefixes = header.prefixes;
     view.databases = header.databases;
   }
@@ -137,10 +137,11 @@ StatusView Views::status(const DaemonFacts& facts) const {
   }
   if (const auto* enforced = publisher_.enforced()) {
     for (const auto& database : enforced->policy.databases) {
-      if (database.is_placeholder) view.sealed.push_back(database.id);
+      if (database.is_placeholder) view.placeholders.push_back(database.id);
     }
-    for (const auto& seal : enforced->seals) {
-      if (enforced->policy.find(seal.base) == nullptr) view.shadowed.push_back(seal.base);
+    for (const auto& placeholder : enforced->placeholders) {
+      if (enforced->policy.find(placeholder.base) == nullptr)
+        view.shadowed.push_back(placeholder.base);
     }
   }
   view.last = scanner_.propagation().last();
@@ -181,7 +182,7 @@ void Views::add_notices(StatusView& view, const DaemonFacts& facts) const {
     view.notices.push_back(open.error().message);
     return;
   }
-  view.uncovered = enforcer_.uncovered().sentences(policy(), *open, host_addresses());
+  view.exposed = enforcer_.exposed().sentences(policy(), *open, host_addresses());
   view.open_ipv6 = open_ipv6(policy(), *open);
   if (view.backstop.at_sockets && !settings_.config().backstop_cgroup.empty()) {
     view.outside_backstop = outside_backstop(policy(), *open, view.backstop.cgroup);
@@ -287,7 +288,7 @@ void Views::add_clock(StatusView& view) const {
 FileState Views::state_of(const Database& database) const {
   const auto& resolution = enforcer_.resolution();
   if (!resolution) return FileState::active;
-  // A sealed one may stand for a file that does not tell its id.
+  // A placeholder may stand for a file that does not tell its id.
   const auto& files = resolution->files;
   auto file = std::ranges::find(files, database.place.file, &FileStatus::path);
   if (const auto by_id = std::ranges::find(files, database.id, &FileStatus::id);
@@ -305,7 +306,7 @@ std::vector<DatabaseView> Views::databases() const {
     view.endpoint = database.endpoint;
     view.mode = policy().mode_of(database);
     view.state = state_of(database);
-    view.sealed = database.is_placeholder;
+    view.is_placeholder = database.is_placeholder;
     view.path = database.place.file;
     view.rules = static_cast<unsigned>(database.rules.size());
     view.peerings = static_cast<unsigned>(database.peerings.size());
@@ -427,7 +428,7 @@ std::vector<ManagedRangeView> Views::managed_ranges() const {
   return views;
 }
 
-Answer<ManagedRangeView> Views::managed_range(const std::string& id) const {
+ServiceResult<ManagedRangeView> Views::managed_range(const std::string& id) const {
   const auto range = policy().ranges.find(id);
   if (range == policy().ranges.end()) {
     return std::unexpected(Refusal{Refusal::Kind::not_found,
@@ -440,13 +441,13 @@ Answer<ManagedRangeView> Views::managed_range(const std::string& id) const {
   return view;
 }
 
-Answer<void> Views::check_policy() const {
+ServiceResult<void> Views::check_policy() const {
   if (publisher_.knows_policy()) return {};
   return std::unexpected(Refusal{
       Refusal::Kind::conflict, unknown_policy(publisher_.generation()), "see `moat status`", {}});
 }
 
-Answer<void> Views::check_database(const std::string& id) const {
+ServiceResult<void> Views::check_database(const std::string& id) const {
   if (id.empty()) return {};
   if (auto known = check_policy(); !known) return known;
   if (policy().find(id) != nullptr) return {};
@@ -456,8 +457,8 @@ Answer<void> Views::check_database(const std::string& id) const {
                                  {}});
 }
 
-Answer<std::vector<WhyView>> Views::why(const std::string& source,
-                                        const std::string& database) const {
+ServiceResult<std::vector<WhyView>> Views::why(const std::string& source,
+                                               const std::string& database) const {
   const auto address = parse_source(source);
   const OwnTraffic own{
       lets_own_traffic_by(settings_.config(), list_link_names().value_or(std::vector<LinkNames>{})),
@@ -490,13 +491,13 @@ void Views::complete(WhyView& view, Address source) const {
     view.last_hit = hit->second.time;
   }
   view.last_drop = drops_.last_of(source, view.database);
-  if (!publisher_.image()) return;
+  if (!publisher_.table()) return;
   const auto& databases = policy().databases;
   const auto entry = std::ranges::find(databases, view.database, &Database::id);
   const auto number = static_cast<std::uint32_t>(entry - databases.begin()) + 1;
-  const auto& image = publisher_.image();
+  const auto& table = publisher_.table();
   const auto slot =
-      entry_slot(image, source_class(image, source), number, publisher_.clocks().monotonic);
+      entry_slot(table, source_class(table, source), number, publisher_.clocks().monotonic);
   const auto expected = view.allowed ? state.slots.rule(view.database, view.rule) : 0U;
   view.table_agrees = is_martian(source) || slot == expected;
 }

@@ -40,16 +40,16 @@ class Views {
   // Of one database, or of all if `database` is empty.
   [[nodiscard]] std::vector<RuleView> rules(const std::string& database) const;
   [[nodiscard]] std::vector<ManagedRangeView> managed_ranges() const;
-  [[nodiscard]] Answer<ManagedRangeView> managed_range(const std::string& id) const;
-  [[nodiscard]] Answer<std::vector<WhyView>> why(const std::string& source,
-                                                 const std::string& database) const;
+  [[nodiscard]] ServiceResult<ManagedRangeView> managed_range(const std::string& id) const;
+  [[nodiscard]] ServiceResult<std::vector<WhyView>> why(const std::string& source,
+                                                        const std::string& database) const;
   [[nodiscard]] CountersView counters(const std::string& database) const;
 
   // Whether what is enforced is known; the refusal says that it is not.
-  [[nodiscard]] Answer<void> check_policy() const;
+  [[nodiscard]] ServiceResult<void> check_policy() const;
 
   // Whether a database of this id is enforced, if one is named; the refusal says that it is not.
-  [[nodiscard]] Answer<void> check_database(const std::string& id) const;
+  [[nodiscard]] ServiceResult<void> check_database(const std::string& id) const;
 
  private:
   [[nodiscard]] FileState state_of(const Database& database) const;

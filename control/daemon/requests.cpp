@@ -49,10 +49,10 @@ DaemonFacts Daemon::facts() const {
     if (step != Step::pins) facts.problems.push_back(what);
   }
   if (!watch_.problem().empty()) facts.problems.push_back(watch_.problem());
-  facts.problems.insert(facts.problems.end(), backstop_.troubles.begin(), backstop_.troubles.end());
+  facts.problems.insert(facts.problems.end(), backstop_.problems.begin(), backstop_.problems.end());
   const auto by_pins = path_->pin_problems();
   facts.problems.insert(facts.problems.end(), by_pins.begin(), by_pins.end());
-  facts.problems.insert(facts.problems.end(), state_troubles_.begin(), state_troubles_.end());
+  facts.problems.insert(facts.problems.end(), state_problems_.begin(), state_problems_.end());
   facts.removed_interfaces.assign(removed_interfaces_.begin(), removed_interfaces_.end());
   const auto& trusted = settings_.config().trusted_interfaces;
   const bool trusts_others =
@@ -80,25 +80,25 @@ StatusView Daemon::status() {
 }
 
 // Whoever asks for hits wants those of now, not of the last sample.
-Answer<std::vector<DatabaseView>> Daemon::databases() {
+ServiceResult<std::vector<DatabaseView>> Daemon::databases() {
   if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
   sample();
   return views_.databases();
 }
 
-Answer<std::vector<RuleView>> Daemon::rules(const std::string& database) {
+ServiceResult<std::vector<RuleView>> Daemon::rules(const std::string& database) {
   if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
   if (auto known = views_.check_database(database); !known) return std::unexpected(known.error());
   sample();
   return views_.rules(database);
 }
 
-Answer<std::vector<ManagedRangeView>> Daemon::managed_ranges() {
+ServiceResult<std::vector<ManagedRangeView>> Daemon::managed_ranges() {
   if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
   return views_.managed_ranges();
 }
 
-Answer<ManagedRangeView> Daemon::managed_range(const std::string& id) {
+ServiceResult<ManagedRangeView> Daemon::managed_range(const std::string& id) {
   if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
   return views_.managed_range(id);
 }
@@ -106,22 +106,23 @@ Answer<ManagedRangeView> Daemon::managed_range(const std::string& id) {
 void Daemon::read_all_drops() {
   drops_.read();
   // Without, a row has fewer packets than it might: not worth a refusal.
-  if (const auto untold = path_->untold_drops()) drops_.note_untold(*untold);
+  if (const auto suppressed = path_->suppressed_drops()) drops_.note_suppressed(*suppressed);
 }
 
-Answer<std::vector<WhyView>> Daemon::why(const std::string& source, const std::string& database) {
+ServiceResult<std::vector<WhyView>> Daemon::why(const std::string& source,
+                                                const std::string& database) {
   if (!is_detached_) ensure_table();
   read_all_drops();
   return views_.why(source, database);
 }
 
-Answer<CountersView> Daemon::counters(const std::string& database) {
+ServiceResult<CountersView> Daemon::counters(const std::string& database) {
   if (auto known = views_.check_database(database); !known) return std::unexpected(known.error());
   sample();
   return views_.counters(database);
 }
 
-Answer<DropsView> Daemon::drops(const std::string& database, std::uint64_t since) {
+ServiceResult<DropsView> Daemon::drops(const std::string& database, std::uint64_t since) {
   if (auto known = views_.check_database(database); !known) return std::unexpected(known.error());
   sample();
   if (since == 0) {
@@ -132,13 +133,13 @@ Answer<DropsView> Daemon::drops(const std::string& database, std::uint64_t since
   return drops_.table().view(database, since);
 }
 
-Answer<void> Daemon::begin_change() {
+ServiceResult<void> Daemon::begin_change() {
   ended_.clear();
   if (is_detached_) return refuse(Kind::unavailable, "the guard has ended");
   return {};
 }
 
-Answer<void> Daemon::begin_edit() {
+ServiceResult<void> Daemon::begin_edit() {
   if (auto may = begin_change(); !may) return may;
   scanner_.scan(noticed_.value_or(WallClock::now()), publisher_.expiry_time());
   on_files_changed();  // what was heard meanwhile
@@ -151,7 +152,7 @@ EditBasis Daemon::edit_basis() const {
           publisher_.expiry_time(), std::chrono::floor<std::chrono::seconds>(WallClock::now())};
 }
 
-ChangeView Daemon::change_view(const Applied& applied, Steady::time_point begun) {
+ChangeView Daemon::change_view(const ApplyResult& applied, Steady::time_point begun) {
   ChangeView view;
   view.enforced = applied.enforced;
   view.generation = applied.generation;
@@ -167,8 +168,8 @@ ChangeView Daemon::change_view(const Applied& applied, Steady::time_point begun)
   return view;
 }
 
-Answer<ChangeView> Daemon::carry_out(const Answer<Edit>& edit, const char* what, const Peer& peer,
-                                     Steady::time_point begun) {
+ServiceResult<ChangeView> Daemon::carry_out(const ServiceResult<Edit>& edit, const char* what,
+                                            const Peer& peer, Steady::time_point begun) {
   if (!edit) return std::unexpected(edit.error());
   const auto noticed = WallClock::now();
   if (auto written = write_edit(*edit); !written) return std::unexpected(written.error());
@@ -186,20 +187,20 @@ Answer<ChangeView> Daemon::carry_out(const Answer<Edit>& edit, const char* what,
   return view;
 }
 
-Answer<ChangeView> Daemon::add_rule(const NewRule& rule, const Peer& peer) {
+ServiceResult<ChangeView> Daemon::add_rule(const NewRule& rule, const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_edit(); !may) return std::unexpected(std::move(may.error()));
   return carry_out(plan_add_rule(edit_basis(), rule), "rule added", peer, begun);
 }
 
-Answer<ChangeView> Daemon::remove_rule(const std::string& database, const std::string& id,
-                                       const Peer& peer) {
+ServiceResult<ChangeView> Daemon::remove_rule(const std::string& database, const std::string& id,
+                                              const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_edit(); !may) return std::unexpected(std::move(may.error()));
   return carry_out(plan_remove_rule(edit_basis(), database, id), "rule removed", peer, begun);
 }
 
-Answer<ChangeView> Daemon::forget(const std::string& database, const Peer& peer) {
+ServiceResult<ChangeView> Daemon::forget(const std::string& database, const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_edit(); !may) return std::unexpected(std::move(may.error()));
   if (auto may = check_forget(edit_basis(), database); !may) return std::unexpected(may.error());
@@ -208,7 +209,7 @@ Answer<ChangeView> Daemon::forget(const std::string& database, const Peer& peer)
       turn({fmt::format("{} forgotten", database), describe(peer)}, WallClock::now()), begun);
 }
 
-Answer<ChangeView> Daemon::reload(const Peer& peer) {
+ServiceResult<ChangeView> Daemon::reload(const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_change(); !may) return std::unexpected(std::move(may.error()));
   auto view = change_view(turn({"reload", describe(peer)}, WallClock::now(), true), begun);
@@ -223,7 +224,7 @@ Answer<ChangeView> Daemon::reload(const Peer& peer) {
   return view;
 }
 
-Answer<ChangeView> Daemon::reset_clock(const Peer& peer) {
+ServiceResult<ChangeView> Daemon::reset_clock(const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_change(); !may) return std::unexpected(std::move(may.error()));
   const auto before = publisher_.expiry_time();
@@ -231,11 +232,11 @@ Answer<ChangeView> Daemon::reset_clock(const Peer& peer) {
   log_.warn("the clock is right, says {}: rules expire by {}, and no longer by {}", describe(peer),
             format_time(publisher_.expiry_time()), format_time(before));
   auto view = change_view(renew("the clock was reset", false), begun);
-  cut();
+  end_sessions();
   return view;
 }
 
-Answer<ChangeView> Daemon::detach(const Peer& peer) {
+ServiceResult<ChangeView> Daemon::detach(const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_change(); !may) return std::unexpected(std::move(may.error()));
   log_.warn("the guard ends: detach, by {}", describe(peer));

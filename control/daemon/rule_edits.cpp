@@ -28,7 +28,7 @@ std::unexpected<Refusal> refuse(Kind kind, std::string message, Faults faults) {
 }
 
 // With the words that a file which says `value` gets.
-std::unexpected<Refusal> refuse(const TextError& error, const std::string& value) {
+std::unexpected<Refusal> refuse(const Error& error, const std::string& value) {
   return refuse(Kind::invalid, fmt::format("{}: \"{}\"", error.message, value), error.remedy);
 }
 
@@ -41,7 +41,7 @@ std::string id_of(const EditBasis& basis, const DatabaseFile& file) {
 }
 
 // The file that speaks for the database: of several the one that is enforced.
-Answer<const DatabaseFile*> find_file(const EditBasis& basis, const std::string& id) {
+ServiceResult<const DatabaseFile*> find_file(const EditBasis& basis, const std::string& id) {
   const DatabaseFile* found = nullptr;
   const auto* enforced = basis.enforced ? basis.enforced->policy.find(id) : nullptr;
   for (const auto& file : basis.files.databases) {
@@ -61,7 +61,7 @@ Answer<const DatabaseFile*> find_file(const EditBasis& basis, const std::string&
                 "see `moat databases list`");
 }
 
-Answer<std::string> choose_database(const EditBasis& basis, const std::string& wanted) {
+ServiceResult<std::string> choose_database(const EditBasis& basis, const std::string& wanted) {
   if (!wanted.empty()) return wanted;
   std::set<std::string> ids;
   for (const auto& file : basis.files.databases) ids.insert(id_of(basis, file));
@@ -78,7 +78,7 @@ Answer<std::string> choose_database(const EditBasis& basis, const std::string& w
   return *ids.begin();
 }
 
-Answer<DatabaseText> read_original(const EditBasis& basis, const std::string& wanted) {
+ServiceResult<DatabaseText> read_original(const EditBasis& basis, const std::string& wanted) {
   const auto id = choose_database(basis, wanted);
   if (!id) return std::unexpected(id.error());
   const auto file = find_file(basis, *id);
@@ -129,8 +129,8 @@ Faults faults_caused(const EditBasis& basis, const DatabaseText& edited) {
 }
 
 // The plan, if all files would hold with it.
-Answer<Edit> check_edit(const EditBasis& basis, const DatabaseText& original,
-                        const EditedText& edited) {
+ServiceResult<Edit> check_edit(const EditBasis& basis, const DatabaseText& original,
+                               const EditedText& edited) {
   if (!edited) return refuse(Kind::invalid, edited.error().message, edited.error().remedy);
   auto caused = faults_caused(basis, *edited);
   if (has_error(caused)) {
@@ -140,7 +140,7 @@ Answer<Edit> check_edit(const EditBasis& basis, const DatabaseText& original,
   return Edit{original.file, original.bytes, edited->bytes, "", std::move(caused)};
 }
 
-Answer<Rule> make_rule(const NewRule& wanted, const EditBasis& basis) {
+ServiceResult<Rule> make_rule(const NewRule& wanted, const EditBasis& basis) {
   if (wanted.cidr.empty() == wanted.managed_range.empty()) {
     return refuse(Kind::invalid, "a rule has one source: a CIDR or a managed range",
                   "give exactly one of the two");
@@ -210,7 +210,7 @@ std::chrono::seconds length_of(char unit) {
 }
 
 // "12h", or a time. What is neither is told of both.
-std::expected<WallTime, TextError> read_expiry(const std::string& text, WallTime now) {
+std::expected<WallTime, Error> read_expiry(const std::string& text, WallTime now) {
   constexpr auto both =
       "write a time in UTC, as in 2027-01-31T18:00:00Z, or a length from now: 30m, 12h or 7d";
   std::int64_t amount = 0;
@@ -220,16 +220,17 @@ std::expected<WallTime, TextError> read_expiry(const std::string& text, WallTime
   if (error != std::errc{} || length == length.zero()) {
     const bool is_date = text.size() >= 10 && text[4] == '-';
     auto time = parse_time(text);
-    if (!time && !is_date) return std::unexpected(TextError{"not a time", both});
+    if (!time && !is_date) return std::unexpected(Error{"not a time", both});
     return time;
   }
   constexpr std::int64_t max = 100'000'000;  // some three years in seconds, far ahead in others
-  if (amount < 1 || amount > max) return std::unexpected(TextError{"not a length of time", both});
+  if (amount < 1 || amount > max) return std::unexpected(Error{"not a length of time", both});
   return now + amount * length;
 }
 
 // Whether the file is sure to speak for another database.
-Answer<void> check_other(const EditBasis& basis, const DatabaseFile& file, const std::string& id) {
+ServiceResult<void> check_other(const EditBasis& basis, const DatabaseFile& file,
+                                const std::string& id) {
   if (file.is_being_written) {
     return refuse(Kind::conflict, fmt::format("somebody is writing {}", file.path), "try again");
   }
@@ -246,12 +247,12 @@ Answer<void> check_other(const EditBasis& basis, const DatabaseFile& file, const
 
 }  // namespace
 
-Answer<void> check_forget(const EditBasis& basis, const std::string& id) {
+ServiceResult<void> check_forget(const EditBasis& basis, const std::string& id) {
   const auto* enforced = basis.enforced;
   const bool is_known =
-      enforced != nullptr &&
-      (enforced->policy.find(id) != nullptr ||
-       std::ranges::find(enforced->seals, id, &Seal::base) != enforced->seals.end());
+      enforced != nullptr && (enforced->policy.find(id) != nullptr ||
+                              std::ranges::find(enforced->placeholders, id, &Placeholder::base) !=
+                                  enforced->placeholders.end());
   if (!is_known) {
     return refuse(Kind::not_found, fmt::format("there is no database \"{}\"", id),
                   "see `moat databases list`");
@@ -268,21 +269,20 @@ Answer<void> check_forget(const EditBasis& basis, const std::string& id) {
   return {};
 }
 
-std::expected<WallTime, TextError> parse_expiry(const std::string& text, WallTime now) {
+std::expected<WallTime, Error> parse_expiry(const std::string& text, WallTime now) {
   const auto time = read_expiry(text, now);
   if (!time) return time;
   if (*time <= now) {
-    return std::unexpected(
-        TextError{"has expired already", "name a time to come, or 30m, 12h, 7d"});
+    return std::unexpected(Error{"has expired already", "name a time to come, or 30m, 12h, 7d"});
   }
   // Beyond the year 9999 a time cannot be written.
   if (*time >= std::chrono::sys_days(std::chrono::year(10000) / 1 / 1)) {
-    return std::unexpected(TextError{"too far ahead", "leave it out for a rule without end"});
+    return std::unexpected(Error{"too far ahead", "leave it out for a rule without end"});
   }
   return time;
 }
 
-Answer<Edit> plan_add_rule(const EditBasis& basis, const NewRule& wanted) {
+ServiceResult<Edit> plan_add_rule(const EditBasis& basis, const NewRule& wanted) {
   const auto rule = make_rule(wanted, basis);
   if (!rule) return std::unexpected(rule.error());
   const auto original = read_original(basis, wanted.database);
@@ -297,8 +297,8 @@ Answer<Edit> plan_add_rule(const EditBasis& basis, const NewRule& wanted) {
   return edit;
 }
 
-Answer<Edit> plan_remove_rule(const EditBasis& basis, const std::string& wanted,
-                              const std::string& id) {
+ServiceResult<Edit> plan_remove_rule(const EditBasis& basis, const std::string& wanted,
+                                     const std::string& id) {
   const auto original = read_original(basis, wanted);
   if (!original) return std::unexpected(original.error());
   const auto& database = *original->reading.value;
@@ -315,13 +315,13 @@ Answer<Edit> plan_remove_rule(const EditBasis& basis, const std::string& wanted,
   return edit;
 }
 
-Answer<void> write_edit(const Edit& edit) {
+ServiceResult<void> write_edit(const Edit& edit) {
   const auto written = replace_file(edit.path, edit.before, edit.after);
   if (written) return {};
   const auto& error = written.error();
   auto kind = Kind::unavailable;
-  if (error.kind == FileError::Kind::changed) kind = Kind::conflict;
-  if (error.kind == FileError::Kind::read_only) kind = Kind::forbidden;
+  if (error.kind == WriteError::Kind::changed) kind = Kind::conflict;
+  if (error.kind == WriteError::Kind::read_only) kind = Kind::forbidden;
   return refuse(kind, error.message, error.remedy);
 }
 

@@ -16,7 +16,7 @@ namespace moat {
 struct EditBasis {
   const RuleFiles& files;
   Mode mode = Mode::enforce;  // of the host
-  const Enforced* enforced = nullptr;
+  const EnforcedState* enforced = nullptr;
   const std::set<std::string>& forgotten;
   WallTime now;   // by which rules have expired: see expiry_clock.h
   WallTime wall;  // that it shows
@@ -30,18 +30,18 @@ struct Edit {
   Faults warnings;
 };
 
-[[nodiscard]] Answer<Edit> plan_add_rule(const EditBasis& basis, const NewRule& rule);
-[[nodiscard]] Answer<Edit> plan_remove_rule(const EditBasis& basis, const std::string& database,
-                                            const std::string& id);
+[[nodiscard]] ServiceResult<Edit> plan_add_rule(const EditBasis& basis, const NewRule& rule);
+[[nodiscard]] ServiceResult<Edit> plan_remove_rule(const EditBasis& basis,
+                                                   const std::string& database,
+                                                   const std::string& id);
 
 // Refused if the file no longer says what the plan was made for.
-[[nodiscard]] Answer<void> write_edit(const Edit& edit);
+[[nodiscard]] ServiceResult<void> write_edit(const Edit& edit);
 
 // Refused while a file names the database, or may.
-[[nodiscard]] Answer<void> check_forget(const EditBasis& basis, const std::string& database);
+[[nodiscard]] ServiceResult<void> check_forget(const EditBasis& basis, const std::string& database);
 
 // "2027-01-31T18:00:00Z", or from now on: "90s", "30m", "12h", "7d", "2w". Refused if it is past.
-[[nodiscard]] std::expected<WallTime, TextError> parse_expiry(const std::string& text,
-                                                              WallTime now);
+[[nodiscard]] std::expected<WallTime, Error> parse_expiry(const std::string& text, WallTime now);
 
 }  // namespace moat

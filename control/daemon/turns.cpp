@@ -19,14 +19,14 @@ constexpr auto sample_interval = 10s;
 constexpr auto save_interval = 60s;
 constexpr std::chrono::milliseconds first_retry = 500ms;
 // Events that keep coming put a turn off no longer than this many settling times, or this long.
-constexpr int most_settles = 10;
-constexpr std::chrono::milliseconds least_patience = 500ms;
+constexpr int max_settles = 10;
+constexpr std::chrono::milliseconds min_patience = 500ms;
 // Past the deadline for the table's clock, which ticks every few milliseconds, to have reached it.
 constexpr auto after_expiry = 20ms;
 
 }  // namespace
 
-Applied Daemon::turn(const Cause& cause, WallClock::time_point noticed, bool is_asked_for) {
+ApplyResult Daemon::turn(const Cause& cause, WallClock::time_point noticed, bool is_asked_for) {
   if (is_detached_) return {};
   scan(noticed, is_asked_for);
   return enforce(cause);
@@ -44,7 +44,7 @@ void Daemon::scan(WallClock::time_point noticed, bool is_asked_for) {
   on_files_changed();  // what was heard meanwhile
 }
 
-Applied Daemon::enforce(const Cause& cause) {
+ApplyResult Daemon::enforce(const Cause& cause) {
   ensure_table();  // or what is not live would be called enforced
   auto applied = enforcer_.apply(cause);
   if (applied.enforced) {
@@ -59,14 +59,14 @@ Applied Daemon::enforce(const Cause& cause) {
   if (is_first || applied.settings_changed) ensure_guards();
   // Or a shorter interval would begin when the longer one has passed.
   if (applied.settings_changed) reconcile_timer_.set_after(settings_.config().reconcile);
-  if (applied.settings_changed || applied.committed) cut();
+  if (applied.settings_changed || applied.committed) end_sessions();
   finish();
   rearm();
   tell_ready();
   return applied;
 }
 
-Applied Daemon::renew(const std::string& why, bool forced) {
+ApplyResult Daemon::renew(const std::string& why, bool forced) {
   auto applied = enforcer_.renew(why, forced);
   if (!applied.enforced) retry_later();
   finish();
@@ -78,13 +78,13 @@ void Daemon::finish() {
   const auto done = publisher_.finish();
   set_problem(Step::save, done, "the state is not saved");
   last_save_ = Steady::now();
-  if (done) end_state_troubles();
+  if (done) end_state_problems();
 }
 
 // Once what is enforced is known and on disk, nothing is wrong any more with the state.
-void Daemon::end_state_troubles() {
+void Daemon::end_state_problems() {
   if (!publisher_.knows_policy() || publisher_.enforced() == nullptr) return;
-  for (const auto& trouble : std::exchange(state_troubles_, {})) note_mend(trouble);
+  for (const auto& problem : std::exchange(state_problems_, {})) note_mend(problem);
 }
 
 void Daemon::save() {
@@ -146,7 +146,7 @@ void Daemon::republish(const std::string& wrong) {
               "the table is not live, and guarded ports are closed to everyone");
   if (!is_live) return;
   note_mend("the live table was not what it should be");
-  cut();
+  end_sessions();
 }
 
 void Daemon::ensure_guards() {
@@ -160,7 +160,7 @@ void Daemon::ensure_guards() {
   for (const auto& name : config.interfaces) removed_interfaces_.erase(name);
   for (const auto& what : changes.mended) note_mend(what);
   const bool was_open = ensure_backstop();
-  if (changes.attached || was_open) cut();  // who came in meanwhile
+  if (changes.attached || was_open) end_sessions();  // who came in meanwhile
   ensure_pins();
   log_trusted();
 }
@@ -205,9 +205,9 @@ bool Daemon::ensure_backstop() {
   }
   backstop_ = path_->ensure_backstop(config.backstop_cgroup, config.trusted_interfaces);
   for (const auto& what : backstop_.mended) note_mend(what);
-  for (const auto& trouble : backstop_.troubles)
-    if (std::ranges::find(before.troubles, trouble) == before.troubles.end())
-      log_.error("{}", trouble);
+  for (const auto& problem : backstop_.problems)
+    if (std::ranges::find(before.problems, problem) == before.problems.end())
+      log_.error("{}", problem);
   const auto is_news = [](const BackstopStatus::Part& was, const BackstopStatus::Part& is) {
     return was.on != is.on || was.reason != is.reason;
   };
@@ -231,13 +231,14 @@ void Daemon::log_part(std::string_view where, const BackstopStatus::Part& part) 
   }
 }
 
-void Daemon::cut() {
+void Daemon::end_sessions() {
   if (!settings_.config().drop_sessions || publisher_.generation() == 0) return;
   if (publisher_.enforced() == nullptr || !publisher_.is_compiled()) return;
-  const Generation live{publisher_.enforced()->policy, publisher_.image(),
+  const Generation live{publisher_.enforced()->policy, publisher_.table(),
                         publisher_.clocks().monotonic};
   const auto& config = settings_.config();
-  const auto done = cut_sessions(live, {config.trusted_interfaces, config.interfaces}, *path_);
+  const auto done =
+      moat::end_sessions(live, {config.trusted_interfaces, config.interfaces}, *path_);
   Result<> all_ended;
   if (!done) all_ended = std::unexpected(done.error());
   if (done && !done->doubt.empty()) all_ended = std::unexpected(Error{done->doubt, {}});
@@ -245,9 +246,9 @@ void Daemon::cut() {
               "sessions of peers that are no longer allowed may go on");
   if (!done) return;
   note_ended(done->sessions);
-  if (done->ended > 0) {
+  if (done->count > 0) {
     log_.info("generation {}: {} sessions ended, as their peers are not allowed",
-              publisher_.generation(), done->ended);
+              publisher_.generation(), done->count);
   }
 }
 
@@ -282,7 +283,7 @@ void Daemon::on_time_passed(const char* why) {
   observe_clock();
   if (publisher_.is_due()) {
     renew(why, false);
-    cut();
+    end_sessions();
   }
   rearm();
 }
@@ -346,7 +347,7 @@ void Daemon::on_files_changed() {
   const auto now = Steady::now();
   if (!noticed_) {
     noticed_ = WallClock::now();
-    patience_ends_ = now + std::max(settle * most_settles, least_patience);
+    patience_ends_ = now + std::max(settle * max_settles, min_patience);
   }
   const auto left = std::chrono::duration_cast<std::chrono::microseconds>(patience_ends_ - now);
   settle_timer_.set_after(std::clamp<std::chrono::microseconds>(settle, 0us, std::max(left, 0us)));

@@ -250,7 +250,7 @@ class Compiler {
 
 }  // namespace
 
-Result<Image> compile(const Policy& policy, const SlotMap& slots, const ClockPair& clock,
+Result<Table> compile(const Policy& policy, const SlotMap& slots, const ClockPair& clock,
                       std::uint64_t generation) {
   auto input = Compiler(policy, slots, clock).run();
   if (!input) return std::unexpected(input.error());
@@ -260,7 +260,7 @@ Result<Image> compile(const Policy& policy, const SlotMap& slots, const ClockPai
     input->databases.push_back({slots.owner(database.id), policy.mode_of(database) == Mode::monitor,
                                 database.endpoint.address, database.endpoint.all,
                                 database.endpoint.ipv6 == Ipv6::closed, database.endpoint.ports});
-  return build_image(*input);
+  return build_table(*input);
 }
 
 }  // namespace moat

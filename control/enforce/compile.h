@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// From a policy to an image: all databases' prefixes in one sweep over the address space.
+// From a policy to a table: all databases' prefixes in one sweep over the address space.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +23,10 @@ struct SlotMap {
 
 // Compiles the policy; `clock` says how expiries in wall time become deadlines on the monotonic
 // clock, and rules that have expired by it are left out. Databases get numbers 1.. in the policy's
-// order. O(n log n) in prefixes. Errors: the limits of build_image, which a policy within
+// order. O(n log n) in prefixes. Errors: the limits of build_table, which a policy within
 // control/text/input_limits.h can exceed only by combining managed ranges into more than
 // MOAT_MAX_CLASSES different sets.
-[[nodiscard]] Result<Image> compile(const Policy& policy, const SlotMap& slots,
+[[nodiscard]] Result<Table> compile(const Policy& policy, const SlotMap& slots,
                                     const ClockPair& clock, std::uint64_t generation);
 
 }  // namespace moat

@@ -141,7 +141,7 @@ void add_translated_ports(const Generation& live, const std::vector<Translation>
 // What is forwarded meets the packet path on a guarded NIC alone, and as it is on the wire. By
 // which interface it comes in nobody keeps: the way back has to do.
 Result<> forget_forwarded(const Generation& live, const std::vector<Translation>& sessions,
-                          const std::vector<std::string>& guarded, Cut& cut) {
+                          const std::vector<std::string>& guarded, EndedSessions& result) {
   const auto judged = indices(guarded);
   for (const auto& session : sessions) {
     if (!session.forwarded || may_stay(live, session.wire)) continue;
@@ -150,8 +150,8 @@ Result<> forget_forwarded(const Generation& live, const std::vector<Translation>
     const auto done = forget(session);
     if (!done) return std::unexpected(done.error());
     if (!*done) continue;
-    cut.ended++;
-    cut.sessions.push_back(session.wire);
+    result.count++;
+    result.sessions.push_back(session.wire);
   }
   return {};
 }
@@ -180,8 +180,8 @@ bool may_stay(const Generation& live, const Session& session) {
   if (guard == nullptr || live.policy.mode_of(*guard) == Mode::monitor) return true;
   if (is_martian(session.peer)) return false;
   const auto number = static_cast<std::uint32_t>(guard - live.policy.databases.data()) + 1;
-  const auto source = source_class(live.image, session.peer);
-  return entry_slot(live.image, source, number, live.now) != 0;
+  const auto source = source_class(live.table, session.peer);
+  return entry_slot(live.table, source, number, live.now) != 0;
 }
 
 bool may_stay(const Generation& live, const Translation& session) {
@@ -192,16 +192,16 @@ bool may_stay(const Generation& live, const Translation& session) {
   return may_stay(live, session.wire) && may_stay(live, translated);
 }
 
-Result<Cut> cut_sessions(const Generation& live, const CutInterfaces& interfaces,
-                         PacketPath& path) {
-  Cut cut;
+Result<EndedSessions> end_sessions(const Generation& live, const SessionInterfaces& interfaces,
+                                   PacketPath& path) {
+  EndedSessions result;
   auto ports = guarded_ports(live.policy);
   std::vector<Translation> changed;
   if (auto found =
           translations([&](const Translation& session) { return may_concern(ports, session); })) {
     changed = std::move(*found);
   } else {
-    add_doubt(cut.doubt, "sessions by NAT: " + found.error().message);
+    add_doubt(result.doubt, "sessions by NAT: " + found.error().message);
   }
   if (ports) add_translated_ports(live, changed, *ports);
   const TranslatedSockets translated(changed);
@@ -210,15 +210,15 @@ Result<Cut> cut_sessions(const Generation& live, const CutInterfaces& interfaces
     const auto* translation = translated.find(session);
     const bool stays = translation ? may_stay(live, *translation) : may_stay(live, session);
     if (stays || exempt.contains(session)) return true;
-    if (!session.time_wait) cut.sessions.push_back(translation ? translation->wire : session);
+    if (!session.time_wait) result.sessions.push_back(translation ? translation->wire : session);
     return false;
   });
   if (!ended) return std::unexpected(ended.error());
-  cut.ended = *ended;
-  const auto forgotten = forget_forwarded(live, changed, interfaces.guarded, cut);
+  result.count = *ended;
+  const auto forgotten = forget_forwarded(live, changed, interfaces.guarded, result);
   if (!forgotten) return std::unexpected(forgotten.error());
-  if (!exempt.doubt().empty()) add_doubt(cut.doubt, exempt.doubt());
-  return cut;
+  if (!exempt.doubt().empty()) add_doubt(result.doubt, exempt.doubt());
+  return result;
 }
 
 }  // namespace moat

@@ -16,10 +16,10 @@
 
 namespace moat {
 
-// The live generation: `image` is compiled from `policy`, whose databases have its numbers.
+// The live generation: `table` is compiled from `policy`, whose databases have its numbers.
 struct Generation {
   const Policy& policy;
-  const Image& image;
+  const Table& table;
   std::uint64_t now = 0;  // CLOCK_MONOTONIC, ns
 };
 
@@ -36,13 +36,13 @@ struct Generation {
 [[nodiscard]] bool may_stay(const Generation& live, const Translation& session);
 
 // Names of interfaces.
-struct CutInterfaces {
+struct SessionInterfaces {
   const std::vector<std::string>& trusted;  // sessions that come in by these are exempt
   const std::vector<std::string>& guarded;  // by these the packet path drops what is forwarded, too
 };
 
-struct Cut {
-  unsigned ended = 0;
+struct EndedSessions {
+  unsigned count = 0;
   std::vector<Session> sessions;  // as they were on the wire; without those in TIME_WAIT
   // Why sessions that should have ended may go on; empty: none do.
   std::string doubt;
@@ -56,7 +56,8 @@ struct Cut {
 // comes in, and is asked only if something is to end and more than loopback is trusted. Where it
 // cannot tell, the session stays: it would be wrong to end one that is exempt, while the packets of
 // one that is not are dropped in any case.
-[[nodiscard]] Result<Cut> cut_sessions(const Generation& live, const CutInterfaces& interfaces,
-                                       PacketPath& path);
+[[nodiscard]] Result<EndedSessions> end_sessions(const Generation& live,
+                                                 const SessionInterfaces& interfaces,
+                                                 PacketPath& path);
 
 }  // namespace moat

@@ -28,9 +28,9 @@ Enforcer::Enforcer(Settings& settings, FileScanner& scanner, Publisher& publishe
       scanner_(scanner),
       publisher_(publisher),
       log_(log),
-      uncovered_(publisher.state().uncovered) {}
+      exposed_(publisher.state().exposed) {}
 
-Applied Enforcer::apply(const Cause& cause) {
+ApplyResult Enforcer::apply(const Cause& cause) {
   std::optional<Policy> before;
   if (publisher_.enforced() != nullptr) before = publisher_.enforced()->policy;
   Resolution resolution;
@@ -38,17 +38,17 @@ Applied Enforcer::apply(const Cause& cause) {
   tell_held_back(resolution);
   if (!outcome) {
     auto applied = fail(outcome.error());
-    guard_anyway(resolution.policy);
+    guard_anyway(resolution.state.policy);
     return applied;
   }
   if (before) {
-    tell_uncovered(uncovered_.replace(*before, resolution.policy), resolution.policy);
-    publisher_.keep_uncovered(uncovered_.ports());
-    tell_relaxed(*before, resolution.policy);
+    report_exposed(exposed_.replace(*before, resolution.state.policy), resolution.state.policy);
+    publisher_.keep_exposed(exposed_.ports());
+    tell_relaxed(*before, resolution.state.policy);
   }
 
   if (outcome->committed) {
-    const auto change = describe_change(before.value_or(Policy{}), resolution.policy);
+    const auto change = describe_change(before.value_or(Policy{}), resolution.state.policy);
     log_.info("generation {} enforced in {:.1f} ms{}{}{}", outcome->generation,
               milliseconds(outcome->enforced_at - scanner_.scan_begun()),
               change.empty() ? "" : ": ", change, who(cause));
@@ -63,7 +63,7 @@ Applied Enforcer::apply(const Cause& cause) {
 }
 
 // `resolution`: what shall be enforced.
-Result<Publisher::Outcome> Enforcer::publish_what_fits(Resolution& resolution) {
+Result<Publisher::PublishResult> Enforcer::publish_what_fits(Resolution& resolution) {
   const ResolveInput input{scanner_.files(), settings_.config().mode, publisher_.enforced(),
                            publisher_.state().forgotten};
   const auto no_help = settings_.has_fallen_back() ? settings_.path() : "";
@@ -102,7 +102,7 @@ void Enforcer::succeed(Resolution resolution, std::uint64_t generation) {
   failure_.clear();
 }
 
-Applied Enforcer::fail(const Error& error) {
+ApplyResult Enforcer::fail(const Error& error) {
   auto why = format_error(error);
   if (why != failure_) {
     log_.error("not enforced, generation {} stays: {}", publisher_.generation(), why);
@@ -112,7 +112,7 @@ Applied Enforcer::fail(const Error& error) {
   return {false, false, scanner_.take_settings_changed(), publisher_.generation(), {}, why};
 }
 
-Applied Enforcer::renew(const std::string& why, bool forced) {
+ApplyResult Enforcer::renew(const std::string& why, bool forced) {
   const auto begun = Steady::now();
   const auto outcome = publisher_.renew(forced);
   if (!outcome) return fail(outcome.error());
@@ -184,11 +184,11 @@ void Enforcer::tell_relaxed(const Policy& before, const Policy& after) {
   }
 }
 
-void Enforcer::tell_uncovered(const std::vector<UncoveredPort>& ports, const Policy& policy) {
+void Enforcer::report_exposed(const std::vector<ExposedPort>& ports, const Policy& policy) {
   if (ports.empty()) return;
   const auto open = listeners();
   if (!open) return;
-  for (const auto& sentence : uncovered_.sentences(policy, *open, host_addresses()))
+  for (const auto& sentence : exposed_.sentences(policy, *open, host_addresses()))
     log_.warn("{}", sentence);
 }
 

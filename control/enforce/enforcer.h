@@ -30,7 +30,7 @@ struct Cause {
   std::string who;   // empty: whoever owns the files that changed
 };
 
-struct Applied {
+struct ApplyResult {
   bool enforced = false;   // what the files say, as far as it can be used, is in force
   bool committed = false;  // and that took a new generation
   bool settings_changed = false;
@@ -47,24 +47,24 @@ class Enforcer {
   Enforcer(Settings& settings, FileScanner& scanner, Publisher& publisher, Log& log);
 
   // Enforces what the scanner has read.
-  Applied apply(const Cause& cause);
+  ApplyResult apply(const Cause& cause);
 
   // Publishes once more what is enforced; `why` goes to the log. `forced`: though it may be live.
-  Applied renew(const std::string& why, bool forced);
+  ApplyResult renew(const std::string& why, bool forced);
 
   // As of what is enforced; nothing before the first.
   [[nodiscard]] const std::optional<Resolution>& resolution() const { return resolution_; }
-  [[nodiscard]] const Uncovered& uncovered() const { return uncovered_; }
+  [[nodiscard]] const ExposedPorts& exposed() const { return exposed_; }
   // Why the last turn failed; empty if it did not.
   [[nodiscard]] const std::string& failure() const { return failure_; }
 
  private:
-  [[nodiscard]] Result<Publisher::Outcome> publish_what_fits(Resolution& resolution);
+  [[nodiscard]] Result<Publisher::PublishResult> publish_what_fits(Resolution& resolution);
   void guard_anyway(const Policy& wanted);
   void succeed(Resolution resolution, std::uint64_t generation);
-  Applied fail(const Error& error);
+  ApplyResult fail(const Error& error);
   void tell_held_back(const Resolution& resolution);
-  void tell_uncovered(const std::vector<UncoveredPort>& ports, const Policy& policy);
+  void report_exposed(const std::vector<ExposedPort>& ports, const Policy& policy);
   void tell_relaxed(const Policy& before, const Policy& after);
   [[nodiscard]] std::string who(const Cause& cause) const;
 
@@ -73,7 +73,7 @@ class Enforcer {
   Publisher& publisher_;
   Log& log_;
   std::optional<Resolution> resolution_;
-  Uncovered uncovered_;
+  ExposedPorts exposed_;
   std::string failure_;
   std::set<std::string> told_;  // what is held back, as last logged
 };

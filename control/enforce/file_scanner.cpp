@@ -17,11 +17,11 @@ using WallClock = FileScanner::WallClock;
 // of the bound; and for as many times that in all.
 constexpr std::chrono::milliseconds longest_pause = std::chrono::seconds(30);
 constexpr int pauses_in_bound = 4;
-constexpr int most_pauses = 2;
+constexpr int max_pauses = 2;
 // A file that has shrunk in place is waited for until it has not changed for this long.
 constexpr std::chrono::milliseconds rest_after_shrinking = std::chrono::seconds(1);
 // Links inside what is read can lead to links: as many rounds until all of them are watched.
-constexpr int most_rounds = 4;
+constexpr int max_rounds = 4;
 
 std::string owner_of(const std::string& path) {
   struct stat status{};
@@ -42,7 +42,7 @@ FileScanner::FileScanner(Settings& settings, Watch& watch)
 FileScanner::Steady::time_point FileScanner::end_of(const Written& file) const {
   auto pause = std::min(settings_.config().bound / pauses_in_bound, longest_pause);
   if (!file.is_open) pause = std::min(pause, rest_after_shrinking);
-  return std::min(file.changed + pause, file.begun + most_pauses * pause);
+  return std::min(file.changed + pause, file.begun + max_pauses * pause);
 }
 
 // In place: a file that is renamed over another is another file.
@@ -127,7 +127,7 @@ void FileScanner::scan(WallClock::time_point noticed, WallTime now, bool is_aske
   for (auto& [id, file] : written_) file.is_seen = false;
   watch_.follow(paths());
   unsettle();
-  for (int round = 0; round < most_rounds; round++) {
+  for (int round = 0; round < max_rounds; round++) {
     if (settings_.read(is_being_written_)) settings_changed_ = is_stale_ = true;
     files_ = reader_.read(settings_.folders(), now);
     is_stale_ |= reader_.files_read() > 0;

@@ -45,16 +45,16 @@ class Fitter {
   Fitter(const ResolveInput& input, WallTime now) : input_(input), now_(now) {}
 
   std::optional<Resolution> run(const Resolution& resolution) {
-    auto fit = check_fit(resolution.policy, now_);
+    auto fit = check_fit(resolution.state.policy, now_);
     if (fit) return std::nullopt;
     order(resolution);
-    if (!check_fit(with(0).policy, now_)) return std::nullopt;
+    if (!check_fit(with(0).state.policy, now_)) return std::nullopt;
     // With the files before `in` let in, but for those that are held back by now, all fits.
     for (std::size_t in = 0; in < files_.size();) {
       in = last_that_fits(in, fit.error()) + 1;
       hold(files_[in - 1], fit.error());
       auto rest = with(files_.size());
-      fit = check_fit(rest.policy, now_);
+      fit = check_fit(rest.state.policy, now_);
       if (fit) return rest;
     }
     return with(files_.size());
@@ -89,7 +89,7 @@ class Fitter {
     auto high = files_.size();
     while (high - low > 1) {
       const auto middle = low + (high - low) / 2;
-      auto fit = check_fit(with(middle).policy, now_);
+      auto fit = check_fit(with(middle).state.policy, now_);
       if (!fit) error = std::move(fit.error());
       (fit ? low : high) = middle;
     }
@@ -113,8 +113,8 @@ class Fitter {
 Result<> check_fit(const Policy& policy, WallTime now) {
   const PlainSlots slots(policy);
   // Only how far deadlines are apart makes a difference.
-  const auto image = compile(policy, slots.map(), {in_ns(now), 0}, 1);
-  if (!image) return std::unexpected(image.error());
+  const auto table = compile(policy, slots.map(), {in_ns(now), 0}, 1);
+  if (!table) return std::unexpected(table.error());
   return {};
 }
 

@@ -22,7 +22,7 @@ namespace moat {
 struct ResolveInput {
   const RuleFiles& files;
   Mode mode;
-  const Enforced* last;
+  const EnforcedState* last;
   const std::set<std::string>& forgotten;
 };
 

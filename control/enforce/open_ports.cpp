@@ -23,7 +23,7 @@ constexpr std::array usual_ports = {
     UsualPort{5432, "PostgreSQL"}, UsualPort{6379, "Redis"},         UsualPort{6432, "PgBouncer"},
     UsualPort{9042, "Cassandra"},  UsualPort{9200, "Elasticsearch"}, UsualPort{27017, "MongoDB"}};
 
-bool guards(const Policy& policy, const UncoveredPort& port) {
+bool guards(const Policy& policy, const ExposedPort& port) {
   return std::ranges::any_of(policy.databases, [&](const Database& database) {
     const auto& endpoint = database.endpoint;
     if (endpoint.address && endpoint.address != port.address) return false;
@@ -32,14 +32,14 @@ bool guards(const Policy& policy, const UncoveredPort& port) {
   });
 }
 
-bool hears(const UncoveredPort& port, const Session& listener) {
+bool hears(const ExposedPort& port, const Session& listener) {
   if (listener.loopback) return false;
   if (port.port != 0 && listener.local_port != port.port) return false;
   return !port.address || listener.local == 0 || listener.local == *port.address;
 }
 
 // Which ports of it something listens on and no database guards.
-std::set<std::uint16_t> open_ports(const Policy& policy, const UncoveredPort& port,
+std::set<std::uint16_t> open_ports(const Policy& policy, const ExposedPort& port,
                                    const std::vector<Session>& listeners) {
   std::set<std::uint16_t> open;
   for (const auto& listener : listeners) {
@@ -73,11 +73,11 @@ bool is_heard(const Policy& policy, const Session& listener) {
 
 }  // namespace
 
-std::vector<UncoveredPort> uncovered_ports(const Policy& before, const Policy& after) {
-  std::vector<UncoveredPort> open;
+std::vector<ExposedPort> exposed_ports(const Policy& before, const Policy& after) {
+  std::vector<ExposedPort> open;
   for (const auto& database : before.databases) {
     const auto& endpoint = database.endpoint;
-    std::vector<UncoveredPort> guarded;
+    std::vector<ExposedPort> guarded;
     if (endpoint.all) guarded.push_back({database.id, endpoint.address, 0});
     for (const auto port : endpoint.ports) {
       guarded.push_back({database.id, endpoint.address, port});
@@ -89,9 +89,9 @@ std::vector<UncoveredPort> uncovered_ports(const Policy& before, const Policy& a
   return open;
 }
 
-std::vector<UncoveredPort> Uncovered::replace(const Policy& before, const Policy& after) {
-  std::erase_if(ports_, [&](const UncoveredPort& port) { return guards(after, port); });
-  auto fresh = uncovered_ports(before, after);
+std::vector<ExposedPort> ExposedPorts::replace(const Policy& before, const Policy& after) {
+  std::erase_if(ports_, [&](const ExposedPort& port) { return guards(after, port); });
+  auto fresh = exposed_ports(before, after);
   for (const auto& port : fresh) {
     if (std::ranges::find(ports_, port) == ports_.end()) ports_.push_back(port);
   }
@@ -100,9 +100,9 @@ std::vector<UncoveredPort> Uncovered::replace(const Policy& before, const Policy
   return fresh;
 }
 
-std::vector<std::string> Uncovered::sentences(const Policy& policy,
-                                              const std::vector<Session>& listeners,
-                                              const std::vector<Address>& addresses) const {
+std::vector<std::string> ExposedPorts::sentences(const Policy& policy,
+                                                 const std::vector<Session>& listeners,
+                                                 const std::vector<Address>& addresses) const {
   std::vector<std::string> out;
   for (const auto& port : ports_) {
     if (port.address && std::ranges::find(addresses, *port.address) == addresses.end()) continue;

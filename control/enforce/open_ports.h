@@ -15,19 +15,19 @@
 
 namespace moat {
 
-[[nodiscard]] std::vector<UncoveredPort> uncovered_ports(const Policy& before, const Policy& after);
+[[nodiscard]] std::vector<ExposedPort> exposed_ports(const Policy& before, const Policy& after);
 
 // Remembers them for as long as they are open and something listens.
-class Uncovered {
+class ExposedPorts {
  public:
-  Uncovered() = default;
+  ExposedPorts() = default;
   // `ports`: as an earlier daemon remembered them.
-  explicit Uncovered(std::vector<UncoveredPort> ports) : ports_(std::move(ports)) {}
+  explicit ExposedPorts(std::vector<ExposedPort> ports) : ports_(std::move(ports)) {}
 
   // The policy was replaced; gives what that has left open, listened on or not.
-  std::vector<UncoveredPort> replace(const Policy& before, const Policy& after);
+  std::vector<ExposedPort> replace(const Policy& before, const Policy& after);
 
-  [[nodiscard]] const std::vector<UncoveredPort>& ports() const { return ports_; }
+  [[nodiscard]] const std::vector<ExposedPort>& ports() const { return ports_; }
 
   // A sentence for each that is listened on; `policy`: the one in force. `addresses`: the host's
   // own, as at another nobody hears anything.
@@ -36,7 +36,7 @@ class Uncovered {
                                                    const std::vector<Address>& addresses) const;
 
  private:
-  std::vector<UncoveredPort> ports_;
+  std::vector<ExposedPort> ports_;
 };
 
 // Ports on which something listens for more than the host itself and which no database guards,

@@ -67,9 +67,9 @@ bool closes_ipv6(const Policy& policy) {
   });
 }
 
-// What the image guards and the policy would leave open, or nothing.
-std::optional<std::string> uncovered_by(const Policy& policy, const Image& image) {
-  const auto& header = image.header();
+// What the table guards and the policy would leave open, or nothing.
+std::optional<std::string> exposed_by(const Policy& policy, const Table& table) {
+  const auto& header = table.header();
   const auto is_guarded = [&](std::uint32_t row, std::uint32_t port_row) {
     return port_row != 0 && moat_endpoint(&header, header.size, row, port_row) != 0;
   };
@@ -101,10 +101,10 @@ bool same_verdicts(const Policy& a, const Policy& b) {
          same_ranges(a, b);
 }
 
-bool same_content(const Image& a, const Image& b) {
+bool same_content(const Table& a, const Table& b) {
   if (!a || !b || a.bytes().size() != b.bytes().size()) return false;
-  moat_image header_a = a.header();
-  moat_image header_b = b.header();
+  moat_table header_a = a.header();
+  moat_table header_b = b.header();
   header_a.generation = header_b.generation = 0;
   header_a.digest = header_b.digest = 0;
   if (std::memcmp(&header_a, &header_b, sizeof header_a) != 0) return false;
@@ -171,10 +171,10 @@ std::size_t Publisher::doubtful_rules() const {
   return count;
 }
 
-void Publisher::adopt(Image live) {
+void Publisher::adopt(Table live) {
   is_unsure_ =
       !state_.enforced || state_.is_incomplete || live.header().generation > state_.generation;
-  image_ = std::move(live);
+  table_ = std::move(live);
 }
 
 // Why nothing new may be published, while it is not known what was enforced last.
@@ -195,37 +195,37 @@ std::optional<Error> Publisher::object_to(const Resolution& resolution,
     return Error{
         fmt::format("{} and no file has managed range {}", what, *resolution.withdrawn.begin()),
         "restore the file that had it"};
-  if (const auto open = uncovered_by(resolution.policy, image_))
+  if (const auto open = exposed_by(resolution.state.policy, table_))
     return Error{fmt::format("{} and no file speaks for {}, which it guards", what, *open),
                  "restore the file, or end the guard: moat detach"};
   return std::nullopt;
 }
 
-Result<Publisher::Outcome> Publisher::publish(const Resolution& resolution,
-                                              const std::string& no_help) {
-  Outcome outcome{generation(), false, std::chrono::steady_clock::now()};
+Result<Publisher::PublishResult> Publisher::publish(const Resolution& resolution,
+                                                    const std::string& no_help) {
+  PublishResult outcome{generation(), false, std::chrono::steady_clock::now()};
   const bool is_same = state_.enforced && compiled_at_ && !is_due() &&
-                       same_verdicts(state_.enforced->policy, resolution.policy);
+                       same_verdicts(state_.enforced->policy, resolution.state.policy);
   if (!is_same) {
-    auto done = commit(resolution.policy, false, object_to(resolution, no_help));
+    auto done = commit(resolution.state.policy, false, object_to(resolution, no_help));
     if (!done) return done;
     outcome = *done;
-    // Not before: where publishing fails, the image of before is live and as little known.
+    // Not before: where publishing fails, the table of before is live and as little known.
     is_unsure_ = false;
     state_.is_incomplete = false;
   }
-  state_.enforced = static_cast<const Enforced&>(resolution);
+  state_.enforced = resolution.state;
   state_.forgotten.clear();
   is_unsaved_ = true;
   return outcome;
 }
 
-Result<Publisher::Outcome> Publisher::renew(bool forced) {
-  if (!state_.enforced || is_unsure_) return Outcome{};
+Result<Publisher::PublishResult> Publisher::renew(bool forced) {
+  if (!state_.enforced || is_unsure_) return PublishResult{};
   return commit(state_.enforced->policy, forced);
 }
 
-Result<Publisher::Outcome> Publisher::close(Policy policy) {
+Result<Publisher::PublishResult> Publisher::close(Policy policy) {
   for (auto& database : policy.databases) {
     database.rules.clear();
     database.peerings.clear();
@@ -244,8 +244,8 @@ Result<> Publisher::finish() {
   return saved;
 }
 
-Result<Publisher::Outcome> Publisher::commit(const Policy& policy, bool forced,
-                                             const std::optional<Error>& objection) {
+Result<Publisher::PublishResult> Publisher::commit(const Policy& policy, bool forced,
+                                                   const std::optional<Error>& objection) {
   Slots slots = state_.slots;
   const auto assignment = slots.assign(policy);
   observe_clock();
@@ -255,16 +255,16 @@ Result<Publisher::Outcome> Publisher::commit(const Policy& policy, bool forced,
       [&](std::string_view database) { return slots.owner(database); },
       [&](std::string_view database, std::string_view rule) { return slots.rule(database, rule); }};
   const auto next = std::max(state_.generation, generation()) + 1;
-  auto image = compile(without_expired(policy, expired_until), slot_map, reading.now, next);
-  if (!image) return std::unexpected(std::move(image.error()));
+  auto table = compile(without_expired(policy, expired_until), slot_map, reading.now, next);
+  if (!table) return std::unexpected(std::move(table.error()));
 
-  const bool is_new = forced || !same_content(*image, image_);
+  const bool is_new = forced || !same_content(*table, table_);
   if (is_new && objection) return std::unexpected(*objection);
   if (is_new) {
     if (auto folded = accounts_.fold_needed(assignment); !folded)
       return std::unexpected(folded.error());
-    if (auto done = backend_.publish(*image); !done) return std::unexpected(done.error());
-    image_ = std::move(*image);
+    if (auto done = backend_.publish(*table); !done) return std::unexpected(done.error());
+    table_ = std::move(*table);
   }
   is_closed_ = false;
   state_.slots = std::move(slots);
@@ -272,12 +272,12 @@ Result<Publisher::Outcome> Publisher::commit(const Policy& policy, bool forced,
   compiled_at_ = reading.now;
   expired_until_ = expired_until;
   is_unsaved_ = true;
-  return Outcome{generation(), is_new, std::chrono::steady_clock::now()};
+  return PublishResult{generation(), is_new, std::chrono::steady_clock::now()};
 }
 
 bool Publisher::is_due() const {
   if (!state_.enforced || !compiled_at_) return false;
-  if (image_ && image_.header().timed > 0 &&
+  if (table_ && table_.header().timed > 0 &&
       std::chrono::abs(drift(*compiled_at_, clocks())) > tolerance) {
     return true;
   }
@@ -290,15 +290,15 @@ bool Publisher::is_due() const {
 }
 
 Result<bool> Publisher::is_live() const {
-  if (!image_) return true;
+  if (!table_) return true;
   return backend_.is_live();
 }
 
 std::optional<std::string> Publisher::inspect() {
   const auto live = backend_.live();
   if (!live) return live.error().message;
-  if (!image_) return std::nullopt;
-  const auto& header = image_.header();
+  if (!table_) return std::nullopt;
+  const auto& header = table_.header();
   if (live->generation == 0) return "nothing is enforced: the live table is gone";
   if (live->generation != header.generation || live->digest != header.digest) {
     return fmt::format("the live table is generation {} with digest {:016x}, not {} with {:016x}",

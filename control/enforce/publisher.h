@@ -32,9 +32,9 @@ namespace moat {
 // in files may differ.
 [[nodiscard]] bool same_verdicts(const Policy& a, const Policy& b);
 
-// Whether two images say the same apart from their generation. Deadlines may be apart by as much as
+// Whether two tables say the same apart from their generation. Deadlines may be apart by as much as
 // two readings of the clocks are.
-[[nodiscard]] bool same_content(const Image& a, const Image& b);
+[[nodiscard]] bool same_content(const Table& a, const Table& b);
 
 // `policy` without the rules that have expired by then.
 [[nodiscard]] Policy without_expired(const Policy& policy, WallTime now);
@@ -46,30 +46,30 @@ class Publisher {
   // `backend` and `store` must outlive this.
   Publisher(Backend& backend, StateStore& store, State state, Clocks clocks);
 
-  // Takes a live image over from the daemon before, so that publish() leaves it alone if it says
-  // what it should. Where the state on disk is lost, or older than this image, what was enforced
-  // last is not known: then the image stays live until every file says for itself what it should
-  // be, and they leave no port open that the image guards.
-  void adopt(Image live);
+  // Takes a live table over from the daemon before, so that publish() leaves it alone if it says
+  // what it should. Where the state on disk is lost, or older than this table, what was enforced
+  // last is not known: then the table stays live until every file says for itself what it should
+  // be, and they leave no port open that the table guards.
+  void adopt(Table live);
 
-  struct Outcome {
+  struct PublishResult {
     std::uint64_t generation = 0;  // live now
     bool committed = false;        // a new one
     std::chrono::steady_clock::time_point enforced_at;
   };
   // On an error what was enforced before still is. `no_help`: a file that should have had a say and
   // is not to be used, or empty.
-  [[nodiscard]] Result<Outcome> publish(const Resolution& resolution,
-                                        const std::string& no_help = {});
+  [[nodiscard]] Result<PublishResult> publish(const Resolution& resolution,
+                                              const std::string& no_help = {});
 
   // Compiles and publishes once more what is enforced: because a rule has expired, or the clocks
   // have moved against each other. `forced`: even if it seems to be live already.
-  [[nodiscard]] Result<Outcome> renew(bool forced = false);
+  [[nodiscard]] Result<PublishResult> renew(bool forced = false);
 
   // Guards the endpoints of `policy` and allows nobody, until the next publish(): for a host on
   // which nothing else can be published and nothing is live. What was enforced last is not
   // forgotten.
-  [[nodiscard]] Result<Outcome> close(Policy policy);
+  [[nodiscard]] Result<PublishResult> close(Policy policy);
 
   // What there is to do after a publish() or renew() for which nobody has to wait. On an error the
   // state is not on disk; what is enforced stays enforced, and save() may be tried again.
@@ -108,27 +108,27 @@ class Publisher {
   }
 
   // What a change has left open, for the daemon after this one.
-  void keep_uncovered(const std::vector<UncoveredPort>& ports) {
-    is_unsaved_ |= state_.uncovered != ports;
-    state_.uncovered = ports;
+  void keep_exposed(const std::vector<ExposedPort>& ports) {
+    is_unsaved_ |= state_.exposed != ports;
+    state_.exposed = ports;
   }
 
   // What is pinned, for the daemon after this one.
   void keep_pins(const std::string& folder, std::map<std::string, std::uint32_t> ids);
 
   [[nodiscard]] const State& state() const { return state_; }
-  [[nodiscard]] const Enforced* enforced() const {
+  [[nodiscard]] const EnforcedState* enforced() const {
     return state_.enforced ? &*state_.enforced : nullptr;
   }
-  // Whether `enforced` is what the live image says: see adopt().
+  // Whether `enforced` is what the live table says: see adopt().
   [[nodiscard]] bool knows_policy() const { return !is_unsure_; }
   // Whether what is live is by close().
   [[nodiscard]] bool is_closed() const { return is_closed_; }
   // What is live; empty before the first commit.
-  [[nodiscard]] const Image& image() const { return image_; }
-  // Whether `image` is known to be compiled from what is enforced.
+  [[nodiscard]] const Table& table() const { return table_; }
+  // Whether `table` is known to be compiled from what is enforced.
   [[nodiscard]] bool is_compiled() const { return compiled_at_.has_value(); }
-  [[nodiscard]] std::uint64_t generation() const { return image_ ? image_.header().generation : 0; }
+  [[nodiscard]] std::uint64_t generation() const { return table_ ? table_.header().generation : 0; }
   // As last sampled; MOAT_COUNTER_SLOTS of them, or none before that.
   [[nodiscard]] const std::vector<moat_counter>& counters() const { return accounts_.counters(); }
   [[nodiscard]] ClockPair clocks() const { return clocks_().now; }
@@ -144,8 +144,8 @@ class Publisher {
   [[nodiscard]] std::size_t doubtful_rules() const;
 
  private:
-  [[nodiscard]] Result<Outcome> commit(const Policy& policy, bool forced,
-                                       const std::optional<Error>& objection = {});
+  [[nodiscard]] Result<PublishResult> commit(const Policy& policy, bool forced,
+                                             const std::optional<Error>& objection = {});
   [[nodiscard]] std::optional<Error> object_to(const Resolution& resolution,
                                                const std::string& no_help) const;
 
@@ -158,9 +158,9 @@ class Publisher {
   bool is_unsaved_ = false;
   bool is_unsure_ = false;  // of what was enforced last: see adopt()
   bool is_closed_ = false;
-  Image image_;
-  std::optional<ClockPair> compiled_at_;  // nothing: `image_` was adopted and not compared yet
-  WallTime expired_until_{};              // rules that expire by then are not in `image_`
+  Table table_;
+  std::optional<ClockPair> compiled_at_;  // nothing: `table_` was adopted and not compared yet
+  WallTime expired_until_{};              // rules that expire by then are not in `table_`
 };
 
 }  // namespace moat

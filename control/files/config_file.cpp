@@ -16,7 +16,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::string_view no_interface = "write `[]` for none";
-constexpr std::size_t most_path_bytes = 4095;
+constexpr std::size_t max_path_bytes = 4095;
 
 constexpr std::string_view no_cgroup =
     "write the folder of a cgroup, from the root: /sys/fs/cgroup/a";
@@ -40,49 +40,48 @@ constexpr std::array propagation_keys = {
 };
 
 // What the kernel takes as a name (dev_valid_name), but for what is meant as a pattern.
-std::expected<std::string, TextError> parse_interface(std::string_view text) {
-  if (text.empty()) return std::unexpected(TextError{"an interface without a name", "name it"});
+std::expected<std::string, Error> parse_interface(std::string_view text) {
+  if (text.empty()) return std::unexpected(Error{"an interface without a name", "name it"});
   if (text.size() >= IFNAMSIZ) {
-    return std::unexpected(
-        TextError{fmt::format("an interface name of {} bytes", text.size()),
-                  fmt::format("Linux takes {} at most", std::size_t{IFNAMSIZ} - 1)});
+    return std::unexpected(Error{fmt::format("an interface name of {} bytes", text.size()),
+                                 fmt::format("Linux takes {} at most", std::size_t{IFNAMSIZ} - 1)});
   }
   const bool has_odd_character = std::ranges::any_of(
       text, [](char c) { return c == '/' || c == ':' || c == '\x7f' || (c >= '\0' && c <= ' '); });
   if (has_odd_character || text == "." || text == "..") {
-    return std::unexpected(TextError{"no interface can have such a name", "see `ip link`"});
+    return std::unexpected(Error{"no interface can have such a name", "see `ip link`"});
   }
   if (text.find_first_of("*?[") != std::string_view::npos) {
-    return std::unexpected(TextError{"names of interfaces are not patterns", "name each of them"});
+    return std::unexpected(Error{"names of interfaces are not patterns", "name each of them"});
   }
   return std::string(text);
 }
 
 // One whose packets can be judged.
-std::expected<std::string, TextError> parse_guarded_interface(std::string_view text) {
+std::expected<std::string, Error> parse_guarded_interface(std::string_view text) {
   if (text == "lo") {
     return std::unexpected(
-        TextError{"lo carries the host's connections to itself, which would be dropped",
-                  "take it out: what comes from outside never comes by lo"});
+        Error{"lo carries the host's connections to itself, which would be dropped",
+              "take it out: what comes from outside never comes by lo"});
   }
   return parse_interface(text);
 }
 
-std::expected<WantedAttach, TextError> parse_attach(std::string_view text) {
+std::expected<WantedAttach, Error> parse_attach(std::string_view text) {
   if (text == "auto") return WantedAttach::automatic;
   if (text == "native") return WantedAttach::native;
   if (text == "generic") return WantedAttach::generic;
-  return std::unexpected(TextError{"no such way to attach", "write auto, native or generic"});
+  return std::unexpected(Error{"no such way to attach", "write auto, native or generic"});
 }
 
-std::expected<std::string, TextError> parse_cgroup(std::string_view text) {
+std::expected<std::string, Error> parse_cgroup(std::string_view text) {
   if (text.starts_with('/')) return std::string(text);
-  return std::unexpected(TextError{"not the folder of a cgroup", std::string(no_cgroup)});
+  return std::unexpected(Error{"not the folder of a cgroup", std::string(no_cgroup)});
 }
 
 class ConfigReader {
  public:
-  ConfigReader(const Fields& fields, FaultLog& log, ConfigReading& reading)
+  ConfigReader(const Fields& fields, FaultLog& log, ConfigResult& reading)
       : fields_(fields), log_(log), reading_(reading) {}
 
   Config read() {
@@ -117,7 +116,7 @@ class ConfigReader {
 
   template <typename Parse>
   void read_interfaces(std::string_view name, Parse parse, std::vector<std::string>& interfaces,
-                       std::vector<ConfigReading::NamedInterface>& places) {
+                       std::vector<ConfigResult::NamedInterface>& places) {
     const auto* node = fields_.find(name);
     const auto* items = node == nullptr ? nullptr : read_list(*node, name, no_interface, log_);
     if (items == nullptr) return;
@@ -135,7 +134,7 @@ class ConfigReader {
 
   void read_folder(std::string_view name, std::string& folder) {
     if (const auto* node = fields_.find(name)) {
-      folder = read_line(*node, name, 1, most_path_bytes, log_).value_or(folder);
+      folder = read_line(*node, name, 1, max_path_bytes, log_).value_or(folder);
     }
   }
 
@@ -184,12 +183,12 @@ class ConfigReader {
 
   const Fields& fields_;
   FaultLog& log_;
-  ConfigReading& reading_;
+  ConfigResult& reading_;
 };
 
 }  // namespace
 
-std::expected<milliseconds, TextError> parse_duration(std::string_view text) {
+std::expected<milliseconds, Error> parse_duration(std::string_view text) {
   constexpr auto remedy = "write 1ms to 24h, as in 50ms, 30s, 2m or 1h";
   std::int64_t number = 0;
   const auto* begin = text.data();
@@ -198,7 +197,7 @@ std::expected<milliseconds, TextError> parse_duration(std::string_view text) {
   const std::string_view suffix(unit, static_cast<std::size_t>(end - unit));
   const bool is_number = error == std::errc{} && text[0] >= '0' && text[0] <= '9';
   if (!is_number && error != std::errc::result_out_of_range) {
-    return std::unexpected(TextError{"not a duration", remedy});
+    return std::unexpected(Error{"not a duration", remedy});
   }
   constexpr std::int64_t most = 24 * 3'600 * 1'000;
   const std::int64_t scale = suffix == "ms"  ? 1
@@ -206,15 +205,15 @@ std::expected<milliseconds, TextError> parse_duration(std::string_view text) {
                              : suffix == "m" ? 60'000
                              : suffix == "h" ? 3'600'000
                                              : 0;
-  if (scale == 0) return std::unexpected(TextError{"a duration has a unit", remedy});
+  if (scale == 0) return std::unexpected(Error{"a duration has a unit", remedy});
   if (error != std::errc{} || number == 0 || number > most / scale) {
-    return std::unexpected(TextError{"the duration is out of range", remedy});
+    return std::unexpected(Error{"the duration is out of range", remedy});
   }
   return milliseconds(number * scale);
 }
 
-ConfigReading read_config(const std::string& file, std::string_view bytes) {
-  ConfigReading reading;
+ConfigResult read_config(const std::string& file, std::string_view bytes) {
+  ConfigResult reading;
   FaultLog log(file);
   const auto tree = read_yaml(bytes, log);
   if (!tree.is_whole) {

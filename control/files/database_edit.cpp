@@ -22,13 +22,12 @@ std::string with_value(const Fault& fault) {
   return fmt::format("{}: \"{}\"", fault.message, fault.value);
 }
 
-std::expected<Database, TextError> database_of(const DatabaseText& text) {
+std::expected<Database, Error> database_of(const DatabaseText& text) {
   if (text.reading.value) return *text.reading.value;
   const auto& fault = first_error(text.reading.faults);
-  return std::unexpected(
-      TextError{fmt::format("the file has an error in line {}, column {}: {}", fault.place.line,
-                            fault.place.column, with_value(fault)),
-                fault.remedy});
+  return std::unexpected(Error{fmt::format("the file has an error in line {}, column {}: {}",
+                                           fault.place.line, fault.place.column, with_value(fault)),
+                               fault.remedy});
 }
 
 bool is_same_rule(const Rule& a, const Rule& b) {
@@ -49,11 +48,11 @@ bool is_same(const Database& a, const Database& b) {
 EditedText check(const DatabaseText& text, YamlText::Result edited, const Database& wanted) {
   if (!edited) return std::unexpected(std::move(edited.error()));
   auto result = read_database_text(text.file, std::move(*edited), text.now);
-  const auto& [value, faults] = static_cast<const Reading<Database>&>(result.reading);
+  const auto& [value, faults] = static_cast<const ReadResult<Database>&>(result.reading);
   if (!value) {
     // Of the reader's own faults with what was asked for, such as one rule too many.
     const auto& fault = first_error(faults);
-    return std::unexpected(TextError{with_value(fault), fault.remedy});
+    return std::unexpected(Error{with_value(fault), fault.remedy});
   }
   if (!is_same(*value, wanted)) return std::unexpected(unknown_layout());
   return result;
@@ -72,12 +71,12 @@ Item item_of(const Rule& rule) {
 }
 
 template <typename T>
-std::expected<std::size_t, TextError> find_index(const std::vector<T>& things, std::string_view id,
-                                                 std::string_view what) {
+std::expected<std::size_t, Error> find_index(const std::vector<T>& things, std::string_view id,
+                                             std::string_view what) {
   const auto found = std::ranges::find(things, id, &T::id);
   if (found == things.end()) {
     return std::unexpected(
-        TextError{fmt::format("no {} has this id: \"{}\"", what, id), "list them for their ids"});
+        Error{fmt::format("no {} has this id: \"{}\"", what, id), "list them for their ids"});
   }
   return static_cast<std::size_t>(found - things.begin());
 }

@@ -13,7 +13,7 @@
 namespace moat {
 
 // What an edit made, which reads without errors.
-using EditedText = std::expected<DatabaseText, TextError>;
+using EditedText = std::expected<DatabaseText, Error>;
 
 // `text` must read without errors (else the faults' first is returned as the error). The new rule
 // goes after the last one, indented and styled as its neighbours; a file without rules, or with

@@ -59,16 +59,16 @@ class Seen {
 
 std::string in_line(unsigned line) { return fmt::format("the first is in line {}", line); }
 
-std::expected<std::uint16_t, TextError> parse_port(std::string_view text) {
+std::expected<std::uint16_t, Error> parse_port(std::string_view text) {
   unsigned port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
   if (end != text.data() + text.size() || error != std::errc{} || text.starts_with('0')) {
     const bool is_number = std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
-    if (!is_number) return std::unexpected(TextError{"not a port", "write a number, as in 5432"});
+    if (!is_number) return std::unexpected(Error{"not a port", "write a number, as in 5432"});
     port = text.starts_with('0') ? 0 : 70'000;
   }
   if (port == 0 || port > 65'535) {
-    return std::unexpected(TextError{"no such port", "1 to 65535, without leading zeros"});
+    return std::unexpected(Error{"no such port", "1 to 65535, without leading zeros"});
   }
   return static_cast<std::uint16_t>(port);
 }
@@ -112,24 +112,24 @@ void read_ports(const Node& node, Endpoint& endpoint, FaultLog& log) {
   read_port_list(*items, endpoint, log);
 }
 
-std::expected<Address, TextError> parse_endpoint_address(std::string_view text) {
+std::expected<Address, Error> parse_endpoint_address(std::string_view text) {
   const auto address = parse_address(text);
   if (!address) return address;
   if (*address == 0) {
-    return std::unexpected(TextError{"this is no host's address",
-                                     "leave `address` out to guard every address of the host"});
+    return std::unexpected(Error{"this is no host's address",
+                                 "leave `address` out to guard every address of the host"});
   }
   if (*address >> 24 >= 224) {
-    return std::unexpected(TextError{"this is no host's address", "name one address of this host"});
+    return std::unexpected(Error{"this is no host's address", "name one address of this host"});
   }
   return address;
 }
 
-std::expected<Ipv6, TextError> parse_ipv6(std::string_view text) {
+std::expected<Ipv6, Error> parse_ipv6(std::string_view text) {
   if (text == "closed") return Ipv6::closed;
   if (text == "open") return Ipv6::open;
-  return std::unexpected(TextError{"neither closed nor open",
-                                   "write `ipv6: closed`, or `ipv6: open` if that is meant"});
+  return std::unexpected(
+      Error{"neither closed nor open", "write `ipv6: closed`, or `ipv6: open` if that is meant"});
 }
 
 // The endpoint, if nothing at all is wrong with it.
@@ -183,7 +183,7 @@ void warn_about_cidr(const Node& node, Prefix cidr, FaultLog& log) {
 
 class DatabaseReader {
  public:
-  DatabaseReader(FaultLog& log, WallTime now, std::vector<DatabaseReading::NamedRange>& ranges)
+  DatabaseReader(FaultLog& log, WallTime now, std::vector<DatabaseResult::NamedRange>& ranges)
       : log_(log), now_(now), named_ranges_(ranges) {}
 
   void read(const Fields& fields, Database& database) {
@@ -307,7 +307,7 @@ class DatabaseReader {
 
   FaultLog& log_;
   WallTime now_;
-  std::vector<DatabaseReading::NamedRange>& named_ranges_;
+  std::vector<DatabaseResult::NamedRange>& named_ranges_;
   Seen<Prefix> rule_cidrs_;
   Seen<std::string> rule_ranges_;
   Seen<std::string> rule_ids_;
@@ -316,7 +316,7 @@ class DatabaseReader {
 };
 
 // What the file is about and what it guards, each on its own.
-void read_identity(const Fields& fields, DatabaseReading& reading, FaultLog& log) {
+void read_identity(const Fields& fields, DatabaseResult& reading, FaultLog& log) {
   const auto is_sound = [&fields](std::string_view name) {
     const auto* key = fields.key(name);
     return key != nullptr && !key->is_repeated;
@@ -332,8 +332,8 @@ void read_identity(const Fields& fields, DatabaseReading& reading, FaultLog& log
   }
 }
 
-DatabaseReading read_tree(const YamlTree& tree, FaultLog& log, WallTime now) {
-  DatabaseReading reading;
+DatabaseResult read_tree(const YamlTree& tree, FaultLog& log, WallTime now) {
+  DatabaseResult reading;
   if (!tree.is_whole) {
     // Half a file has no rules to speak of, but may still say what to guard.
     FaultLog unheard(log.file());
@@ -361,7 +361,7 @@ DatabaseReading read_tree(const YamlTree& tree, FaultLog& log, WallTime now) {
 
 }  // namespace
 
-DatabaseReading read_database(const std::string& file, std::string_view bytes, WallTime now) {
+DatabaseResult read_database(const std::string& file, std::string_view bytes, WallTime now) {
   FaultLog log(file);
   return read_tree(read_yaml(bytes, log), log, now);
 }

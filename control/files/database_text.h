@@ -14,7 +14,7 @@ struct DatabaseText {
   std::string bytes;
   WallTime now;  // by which rules have expired
   YamlTree tree = {};
-  DatabaseReading reading = {};
+  DatabaseResult reading = {};
 };
 
 [[nodiscard]] DatabaseText read_database_text(std::string file, std::string bytes, WallTime now);

@@ -134,7 +134,7 @@ std::optional<Fault> check_ipv6(const Endpoint& endpoint, const Place& place,
       "write `ipv6: closed`, or `ipv6: open` if that is meant"};
 }
 
-void check_names(const std::vector<ConfigReading::NamedInterface>& named, const std::string& what,
+void check_names(const std::vector<ConfigResult::NamedInterface>& named, const std::string& what,
                  const HostFacts& host, Faults& faults) {
   std::vector<std::string> names;
   for (const auto& [name, place] : named) names.push_back(name);
@@ -145,7 +145,7 @@ void check_names(const std::vector<ConfigReading::NamedInterface>& named, const 
   }
 }
 
-void check_ethernet(const ConfigReading& config, const HostFacts& host, Faults& faults) {
+void check_ethernet(const ConfigResult& config, const HostFacts& host, Faults& faults) {
   for (const auto& [name, place] : config.interfaces) {
     const auto found = host.no_ethernet.find(name);
     if (found == host.no_ethernet.end()) continue;
@@ -168,7 +168,7 @@ bool is_same_link(const std::string& a, const std::string& b, const HostFacts& h
          });
 }
 
-void check_trust(const ConfigReading& config, const HostFacts& host, Faults& faults) {
+void check_trust(const ConfigResult& config, const HostFacts& host, Faults& faults) {
   for (const auto& [name, place] : config.trusted_interfaces) {
     const auto is_guarded = [&](const auto& guarded) {
       return is_same_link(guarded.name, name, host);
@@ -310,7 +310,7 @@ Faults check_on_host(const Endpoint& endpoint, const Place& place, const HostFac
   return faults;
 }
 
-Faults check_on_host(const ConfigReading& config, const HostFacts& host) {
+Faults check_on_host(const ConfigResult& config, const HostFacts& host) {
   auto faults = find_loopback(config, host.interfaces);
   if (!host.interfaces.empty()) {
     check_names(config.interfaces, "this host has no such interface; it is guarded once it appears",
@@ -327,7 +327,7 @@ Faults check_on_host(const ConfigReading& config, const HostFacts& host) {
   return faults;
 }
 
-Faults find_loopback(const ConfigReading& config, const std::vector<LinkNames>& interfaces) {
+Faults find_loopback(const ConfigResult& config, const std::vector<LinkNames>& interfaces) {
   Faults faults;
   for (const auto& [name, place] : config.interfaces) {
     const auto is_it = [&](const LinkNames& link) {

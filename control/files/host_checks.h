@@ -55,10 +55,10 @@ struct HostFacts {
 // Faults of what moat.yaml names: warnings of interfaces and of a cgroup that the host has not, of
 // interfaces that Moat's program cannot be on and of those both guarded and trusted; and those of
 // find_loopback().
-[[nodiscard]] Faults check_on_host(const ConfigReading& config, const HostFacts& host);
+[[nodiscard]] Faults check_on_host(const ConfigResult& config, const HostFacts& host);
 
 // An error for each of the guarded interfaces that is the loopback device by another name.
-[[nodiscard]] Faults find_loopback(const ConfigReading& config,
+[[nodiscard]] Faults find_loopback(const ConfigResult& config,
                                    const std::vector<LinkNames>& interfaces);
 
 [[nodiscard]] bool has_interface(const std::vector<LinkNames>& interfaces, const std::string& name);

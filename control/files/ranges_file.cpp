@@ -16,7 +16,7 @@ namespace moat {
 namespace {
 
 constexpr std::string_view no_cidrs = "write `cidrs: []` for none";
-constexpr std::size_t most_path_bytes = 4095;
+constexpr std::size_t max_path_bytes = 4095;
 
 constexpr std::array range_keys = {
     Key{"id", true, "write the managed range's id"},
@@ -26,13 +26,13 @@ constexpr std::array range_keys = {
 };
 
 // Only what lies in this file's folder is watched for changes.
-std::expected<std::string, TextError> parse_path(std::string_view text) {
+std::expected<std::string, Error> parse_path(std::string_view text) {
   const auto remedy = "name a file beside this one, or in a folder there";
-  if (text.starts_with('/')) return std::unexpected(TextError{"not a relative path", remedy});
+  if (text.starts_with('/')) return std::unexpected(Error{"not a relative path", remedy});
   for (auto rest = text;;) {
     const auto slash = rest.find('/');
     if (rest.substr(0, slash) == "..") {
-      return std::unexpected(TextError{"the path leaves its folder", remedy});
+      return std::unexpected(Error{"the path leaves its folder", remedy});
     }
     if (slash == std::string_view::npos) return std::string(text);
     rest.remove_prefix(slash + 1);
@@ -135,7 +135,7 @@ class RangesReader {
   }
 
   Prefixes read_file(const Node& node) {
-    if (!read_line(node, "cidrs-file", 1, most_path_bytes, log_)) return {};
+    if (!read_line(node, "cidrs-file", 1, max_path_bytes, log_)) return {};
     const auto path = read_parsed(node, "cidrs-file", parse_path, log_);
     if (!path) return {};
     const auto bytes = open_(*path, limits::cidrs_file_bytes);
@@ -172,10 +172,10 @@ class RangesReader {
 
 }  // namespace
 
-Reading<std::vector<ManagedRange>> read_managed_ranges(const std::string& file,
-                                                       std::string_view bytes,
-                                                       const FileReader& open) {
-  Reading<std::vector<ManagedRange>> reading;
+ReadResult<std::vector<ManagedRange>> read_managed_ranges(const std::string& file,
+                                                          std::string_view bytes,
+                                                          const FileReader& open) {
+  ReadResult<std::vector<ManagedRange>> reading;
   FaultLog log(file);
   const auto tree = read_yaml(bytes, log);
   Faults file_faults;

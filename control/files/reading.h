@@ -2,9 +2,9 @@
 // The three kinds of file that people write, read strictly: every byte is either understood or
 // named as a fault, with its place. All faults of a file at once; a syntax error ends that file.
 //
-//   moat.yaml ------------> ConfigReading
-//   databases.d/*.yaml ---> DatabaseReading       one database a file
-//   managed-ranges.d/*.yaml -> Reading<vector<ManagedRange>>  (and the cidrs-file each may name)
+//   moat.yaml ------------> ConfigResult
+//   databases.d/*.yaml ---> DatabaseResult       one database a file
+//   managed-ranges.d/*.yaml -> ReadResult<vector<ManagedRange>>  (and the cidrs-file each may name)
 //
 // What needs more than one file (unknown managed range, a port guarded twice) is control/resolve's.
 // Nothing here opens a file but through `FileReader`, so that tests can hand over bytes.
@@ -42,13 +42,13 @@ struct Config {
 };
 
 template <typename T>
-struct Reading {
+struct ReadResult {
   std::optional<T> value;  // set if and only if no fault is an error
   Faults faults;
 };
 
 // moat.yaml also says where it names what a host has or has not, for control/host_checks.
-struct ConfigReading : Reading<Config> {
+struct ConfigResult : ReadResult<Config> {
   struct NamedInterface {
     std::string name;
     Place place;
@@ -61,7 +61,7 @@ struct ConfigReading : Reading<Config> {
 // A database file that has errors may still say which database it is about and what it guards:
 // `id` and `endpoint` are set where those parts alone are sound, for whoever holds the file back;
 // `named_ranges` are the managed ranges that its rules name, sound or not.
-struct DatabaseReading : Reading<Database> {
+struct DatabaseResult : ReadResult<Database> {
   struct NamedRange {
     std::string id;
     Place place;
@@ -77,18 +77,17 @@ struct DatabaseReading : Reading<Database> {
 using FileReader = std::function<std::expected<std::string, std::string>(const std::string& path,
                                                                          std::size_t limit)>;
 
-[[nodiscard]] ConfigReading read_config(const std::string& file, std::string_view bytes);
+[[nodiscard]] ConfigResult read_config(const std::string& file, std::string_view bytes);
 
 // `now` serves the warning for rules that have expired already.
-[[nodiscard]] DatabaseReading read_database(const std::string& file, std::string_view bytes,
-                                            WallTime now);
+[[nodiscard]] DatabaseResult read_database(const std::string& file, std::string_view bytes,
+                                           WallTime now);
 
-[[nodiscard]] Reading<std::vector<ManagedRange>> read_managed_ranges(const std::string& file,
-                                                                     std::string_view bytes,
-                                                                     const FileReader& open);
+[[nodiscard]] ReadResult<std::vector<ManagedRange>> read_managed_ranges(const std::string& file,
+                                                                        std::string_view bytes,
+                                                                        const FileReader& open);
 
 // A duration as people write it: 50ms, 30s, 2m, 1h. At least 1 ms, at most 24 h.
-[[nodiscard]] std::expected<std::chrono::milliseconds, TextError> parse_duration(
-    std::string_view text);
+[[nodiscard]] std::expected<std::chrono::milliseconds, Error> parse_duration(std::string_view text);
 
 }  // namespace moat

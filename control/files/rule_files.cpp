@@ -26,7 +26,7 @@
 namespace moat {
 namespace {
 
-constexpr int most_attempts = 5;  // at a file that changes while it is read
+constexpr int max_attempts = 5;  // at a file that changes while it is read
 // More than the kernel's clock for stamps takes.
 constexpr std::chrono::milliseconds tick(100);
 
@@ -206,7 +206,7 @@ bool holds_list(const std::vector<RangeFile>& files, const std::string& folder,
 }
 
 // Whether the reading's warnings about expired rules would be others by now.
-bool has_expiry_between(const DatabaseReading& reading, WallTime a, WallTime b) {
+bool has_expiry_between(const DatabaseResult& reading, WallTime a, WallTime b) {
   if (!reading.value) return false;
   return std::ranges::any_of(reading.value->rules, [=](const Rule& rule) {
     return rule.is_expired(a) != rule.is_expired(b);
@@ -274,7 +274,7 @@ std::expected<Fd, Fault> open_beneath(int folder_fd, const std::string& path) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+  for (int attempt = 0; attempt < max_attempts; ++attempt) {
     Fd fd(static_cast<int>(::syscall(SYS_openat2, folder_fd, path.c_str(), &how, sizeof(how))));
     if (fd) return fd;
     if (errno != EAGAIN) break;
@@ -339,7 +339,7 @@ std::optional<Fault> warn_of_unsafe_way(const std::string& path) {
 
 std::expected<FileBytes, Fault> read_regular_file(int folder_fd, const std::string& path,
                                                   const std::string& shown, std::size_t limit) {
-  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+  for (int attempt = 0; attempt < max_attempts; ++attempt) {
     auto file = try_read(folder_fd, path, shown, limit);
     if (!file) return std::unexpected(std::move(file.error()));
     if (*file) return std::move(**file);

@@ -40,7 +40,7 @@ namespace moat {
 // (permissions, a FIFO, too large, writable by others, ...); then the readings are empty.
 struct DatabaseFile {
   std::string path;
-  DatabaseReading reading;
+  DatabaseResult reading;
   std::optional<Fault> unreadable;
   FileStamp stamp;
   bool is_being_written = false;  // then all this is what it said before
@@ -48,7 +48,7 @@ struct DatabaseFile {
 
 struct RangeFile {
   std::string path;
-  Reading<std::vector<ManagedRange>> reading;
+  ReadResult<std::vector<ManagedRange>> reading;
   std::optional<Fault> unreadable;
   FileStamp stamp;                 // `changed` is the latest of the file's and its cidrs-files'
   std::vector<std::string> lists;  // paths of the cidrs-files that it names
@@ -135,13 +135,13 @@ class RuleFileReader {
     FileStamp stamp;
     bool is_settled = false;
     WallTime read_at;
-    DatabaseReading reading;
+    DatabaseResult reading;
   };
   struct KnownRanges {
     FileStamp stamp;
     bool is_settled = false;
     std::vector<std::pair<std::string, FileStamp>> lists;  // cidrs-files, relative to the folder
-    Reading<std::vector<ManagedRange>> reading;
+    ReadResult<std::vector<ManagedRange>> reading;
     std::string being_written;  // the path of the file or list that is, if one is
   };
 

@@ -22,8 +22,8 @@
 namespace moat {
 namespace {
 
-using Outcome = std::expected<void, FileError>;
-using Kind = FileError::Kind;
+using WriteResult = std::expected<void, WriteError>;
+using Kind = WriteError::Kind;
 
 std::string remedy_for(int error) {
   switch (error) {
@@ -41,14 +41,14 @@ std::string remedy_for(int error) {
   }
 }
 
-std::unexpected<FileError> failure(std::string_view doing, const std::string& path, int error) {
+std::unexpected<WriteError> failure(std::string_view doing, const std::string& path, int error) {
   const auto kind =
       error == EROFS || error == EPERM || error == EACCES ? Kind::read_only : Kind::failed;
-  return std::unexpected(FileError{{describe_errno(doing, path, error), remedy_for(error)}, kind});
+  return std::unexpected(WriteError{{describe_errno(doing, path, error), remedy_for(error)}, kind});
 }
 
-std::unexpected<FileError> has_changed(const std::string& path) {
-  return std::unexpected(FileError{
+std::unexpected<WriteError> has_changed(const std::string& path) {
+  return std::unexpected(WriteError{
       {fmt::format("{} has changed meanwhile", path), "look at it, and try again"}, Kind::changed});
 }
 
@@ -59,7 +59,7 @@ std::string folder_of(const std::string& path) {
 }
 
 // The file that `path` leads to. A new file is `path` itself.
-std::expected<std::string, FileError> resolve_links(const std::string& path, bool may_be_new) {
+std::expected<std::string, WriteError> resolve_links(const std::string& path, bool may_be_new) {
   const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr),
                                                          &std::free);
   if (real) return std::string(real.get());
@@ -112,8 +112,8 @@ struct Rights {
 };
 
 // The rights of the file at `real`, if it says `expected`.
-std::expected<Rights, FileError> check_unchanged(const std::string& path, const std::string& real,
-                                                 std::string_view expected) {
+std::expected<Rights, WriteError> check_unchanged(const std::string& path, const std::string& real,
+                                                  std::string_view expected) {
   const Fd fd(::open(real.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   struct stat status{};
   if (!fd || ::fstat(fd.get(), &status) != 0) return failure("open", path, errno);
@@ -124,7 +124,7 @@ std::expected<Rights, FileError> check_unchanged(const std::string& path, const 
   if (!bytes) return failure("read", path, bytes.error());
   if (*bytes != expected) return has_changed(path);
   if (has_writer(fd.get()).value_or(false)) {
-    return std::unexpected(FileError{
+    return std::unexpected(WriteError{
         {fmt::format("somebody has {} open for writing", path), "try again"}, Kind::changed});
   }
   return Rights{status.st_uid, status.st_gid, status.st_mode, std::move(*attributes)};
@@ -147,8 +147,8 @@ class Temporary {
 
   // Owner before mode: a change of owner takes mode bits away. ACL before mode: with one, the
   // mode's bits for the group are its mask.
-  Outcome fill(std::string_view bytes, uid_t owner, gid_t group, mode_t mode,
-               const Attributes& attributes = {}) {
+  WriteResult fill(std::string_view bytes, uid_t owner, gid_t group, mode_t mode,
+                   const Attributes& attributes = {}) {
     if (!fd_) return failure("create a file beside", target_, error_);
     if (::fchown(fd_.get(), owner, group) != 0) {
       auto failed = failure("keep the owner of", target_, errno);
@@ -162,7 +162,7 @@ class Temporary {
     return {};
   }
 
-  Outcome take_place() {
+  WriteResult take_place() {
     if (::rename(path_.c_str(), target_.c_str()) != 0) return failure("replace", target_, errno);
     path_.clear();
     return sync_folder();
@@ -170,7 +170,7 @@ class Temporary {
 
   // Takes the place of what has these rights and says `expected`. Whoever was quicker has his
   // version back where it was.
-  Outcome take_place_of(std::string_view expected, const Rights& rights) {
+  WriteResult take_place_of(std::string_view expected, const Rights& rights) {
     if (const int error = exchange()) {
       if (error == EINVAL || error == ENOSYS) return take_place();  // this file system cannot
       if (error == ENOENT) return has_changed(target_);
@@ -187,7 +187,7 @@ class Temporary {
       failed.error().remedy = "it is in " + std::exchange(path_, {});
       return failed;
     }
-    return out ? Outcome(has_changed(target_)) : std::unexpected(out.error());
+    return out ? WriteResult(has_changed(target_)) : std::unexpected(out.error());
   }
 
  private:
@@ -213,7 +213,7 @@ class Temporary {
            own.st_dev == there.st_dev && own.st_ino == there.st_ino;
   }
 
-  Outcome sync_folder() {
+  WriteResult sync_folder() {
     const auto folder = folder_of(target_);
     const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd || ::fsync(fd.get()) != 0) return failure("write the folder", folder, errno);
@@ -221,7 +221,7 @@ class Temporary {
   }
 
   // Takes away what the folder has given it (a default ACL), too.
-  Outcome keep(const Attributes& attributes) {
+  WriteResult keep(const Attributes& attributes) {
     const auto given = attributes_of(fd_.get());
     if (!given) return failure("read the attributes of", path_, given.error());
     for (const auto& [name, value] : *given) {
@@ -239,7 +239,7 @@ class Temporary {
     return {};
   }
 
-  [[nodiscard]] Outcome not_kept(const std::string& attribute, int error) const {
+  [[nodiscard]] WriteResult not_kept(const std::string& attribute, int error) const {
     auto failed = failure(fmt::format("keep the attribute {} of", attribute), target_, error);
     failed.error().remedy = "edit it by hand";
     return failed;
@@ -253,16 +253,16 @@ class Temporary {
 
 // Whether people say that this file shall not change. Root may write to what has no write bit, so
 // the bit is asked for; access() knows the rest (immutable, read-only file system, another's file).
-Outcome check_writable(const std::string& path, const std::string& real,
-                       const struct stat& status) {
+WriteResult check_writable(const std::string& path, const std::string& real,
+                           const struct stat& status) {
   if (!S_ISREG(status.st_mode)) {
-    return std::unexpected(FileError{{fmt::format("{} is no regular file", path), ""}});
+    return std::unexpected(WriteError{{fmt::format("{} is no regular file", path), ""}});
   }
   if ((status.st_mode & S_IWUSR) == 0) {
     return std::unexpected(
-        FileError{{fmt::format("{} is read-only (mode {:04o})", path, status.st_mode & 07777u),
-                   "edit it where it comes from, or chmod u+w " + path},
-                  Kind::read_only});
+        WriteError{{fmt::format("{} is read-only (mode {:04o})", path, status.st_mode & 07777u),
+                    "edit it where it comes from, or chmod u+w " + path},
+                   Kind::read_only});
   }
   if (::faccessat(AT_FDCWD, real.c_str(), W_OK, AT_EACCESS) != 0) {
     return failure("write to", path, errno);
@@ -272,8 +272,8 @@ Outcome check_writable(const std::string& path, const std::string& real,
 
 }  // namespace
 
-Outcome replace_file(const std::string& path, std::string_view expected_bytes,
-                     std::string_view new_bytes) {
+WriteResult replace_file(const std::string& path, std::string_view expected_bytes,
+                         std::string_view new_bytes) {
   const auto real = resolve_links(path, false);
   if (!real) return std::unexpected(real.error());
   struct stat status{};
@@ -294,7 +294,7 @@ Outcome replace_file(const std::string& path, std::string_view expected_bytes,
   return file.take_place_of(expected_bytes, *rights);
 }
 
-Outcome write_file(const std::string& path, std::string_view bytes, mode_t mode) {
+WriteResult write_file(const std::string& path, std::string_view bytes, mode_t mode) {
   const auto real = resolve_links(path, true);
   if (!real) return std::unexpected(real.error());
   struct stat status{};
@@ -302,7 +302,7 @@ Outcome write_file(const std::string& path, std::string_view bytes, mode_t mode)
   status.st_gid = ::getegid();
   status.st_mode = mode;
   if (::stat(real->c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
-    return std::unexpected(FileError{{fmt::format("{} is no regular file", path), ""}});
+    return std::unexpected(WriteError{{fmt::format("{} is no regular file", path), ""}});
   }
   Temporary file(*real);
   if (auto outcome = file.fill(bytes, status.st_uid, status.st_gid, status.st_mode); !outcome) {

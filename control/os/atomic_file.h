@@ -22,7 +22,7 @@
 
 namespace moat {
 
-struct FileError : Error {
+struct WriteError : Error {
   enum class Kind {
     changed,    // not what the caller has read
     read_only,  // its mode, an attribute or the file system says that nobody shall change it
@@ -35,13 +35,14 @@ struct FileError : Error {
 // owner, mode, ACL and other extended attributes; one that cannot be kept is an error. Of those
 // that belong to security modules (SELinux's label) it keeps what they allow. A file without write
 // permission for its owner is refused, even for root.
-[[nodiscard]] std::expected<void, FileError> replace_file(const std::string& path,
-                                                          std::string_view expected_bytes,
-                                                          std::string_view new_bytes);
+[[nodiscard]] std::expected<void, WriteError> replace_file(const std::string& path,
+                                                           std::string_view expected_bytes,
+                                                           std::string_view new_bytes);
 
 // Writes a file of Moat's own, new or not. `mode` is that of a new file; umask does not apply.
-[[nodiscard]] std::expected<void, FileError> write_file(const std::string& path,
-                                                        std::string_view bytes, mode_t mode = 0640);
+[[nodiscard]] std::expected<void, WriteError> write_file(const std::string& path,
+                                                         std::string_view bytes,
+                                                         mode_t mode = 0640);
 
 // Removes temporary files that a crash left in `folder`. Only for who writes there alone.
 void remove_leftovers(const std::string& folder);

@@ -27,7 +27,7 @@ constexpr std::uint32_t structure_mask =
     IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF;
 // Of a file, and of the folder it is in: what it says, and who may say it.
 constexpr std::uint32_t content_mask = structure_mask | IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB;
-constexpr int most_links = 40;  // as in the kernel
+constexpr int max_links = 40;  // as in the kernel
 
 void push_components(std::deque<std::string>& components, const fs::path& path) {
   auto at = components.begin();
@@ -73,7 +73,7 @@ void Watch::trace(const std::string& path, Wishes& wishes) {
     if (lstat(next.c_str(), &status) != 0) return;  // waited for
     if (S_ISLNK(status.st_mode)) {
       const auto target = fs::read_symlink(next, ignored);
-      if (ignored || ++links > most_links) return;
+      if (ignored || ++links > max_links) return;
       if (target.is_absolute()) here = "/";
       push_components(components, target);
       continue;

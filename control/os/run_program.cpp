@@ -21,7 +21,7 @@ namespace {
 using Steady = std::chrono::steady_clock;
 
 constexpr std::array folders = {"/usr/sbin", "/sbin", "/usr/bin", "/bin"};
-constexpr std::size_t most_bytes = std::size_t{256} << 20;
+constexpr std::size_t max_bytes = std::size_t{256} << 20;
 
 std::optional<std::string> find_program(const std::string& name) {
   for (const auto* folder : folders) {
@@ -69,7 +69,7 @@ bool read_all(int fd, Steady::time_point deadline, std::string& into) {
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return got == 0;
     into.append(buffer.data(), static_cast<std::size_t>(got));
-    if (into.size() > most_bytes) return false;
+    if (into.size() > max_bytes) return false;
   }
 }
 

@@ -115,10 +115,10 @@ bool is_martian(Address source) {
 
 std::string_view to_string(Mode mode) { return mode == Mode::enforce ? "enforce" : "monitor"; }
 
-std::expected<Mode, TextError> parse_mode(std::string_view text) {
+std::expected<Mode, Error> parse_mode(std::string_view text) {
   if (text == "enforce") return Mode::enforce;
   if (text == "monitor") return Mode::monitor;
-  return std::unexpected(TextError{"no such mode", "write enforce or monitor"});
+  return std::unexpected(Error{"no such mode", "write enforce or monitor"});
 }
 
 std::string format_time(WallTime time) {
@@ -139,7 +139,7 @@ bool has_shape(std::string_view text, std::string_view shape) {
   });
 }
 
-TextError why_no_time(std::string_view text) {
+Error why_no_time(std::string_view text) {
   if (has_shape(text, "0000-00-00")) {
     return {"the time of day is missing", fmt::format("write {}T00:00:00Z", text)};
   }
@@ -156,7 +156,7 @@ std::string format_time_ms(std::chrono::system_clock::time_point time) {
   return text;
 }
 
-std::expected<WallTime, TextError> parse_time(std::string_view text) {
+std::expected<WallTime, Error> parse_time(std::string_view text) {
   if (!has_shape(text, "0000-00-00T00:00:00Z")) return std::unexpected(why_no_time(text));
   const auto number = [text](std::size_t at, std::size_t digits) {
     int value = 0;
@@ -170,7 +170,7 @@ std::expected<WallTime, TextError> parse_time(std::string_view text) {
   const int minute = number(14, 2);
   const int second = number(17, 2);
   if (!date.ok() || hour > 23 || minute > 59 || second > 59) {
-    return std::unexpected(TextError{"no such time", "check day, month and time of day"});
+    return std::unexpected(Error{"no such time", "check day, month and time of day"});
   }
   return sys_days(date) + hours(hour) + minutes(minute) + seconds(second);
 }

@@ -71,7 +71,7 @@ struct Database {
   std::vector<NetPeering> peerings;
   std::optional<Mode> mode;  // nothing: the host's
   Place place;
-  // Stands for an endpoint that is closed to all until its file can be used: see Seal.
+  // Stands for an endpoint that is closed to all until its file can be used: see Placeholder.
   bool is_placeholder = false;
 };
 
@@ -124,12 +124,12 @@ struct Match {
 [[nodiscard]] bool is_martian(Address source);
 
 [[nodiscard]] std::string_view to_string(Mode mode);
-[[nodiscard]] std::expected<Mode, TextError> parse_mode(std::string_view text);
+[[nodiscard]] std::expected<Mode, Error> parse_mode(std::string_view text);
 
 // RFC 3339 in UTC, whole seconds: 2027-01-31T18:00:00Z.
 [[nodiscard]] std::string format_time(WallTime time);
 // 2027-01-31T18:00:00.123Z
 [[nodiscard]] std::string format_time_ms(std::chrono::system_clock::time_point time);
-[[nodiscard]] std::expected<WallTime, TextError> parse_time(std::string_view text);
+[[nodiscard]] std::expected<WallTime, Error> parse_time(std::string_view text);
 
 }  // namespace moat

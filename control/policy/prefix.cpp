@@ -67,7 +67,7 @@ std::string without_leading_zeros_each(const std::vector<std::string_view>& octe
   return text;
 }
 
-TextError why_no_octets(const std::vector<std::string_view>& octets) {
+Error why_no_octets(const std::vector<std::string_view>& octets) {
   for (const auto octet : octets) {
     if (octet.empty()) {
       return {"an octet of the address is empty", "write four numbers, as in 192.0.2.1"};
@@ -93,7 +93,7 @@ bool looks_like_ipv6(std::string_view text) {
          });
 }
 
-TextError why_no_address(std::string_view text) {
+Error why_no_address(std::string_view text) {
   if (text.empty()) return {"the address is empty", "write as in 192.0.2.1"};
   if (looks_like_ipv6(text)) {
     return {"an IPv6 address", "there are rules for IPv4 alone: see `ports` in moat.yaml(5)"};
@@ -116,7 +116,7 @@ std::optional<int> length_of_netmask(std::string_view text) {
   return length;
 }
 
-TextError why_no_length(std::string_view address, std::string_view text) {
+Error why_no_length(std::string_view address, std::string_view text) {
   if (text.empty()) {
     return {"the prefix length is empty", fmt::format("write {}/32 for one address", address)};
   }
@@ -134,7 +134,7 @@ TextError why_no_length(std::string_view address, std::string_view text) {
   return {"the prefix length has a leading zero", fmt::format("write {}/{}", address, number)};
 }
 
-TextError why_no_prefix(std::string_view text) {
+Error why_no_prefix(std::string_view text) {
   const auto slash = text.find('/');
   const auto address = text.substr(0, slash);
   if (const auto read = parse_address(address); !read) return read.error();
@@ -146,14 +146,14 @@ TextError why_no_prefix(std::string_view text) {
 
 }  // namespace
 
-std::expected<Address, TextError> parse_address(std::string_view text) {
+std::expected<Address, Error> parse_address(std::string_view text) {
   auto rest = text;
   const auto address = take_address(rest);
   if (address && rest.empty()) return *address;
   return std::unexpected(why_no_address(text));
 }
 
-std::expected<Prefix, TextError> parse_prefix(std::string_view text) {
+std::expected<Prefix, Error> parse_prefix(std::string_view text) {
   auto rest = text;
   const auto address = take_address(rest);
   std::optional<unsigned> length;
@@ -164,9 +164,9 @@ std::expected<Prefix, TextError> parse_prefix(std::string_view text) {
   if (!length || !rest.empty()) return std::unexpected(why_no_prefix(text));
   const Prefix network{*address & Prefix::mask(*length), static_cast<std::uint8_t>(*length)};
   if (network.address != *address) {
-    return std::unexpected(TextError{
-        "host bits are set", fmt::format("the network is {}, this address alone {}/32",
-                                         format_prefix(network), format_address(*address))});
+    return std::unexpected(
+        Error{"host bits are set", fmt::format("the network is {}, this address alone {}/32",
+                                               format_prefix(network), format_address(*address))});
   }
   return network;
 }

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "control/text/text_error.h"
+#include "dataplane/error.h"
 
 namespace moat {
 
@@ -30,11 +30,11 @@ struct Prefix {
 };
 
 // Reads dotted-quad IPv4: four decimal octets 0..255, no leading zeros, no short forms, no spaces.
-[[nodiscard]] std::expected<Address, TextError> parse_address(std::string_view text);
+[[nodiscard]] std::expected<Address, Error> parse_address(std::string_view text);
 
 // Reads "ADDRESS/LENGTH", length 0..32, with no host bits set (the remedy names the network meant).
 // A bare address is refused; the remedy offers ADDRESS/32.
-[[nodiscard]] std::expected<Prefix, TextError> parse_prefix(std::string_view text);
+[[nodiscard]] std::expected<Prefix, Error> parse_prefix(std::string_view text);
 
 [[nodiscard]] std::string format_address(Address address);
 [[nodiscard]] std::string format_prefix(Prefix prefix);

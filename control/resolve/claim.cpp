@@ -10,19 +10,19 @@
 
 namespace moat {
 
-LastDatabases::LastDatabases(const Enforced* last, const std::set<std::string>& forgotten) {
+LastDatabases::LastDatabases(const EnforcedState* last, const std::set<std::string>& forgotten) {
   if (last == nullptr) return;
   rivals = last->rivals;
   for (const auto& database : last->policy.databases) {
     if (database.is_placeholder) {
       // Its id is the base, or "BASE+2"; a base may begin with a '+'.
-      ++placeholders[database.id.substr(0, database.id.find('+', 1))];
+      ++placed[database.id.substr(0, database.id.find('+', 1))];
     } else if (!forgotten.contains(database.id)) {
       enforced.emplace(database.id, &database);
     }
   }
-  for (const auto& seal : last->seals) {
-    if (!forgotten.contains(seal.base)) seals.push_back(&seal);
+  for (const auto& placeholder : last->placeholders) {
+    if (!forgotten.contains(placeholder.base)) placeholders.push_back(&placeholder);
   }
   for (const auto& [path, id] : last->database_of_file) {
     if (!forgotten.contains(id)) of_file.emplace(path, id);
@@ -30,7 +30,8 @@ LastDatabases::LastDatabases(const Enforced* last, const std::set<std::string>& 
 }
 
 bool LastDatabases::holds(std::string_view id) const {
-  return enforced.contains(id) || std::ranges::find(seals, id, &Seal::base) != seals.end();
+  return enforced.contains(id) ||
+         std::ranges::find(placeholders, id, &Placeholder::base) != placeholders.end();
 }
 
 std::optional<Endpoint> DatabaseClaim::endpoint() const {

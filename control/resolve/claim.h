@@ -20,14 +20,15 @@ namespace moat {
 // What was enforced last, without what the operator ended.
 struct LastDatabases {
   std::map<std::string, const Database*, std::less<>> enforced;  // by id
-  std::vector<const Seal*> seals;
+  std::vector<const Placeholder*> placeholders;
   std::map<std::string, std::string> of_file;  // path -> the id that the file last told
   Rivals rivals;
-  std::map<std::string, std::size_t, std::less<>> placeholders;  // how many, by the seal's base
+  std::map<std::string, std::size_t, std::less<>>
+      placed;  // databases in force for one, by its base
 
   [[nodiscard]] bool holds(std::string_view id) const;
 
-  LastDatabases(const Enforced* last, const std::set<std::string>& forgotten);
+  LastDatabases(const EnforcedState* last, const std::set<std::string>& forgotten);
 };
 
 // What a file wants, and whether it counts.

@@ -13,9 +13,9 @@
 
 namespace moat {
 
-DatabaseClaims::DatabaseClaims(const RuleFiles& files, const RangeSupply& supply,
+DatabaseClaims::DatabaseClaims(const RuleFiles& files, const ResolvedRanges& supply,
                                const LastDatabases& last)
-    : supply_(supply), last_(last) {
+    : ranges_(supply), last_(last) {
   identify(files);
   hold_shared_ids();
   hold_unknown_ranges();
@@ -50,16 +50,16 @@ void DatabaseClaims::hold_shared_ids() {
 
 void DatabaseClaims::hold_unknown_ranges() {
   std::vector<std::string_view> names;
-  for (const auto& [id, range] : supply_.ranges) names.push_back(id);
-  const auto broken = std::ranges::find(supply_.files, FileState::held_back, &FileStatus::state);
+  for (const auto& [id, range] : ranges_.ranges) names.push_back(id);
+  const auto broken = std::ranges::find(ranges_.files, FileState::held_back, &FileStatus::state);
   for (auto& claim : claims_) {
     for (const auto& named : claim.file->reading.named_ranges) {
-      if (supply_.ranges.contains(named.id)) continue;
+      if (ranges_.ranges.contains(named.id)) continue;
       const auto near = nearest(named.id, names);
       std::string remedy = "moat managed-ranges list names those there are";
       if (!near.empty()) {
         remedy = fmt::format("did you mean {}?", near);
-      } else if (broken != supply_.files.end()) {
+      } else if (broken != ranges_.files.end()) {
         remedy = fmt::format("perhaps it is in {}, which is held back", broken->path);
       } else if (names.empty()) {
         remedy = "there are no managed ranges";
@@ -89,13 +89,13 @@ void DatabaseClaims::settle() {
 std::size_t DatabaseClaims::count_placeholders(
     const std::map<std::string_view, const Database*>& in_force) const {
   std::set<std::string> bases;
-  for (const auto& wish : wanted_seals(claims_, last_).wishes) {
+  for (const auto& wish : wanted_placeholders(claims_, last_).wishes) {
     if (!in_force.contains(wish.base)) bases.insert(wish.base);
   }
   std::size_t count = 0;
   for (const auto& base : bases) {
-    const auto placed = last_.placeholders.find(base);
-    if (placed != last_.placeholders.end()) count += placed->second;
+    const auto placed = last_.placed.find(base);
+    if (placed != last_.placed.end()) count += placed->second;
   }
   return count;
 }
@@ -127,7 +127,7 @@ bool DatabaseClaims::had(std::string_view id, const Endpoint& part) const {
 
 bool DatabaseClaims::hold_overlaps() {
   const auto others = in_force();
-  const auto seals = wanted_seals(claims_, last_).wishes;
+  const auto placeholders = wanted_placeholders(claims_, last_).wishes;
   std::vector<const Database*> fresh;
   for (const auto& claim : claims_) fresh.push_back(claim.fresh());
   bool changed = false;
@@ -139,9 +139,10 @@ bool DatabaseClaims::hold_overlaps() {
       const bool is_claim = std::ranges::find(fresh, other) != fresh.end();
       changed |= hold_overlap(claim, id, other->endpoint, other->place.file, is_claim);
     }
-    for (const auto& seal : seals) {
-      if (!seal.has_file) continue;  // it makes way for whoever guards that port now
-      changed |= hold_overlap(claim, seal.base, seal.endpoint, seal.file, true);
+    for (const auto& placeholder : placeholders) {
+      if (!placeholder.has_file) continue;  // it makes way for whoever guards that port now
+      changed |=
+          hold_overlap(claim, placeholder.base, placeholder.endpoint, placeholder.file, true);
     }
   }
   return changed;

@@ -22,7 +22,7 @@ namespace moat {
 class DatabaseClaims {
  public:
   // All three must outlive this.
-  DatabaseClaims(const RuleFiles& files, const RangeSupply& supply, const LastDatabases& last);
+  DatabaseClaims(const RuleFiles& files, const ResolvedRanges& supply, const LastDatabases& last);
 
   // Holds back what conflicts, until nothing does. Call again after a hold from outside.
   void settle();
@@ -30,7 +30,7 @@ class DatabaseClaims {
   [[nodiscard]] std::vector<DatabaseClaim>& claims() { return claims_; }
   [[nodiscard]] const Rivals& rivals() const { return rivals_; }
 
-  // What is in force without seals: by id, what the files say before what was enforced.
+  // What is in force without placeholders: by id, what the files say before what was enforced.
   [[nodiscard]] std::map<std::string_view, const Database*> in_force() const;
 
  private:
@@ -46,7 +46,7 @@ class DatabaseClaims {
   [[nodiscard]] bool had(std::string_view id, const Endpoint& part) const;
   [[nodiscard]] bool is_spoken_for(std::string_view id) const;
 
-  const RangeSupply& supply_;
+  const ResolvedRanges& ranges_;
   const LastDatabases& last_;
   std::vector<DatabaseClaim> claims_;  // by path
   Rivals rivals_;

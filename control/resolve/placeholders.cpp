@@ -16,40 +16,43 @@ namespace {
 // All that speaks of one id which has no enforced state.
 struct Group {
   std::vector<const DatabaseClaim*> claims;
-  std::vector<const Seal*> seals;  // as they last were
+  std::vector<const Placeholder*> placeholders;  // as they last were
 };
 
-std::string base_of(const DatabaseClaim& claim) { return seal_base(claim.id, claim.file->path); }
+std::string base_of(const DatabaseClaim& claim) {
+  return placeholder_base(claim.id, claim.file->path);
+}
 
-// Whether a seal has served: its database is in force, or the file for which it was made up tells
-// by now what it is about.
-bool has_served(const Seal& seal, const std::vector<DatabaseClaim>& claims,
+// Whether a placeholder has served: its database is in force, or the file for which it was made up
+// tells by now what it is about.
+bool has_served(const Placeholder& placeholder, const std::vector<DatabaseClaim>& claims,
                 const LastDatabases& last) {
-  if (last.enforced.contains(seal.base)) return true;
+  if (last.enforced.contains(placeholder.base)) return true;
   return std::ranges::any_of(claims, [&](const DatabaseClaim& claim) {
-    if (claim.id == seal.base) return !claim.is_held;
-    return seal.base.starts_with('+') && claim.file->path == seal.file && !claim.id.empty();
+    if (claim.id == placeholder.base) return !claim.is_held;
+    return placeholder.base.starts_with('+') && claim.file->path == placeholder.file &&
+           !claim.id.empty();
   });
 }
 
-// Whether a seal is still the best that is known: some file of its id does not tell its endpoint,
-// and that of the seal does not tell another.
-bool still_needed(const Seal& seal, const Group& group) {
+// Whether a placeholder is still the best that is known: some file of its id does not tell its
+// endpoint, and that of the placeholder does not tell another.
+bool still_needed(const Placeholder& placeholder, const Group& group) {
   bool is_known = !group.claims.empty();
   for (const auto* claim : group.claims) {
-    if (claim->endpoint() && claim->file->path == seal.file) return false;
+    if (claim->endpoint() && claim->file->path == placeholder.file) return false;
     is_known &= claim->endpoint().has_value();
   }
   return !is_known;
 }
 
-void add_wishes(const std::string& base, const Group& group, SealWishes& result) {
+void add_wishes(const std::string& base, const Group& group, PlaceholderWishes& result) {
   const auto silent = std::ranges::find_if(
       group.claims, [](const DatabaseClaim* claim) { return !claim->endpoint(); });
   bool has_last = false;
-  for (const auto* seal : group.seals) {
-    if (!still_needed(*seal, group)) continue;
-    SealWish wish{*seal, silent != group.claims.end()};
+  for (const auto* placeholder : group.placeholders) {
+    if (!still_needed(*placeholder, group)) continue;
+    PlaceholderWish wish{*placeholder, silent != group.claims.end()};
     if (wish.has_file) wish.file = (*silent)->file->path;  // it may have been renamed
     result.wishes.push_back(std::move(wish));
     has_last = true;
@@ -66,9 +69,9 @@ void add_wishes(const std::string& base, const Group& group, SealWishes& result)
 }
 
 // How much of what it drops a placeholder lets pass: monitor mode is the laxest.
-int laxity(const Seal& seal) {
-  if (!seal.mode) return 1;  // the host's
-  return *seal.mode == Mode::enforce ? 0 : 2;
+int laxity(const Placeholder& placeholder) {
+  if (!placeholder.mode) return 1;  // the host's
+  return *placeholder.mode == Mode::enforce ? 0 : 2;
 }
 
 // Takes off `wish` all that is guarded. True if something of it can be guarded by none.
@@ -90,39 +93,40 @@ bool leave_unguarded(std::optional<Endpoint>& wish, Endpoint guarded, bool may_g
 
 }  // namespace
 
-std::string seal_base(const std::string& id, const std::string& path) {
+std::string placeholder_base(const std::string& id, const std::string& path) {
   return id.empty() ? "+" + path.substr(path.rfind('/') + 1) : id;
 }
 
-SealWishes wanted_seals(const std::vector<DatabaseClaim>& claims, const LastDatabases& last) {
+PlaceholderWishes wanted_placeholders(const std::vector<DatabaseClaim>& claims,
+                                      const LastDatabases& last) {
   std::map<std::string, Group> groups;
   for (const auto& claim : claims) {
     if (!claim.is_held || last.enforced.contains(claim.id)) continue;
     groups[base_of(claim)].claims.push_back(&claim);
   }
-  for (const auto* seal : last.seals) {
-    if (has_served(*seal, claims, last)) continue;
-    groups[seal->base].seals.push_back(seal);
+  for (const auto* placeholder : last.placeholders) {
+    if (has_served(*placeholder, claims, last)) continue;
+    groups[placeholder->base].placeholders.push_back(placeholder);
   }
-  SealWishes result;
+  PlaceholderWishes result;
   for (const auto& [base, group] : groups) add_wishes(base, group, result);
-  for (auto& wish : result.wishes) wish.is_placed = last.placeholders.contains(wish.base);
+  for (auto& wish : result.wishes) wish.is_placed = last.placed.contains(wish.base);
   // The strictest first, as what it covers is not guarded by another; of these, those that take in
   // every port of an address.
-  std::ranges::stable_sort(result.wishes, {}, [](const SealWish& wish) {
+  std::ranges::stable_sort(result.wishes, {}, [](const PlaceholderWish& wish) {
     return std::pair(laxity(wish), !wish.endpoint.all);
   });
   return result;
 }
 
-Seals place_seals(const SealWishes& wanted,
-                  const std::map<std::string_view, const Database*>& in_force) {
-  Seals result;
+Placeholders place_placeholders(const PlaceholderWishes& wanted,
+                                const std::map<std::string_view, const Database*>& in_force) {
+  Placeholders result;
   result.open_files = wanted.unknown_files;
   std::set<std::string> taken;
   std::vector<int> laxities;  // of `result.databases`
-  auto awaited =
-      static_cast<std::size_t>(std::ranges::count(wanted.wishes, true, &SealWish::is_placed));
+  auto awaited = static_cast<std::size_t>(
+      std::ranges::count(wanted.wishes, true, &PlaceholderWish::is_placed));
   for (const auto& wish : wanted.wishes) {
     if (wish.is_placed) --awaited;
     std::optional<Endpoint> left = wish.endpoint;

@@ -12,31 +12,31 @@
 
 namespace moat {
 
-struct SealWish : Seal {
+struct PlaceholderWish : Placeholder {
   bool has_file = false;   // false: no file speaks of it any more
   bool is_placed = false;  // it is guarded by what was last enforced
 };
 
-struct SealWishes {
-  std::vector<SealWish> wishes;
+struct PlaceholderWishes {
+  std::vector<PlaceholderWish> wishes;
   std::set<std::string> unknown_files;  // nothing is known that could be guarded for them
 };
 
-// What a seal goes by: the id that a file names or, where it names none, the file's own name after
-// a "+", with which no id begins.
-[[nodiscard]] std::string seal_base(const std::string& id, const std::string& path);
+// What a placeholder goes by: the id that a file names or, where it names none, the file's own name
+// after a "+", with which no id begins.
+[[nodiscard]] std::string placeholder_base(const std::string& id, const std::string& path);
 
-[[nodiscard]] SealWishes wanted_seals(const std::vector<DatabaseClaim>& claims,
-                                      const LastDatabases& last);
+[[nodiscard]] PlaceholderWishes wanted_placeholders(const std::vector<DatabaseClaim>& claims,
+                                                    const LastDatabases& last);
 
-struct Seals {
+struct Placeholders {
   std::vector<Database> databases;
-  std::vector<SealWish> wishes;      // those that are still needed
-  std::set<std::string> open_files;  // something they name stays unguarded
+  std::vector<PlaceholderWish> wishes;  // those that are still needed
+  std::set<std::string> open_files;     // something they name stays unguarded
 };
 
 // Guards of each wish what no database in force guards, as long as there is room for databases.
-[[nodiscard]] Seals place_seals(const SealWishes& wanted,
-                                const std::map<std::string_view, const Database*>& in_force);
+[[nodiscard]] Placeholders place_placeholders(
+    const PlaceholderWishes& wanted, const std::map<std::string_view, const Database*>& in_force);
 
 }  // namespace moat

@@ -33,9 +33,9 @@ std::size_t size_in(const std::map<std::string, ManagedRange, std::less<>>& rang
 
 class Budget {
  public:
-  Budget(const std::map<std::string_view, const Database*>& in_force, const RangeSupply& supply,
-         const Enforced* last)
-      : supply_(supply), last_(last) {
+  Budget(const std::map<std::string_view, const Database*>& in_force, const ResolvedRanges& supply,
+         const EnforcedState* last)
+      : ranges_(supply), last_(last) {
     for (const auto& entry : in_force) databases_.push_back(entry.second);
     names_ = named_ranges(databases_);
     if (last == nullptr) return;
@@ -47,15 +47,15 @@ class Budget {
   std::size_t total() const {
     std::size_t sum = 0;
     for (const auto* database : databases_) sum += count_own(*database);
-    for (const auto name : names_) sum += size_in(supply_.ranges, name);
+    for (const auto name : names_) sum += size_in(ranges_.ranges, name);
     return sum;
   }
 
   const ManagedRange* largest() const {
     const ManagedRange* largest = nullptr;
     for (const auto name : names_) {
-      const auto range = supply_.ranges.find(name);
-      if (range == supply_.ranges.end()) continue;
+      const auto range = ranges_.ranges.find(name);
+      if (range == ranges_.ranges.end()) continue;
       if (largest == nullptr || range->second.cidrs->size() > largest->cidrs->size())
         largest = &range->second;
     }
@@ -67,7 +67,7 @@ class Budget {
     std::map<std::string, std::size_t> growth;
     for (const auto name : names_) {
       if (!old_names_.contains(name)) continue;
-      const auto& range = supply_.ranges.find(name)->second;
+      const auto& range = ranges_.ranges.find(name)->second;
       add(growth[range.place.file], size_in(last_->policy.ranges, name), range.cidrs->size());
     }
     for (const auto* database : databases_) {
@@ -76,7 +76,7 @@ class Budget {
       if (old == database) continue;  // carried over
       add(brought, old == nullptr ? 0 : count_own(*old), count_own(*database));
       for (const auto name : named_ranges(std::vector{database})) {
-        if (!old_names_.contains(name)) brought += size_in(supply_.ranges, name);
+        if (!old_names_.contains(name)) brought += size_in(ranges_.ranges, name);
       }
     }
     return growth;
@@ -87,8 +87,8 @@ class Budget {
     if (now > before) sum += now - before;
   }
 
-  const RangeSupply& supply_;
-  const Enforced* last_;
+  const ResolvedRanges& ranges_;
+  const EnforcedState* last_;
   std::vector<const Database*> databases_;
   std::set<std::string_view> names_;
   std::set<std::string_view> old_names_;
@@ -97,8 +97,8 @@ class Budget {
 }  // namespace
 
 std::optional<PrefixOverrun> find_overrun(
-    const std::map<std::string_view, const Database*>& in_force, const RangeSupply& supply,
-    const Enforced* last) {
+    const std::map<std::string_view, const Database*>& in_force, const ResolvedRanges& supply,
+    const EnforcedState* last) {
   const Budget budget(in_force, supply, last);
   const auto total = budget.total();
   if (total <= limits::prefixes) return std::nullopt;

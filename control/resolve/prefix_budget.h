@@ -25,7 +25,7 @@ struct PrefixOverrun {
 
 // `in_force`: the databases to be enforced. Nothing where they keep to the limit.
 [[nodiscard]] std::optional<PrefixOverrun> find_overrun(
-    const std::map<std::string_view, const Database*>& in_force, const RangeSupply& supply,
-    const Enforced* last);
+    const std::map<std::string_view, const Database*>& in_force, const ResolvedRanges& supply,
+    const EnforcedState* last);
 
 }  // namespace moat

@@ -10,7 +10,8 @@ namespace {
 
 class Supplier {
  public:
-  Supplier(const RuleFiles& files, const Enforced* last, const std::map<std::string, Fault>& held)
+  Supplier(const RuleFiles& files, const EnforcedState* last,
+           const std::map<std::string, Fault>& held)
       : folder_is_hidden_(files.ranges_folder.has_value()) {
     if (last != nullptr) {
       last_ = &last->policy;
@@ -23,8 +24,8 @@ class Supplier {
     }
   }
 
-  RangeSupply run() {
-    RangeSupply supply;
+  ResolvedRanges run() {
+    ResolvedRanges supply;
     supply.rivals = hold_shared_ids();
     for (const auto& claim : claims_) {
       if (claim.is_held) continue;
@@ -61,7 +62,7 @@ class Supplier {
   }
 
   // What stays although no file that holds says it.
-  void keep_enforced(RangeSupply& supply) const {
+  void keep_enforced(ResolvedRanges& supply) const {
     std::set<std::string_view> named;
     for (const auto& database : last_->databases) {
       for (const auto& rule : database.rules) named.insert(rule.managed_range);
@@ -83,8 +84,8 @@ class Supplier {
 
 }  // namespace
 
-RangeSupply supply_ranges(const RuleFiles& files, const Enforced* last,
-                          const std::map<std::string, Fault>& held) {
+ResolvedRanges resolve_ranges(const RuleFiles& files, const EnforcedState* last,
+                              const std::map<std::string, Fault>& held) {
   return Supplier(files, last, held).run();
 }
 

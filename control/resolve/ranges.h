@@ -16,7 +16,7 @@
 
 namespace moat {
 
-struct RangeSupply {
+struct ResolvedRanges {
   std::map<std::string, ManagedRange, std::less<>> ranges;
   std::set<std::string> withdrawn;  // those of `ranges` that no file names; to be dropped if unused
   std::vector<FileStatus> files;    // of RuleFiles::ranges, in the same order
@@ -24,7 +24,7 @@ struct RangeSupply {
 };
 
 // `held`: files to hold back although nothing is wrong with them alone, and why.
-[[nodiscard]] RangeSupply supply_ranges(const RuleFiles& files, const Enforced* last,
-                                        const std::map<std::string, Fault>& held);
+[[nodiscard]] ResolvedRanges resolve_ranges(const RuleFiles& files, const EnforcedState* last,
+                                            const std::map<std::string, Fault>& held);
 
 }  // namespace moat

@@ -17,13 +17,13 @@
 namespace moat {
 
 // An endpoint that must not be open until its file can be used.
-struct Seal {
+struct Placeholder {
   std::string base;  // id of the database, or "+NAME" of a file that does not tell
   std::string file;  // that says so, or last did
   Endpoint endpoint;
   std::optional<Mode> mode;
 
-  friend bool operator==(const Seal&, const Seal&) = default;
+  friend bool operator==(const Placeholder&, const Placeholder&) = default;
 };
 
 // Ids for which a file was held back because another one had them, by its path. It does not win by
@@ -31,11 +31,12 @@ struct Seal {
 using Rivals = std::map<std::string, std::set<std::string>>;
 
 // What is in force, as far as the next resolution needs it.
-struct Enforced {
-  // Its placeholders stand for `seals`: each guards what is left of its seal without the rest of
-  // the policy. One id may need several ("ID+2", ...); no id that a person can write has a '+'.
+struct EnforcedState {
+  // Its placeholder databases stand for `placeholders`: each guards what is left of one without the
+  // rest of the policy. One id may need several ("ID+2", ...); no id that a person can write has a
+  // '+'.
   Policy policy;
-  std::vector<Seal> seals;
+  std::vector<Placeholder> placeholders;
   // Which database each file last spoke of, by path: the guess for a file that does not tell.
   std::map<std::string, std::string> database_of_file;
   Rivals rivals;
@@ -43,7 +44,7 @@ struct Enforced {
 
 enum class FileState {
   active,      // what it says is what is enforced
-  held_back,   // it cannot be used; what it speaks of stays as last enforced, or is sealed
+  held_back,   // it cannot be used; what it speaks of stays as last enforced, or is closed to all
   vanished,    // no file speaks of `id` any more (or, without id, of its ranges); all stays
   not_guarded  // nothing could be guarded for it: no last state, no readable endpoint
 };
@@ -61,7 +62,8 @@ struct FileStatus {
   Faults faults;  // errors and warnings, cross-file ones included
 };
 
-struct Resolution : Enforced {    // to be enforced
+struct Resolution {
+  EnforcedState state;            // to be enforced
   std::vector<FileStatus> files;  // by path
   // Managed ranges kept although no file names them any more, because rules do.
   std::set<std::string> withdrawn;

@@ -31,32 +31,33 @@ std::vector<std::uint16_t> ports_taken(const Endpoint& endpoint, const Endpoint&
 
 class Resolver {
  public:
-  Resolver(const RuleFiles& files, const Enforced* last, const std::set<std::string>& forgotten)
+  Resolver(const RuleFiles& files, const EnforcedState* last,
+           const std::set<std::string>& forgotten)
       : files_(files), last_(last), last_databases_(last, forgotten) {}
 
   // `held`: files to hold back, and why.
   Resolution run(Mode host_mode, std::map<std::string, Fault> held) {
     do {
-      supply_ = supply_ranges(files_, last_, held);
-      claims_.emplace(files_, supply_, last_databases_);
+      ranges_ = resolve_ranges(files_, last_, held);
+      claims_.emplace(files_, ranges_, last_databases_);
       for (auto& claim : claims_->claims()) {
         const auto why = held.find(claim.file->path);
         if (why != held.end() && !claim.is_held) claim.hold(why->second);
       }
     } while (!settle(held));
-    result_.policy.mode = host_mode;
+    result_.state.policy.mode = host_mode;
     add_databases();
     add_ranges();
     add_claim_statuses();
     add_absent_databases();
     add_folder(files_.databases_folder, last_ == nullptr);
     add_folder(files_.ranges_folder, false);
-    std::ranges::move(supply_.files, std::back_inserter(result_.files));
+    std::ranges::move(ranges_.files, std::back_inserter(result_.files));
     std::ranges::stable_sort(result_.files, {},
                              [](const FileStatus& file) { return std::tie(file.path, file.id); });
-    result_.rivals = claims_->rivals();
-    for (const auto& [path, ids] : supply_.rivals)
-      result_.rivals[path].insert(ids.begin(), ids.end());
+    result_.state.rivals = claims_->rivals();
+    for (const auto& [path, ids] : ranges_.rivals)
+      result_.state.rivals[path].insert(ids.begin(), ids.end());
     return std::move(result_);
   }
 
@@ -65,7 +66,7 @@ class Resolver {
   bool settle(std::map<std::string, Fault>& held) {
     for (;;) {
       claims_->settle();
-      const auto overrun = find_overrun(claims_->in_force(), supply_, last_);
+      const auto overrun = find_overrun(claims_->in_force(), ranges_, last_);
       if (!overrun || overrun->growth == 0) return true;
       auto fault = over_limit_fault(*overrun);
       auto* claim = find_file(claims_->claims(), overrun->file);
@@ -96,36 +97,37 @@ class Resolver {
 
   void add_databases() {
     const auto in_force = claims_->in_force();
-    for (const auto& entry : in_force) result_.policy.databases.push_back(*entry.second);
-    auto seals = place_seals(wanted_seals(claims_->claims(), last_databases_), in_force);
-    std::ranges::move(seals.databases, std::back_inserter(result_.policy.databases));
-    std::ranges::sort(result_.policy.databases, {}, &Database::id);
-    result_.seals.assign(seals.wishes.begin(), seals.wishes.end());
-    open_files_ = std::move(seals.open_files);
+    for (const auto& entry : in_force) result_.state.policy.databases.push_back(*entry.second);
+    auto placeholders =
+        place_placeholders(wanted_placeholders(claims_->claims(), last_databases_), in_force);
+    std::ranges::move(placeholders.databases, std::back_inserter(result_.state.policy.databases));
+    std::ranges::sort(result_.state.policy.databases, {}, &Database::id);
+    result_.state.placeholders.assign(placeholders.wishes.begin(), placeholders.wishes.end());
+    open_files_ = std::move(placeholders.open_files);
     result_.not_guarded = !open_files_.empty();
     for (const auto& claim : claims_->claims()) {
-      if (!claim.id.empty()) result_.database_of_file[claim.file->path] = claim.id;
+      if (!claim.id.empty()) result_.state.database_of_file[claim.file->path] = claim.id;
     }
     for (const auto& entry : last_databases_.of_file) {
-      if (last_databases_.holds(entry.second)) result_.database_of_file.insert(entry);
+      if (last_databases_.holds(entry.second)) result_.state.database_of_file.insert(entry);
     }
   }
 
   // All that files name, and of the withdrawn ones those that rules name.
   void add_ranges() {
-    for (const auto& database : result_.policy.databases) {
+    for (const auto& database : result_.state.policy.databases) {
       for (const auto& rule : database.rules) {
-        if (!supply_.withdrawn.contains(rule.managed_range)) continue;
+        if (!ranges_.withdrawn.contains(rule.managed_range)) continue;
         result_.withdrawn.insert(rule.managed_range);
       }
     }
-    for (auto& [id, range] : supply_.ranges) {
-      if (supply_.withdrawn.contains(id) && !result_.withdrawn.contains(id)) continue;
-      result_.policy.ranges.emplace(id, range);
+    for (auto& [id, range] : ranges_.ranges) {
+      if (ranges_.withdrawn.contains(id) && !result_.withdrawn.contains(id)) continue;
+      result_.state.policy.ranges.emplace(id, range);
     }
     std::map<std::string, std::vector<std::string>> by_file;
     for (const auto& id : result_.withdrawn) {
-      by_file[result_.policy.ranges.at(id).place.file].push_back(id);
+      by_file[result_.state.policy.ranges.at(id).place.file].push_back(id);
     }
     for (const auto& [path, ids] : by_file) report_withdrawn(path, ids);
   }
@@ -136,8 +138,8 @@ class Resolver {
                 "named by rules but by no file any more, and kept as last enforced",
                 fmt::format("{}", fmt::join(ids, ", ")),
                 "bring the managed range back, or take it out of the rules"};
-    const auto file = std::ranges::find(supply_.files, path, &FileStatus::path);
-    if (file != supply_.files.end()) {
+    const auto file = std::ranges::find(ranges_.files, path, &FileStatus::path);
+    if (file != ranges_.files.end()) {
       file->faults.push_back(std::move(fault));
     } else {
       result_.files.push_back({path, "", FileState::vanished, {std::move(fault)}});
@@ -159,7 +161,7 @@ class Resolver {
   // At its address a database comes before those that guard the port on all addresses: what they
   // would drop there passes where it is in monitor mode.
   void warn_of_relaxed(const Database& database, Faults& faults) const {
-    const auto& policy = result_.policy;
+    const auto& policy = result_.state.policy;
     if (!database.endpoint.address || policy.mode_of(database) == Mode::enforce) return;
     for (const auto& other : policy.databases) {
       if (other.id == database.id || policy.mode_of(other) == Mode::monitor) continue;
@@ -179,7 +181,7 @@ class Resolver {
   void warn_of_withdrawn(const Database& database, Faults& faults) const {
     for (const auto& rule : database.rules) {
       if (!result_.withdrawn.contains(rule.managed_range)) continue;
-      const auto& range = result_.policy.ranges.at(rule.managed_range);
+      const auto& range = result_.state.policy.ranges.at(rule.managed_range);
       faults.push_back({Severity::warning, rule.place,
                         fmt::format("no file names this managed range any more: its last {} CIDRs "
                                     "stay allowed",
@@ -196,11 +198,11 @@ class Resolver {
       if (spoken_for.insert(id).second)
         add_absent(id, database->place.file, "it stays as last enforced");
     }
-    for (const auto& seal : result_.seals) {
-      if (find_file(claims_->claims(), seal.file) != nullptr ||
-          !spoken_for.insert(seal.base).second)
+    for (const auto& placeholder : result_.state.placeholders) {
+      if (find_file(claims_->claims(), placeholder.file) != nullptr ||
+          !spoken_for.insert(placeholder.base).second)
         continue;
-      add_absent(seal.base, seal.file, "it is guarded and nobody allowed");
+      add_absent(placeholder.base, placeholder.file, "it is guarded and nobody allowed");
     }
   }
 
@@ -228,9 +230,9 @@ class Resolver {
   }
 
   const RuleFiles& files_;
-  const Enforced* last_;
+  const EnforcedState* last_;
   LastDatabases last_databases_;
-  RangeSupply supply_;
+  ResolvedRanges ranges_;
   std::optional<DatabaseClaims> claims_;
   std::set<std::string> open_files_;
   Resolution result_;
@@ -238,7 +240,7 @@ class Resolver {
 
 }  // namespace
 
-Resolution resolve(const RuleFiles& files, Mode host_mode, const Enforced* last,
+Resolution resolve(const RuleFiles& files, Mode host_mode, const EnforcedState* last,
                    const std::set<std::string>& forgotten,
                    const std::map<std::string, Fault>& held) {
   return Resolver(files, last, forgotten).run(host_mode, held);

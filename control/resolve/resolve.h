@@ -3,7 +3,7 @@
 // every case of a bad, vanished, renamed, conflicting or first-start file is a row in a test.
 //
 //   files on disk --read--> Reading of each --+
-//                                             +--> Resolution { policy, sealed, files, ... }
+//                                             +--> Resolution { state, files, ... }
 //   what was last enforced -------------------+
 //
 // What it keeps to:
@@ -12,8 +12,8 @@
 //     to say which of several files with one id is the enforced one.
 //   - In a conflict the enforced one keeps what it has. Between newcomers both are held back.
 //   - A database without a last state is SEALED while its file is held back: its endpoint is
-//     guarded and nobody allowed. A seal is a stopgap, not an enforced state: it wins no conflict,
-//     and follows what its file says as long as the endpoint can be read.
+//     guarded and nobody allowed. A placeholder is a stopgap, not an enforced state: it wins no
+//     conflict, and follows what its file says as long as the endpoint can be read.
 //   - Absent is not empty: a file that vanishes changes nothing.
 #pragma once
 
@@ -29,7 +29,7 @@ namespace moat {
 // `last`: what was enforced last, or null at a first start. `forgotten`: ids whose guard the
 // operator ended; they are not carried over (a file that names one guards it again). `held`: files
 // to hold back, by path, and why.
-[[nodiscard]] Resolution resolve(const RuleFiles& files, Mode host_mode, const Enforced* last,
+[[nodiscard]] Resolution resolve(const RuleFiles& files, Mode host_mode, const EnforcedState* last,
                                  const std::set<std::string>& forgotten = {},
                                  const std::map<std::string, Fault>& held = {});
 

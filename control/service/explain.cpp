@@ -183,7 +183,7 @@ void explain_ipv6(WhyView& view, const Policy& policy, const Database& database)
 
 }  // namespace
 
-std::expected<Address, TextError> parse_source(const std::string& source) {
+std::expected<Address, Error> parse_source(const std::string& source) {
   in6_addr address{};
   if (inet_pton(AF_INET6, source.c_str(), &address) != 1 || !IN6_IS_ADDR_V4MAPPED(&address)) {
     return parse_address(source);

@@ -21,7 +21,7 @@ struct OwnTraffic {
 };
 
 // An IPv4 address, also as a socket for both families shows it: ::ffff:192.0.2.1.
-[[nodiscard]] std::expected<Address, TextError> parse_source(const std::string& source);
+[[nodiscard]] std::expected<Address, Error> parse_source(const std::string& source);
 
 // One answer a database, by id; `database` empty: all of them, and none if the policy does not know
 // it. Says what the oracle says. Left for the caller: generation, last_hit and table_agrees.

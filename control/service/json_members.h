@@ -84,16 +84,16 @@ inline constexpr auto members_of<StatusView::Wide> =
                "is_all", &StatusView::Wide::is_all);
 template <>
 inline constexpr auto members_of<StatusView> = std::tuple(
-    "version", &StatusView::version, "generation", &StatusView::generation, "image_bytes",
-    &StatusView::image_bytes, "prefixes", &StatusView::prefixes, "databases",
+    "version", &StatusView::version, "generation", &StatusView::generation, "table_bytes",
+    &StatusView::table_bytes, "prefixes", &StatusView::prefixes, "databases",
     &StatusView::databases, "policy_known", &StatusView::policy_known, "mode", &StatusView::mode,
     "ready", &StatusView::ready, "since", &StatusView::since, "settings", &StatusView::settings,
     "interfaces", &StatusView::interfaces, "backstop", &StatusView::backstop, "unpinned",
     &StatusView::unpinned, "outside_backstop", &StatusView::outside_backstop, "files",
     &StatusView::files, "last", &StatusView::last, "pending", &StatusView::pending, "bound_ms",
-    &StatusView::bound, "sealed", &StatusView::sealed, "shadowed", &StatusView::shadowed,
-    "monitored", &StatusView::monitored, "withdrawn", &StatusView::withdrawn, "uncovered",
-    &StatusView::uncovered, "open_ipv6", &StatusView::open_ipv6, "wide", &StatusView::wide,
+    &StatusView::bound, "placeholders", &StatusView::placeholders, "shadowed",
+    &StatusView::shadowed, "monitored", &StatusView::monitored, "withdrawn", &StatusView::withdrawn,
+    "exposed", &StatusView::exposed, "open_ipv6", &StatusView::open_ipv6, "wide", &StatusView::wide,
     "expired_rules", &StatusView::expired_rules, "expiring_rules", &StatusView::expiring_rules,
     "clock_was_at", &StatusView::clock_was_at, "problems", &StatusView::problems, "notices",
     &StatusView::notices);
@@ -106,9 +106,9 @@ inline constexpr auto members_of<RuleView> =
 template <>
 inline constexpr auto members_of<DatabaseView> = std::tuple(
     "id", &DatabaseView::id, "endpoint", &DatabaseView::endpoint, "mode", &DatabaseView::mode,
-    "state", &DatabaseView::state, "sealed", &DatabaseView::sealed, "path", &DatabaseView::path,
-    "rules", &DatabaseView::rules, "peerings", &DatabaseView::peerings, "allowed",
-    &DatabaseView::allowed, "dropped", &DatabaseView::dropped);
+    "state", &DatabaseView::state, "placeholder", &DatabaseView::is_placeholder, "path",
+    &DatabaseView::path, "rules", &DatabaseView::rules, "peerings", &DatabaseView::peerings,
+    "allowed", &DatabaseView::allowed, "dropped", &DatabaseView::dropped);
 template <>
 inline constexpr auto members_of<ManagedRangeView> =
     std::tuple("id", &ManagedRangeView::id, "name", &ManagedRangeView::name, "prefixes",

@@ -39,7 +39,7 @@ struct Counts {
 struct StatusView {
   std::string version;
   std::uint64_t generation = 0;  // live; 0: nothing is enforced
-  std::uint32_t image_bytes = 0;
+  std::uint32_t table_bytes = 0;
   std::uint32_t prefixes = 0;
   std::uint32_t databases = 0;
   // False: a generation of an earlier daemon is live, and what it says is not known, as the state
@@ -70,12 +70,12 @@ struct StatusView {
   std::optional<Propagation> last;   // latest change enforced
   std::vector<Propagation> pending;  // noticed, not enforced
   Milliseconds bound{120'000};
-  std::vector<std::string> sealed;     // databases guarded with nobody allowed for want of a policy
-  std::vector<std::string> shadowed;   // held back, and others guard all their ports
-  std::vector<std::string> monitored;  // databases in monitor mode, by their own or the host's
-  std::vector<std::string> withdrawn;  // managed ranges kept though withdrawn
+  std::vector<std::string> placeholders;  // databases closed to all until their file can be used
+  std::vector<std::string> shadowed;      // held back, and others guard all their ports
+  std::vector<std::string> monitored;     // databases in monitor mode, by their own or the host's
+  std::vector<std::string> withdrawn;     // managed ranges kept though withdrawn
   std::vector<std::string>
-      uncovered;  // ports once guarded that something listens on, a sentence each
+      exposed;  // ports once guarded that something listens on, a sentence each
   std::vector<std::string> open_ipv6;  // a sentence for each `ports: all` that leaves IPv6 open
   // NAT rules that lead past the guard, a sentence each, and how many ports they lead. Only the
   // command looks for them: the daemon starts no programs.
@@ -118,7 +118,7 @@ struct DatabaseView {
   Endpoint endpoint;
   Mode mode = Mode::enforce;
   FileState state = FileState::active;
-  bool sealed = false;
+  bool is_placeholder = false;
   std::string path;
   unsigned rules = 0;
   unsigned peerings = 0;
@@ -230,7 +230,7 @@ struct Refusal {
   Faults faults;  // the same words as `moat check` has for the file
 };
 template <typename T>
-using Answer = std::expected<T, Refusal>;
+using ServiceResult = std::expected<T, Refusal>;
 
 struct NewRule {
   std::string database;  // empty: the host's only one
@@ -246,27 +246,27 @@ class Service {
 
   virtual StatusView status() = 0;
   // These five are refused while StatusView::policy_known is false. `database` empty: all.
-  virtual Answer<std::vector<DatabaseView>> databases() = 0;
-  virtual Answer<std::vector<RuleView>> rules(const std::string& database) = 0;
-  virtual Answer<std::vector<WhyView>> why(const std::string& source,
-                                           const std::string& database) = 0;
-  virtual Answer<std::vector<ManagedRangeView>> managed_ranges() = 0;
-  virtual Answer<ManagedRangeView> managed_range(const std::string& id) = 0;
-  virtual Answer<CountersView> counters(const std::string& database) = 0;
+  virtual ServiceResult<std::vector<DatabaseView>> databases() = 0;
+  virtual ServiceResult<std::vector<RuleView>> rules(const std::string& database) = 0;
+  virtual ServiceResult<std::vector<WhyView>> why(const std::string& source,
+                                                  const std::string& database) = 0;
+  virtual ServiceResult<std::vector<ManagedRangeView>> managed_ranges() = 0;
+  virtual ServiceResult<ManagedRangeView> managed_range(const std::string& id) = 0;
+  virtual ServiceResult<CountersView> counters(const std::string& database) = 0;
   // Those that have changed since `since` was DropsView::next; 0: all there are.
-  virtual Answer<DropsView> drops(const std::string& database, std::uint64_t since) = 0;
+  virtual ServiceResult<DropsView> drops(const std::string& database, std::uint64_t since) = 0;
 
   // Each edits or reads files, enforces, and answers when the kernel has; or when it is clear that
   // it has not (ChangeView::why_not; the daemon goes on trying).
-  virtual Answer<ChangeView> add_rule(const NewRule& rule, const Peer& peer) = 0;
-  virtual Answer<ChangeView> remove_rule(const std::string& database, const std::string& id,
-                                         const Peer& peer) = 0;
-  virtual Answer<ChangeView> forget(const std::string& database, const Peer& peer) = 0;
-  virtual Answer<ChangeView> reload(const Peer& peer) = 0;
+  virtual ServiceResult<ChangeView> add_rule(const NewRule& rule, const Peer& peer) = 0;
+  virtual ServiceResult<ChangeView> remove_rule(const std::string& database, const std::string& id,
+                                                const Peer& peer) = 0;
+  virtual ServiceResult<ChangeView> forget(const std::string& database, const Peer& peer) = 0;
+  virtual ServiceResult<ChangeView> reload(const Peer& peer) = 0;
   // The host's clock is right now, so that rules expire by it: see expiry_clock.h.
-  virtual Answer<ChangeView> reset_clock(const Peer& peer) = 0;
+  virtual ServiceResult<ChangeView> reset_clock(const Peer& peer) = 0;
   // Ends the guard: the daemon takes everything off and then exits.
-  virtual Answer<ChangeView> detach(const Peer& peer) = 0;
+  virtual ServiceResult<ChangeView> detach(const Peer& peer) = 0;
 };
 
 }  // namespace moat

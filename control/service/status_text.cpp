@@ -65,15 +65,15 @@ std::string with_remedy(std::string text, std::string_view remedy) {
 }
 
 // What of the backstop is off that should be on, and why.
-std::vector<Trouble> backstop_troubles(const StatusView::Backstop& backstop) {
+std::vector<Problem> backstop_problems(const StatusView::Backstop& backstop) {
   const auto off = [](std::string_view where, const std::string& why) {
-    return Trouble{fmt::format("the backstop is off{}: {}", where, why), {}};
+    return Problem{fmt::format("the backstop is off{}: {}", where, why), {}};
   };
   if (!backstop.wanted) return {};
   const bool is_off_before = backstop.before_expected && !backstop.before_sockets;
   if (!backstop.at_sockets && is_off_before && backstop.not_at == backstop.not_before)
     return {off("", backstop.not_at)};
-  std::vector<Trouble> all;
+  std::vector<Problem> all;
   if (!backstop.at_sockets) all.push_back(off(" at sockets", backstop.not_at));
   if (is_off_before) all.push_back(off(" before sockets", backstop.not_before));
   return all;
@@ -81,7 +81,7 @@ std::vector<Trouble> backstop_troubles(const StatusView::Backstop& backstop) {
 
 // The same in a few words; empty if all is on.
 std::string backstop_gap(const StatusView::Backstop& backstop) {
-  if (backstop_troubles(backstop).empty()) return "";
+  if (backstop_problems(backstop).empty()) return "";
   if (backstop.at_sockets) return "the backstop is off before sockets";
   return backstop.before_sockets ? "the backstop is off at sockets" : "the backstop is off";
 }
@@ -100,8 +100,8 @@ bool backstop_judges(const StatusView& status) {
   return is_on && status.outside_backstop.empty();
 }
 
-void add_interface_trouble(const InterfaceStatus& interface, bool has_backstop,
-                           std::vector<Trouble>& into) {
+void add_interface_problem(const InterfaceStatus& interface, bool has_backstop,
+                           std::vector<Problem>& into) {
   if (interface.is_attached()) return;
   std::string text;
   if (!interface.present) {
@@ -122,10 +122,10 @@ std::string subject_of(const FileStatus& file) {
 
 // Whether the database of a file is among the ids, also if the file does not tell which that is.
 bool names(const std::vector<std::string>& ids, const FileStatus& file) {
-  return std::ranges::find(ids, seal_base(file.id, file.path)) != ids.end();
+  return std::ranges::find(ids, placeholder_base(file.id, file.path)) != ids.end();
 }
 
-void add_file_troubles(const StatusView& status, std::vector<Trouble>& into) {
+void add_file_problems(const StatusView& status, std::vector<Problem>& into) {
   for (const auto& file : status.files) {
     if (file.state == FileState::not_guarded) {
       into.push_back({fmt::format("NOT GUARDED: {}: its ports are open until this is mended",
@@ -137,7 +137,7 @@ void add_file_troubles(const StatusView& status, std::vector<Trouble>& into) {
     if (file.state == FileState::held_back) {
       into.push_back(
           {fmt::format("held back: {}: {}", subject_of(file),
-                       names(status.sealed, file)
+                       names(status.placeholders, file)
                            ? (names(status.monitored, file)
                                   ? "nobody is allowed, and monitor mode lets everybody pass"
                                   : "guarded, and nobody is allowed")
@@ -193,7 +193,7 @@ std::string headline(const StatusView& status) {
   } else if (status.mode == Mode::monitor) {
     wrong.emplace_back("monitor mode lets drops pass that concern no database");
   }
-  add(status.uncovered.size(), "port, once guarded, is open", "ports, once guarded, are open");
+  add(status.exposed.size(), "port, once guarded, is open", "ports, once guarded, are open");
   add(status.open_ipv6.size(), "database is open by IPv6", "databases are open by IPv6");
   const auto all =
       static_cast<std::size_t>(std::ranges::count(status.wide, true, &StatusView::Wide::is_all));
@@ -219,20 +219,20 @@ bool is_well(const StatusView& status) {
 }
 
 std::size_t count_problems(const StatusView& status) {
-  const auto count = troubles(status).size();
+  const auto count = problems(status).size();
   const bool guards_nothing = status.generation == 0 || status.databases == 0;
   return count == 0 && guards_nothing ? 1 : count;
 }
 
-std::vector<Trouble> troubles(const StatusView& status) {
-  std::vector<Trouble> all;
-  add_file_troubles(status, all);
+std::vector<Problem> problems(const StatusView& status) {
+  std::vector<Problem> all;
+  add_file_problems(status, all);
   // What is not guarded at all comes before what is held back.
-  std::vector<Trouble> interfaces;
+  std::vector<Problem> interfaces;
   for (const auto& interface : status.interfaces)
-    add_interface_trouble(interface, backstop_judges(status), interfaces);
+    add_interface_problem(interface, backstop_judges(status), interfaces);
   const auto first_held = std::ranges::find_if(
-      all, [](const Trouble& trouble) { return !trouble.text.starts_with("NOT GUARDED"); });
+      all, [](const Problem& problem) { return !problem.text.starts_with("NOT GUARDED"); });
   all.insert(first_held, interfaces.begin(), interfaces.end());
   for (const auto& change : status.pending) {
     if (!change.overdue) continue;
@@ -240,7 +240,7 @@ std::vector<Trouble> troubles(const StatusView& status) {
                                status.bound.count() / 1000),
                    {}});
   }
-  for (auto& trouble : backstop_troubles(status.backstop)) all.push_back(std::move(trouble));
+  for (auto& problem : backstop_problems(status.backstop)) all.push_back(std::move(problem));
   if (!status.unpinned.empty())
     all.push_back({fmt::format("the guard ends when moatd ends: {}", status.unpinned), {}});
   for (const auto& [port, cgroup] : status.outside_backstop) {
@@ -261,14 +261,14 @@ std::vector<Trouble> troubles(const StatusView& status) {
                    {}});
   }
   for (const auto* sentences :
-       {&status.problems, &status.uncovered, &status.open_ipv6, &status.past_guard}) {
+       {&status.problems, &status.exposed, &status.open_ipv6, &status.past_guard}) {
     for (const auto& sentence : *sentences) all.push_back({sentence, {}});
   }
   return all;
 }
 
-std::vector<Trouble> remarks(const StatusView& status) {
-  std::vector<Trouble> all;
+std::vector<Problem> remarks(const StatusView& status) {
+  std::vector<Problem> all;
   if (status.mode == Mode::monitor) {
     all.push_back({"monitor mode: what would be dropped is counted and passes", {}});
   } else {

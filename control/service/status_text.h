@@ -21,16 +21,16 @@ namespace moat {
 [[nodiscard]] std::size_t count_problems(const StatusView& status);
 
 // One thing that is wrong, or worth knowing, with the faults that belong to it.
-struct Trouble {
+struct Problem {
   std::string text;
   Faults faults;
 };
 
 // What is wrong, worst first.
-[[nodiscard]] std::vector<Trouble> troubles(const StatusView& status);
+[[nodiscard]] std::vector<Problem> problems(const StatusView& status);
 
 // What is not wrong, and yet to be looked at: warnings in files, withdrawn ranges, generic mode.
-[[nodiscard]] std::vector<Trouble> remarks(const StatusView& status);
+[[nodiscard]] std::vector<Problem> remarks(const StatusView& status);
 
 // By what ways packets come in that nothing of Moat's judges, whatever the rules say; empty: by
 // none that is known.

@@ -57,17 +57,17 @@ struct LastPins {
 };
 
 // A port that some database guarded and no one does any more.
-struct UncoveredPort {
+struct ExposedPort {
   std::string database;
   std::optional<Address> address;  // nothing: on every address
   std::uint16_t port = 0;          // 0: every port of `address`
 
-  friend bool operator==(const UncoveredPort&, const UncoveredPort&) = default;
+  friend bool operator==(const ExposedPort&, const ExposedPort&) = default;
 };
 
 struct State {
-  std::uint64_t generation = 0;      // the last one committed
-  std::optional<Enforced> enforced;  // nothing: a first start
+  std::uint64_t generation = 0;           // the last one committed
+  std::optional<EnforcedState> enforced;  // nothing: a first start
   // Ranges in `enforced` have lost their CIDRs, and let nobody in until their files are read.
   bool is_incomplete = false;
   Slots slots;
@@ -76,8 +76,8 @@ struct State {
   LatestTime latest_time;
   std::set<std::string> forgotten;  // databases whose guard was ended, until that is enforced
   LastPins pins;
-  std::vector<UncoveredPort> uncovered;  // the latest 1,000 at most
-  std::string settings;                  // the bytes of moat.yaml that were last in force
+  std::vector<ExposedPort> exposed;  // the latest 1,000 at most
+  std::string settings;              // the bytes of moat.yaml that were last in force
 };
 
 struct LoadedState {
@@ -85,7 +85,7 @@ struct LoadedState {
   // What of the state could not be used, and why, as sentences. Never silent: a state that is
   // corrupt as a whole is moved aside and counts as none; a managed range whose CIDRs are lost is
   // empty.
-  std::vector<std::string> troubles;
+  std::vector<std::string> problems;
 };
 
 class StateStore {

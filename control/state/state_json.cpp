@@ -35,8 +35,8 @@ struct EnforcedRecord {
   Mode mode = Mode::enforce;
   std::vector<Database> databases;
   std::vector<RangeRecord> ranges;
-  std::vector<std::string> sealed;  // ids of the placeholders
-  std::vector<Seal> seals;
+  std::vector<std::string> closed;  // ids of the placeholder databases
+  std::vector<Placeholder> placeholders;
   std::map<std::string, std::string> database_of_file;
   Rivals rivals;
 };
@@ -81,13 +81,15 @@ inline constexpr auto members_of<RangeRecord> =
     std::tuple("id", &RangeRecord::id, "name", &RangeRecord::name, "digest", &RangeRecord::digest,
                "place", &RangeRecord::place);
 template <>
-inline constexpr auto members_of<Seal> = std::tuple(
-    "base", &Seal::base, "file", &Seal::file, "endpoint", &Seal::endpoint, "mode", &Seal::mode);
+inline constexpr auto members_of<Placeholder> =
+    std::tuple("base", &Placeholder::base, "file", &Placeholder::file, "endpoint",
+               &Placeholder::endpoint, "mode", &Placeholder::mode);
 template <>
-inline constexpr auto members_of<EnforcedRecord> = std::tuple(
-    "mode", &EnforcedRecord::mode, "databases", &EnforcedRecord::databases, "managed-ranges",
-    &EnforcedRecord::ranges, "sealed", &EnforcedRecord::sealed, "seals", &EnforcedRecord::seals,
-    "database-of-file", rows(&EnforcedRecord::database_of_file), "rivals", &EnforcedRecord::rivals);
+inline constexpr auto members_of<EnforcedRecord> =
+    std::tuple("mode", &EnforcedRecord::mode, "databases", &EnforcedRecord::databases,
+               "managed-ranges", &EnforcedRecord::ranges, "sealed", &EnforcedRecord::closed,
+               "seals", &EnforcedRecord::placeholders, "database-of-file",
+               rows(&EnforcedRecord::database_of_file), "rivals", &EnforcedRecord::rivals);
 template <>
 inline constexpr auto members_of<SlotKey> =
     std::tuple("database", &SlotKey::database, "id", &SlotKey::id);
@@ -106,9 +108,9 @@ template <>
 inline constexpr auto members_of<LastPins> =
     std::tuple("boot", &LastPins::boot, "folder", &LastPins::folder, "ids", &LastPins::ids);
 template <>
-inline constexpr auto members_of<UncoveredPort> = std::tuple(
-    "database", &UncoveredPort::database, "address",
-    [](auto& port) { return AsAddress{port.address}; }, "port", &UncoveredPort::port);
+inline constexpr auto members_of<ExposedPort> = std::tuple(
+    "database", &ExposedPort::database, "address",
+    [](auto& port) { return AsAddress{port.address}; }, "port", &ExposedPort::port);
 template <>
 inline constexpr auto members_of<StateRecord> =
     std::tuple("generation", &State::generation, "enforced", &StateRecord::enforced_record,
@@ -117,7 +119,7 @@ inline constexpr auto members_of<StateRecord> =
                "last-hits", rows(&State::last_hits), "latest-time", latest(&LatestTime::time),
                "latest-boot", latest(&LatestTime::boot), "latest-monotonic",
                latest(&LatestTime::monotonic), "forgotten", &State::forgotten, "pins", &State::pins,
-               "uncovered", &State::uncovered, "settings", &State::settings);
+               "uncovered", &State::exposed, "settings", &State::settings);
 
 }  // namespace view
 
@@ -134,16 +136,16 @@ std::string dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-EnforcedRecord record_of(const Enforced& enforced, const ListDigests& digests) {
+EnforcedRecord record_of(const EnforcedState& enforced, const ListDigests& digests) {
   EnforcedRecord record{enforced.policy.mode,
                         enforced.policy.databases,
                         {},
                         {},
-                        enforced.seals,
+                        enforced.placeholders,
                         enforced.database_of_file,
                         enforced.rivals};
   for (const auto& database : record.databases) {
-    if (database.is_placeholder) record.sealed.push_back(database.id);
+    if (database.is_placeholder) record.closed.push_back(database.id);
   }
   for (const auto& [id, range] : enforced.policy.ranges) {
     record.ranges.push_back({id, range.name, digests.at(id), range.place});
@@ -204,21 +206,21 @@ Numbering<Key, Number> read_numbers(const NumbersRecord<Key, Number>& record, un
   return numbers;
 }
 
-Enforced read_enforced(EnforcedRecord record, ListDigests& digests) {
-  Enforced enforced;
+EnforcedState read_enforced(EnforcedRecord record, ListDigests& digests) {
+  EnforcedState enforced;
   auto& policy = enforced.policy;
   policy.mode = record.mode;
   policy.databases = std::move(record.databases);
   for (auto& database : policy.databases) {
-    database.is_placeholder = std::ranges::find(record.sealed, database.id) != record.sealed.end();
+    database.is_placeholder = std::ranges::find(record.closed, database.id) != record.closed.end();
   }
   for (auto& range : record.ranges) {
     digests[range.id] = range.digest;
     policy.ranges[range.id] = {range.id, range.name, nullptr, range.place};
   }
   check(policy);
-  for (const auto& seal : record.seals) check(seal.endpoint);
-  enforced.seals = std::move(record.seals);
+  for (const auto& placeholder : record.placeholders) check(placeholder.endpoint);
+  enforced.placeholders = std::move(record.placeholders);
   enforced.database_of_file = std::move(record.database_of_file);
   enforced.rivals = std::move(record.rivals);
   return enforced;

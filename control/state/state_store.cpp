@@ -157,7 +157,7 @@ LoadedState StateStore::load() {
   struct stat status{};
   if (::stat(path.c_str(), &status) != 0 && (errno == ENOENT || errno == ENOTDIR)) return loaded;
   const auto refuse = [&loaded](const std::string& why, const std::string& what_is_done) {
-    loaded.troubles.push_back(
+    loaded.problems.push_back(
         fmt::format("the last state cannot be used: {} ({}){}", why, what_is_done, without_state));
     return loaded;
   };
@@ -207,7 +207,7 @@ void StateStore::load_lists(LoadedState& loaded,
       continue;
     }
     if (kept.empty()) kept = set_aside(path);
-    loaded.troubles.push_back(
+    loaded.problems.push_back(
         fmt::format("what managed range {} was last cannot be used: {}: {} ({}); until its file "
                     "is read it lets nobody in",
                     id, path, list == lists.end() ? why_none : list->second.error(), kept));

@@ -103,7 +103,7 @@ std::size_t YamlText::end_of_value(const Node& key) const {
 }
 
 // `key: []` becomes a block list where there is room for one.
-std::expected<Changes, TextError> YamlText::fill_empty(const Node& key, const Item& item) const {
+std::expected<Changes, Error> YamlText::fill_empty(const Node& key, const Item& item) const {
   const auto begin = value_of(key).offset;
   const auto end = end_of_value(key);
   const auto bytes = lines_.bytes();
@@ -122,8 +122,7 @@ std::expected<Changes, TextError> YamlText::fill_empty(const Node& key, const It
                  lines_.insert_after(lines_.line_at(begin), std::move(text))};
 }
 
-std::expected<Changes, TextError> YamlText::remove_only_item(const Node& key,
-                                                             WhenEmpty when) const {
+std::expected<Changes, Error> YamlText::remove_only_item(const Node& key, WhenEmpty when) const {
   const auto& list = value_of(key);
   if (when == WhenEmpty::remove_key && !root_.is_flow) {
     LineRange range{lines_.line_at(key.offset), last_line_of_value(lines_, root_, key)};
@@ -177,7 +176,7 @@ BlockStyle YamlText::style_of_new_list() const {
   return {.column = lines_.column_at(root_.offset) + 2};
 }
 
-YamlText::Result YamlText::apply(const std::expected<Changes, TextError>& changes) const {
+YamlText::Result YamlText::apply(const std::expected<Changes, Error>& changes) const {
   if (!changes) return std::unexpected(changes.error());
   return apply_changes(lines_.bytes(), *changes);
 }

@@ -14,11 +14,11 @@
 #include <string>
 #include <string_view>
 
-#include "control/text/text_error.h"
 #include "control/text/text_lines.h"
 #include "control/yaml/edit_block.h"
 #include "control/yaml/edit_flow.h"
 #include "control/yaml/node.h"
+#include "dataplane/error.h"
 
 namespace moat {
 
@@ -32,7 +32,7 @@ class YamlText {
   // Both must outlive this. `root` is the map that read_yaml found in `bytes`, without errors.
   YamlText(std::string_view bytes, const Node& root);
 
-  using Result = std::expected<std::string, TextError>;
+  using Result = std::expected<std::string, Error>;
 
   // Adds to the list under the root's `name`, which is made if need be.
   [[nodiscard]] Result append_item(std::string_view name, const Item& item) const;
@@ -46,14 +46,13 @@ class YamlText {
 
  private:
   [[nodiscard]] const Node* find_key(std::string_view name) const;
-  [[nodiscard]] std::expected<Changes, TextError> fill_empty(const Node& key,
-                                                             const Item& item) const;
-  [[nodiscard]] std::expected<Changes, TextError> remove_only_item(const Node& key,
-                                                                   WhenEmpty when) const;
+  [[nodiscard]] std::expected<Changes, Error> fill_empty(const Node& key, const Item& item) const;
+  [[nodiscard]] std::expected<Changes, Error> remove_only_item(const Node& key,
+                                                               WhenEmpty when) const;
   [[nodiscard]] Changes add_key(std::string_view in_block, std::string_view in_flow) const;
   [[nodiscard]] BlockStyle style_of_new_list() const;
   [[nodiscard]] std::size_t end_of_value(const Node& key) const;
-  [[nodiscard]] Result apply(const std::expected<Changes, TextError>& changes) const;
+  [[nodiscard]] Result apply(const std::expected<Changes, Error>& changes) const;
 
   const Node& root_;
   TextLines lines_;

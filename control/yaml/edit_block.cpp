@@ -27,8 +27,8 @@ bool starts_item(const TextLines& lines, std::size_t line, std::size_t column) {
 }
 
 // The lines of each item, from its dash to its last content.
-std::expected<std::vector<LineRange>, TextError> find_items(const TextLines& lines,
-                                                            const Node& root, const Node& key) {
+std::expected<std::vector<LineRange>, Error> find_items(const TextLines& lines, const Node& root,
+                                                        const Node& key) {
   const auto& list = value_of(key);
   const auto column = lines.column_at(list.offset);
   std::vector<LineRange> items;
@@ -75,16 +75,16 @@ std::size_t last_line_of_value(const TextLines& lines, const Node& root, const N
   return lines.last_content(range, lines.column_at(key.offset));
 }
 
-std::expected<Changes, TextError> append_to_block(const TextLines& lines, const Node& root,
-                                                  const Node& key, const Item& item) {
+std::expected<Changes, Error> append_to_block(const TextLines& lines, const Node& root,
+                                              const Node& key, const Item& item) {
   const auto items = find_items(lines, root, key);
   if (!items) return std::unexpected(items.error());
   const auto style = style_of(lines, value_of(key));
   return Changes{lines.insert_after(items->back().last, block_text(item, style, lines.line_end()))};
 }
 
-std::expected<Changes, TextError> remove_from_block(const TextLines& lines, const Node& root,
-                                                    const Node& key, std::size_t index) {
+std::expected<Changes, Error> remove_from_block(const TextLines& lines, const Node& root,
+                                                const Node& key, std::size_t index) {
   const auto items = find_items(lines, root, key);
   if (!items) return std::unexpected(items.error());
   auto range = (*items)[index];

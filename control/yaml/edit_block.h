@@ -6,10 +6,10 @@
 #include <expected>
 #include <string>
 
-#include "control/text/text_error.h"
 #include "control/text/text_lines.h"
 #include "control/yaml/edit_flow.h"
 #include "control/yaml/node.h"
+#include "dataplane/error.h"
 
 namespace moat {
 
@@ -31,11 +31,11 @@ struct BlockStyle {
                                              const Node& key);
 
 // `key` is a key of `root`, and its value a list with at least one item.
-[[nodiscard]] std::expected<Changes, TextError> append_to_block(const TextLines& lines,
-                                                                const Node& root, const Node& key,
-                                                                const Item& item);
-[[nodiscard]] std::expected<Changes, TextError> remove_from_block(const TextLines& lines,
-                                                                  const Node& root, const Node& key,
-                                                                  std::size_t index);
+[[nodiscard]] std::expected<Changes, Error> append_to_block(const TextLines& lines,
+                                                            const Node& root, const Node& key,
+                                                            const Item& item);
+[[nodiscard]] std::expected<Changes, Error> remove_from_block(const TextLines& lines,
+                                                              const Node& root, const Node& key,
+                                                              std::size_t index);
 
 }  // namespace moat

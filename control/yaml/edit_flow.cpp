@@ -19,7 +19,7 @@ struct Span {  // of bytes: from begin to before end
 };
 
 // Where the items are. A pair without braces has no end that could be told.
-std::expected<std::vector<Span>, TextError> find_items(const Brackets& brackets, const Node& list) {
+std::expected<std::vector<Span>, Error> find_items(const Brackets& brackets, const Node& list) {
   std::vector<Span> items;
   for (const auto& item : list.children) {
     if (!brackets.is_at(item.offset, '{')) return std::unexpected(unknown_layout());
@@ -71,7 +71,7 @@ Span inline_span(const TextLines& lines, const Brackets& brackets, const std::ve
 
 }  // namespace
 
-TextError unknown_layout() {
+Error unknown_layout() {
   return {"the file is laid out in a way that cannot be edited safely",
           "edit it by hand, or write one item a line, each begun by a dash"};
 }
@@ -134,8 +134,8 @@ std::string flow_text(const Item& item) {
   return fmt::format("{{{}}}", fmt::join(pairs, ", "));
 }
 
-std::expected<Changes, TextError> append_to_flow(const TextLines& lines, const Brackets& brackets,
-                                                 const Node& list, const Item& item) {
+std::expected<Changes, Error> append_to_flow(const TextLines& lines, const Brackets& brackets,
+                                             const Node& list, const Item& item) {
   const auto items = find_items(brackets, list);
   if (!items) return std::unexpected(items.error());
   const auto last = items->back();
@@ -161,8 +161,8 @@ std::expected<Changes, TextError> append_to_flow(const TextLines& lines, const B
   return changes;
 }
 
-std::expected<Changes, TextError> remove_from_flow(const TextLines& lines, const Brackets& brackets,
-                                                   const Node& list, std::size_t index) {
+std::expected<Changes, Error> remove_from_flow(const TextLines& lines, const Brackets& brackets,
+                                               const Node& list, std::size_t index) {
   const auto items = find_items(brackets, list);
   if (!items) return std::unexpected(items.error());
   const auto whole = with_comma(brackets, (*items)[index]);

@@ -9,16 +9,16 @@
 #include <utility>
 #include <vector>
 
-#include "control/text/text_error.h"
 #include "control/text/text_lines.h"
 #include "control/yaml/node.h"
+#include "dataplane/error.h"
 
 namespace moat {
 
 // The keys and values of a new list item, the values as they shall stand in the file.
 using Item = std::vector<std::pair<std::string_view, std::string>>;
 
-[[nodiscard]] TextError unknown_layout();
+[[nodiscard]] Error unknown_layout();
 
 // Finds where brackets and quotes end. Which quotes open a scalar and which stand within a plain
 // one (it's) is known from the tree.
@@ -43,13 +43,12 @@ class Brackets {
 [[nodiscard]] std::string flow_text(const Item& item);
 
 // `list` is in brackets and has at least one item.
-[[nodiscard]] std::expected<Changes, TextError> append_to_flow(const TextLines& lines,
-                                                               const Brackets& brackets,
-                                                               const Node& list, const Item& item);
+[[nodiscard]] std::expected<Changes, Error> append_to_flow(const TextLines& lines,
+                                                           const Brackets& brackets,
+                                                           const Node& list, const Item& item);
 // Leaves the brackets, with comments of the list itself.
-[[nodiscard]] std::expected<Changes, TextError> remove_from_flow(const TextLines& lines,
-                                                                 const Brackets& brackets,
-                                                                 const Node& list,
-                                                                 std::size_t index);
+[[nodiscard]] std::expected<Changes, Error> remove_from_flow(const TextLines& lines,
+                                                             const Brackets& brackets,
+                                                             const Node& list, std::size_t index);
 
 }  // namespace moat

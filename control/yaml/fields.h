@@ -66,7 +66,7 @@ class Fields {
 // true or false, without quotes.
 [[nodiscard]] std::optional<bool> read_bool(const Node& node, std::string_view name, FaultLog& log);
 
-// Reads a scalar with `parse`, a function from text to std::expected<T, TextError>.
+// Reads a scalar with `parse`, a function from text to std::expected<T, Error>.
 template <typename Parse>
 auto read_parsed(const Node& node, std::string_view name, Parse parse, FaultLog& log) {
   using Expected = decltype(parse(std::string_view{}));

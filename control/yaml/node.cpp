@@ -22,13 +22,13 @@ namespace moat {
 namespace {
 
 // Far above a million CIDRs; keeps a hostile 16 MiB file from taking gigabytes.
-constexpr std::size_t most_nodes = 2'000'000;
+constexpr std::size_t max_nodes = 2'000'000;
 
 // Where a bracket could begin a key, as at the start of a line, yaml-cpp reads to the one that
 // closes it before it tells of any of it, and keeps some 90 bytes for each of these characters and
 // some 180 for the word beside it: 80 MiB for so many commas and words. A hostile 16 MiB file would
 // take gigabytes.
-constexpr std::size_t most_untold = 300'000;
+constexpr std::size_t max_silent_marks = 300'000;
 constexpr std::string_view marks = ",:?[]{}\"'&*!#";
 
 struct Stop {};  // thrown through yaml-cpp once reading on makes no sense
@@ -114,8 +114,8 @@ class Builder : public YAML::EventHandler {
  private:
   Node node(const YAML::Mark& mark) {
     const auto at = spot(mark);
-    if (++nodes_ > most_nodes) {
-      log_.error(at, fmt::format("more than {} values", most_nodes), {},
+    if (++nodes_ > max_nodes) {
+      log_.error(at, fmt::format("more than {} values", max_nodes), {},
                  "put large lists into a cidrs-file");
       throw Stop{};
     }
@@ -200,11 +200,12 @@ class ByteBuffer : public std::streambuf {
 
  protected:
   std::streamsize xsgetn(char* to, std::streamsize most) override {
-    if (std::exchange(events_, builder_.events()) != builder_.events()) untold_ = 0;
+    if (std::exchange(events_, builder_.events()) != builder_.events()) silent_marks_ = 0;
     for (const char* at = gptr(); at != gptr() + std::min(most, egptr() - gptr()); ++at) {
       const bool is_in_line_of_hashes = *at == '#' && previous_ == '#';
       previous_ = *at;
-      if (marks.contains(*at) && !is_in_line_of_hashes && ++untold_ > most_untold) refuse(at);
+      if (marks.contains(*at) && !is_in_line_of_hashes && ++silent_marks_ > max_silent_marks)
+        refuse(at);
     }
     return std::streambuf::xsgetn(to, most);
   }
@@ -214,10 +215,10 @@ class ByteBuffer : public std::streambuf {
     const auto before = text_.bytes.substr(0, static_cast<std::size_t>(at - text_.bytes.data()));
     const auto line = static_cast<std::uint32_t>(std::ranges::count(before, '\n'));
     const auto column = before.size() - (before.rfind('\n') + 1);  // npos + 1 is 0
-    log_.error(
-        {line + 1, static_cast<unsigned>(column) + 1},
-        fmt::format("too much in one pair of brackets: more than {} of {}", most_untold, marks), {},
-        "write a large list one value a line, `- VALUE`, or put it into a cidrs-file");
+    log_.error({line + 1, static_cast<unsigned>(column) + 1},
+               fmt::format("too much in one pair of brackets: more than {} of {}", max_silent_marks,
+                           marks),
+               {}, "write a large list one value a line, `- VALUE`, or put it into a cidrs-file");
     throw Stop{};
   }
 
@@ -225,7 +226,7 @@ class ByteBuffer : public std::streambuf {
   const Builder& builder_;
   FaultLog& log_;
   std::size_t events_ = 0;
-  std::size_t untold_ = 0;  // marks since the last event
+  std::size_t silent_marks_ = 0;  // marks since the last event
   char previous_ = 0;
 };
 

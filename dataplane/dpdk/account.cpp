@@ -126,18 +126,19 @@ void Account::clear(const std::vector<std::uint32_t>& slots) const {
     for (const std::uint32_t slot : slots) counters(lcore)[slot] = {};
 }
 
-UntoldDrops Account::untold_drops() const {
-  UntoldDrops untold;
+SuppressedDrops Account::suppressed_drops() const {
+  SuppressedDrops suppressed;
   for (unsigned lcore = 0; lcore < lcores_; lcore++) {
     const auto places = sources(lcore);
-    for (std::uint32_t place = 0; place < places.size(); place++) untold.add(place, places[place]);
+    for (std::uint32_t place = 0; place < places.size(); place++)
+      suppressed.add(place, places[place]);
   }
-  return untold;
+  return suppressed;
 }
 
-void Account::forget_untold_drops() const {
+void Account::forget_suppressed_drops() const {
   for (unsigned lcore = 0; lcore < lcores_; lcore++)
-    for (auto& place : sources(lcore)) place.untold = 0;
+    for (auto& place : sources(lcore)) place.suppressed = 0;
 }
 
 }  // namespace moat

@@ -18,7 +18,7 @@
 #include "bpf/abi.h"
 #include "dataplane/error.h"
 #include "dataplane/fd.h"
-#include "dataplane/untold_drops.h"
+#include "dataplane/suppressed_drops.h"
 
 namespace moat {
 
@@ -51,9 +51,9 @@ class Account {
   [[nodiscard]] std::vector<moat_counter> sum() const;
   // Zeroes counters that no live table names.
   void clear(const std::vector<std::uint32_t>& slots) const;
-  [[nodiscard]] UntoldDrops untold_drops() const;
+  [[nodiscard]] SuppressedDrops suppressed_drops() const;
   // For a new reader, to whom what came before it is not to be reported as if it came now.
-  void forget_untold_drops() const;
+  void forget_suppressed_drops() const;
 
  private:
   [[nodiscard]] static Result<Account> map(Fd file, unsigned lcores);

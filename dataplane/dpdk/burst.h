@@ -32,9 +32,9 @@ template <typename Frames, typename Lcore>
 class Burst {
  public:
   // At most Lines::max_burst frames.
-  Burst(const LiveTable& table, const Frames& frames, unsigned count, Lcore& lcore)
-      : image_(table.image.header()), frames_(frames), lcore_(lcore) {
-    judge(table.lines, count);
+  Burst(const LiveTable& live, const Frames& frames, unsigned count, Lcore& lcore)
+      : table_(live.table.header()), frames_(frames), lcore_(lcore) {
+    judge(live.lines, count);
   }
 
   // Bit i: frame i is to be dropped.
@@ -45,7 +45,7 @@ class Burst {
   __attribute__((noinline)) void judge_whole(unsigned number) {
     moat_frame frame = frames_[number];
     moat_verdict verdict;
-    moat_judge_frame(&image_, image_.size, &frame, &verdict);
+    moat_judge_frame(&table_, table_.size, &frame, &verdict);
     settle(number, verdict);
   }
 
@@ -63,9 +63,9 @@ class Burst {
       moat_verdict verdict = {};
       verdict.l3 = plain_l3;
       const std::uint32_t reason =
-          moat_judge_ipv4(&image_, image_.size, &frame, &ip, MOAT_ENDPOINT, &verdict);
+          moat_judge_ipv4(&table_, table_.size, &frame, &ip, MOAT_ENDPOINT, &verdict);
       if (reason != MOAT_UNDECIDED) {
-        moat_settle(&image_, reason, &verdict);
+        moat_settle(&table_, reason, &verdict);
         settle(i, verdict);
         continue;
       }
@@ -74,7 +74,7 @@ class Burst {
                        static_cast<std::uint8_t>(verdict.database), static_cast<std::uint8_t>(i)};
     }
     if (asks == 0) return;
-    lines.look_up(image_, {sources, asks}, classes);
+    lines.look_up(table_, {sources, asks}, classes);
     for (unsigned i = 0; i < asks; i++) judge_class(asked[i], classes[i]);
   }
 
@@ -84,8 +84,8 @@ class Burst {
     verdict.bytes = plain_l3 + asked.total;
     verdict.database = asked.database;
     const std::uint32_t reason =
-        moat_judge_class(&image_, image_.size, &clock, source_class, &verdict);
-    moat_settle(&image_, reason, &verdict);
+        moat_judge_class(&table_, table_.size, &clock, source_class, &verdict);
+    moat_settle(&table_, reason, &verdict);
     lcore_.count(verdict.slot, verdict.bytes);
     drops_ |= std::uint64_t{verdict.drop} << asked.number;
     if (is_reported(verdict)) [[unlikely]]
@@ -99,8 +99,8 @@ class Burst {
     moat_verdict verdict = {};
     verdict.l3 = plain_l3;
     if (moat_parse_plain(&frame, &ip))
-      moat_judge_ipv4(&image_, image_.size, &frame, &ip, MOAT_ENDPOINT, &verdict);
-    moat_settle(&image_, settled.reason, &verdict);
+      moat_judge_ipv4(&table_, table_.size, &frame, &ip, MOAT_ENDPOINT, &verdict);
+    moat_settle(&table_, settled.reason, &verdict);
     lcore_.report(frame, verdict);
   }
 
@@ -119,7 +119,7 @@ class Burst {
 
   static constexpr std::uint32_t plain_l3 = 14;
 
-  const moat_image& image_;
+  const moat_table& table_;
   const Frames& frames_;
   Lcore& lcore_;
   std::uint64_t drops_ = 0;

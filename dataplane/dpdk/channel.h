@@ -112,7 +112,7 @@ struct AskStatusMessage {
 struct PortStatus {
   char name[64];       // DPDK's: "net_af_packet0"
   char interface[16];  // the kernel's, where it has one
-  char trouble[192];   // what is wrong with it, for people; or empty
+  char problem[192];   // what is wrong with it, for people; or empty
   std::uint32_t mtu;
   std::uint8_t is_present;
   std::uint8_t has_link;

@@ -83,10 +83,10 @@ Result<Message> ChannelClient::answer_to(std::uint32_t request) {
   }
 }
 
-Result<> ChannelClient::publish(const Image& image) {
-  auto memfd = seal_table(image);
+Result<> ChannelClient::publish(const Table& table) {
+  auto memfd = seal_table(table);
   if (!memfd) return std::unexpected(memfd.error());
-  const moat_image& header = image.header();
+  const moat_table& header = table.header();
   return publish({header.generation, header.digest, header.size}, memfd->get());
 }
 
@@ -99,7 +99,7 @@ Result<> ChannelClient::publish(const TableName& name, int file) {
   return {};
 }
 
-Result<Image> ChannelClient::table() {
+Result<Table> ChannelClient::table() {
   const std::uint32_t request = ++requests_;
   if (auto sent = channel_.send(AskTableMessage{}, request); !sent)
     return std::unexpected(sent.error());

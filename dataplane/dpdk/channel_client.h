@@ -34,11 +34,11 @@ class ChannelClient {
   // its words say, the channel goes on.
 
   // Returns when no lcore uses the table before.
-  [[nodiscard]] Result<> publish(const Image& image);
+  [[nodiscard]] Result<> publish(const Table& table);
   // As publish() with a file of one's own making, for tests.
   [[nodiscard]] Result<> publish(const TableName& name, int file);
   // The live table.
-  [[nodiscard]] Result<Image> table();
+  [[nodiscard]] Result<Table> table();
   [[nodiscard]] Result<StatusMessage> status();
   // Calls back for each drop that is there, the oldest first.
   [[nodiscard]] Result<> read_drops(const std::function<void(const moat_drop&)>& callback);

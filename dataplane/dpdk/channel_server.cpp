@@ -111,7 +111,7 @@ Result<> ChannelServer::answer(Message& message) {
 Result<> ChannelServer::publish(const PublishMessage& request, Fd file) {
   auto table = open_sealed_table(file);
   if (!table) return refuse(request.header.request, table.error());
-  const moat_image& header = table->header();
+  const moat_table& header = table->header();
   if (header.generation != request.table.generation || header.digest != request.table.digest ||
       header.size != request.table.size)
     return refuse(request.header.request, {"the table is another one than moatd says", {}});

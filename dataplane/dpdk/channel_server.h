@@ -18,7 +18,7 @@ class ChannelServer {
   // What moatd asks of the worker.
   struct Worker {
     // Returns when no lcore uses the table before. On an error that one is still live.
-    std::function<Result<>(Image table, Fd memfd)> publish;
+    std::function<Result<>(Table table, Fd memfd)> publish;
     std::function<TableName()> live;
     std::function<int()> table;  // the memfd of the live one, or -1
     std::function<StatusMessage()> status;

@@ -40,11 +40,11 @@ std::optional<moat_drop> DropReports::report(const moat_frame& frame, const moat
   const bool is_same = place.mark == mark;
   const std::uint64_t events = MOAT_SOURCE_BURST + (is_same ? 0 : MOAT_SOURCE_SPARE) - 1;
   if (place.granted > tick + events * MOAT_SOURCE_PACE && kind_granted + MOAT_SOURCE_PACE > tick) {
-    place.untold += is_same;
+    place.suppressed += is_same;
     return {};
   }
   moat_drop drop = {};
-  drop.packets = 1 + (is_same ? place.untold : 0);
+  drop.packets = 1 + (is_same ? place.suppressed : 0);
   place = {std::max<std::uint64_t>(place.granted, tick) + MOAT_SOURCE_PACE, mark, 0};
   kind.store(std::max(kind_granted, tick) + 1, std::memory_order_relaxed);
 

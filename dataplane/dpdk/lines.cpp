@@ -103,38 +103,38 @@ class LineWriter {
 // The pieces of the tree that `reference` names, in order: visit(first, value). `last` is the
 // highest key that can be asked for. bpf/lookup.h says how a tree is packed.
 template <typename Visit>
-void visit_pieces(const moat_image& image, std::uint32_t reference, std::uint32_t last,
+void visit_pieces(const moat_table& table, std::uint32_t reference, std::uint32_t last,
                   Visit visit) {
   const std::uint32_t depth = (reference & ~MOAT_TREE) >> MOAT_DEPTH_SHIFT;
-  const std::uint32_t tree = image.trees_offset + (reference & MOAT_TREE_MASK) * 16;
+  const std::uint32_t tree = table.trees_offset + (reference & MOAT_TREE_MASK) * 16;
   std::uint32_t inner = 0, node = 0;  // the way to the leaf of `last`
   for (std::uint32_t level = 0; level < depth; level++) {
-    if (tree + node * 8 > image.size - 8) return;
-    node = node * 5 + 1 + moat_rank(moat_image_u64(&image, tree + node * 8), last);
+    if (tree + node * 8 > table.size - 8) return;
+    node = node * 5 + 1 + moat_rank(moat_table_u64(&table, tree + node * 8), last);
     inner = inner * 5 + 1;
   }
   const std::uint32_t first_leaf = tree + ((inner + 1) & ~1u) * 8, leaves = node - inner + 1;
-  if (first_leaf + leaves * 16 > image.size) return;
+  if (first_leaf + leaves * 16 > table.size) return;
   for (std::uint32_t leaf = 0; leaf < leaves; leaf++) {
-    const std::uint64_t keys = moat_image_u64(&image, first_leaf + leaf * 16);
-    const std::uint64_t values = moat_image_u64(&image, first_leaf + leaf * 16 + 8);
+    const std::uint64_t keys = moat_table_u64(&table, first_leaf + leaf * 16);
+    const std::uint64_t values = moat_table_u64(&table, first_leaf + leaf * 16 + 8);
     const unsigned pieces = leaf + 1 < leaves ? 4 : moat_rank(keys, last);
     for (unsigned lane = 1; lane <= pieces; lane++)
       visit(moat_lane(keys, lane), moat_lane(values, lane));
   }
 }
 
-void write_top(const moat_image& image, std::uint32_t top, LineWriter& to) {
-  const unsigned bits = 24 - image.top_bits;  // of a /24 below the top
+void write_top(const moat_table& table, std::uint32_t top, LineWriter& to) {
+  const unsigned bits = 24 - table.top_bits;  // of a /24 below the top
   const std::uint32_t begin = top << bits, end = begin + (1u << bits);
-  const std::uint32_t value = moat_image_u32(&image, image.tops_offset + top * 8);
-  const std::uint32_t leaves = moat_image_u32(&image, image.tops_offset + top * 8 + 4);
+  const std::uint32_t value = moat_table_u32(&table, table.tops_offset + top * 8);
+  const std::uint32_t leaves = moat_table_u32(&table, table.tops_offset + top * 8 + 4);
   if (!(value & MOAT_TREE)) {
     to.add(begin, end, value, leaves);
     return;
   }
   std::uint32_t first = begin, held = 0;
-  visit_pieces(image, value, (1u << bits) - 1, [&](std::uint32_t key, std::uint32_t piece) {
+  visit_pieces(table, value, (1u << bits) - 1, [&](std::uint32_t key, std::uint32_t piece) {
     to.add(first, begin + key, held, leaves);
     first = begin + key;
     held = piece;
@@ -144,11 +144,11 @@ void write_top(const moat_image& image, std::uint32_t top, LineWriter& to) {
 
 // ---- Looking up ----
 
-std::uint32_t class_in_leaf(const moat_image& image, const std::uint8_t* leaf,
+std::uint32_t class_in_leaf(const moat_table& table, const std::uint8_t* leaf,
                             std::uint32_t source) {
   const std::uint64_t keys = moat_load_u64(leaf), values = moat_load_u64(leaf + 8);
   if (keys & 0xffff)
-    return moat_tree_value(&image, image.size, static_cast<std::uint32_t>(values), source & 0xff);
+    return moat_tree_value(&table, table.size, static_cast<std::uint32_t>(values), source & 0xff);
   return moat_lane(values, moat_rank(keys, source & 0xff));
 }
 
@@ -159,9 +159,9 @@ std::shared_ptr<std::byte> allocate_lines(std::size_t bytes) {
           std::free};
 }
 
-Result<Lines> Lines::build(const moat_image& image, const Allocate& allocate) {
+Result<Lines> Lines::build(const moat_table& table, const Allocate& allocate) {
   LineWriter writer;
-  for (std::uint32_t top = 0; top < 1u << image.top_bits; top++) write_top(image, top, writer);
+  for (std::uint32_t top = 0; top < 1u << table.top_bits; top++) write_top(table, top, writer);
   Lines made;
   made.memory_ = writer.copy(allocate);
   if (!made.memory_)
@@ -174,14 +174,14 @@ Result<Lines> Lines::build(const moat_image& image, const Allocate& allocate) {
 }
 
 // Each loop begins the reads that the next one needs.
-MOAT_COUNTS_BITS void Lines::look_up(const moat_image& image,
+MOAT_COUNTS_BITS void Lines::look_up(const moat_table& table,
                                      std::span<const std::uint32_t> sources,
                                      std::uint32_t* classes) const {
   std::uint8_t asked[max_burst];      // sources whose /16 has a line, and of each of these
   std::uint32_t line_of[max_burst];   // the line,
   std::uint32_t value_at[max_burst];  // and where the value is
   std::uint8_t divided[max_burst];    // those of them whose /24 is divided,
-  std::uint32_t leaf_at[max_burst];   // and where in the image its leaf is
+  std::uint32_t leaf_at[max_burst];   // and where in the table its leaf is
   unsigned asks = 0, divides = 0;
   const auto count = static_cast<unsigned>(std::min<std::size_t>(sources.size(), max_burst));
   for (unsigned i = 0; i < count; i++) {
@@ -211,16 +211,16 @@ MOAT_COUNTS_BITS void Lines::look_up(const moat_image& image,
     divided[divides] = static_cast<std::uint8_t>(a);
     divides += classes[asked[a]] >> 15;
   }
-  const auto* base = reinterpret_cast<const std::uint8_t*>(&image);
+  const auto* base = reinterpret_cast<const std::uint8_t*>(&table);
   for (unsigned d = 0; d < divides; d++) {
     const std::uint32_t value = classes[asked[divided[d]]];
     const std::uint32_t leaf = lines_[line_of[divided[d]]].leaves + (value & ~MOAT_DIVIDED);
-    leaf_at[d] = std::min(image.leaves_offset + leaf * 16, image.size - 16);
+    leaf_at[d] = std::min(table.leaves_offset + leaf * 16, table.size - 16);
     prefetch(base + leaf_at[d]);
   }
   for (unsigned d = 0; d < divides; d++) {
     const unsigned i = asked[divided[d]];
-    classes[i] = class_in_leaf(image, base + leaf_at[d], sources[i]);
+    classes[i] = class_in_leaf(table, base + leaf_at[d], sources[i]);
   }
 }
 

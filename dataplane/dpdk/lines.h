@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// An index of an image's sources for looking up many at once, derived from the image when that
-// becomes live. It answers which class a whole /24 has; a divided /24 is asked of the image's own
-// leaves, so the image stays the only table.
+// An index of a table's sources for looking up many at once, derived from the table when that
+// becomes live. It answers which class a whole /24 has; a divided /24 is asked of the table's own
+// leaves, so the table stays the only truth.
 //
 //   firsts   u32[65536]    for each /16: its class, if it has one alone, or has_line and a number
 //   of lines    SourceLine[]  which is a cache line for each other /16; and what does not fit into
@@ -10,7 +10,7 @@
 // A line, of which a table of a million prefixes has nearly 65,536, and one of thirty some thirty:
 //
 //   begins   u64[4]   bit j: /24 number j begins a run of /24s of one value
-//   leaves   u32      number of the image's leaf that the first divided /24 of the line has
+//   leaves   u32      number of the table's leaf that the first divided /24 of the line has
 //   more     u32      runs from the eleventh on have their values at more[] + this
 //   before   u8[4]    runs that begin before word 0, 1, 2, 3 of `begins`
 //   value    u16[10]  of the first runs: a class, or MOAT_DIVIDED and the leaf, counted from
@@ -55,16 +55,16 @@ class Lines {
 
   // Answers nothing.
   Lines() = default;
-  // Takes milliseconds. The image must have passed check_image().
-  [[nodiscard]] static Result<Lines> build(const moat_image& image,
+  // Takes milliseconds. The table must have passed check_table().
+  [[nodiscard]] static Result<Lines> build(const moat_table& table,
                                            const Allocate& allocate = allocate_lines);
 
   [[nodiscard]] explicit operator bool() const { return memory_ != nullptr; }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
   // The classes of up to max_burst sources, host byte order: what moat_source_class() says of each.
-  // `image` is the one that this was built of.
-  void look_up(const moat_image& image, std::span<const std::uint32_t> sources,
+  // `table` is the one that this was built of.
+  void look_up(const moat_table& table, std::span<const std::uint32_t> sources,
                std::uint32_t* classes) const;
 
  private:

@@ -5,15 +5,15 @@
 
 namespace moat {
 
-Result<LiveTable> LiveTable::make(const Image& image, const Allocate& allocate) {
-  const std::size_t size = image.header().size;
+Result<LiveTable> LiveTable::make(const Table& table, const Allocate& allocate) {
+  const std::size_t size = table.header().size;
   std::shared_ptr<std::byte> copy = allocate(size);
   if (!copy) return std::unexpected(Error{"no memory for a table", "give it more hugepages"});
-  std::memcpy(copy.get(), image.bytes().data(), size);
-  Image image_copy(copy, size);
-  auto lines = Lines::build(image_copy.header(), allocate);
+  std::memcpy(copy.get(), table.bytes().data(), size);
+  Table own(copy, size);
+  auto lines = Lines::build(own.header(), allocate);
   if (!lines) return std::unexpected(lines.error());
-  return LiveTable{.image = std::move(image_copy), .lines = std::move(*lines)};
+  return LiveTable{.table = std::move(own), .lines = std::move(*lines)};
 }
 
 }  // namespace moat

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What an lcore judges by: an image, and the index of it by which bursts are looked up.
+// What an lcore judges by: a table, and the index of it by which bursts are looked up.
 #pragma once
 
 #include "dataplane/dpdk/lines.h"
@@ -8,11 +8,11 @@
 namespace moat {
 
 struct LiveTable {
-  Image image;
+  Table table;
   Lines lines;
 
-  // Copies the image, which must have passed check_image(), into memory of that kind.
-  [[nodiscard]] static Result<LiveTable> make(const Image& image,
+  // Copies the table, which must have passed check_table(), into memory of that kind.
+  [[nodiscard]] static Result<LiveTable> make(const Table& table,
                                               const Allocate& allocate = allocate_lines);
 };
 

@@ -130,7 +130,7 @@ void PortLink::set_nic_mtu(std::uint32_t mtu) {
         "set it on the NIC before moat-dpdk starts"});
   else
     set = ends_.nic.set_mtu(mtu);
-  trouble_ = set ? "" : format_error(set.error());
+  problem_ = set ? "" : format_error(set.error());
   if (set) nic_mtu_ = mtu;
 }
 
@@ -152,7 +152,7 @@ void PortLink::close_ports() {
 PortStatus PortLink::nic_status() const {
   PortStatus status = ends_.nic.status();
   put_text(status.interface, ends_.nic_interface);
-  put_text(status.trouble, trouble_);
+  put_text(status.problem, problem_);
   status.mtu = nic_mtu_;
   status.has_link = nic_carrier_.value_or(false);
   return status;
@@ -164,7 +164,7 @@ PortStatus PortLink::kernel_status() const {
   status.mtu = kernel_state_.mtu;
   status.has_link = kernel_state_.has_carrier;
   status.is_promiscuous = kernel_state_.is_promiscuous;
-  if (!kernel_state_.is_up) put_text(status.trouble, "it is switched off");
+  if (!kernel_state_.is_up) put_text(status.problem, "it is switched off");
   return status;
 }
 

@@ -66,7 +66,7 @@ class PortLink {
   std::uint32_t nic_mtu_ = 0;
   bool has_news_ = true;
   std::optional<LinkSettings> saved_;
-  std::string trouble_;  // of the NIC's, for people
+  std::string problem_;  // of the NIC's, for people
 };
 
 }  // namespace moat

@@ -131,7 +131,7 @@ Result<std::string> move_nic(const DpdkSettings& settings, const Netns& home, co
   return interface;
 }
 
-TableName name_of(const moat_image& header) {
+TableName name_of(const moat_table& header) {
   return {header.generation, header.digest, header.size};
 }
 
@@ -156,7 +156,7 @@ struct Worker::Parts {
   Result<> start_lcores(const Port& nic, const Port& kernel_port);
   Result<> listen();
 
-  Result<> publish(const Image& image, Fd file);
+  Result<> publish(const Table& table, Fd file);
   StatusMessage status() const;
   void tell_drops();
   Result<> serve();
@@ -241,11 +241,11 @@ Result<> Worker::Parts::listen() {
                               .lcores = static_cast<std::uint32_t>(lcores.size()),
                               .ifindex = link->ifindex()};
   ChannelServer::Worker worker = {
-      .publish = [this](const Image& image, Fd file) { return publish(image, std::move(file)); },
+      .publish = [this](const Table& table, Fd file) { return publish(table, std::move(file)); },
       .live =
           [this] {
             const LiveTable* live = tables->live();
-            return live ? name_of(live->image.header()) : TableName{};
+            return live ? name_of(live->table.header()) : TableName{};
           },
       .table = [this] { return memfd.get(); },
       .status = [this] { return status(); }};
@@ -255,11 +255,11 @@ Result<> Worker::Parts::listen() {
   return {};
 }
 
-Result<> Worker::Parts::publish(const Image& image, Fd file) {
-  auto table = LiveTable::make(image, allocate_dpdk);
-  if (!table) return std::unexpected(table.error());
-  const auto generation = image.header().generation;
-  tables->publish(std::move(*table));
+Result<> Worker::Parts::publish(const Table& table, Fd file) {
+  auto live = LiveTable::make(table, allocate_dpdk);
+  if (!live) return std::unexpected(live.error());
+  const auto generation = table.header().generation;
+  tables->publish(std::move(*live));
   memfd = std::move(file);
   say(fmt::format("generation {} is live", generation));
   return {};
@@ -268,8 +268,8 @@ Result<> Worker::Parts::publish(const Image& image, Fd file) {
 StatusMessage Worker::Parts::status() const {
   StatusMessage status = {};
   if (const LiveTable* live = tables->live()) {
-    status.live = name_of(live->image.header());
-    status.live.digest = image_digest(live->image.bytes());
+    status.live = name_of(live->table.header());
+    status.live.digest = table_digest(live->table.bytes());
   }
   status.lcores = static_cast<std::uint32_t>(lcores.size());
   status.has_hugepages = eal->has_hugepages();

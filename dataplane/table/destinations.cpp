@@ -93,7 +93,7 @@ Result<Destinations> place_destinations(const TableInput& input) {
 
 // A multiplier under which no two guarded addresses share a place. Among 512 places a random one
 // serves 64 addresses with a chance of 1 in 60 or so, so that a handful of steps finds it.
-Result<> place_addresses(const Destinations& from, moat_image& header) {
+Result<> place_addresses(const Destinations& from, moat_table& header) {
   std::uint64_t state = 0x9e3779b97f4a7c15;
   for (int attempt = 0; attempt < 1'000'000; attempt++) {
     state = state * 6364136223846793005u + 1442695040888963407u;

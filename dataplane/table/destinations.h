@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The destination side of a table: which database guards (address, port). bpf/abi.h says how that
-// stands in the image.
+// stands in the table.
 #pragma once
 
 #include <array>
@@ -30,6 +30,6 @@ struct Destinations {
 [[nodiscard]] Result<Destinations> place_destinations(const TableInput& input);
 
 // Fills the hash of the header with the guarded addresses, and says by which multiplier.
-[[nodiscard]] Result<> place_addresses(const Destinations& from, moat_image& header);
+[[nodiscard]] Result<> place_addresses(const Destinations& from, moat_table& header);
 
 }  // namespace moat

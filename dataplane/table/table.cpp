@@ -17,7 +17,7 @@
 namespace moat {
 namespace {
 
-static_assert(sizeof(moat_image) % 16 == 0);
+static_assert(sizeof(moat_table) % 16 == 0);
 static_assert(sizeof(moat_timed) == 16);
 static_assert(sizeof(moat_leaf) == 16);
 static_assert(MOAT_BACKSTOP < MOAT_REASONS);
@@ -42,16 +42,16 @@ class Parts {
     return parts_.back().first;
   }
 
-  // Of the image, its header included.
+  // Of the table, its header included.
   [[nodiscard]] std::uint32_t size() const { return size_; }
 
-  void copy_to(std::byte* image) const {
+  void copy_to(std::byte* table) const {
     for (const auto& [offset, bytes] : parts_)
-      if (!bytes.empty()) std::memcpy(image + offset, bytes.data(), bytes.size());
+      if (!bytes.empty()) std::memcpy(table + offset, bytes.data(), bytes.size());
   }
 
  private:
-  std::uint32_t size_ = sizeof(moat_image);
+  std::uint32_t size_ = sizeof(moat_table);
   std::vector<std::pair<std::uint32_t, std::span<const std::byte>>> parts_;
 };
 
@@ -87,14 +87,14 @@ Result<Memory> allocate(std::uint32_t size) {
 }
 
 // The header is there but for the digest.
-Image seal(Memory bytes, std::uint32_t size) {
-  const std::uint64_t digest = image_digest({bytes.get(), size});
-  std::memcpy(bytes.get() + offsetof(moat_image, digest), &digest, sizeof digest);
+Table seal(Memory bytes, std::uint32_t size) {
+  const std::uint64_t digest = table_digest({bytes.get(), size});
+  std::memcpy(bytes.get() + offsetof(moat_table, digest), &digest, sizeof digest);
   return {std::move(bytes), size};
 }
 
-moat_image begin_header(const TableInput& input) {
-  moat_image header = {};
+moat_table begin_header(const TableInput& input) {
+  moat_table header = {};
   header.magic = MOAT_MAGIC;
   header.abi = MOAT_ABI;
   header.generation = input.generation;
@@ -109,7 +109,7 @@ moat_image begin_header(const TableInput& input) {
   return header;
 }
 
-Result<> add_destinations(const Destinations& from, moat_image& header, Parts& parts) {
+Result<> add_destinations(const Destinations& from, moat_table& header, Parts& parts) {
   header.flags = from.flags;
   header.endpoint_stride = from.stride;
   header.ipv6_row = from.ipv6_row;
@@ -119,7 +119,7 @@ Result<> add_destinations(const Destinations& from, moat_image& header, Parts& p
   return place_addresses(from, header);
 }
 
-void add_classes(const TableInput& input, moat_image& header, Parts& parts) {
+void add_classes(const TableInput& input, moat_table& header, Parts& parts) {
   header.classes = static_cast<std::uint32_t>(
       header.databases == 0 ? 1 : input.classes.size() / header.databases);
   header.timed = static_cast<std::uint32_t>(input.timed.size());
@@ -127,7 +127,7 @@ void add_classes(const TableInput& input, moat_image& header, Parts& parts) {
   header.timed_offset = parts.add(input.timed);
 }
 
-void add_sources(const Sources& from, moat_image& header, Parts& parts) {
+void add_sources(const Sources& from, moat_table& header, Parts& parts) {
   header.top_bits = from.top_bits;
   header.tops_offset = parts.add(from.tops);
   header.trees_offset = parts.add(from.trees);
@@ -136,14 +136,14 @@ void add_sources(const Sources& from, moat_image& header, Parts& parts) {
 
 }  // namespace
 
-Result<Image> build_image(const TableInput& input) {
+Result<Table> build_table(const TableInput& input) {
   const Sources sources = place_sources(input.ranges);
   if (auto within = check_limits(input, sources); !within) return std::unexpected(within.error());
   const auto destinations = place_destinations(input);
   if (!destinations) return std::unexpected(destinations.error());
 
   Parts parts;
-  moat_image header = begin_header(input);
+  moat_table header = begin_header(input);
   if (auto added = add_destinations(*destinations, header, parts); !added)
     return std::unexpected(added.error());
   add_classes(input, header, parts);
@@ -160,10 +160,10 @@ Result<Image> build_image(const TableInput& input) {
   return seal(std::move(*memory), header.size);
 }
 
-// Destinations stand before sources in an image, so they are its beginning, as it is. Of the
+// Destinations stand before sources in a table, so they are its beginning, as it is. Of the
 // sources the top is left, each entry of which is class 0: nobody.
-Result<Image> close_to_all(const Image& image) {
-  moat_image header = image.header();
+Result<Table> close_to_all(const Table& table) {
+  moat_table header = table.header();
   header.digest = 0;
   header.classes = 1;
   header.timed = 0;
@@ -179,52 +179,52 @@ Result<Image> close_to_all(const Image& image) {
         fmt::format("the endpoints take {} bytes; at most {} fit", header.size, MOAT_CLOSED_BYTES));
   auto memory = allocate(header.size);
   if (!memory) return std::unexpected(memory.error());
-  std::memcpy(memory->get(), image.bytes().data(), header.classes_offset);
+  std::memcpy(memory->get(), table.bytes().data(), header.classes_offset);
   std::memcpy(memory->get(), &header, sizeof header);
   return seal(std::move(*memory), header.size);
 }
 
-std::uint64_t image_digest(std::span<const std::byte> image) {
-  moat_image header;
-  std::memcpy(&header, image.data(), sizeof header);
+std::uint64_t table_digest(std::span<const std::byte> table) {
+  moat_table header;
+  std::memcpy(&header, table.data(), sizeof header);
   header.digest = 0;
-  const auto rest = image.subspan(sizeof header);
+  const auto rest = table.subspan(sizeof header);
   return XXH3_64bits_withSeed(rest.data(), rest.size(), XXH3_64bits(&header, sizeof header));
 }
 
-Result<> check_image(std::span<const std::byte> bytes) {
-  if (bytes.size() < sizeof(moat_image)) return refuse("no table: too short");
-  const auto& header = *reinterpret_cast<const moat_image*>(bytes.data());
+Result<> check_table(std::span<const std::byte> bytes) {
+  if (bytes.size() < sizeof(moat_table)) return refuse("no table: too short");
+  const auto& header = *reinterpret_cast<const moat_table*>(bytes.data());
   if (header.magic != MOAT_MAGIC) return refuse("no table: wrong magic number");
   if (header.abi != MOAT_ABI)
     return refuse(fmt::format("table of ABI version {}, not {}", header.abi, MOAT_ABI));
-  if (header.size < sizeof(moat_image) || header.size > bytes.size() || header.size % 16 != 0)
+  if (header.size < sizeof(moat_table) || header.size > bytes.size() || header.size % 16 != 0)
     return refuse(fmt::format("damaged table: says {} bytes of {}", header.size, bytes.size()));
-  if (image_digest(bytes.first(header.size)) != header.digest)
+  if (table_digest(bytes.first(header.size)) != header.digest)
     return refuse("damaged table: its digest does not match its bytes");
   return {};
 }
 
-moat_verdict judge(const Image& image, std::span<const std::uint8_t> frame, std::uint64_t now) {
+moat_verdict judge(const Table& table, std::span<const std::uint8_t> frame, std::uint64_t now) {
   moat_verdict verdict;
   moat_frame view = {.data = frame.data(),
                      .end = frame.data() + frame.size(),
                      .length = static_cast<std::uint32_t>(frame.size()),
                      .context = nullptr,
                      .now = now};
-  moat_judge_frame(&image.header(), image.header().size, &view, &verdict);
+  moat_judge_frame(&table.header(), table.header().size, &view, &verdict);
   return verdict;
 }
 
-std::uint32_t source_class(const Image& image, std::uint32_t source) {
-  return moat_source_class(&image.header(), image.header().size, source);
+std::uint32_t source_class(const Table& table, std::uint32_t source) {
+  return moat_source_class(&table.header(), table.header().size, source);
 }
 
-std::uint32_t entry_slot(const Image& image, std::uint32_t cls, std::uint32_t database,
+std::uint32_t entry_slot(const Table& table, std::uint32_t cls, std::uint32_t database,
                          std::uint64_t now) {
   const moat_frame at = {
       .data = nullptr, .end = nullptr, .length = 0, .context = nullptr, .now = now};
-  return moat_entry_slot(&image.header(), image.header().size, cls, database, &at);
+  return moat_entry_slot(&table.header(), table.header().size, cls, database, &at);
 }
 
 const char* reason_text(unsigned reason) {

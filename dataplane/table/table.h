@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A generation as bytes: lays out, checks and reads the image that bpf/abi.h describes.
+// A generation as bytes: lays out, checks and reads the table that bpf/abi.h describes.
 #pragma once
 
 #include <cstddef>
@@ -16,16 +16,16 @@ struct moat_verdict;
 namespace moat {
 
 // The bytes of one generation, 64-byte aligned, immutable once built.
-class Image {
+class Table {
  public:
-  Image() = default;
+  Table() = default;
   // Takes over `size` bytes; copies nothing.
-  Image(std::shared_ptr<const std::byte> bytes, std::size_t size)
+  Table(std::shared_ptr<const std::byte> bytes, std::size_t size)
       : bytes_(std::move(bytes)), size_(size) {}
 
   [[nodiscard]] std::span<const std::byte> bytes() const { return {bytes_.get(), size_}; }
-  [[nodiscard]] const moat_image& header() const {
-    return *reinterpret_cast<const moat_image*>(bytes_.get());
+  [[nodiscard]] const moat_table& header() const {
+    return *reinterpret_cast<const moat_table*>(bytes_.get());
   }
   [[nodiscard]] explicit operator bool() const { return size_ != 0; }
 
@@ -34,29 +34,29 @@ class Image {
   std::size_t size_ = 0;
 };
 
-// Lays the image out. Errors: over MOAT_TIER_LARGE bytes, over MOAT_MAX_CLASSES classes, over
+// Lays the table out. Errors: over MOAT_TIER_LARGE bytes, over MOAT_MAX_CLASSES classes, over
 // MOAT_MAX_TIMED timed entries, two databases on one endpoint. Linear in ranges.
-[[nodiscard]] Result<Image> build_image(const TableInput& input);
+[[nodiscard]] Result<Table> build_table(const TableInput& input);
 
 // The same generation, endpoints and modes, with nobody allowed; at most MOAT_CLOSED_BYTES.
-[[nodiscard]] Result<Image> close_to_all(const Image& image);
+[[nodiscard]] Result<Table> close_to_all(const Table& table);
 
-// 64 bits of the whole image with the digest field taken as zero; what `digest` in the header must
+// 64 bits of the whole table with the digest field taken as zero; what `digest` in the header must
 // be. Not cryptographic: it tells damage and difference, not malice.
-[[nodiscard]] std::uint64_t image_digest(std::span<const std::byte> image);
+[[nodiscard]] std::uint64_t table_digest(std::span<const std::byte> table);
 
-// Whether bytes found somewhere (a map, a file) are a sound image of this ABI: magic, ABI version,
-// size, digest. `bytes` may be longer than the image, as a map's value is.
-[[nodiscard]] Result<> check_image(std::span<const std::byte> bytes);
+// Whether bytes found somewhere (a map, a file) are a sound table of this ABI: magic, ABI version,
+// size, digest. `bytes` may be longer than the table, as a map's value is.
+[[nodiscard]] Result<> check_table(std::span<const std::byte> bytes);
 
 // The verdict of the shared function on a frame in one piece. `now`: CLOCK_MONOTONIC in ns, 0 to
-// ask the clock. The image must have passed check_image.
-[[nodiscard]] moat_verdict judge(const Image& image, std::span<const std::uint8_t> frame,
+// ask the clock. The table must have passed check_table.
+[[nodiscard]] moat_verdict judge(const Table& table, std::span<const std::uint8_t> frame,
                                  std::uint64_t now = 0);
 
 // The class of a source, host byte order; and the verdict entry of (class, database number 1..).
-[[nodiscard]] std::uint32_t source_class(const Image& image, std::uint32_t source);
-[[nodiscard]] std::uint32_t entry_slot(const Image& image, std::uint32_t cls,
+[[nodiscard]] std::uint32_t source_class(const Table& table, std::uint32_t source);
+[[nodiscard]] std::uint32_t entry_slot(const Table& table, std::uint32_t cls,
                                        std::uint32_t database, std::uint64_t now);
 
 [[nodiscard]] const char* reason_text(unsigned reason);

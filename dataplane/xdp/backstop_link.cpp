@@ -11,13 +11,13 @@ BackstopLink::BackstopLink(BpfPins pins)
 Result<> BackstopLink::tell(const Result<KnownInterfaces>& interfaces, BackstopStatus& status) {
   if (auto made = interfaces_.ensure(); !made) return made;
   if (!interfaces) {
-    status.troubles.push_back("the backstop is not told of interfaces: " +
+    status.problems.push_back("the backstop is not told of interfaces: " +
                               format_error(interfaces.error()));
     return {};
   }
   auto told = interfaces_.tell(*interfaces);
   status.mended = std::move(told.mended);
-  if (!told.trouble.empty()) status.troubles.push_back(std::move(told.trouble));
+  if (!told.problem.empty()) status.problems.push_back(std::move(told.problem));
   return {};
 }
 

@@ -54,13 +54,13 @@ std::uint32_t kernel_id(int fd) {
 
 std::uint32_t map_value_size(int fd) { return map_info(fd).value_size; }
 
-Result<Fd> stage_table(const Image& image, std::uint32_t bytes) {
+Result<Fd> stage_table(const Table& table, std::uint32_t bytes) {
   auto map = create_table(bytes);
   if (!map) return map;
   {
     auto memory = map_memory(map->get(), bytes, PROT_READ | PROT_WRITE);
     if (!memory) return std::unexpected(memory.error());
-    std::memcpy(memory->get(), image.bytes().data(), image.bytes().size());
+    std::memcpy(memory->get(), table.bytes().data(), table.bytes().size());
   }  // the kernel freezes no map that somebody has mapped for writing
   if (bpf_map_freeze(map->get()) != 0) return bpf_failure("freeze the new table");
 
@@ -68,23 +68,23 @@ Result<Fd> stage_table(const Image& image, std::uint32_t bytes) {
   if (!staged)
     return std::unexpected(Error{"the staged table reads back wrong: " + staged.error().message,
                                  "check the host's memory"});
-  if (staged->header().digest != image.header().digest)
+  if (staged->header().digest != table.header().digest)
     return std::unexpected(
         Error{"the staged table reads back as another one", "check the host's memory"});
   return map;
 }
 
-Result<Image> read_table(int map) {
+Result<Table> read_table(int map) {
   const bpf_map_info info = map_info(map);
   if (info.type != BPF_MAP_TYPE_ARRAY || info.max_entries != 1 ||
       !(info.map_flags & BPF_F_MMAPABLE))
     return std::unexpected(Error{"not the map of a table", {}});
   auto memory = map_memory(map, info.value_size, PROT_READ);
   if (!memory) return std::unexpected(memory.error());
-  if (auto sound = check_image({memory->get(), info.value_size}); !sound)
+  if (auto sound = check_table({memory->get(), info.value_size}); !sound)
     return std::unexpected(sound.error());
-  const auto size = reinterpret_cast<const moat_image*>(memory->get())->size;
-  return Image(std::move(*memory), size);
+  const auto size = reinterpret_cast<const moat_table*>(memory->get())->size;
+  return Table(std::move(*memory), size);
 }
 
 }  // namespace moat

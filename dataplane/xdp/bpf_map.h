@@ -19,12 +19,12 @@ namespace moat {
 // Bytes of one value of a map; 0 if `fd` is no map.
 [[nodiscard]] std::uint32_t map_value_size(int fd);
 
-// A new inner map of `bytes` that holds the image. Nobody can write to it any more, and what was
-// read back from it has the digest that the image says.
-[[nodiscard]] Result<Fd> stage_table(const Image& image, std::uint32_t bytes);
+// A new inner map of `bytes` that holds the table. Nobody can write to it any more, and what was
+// read back from it has the digest that the table says.
+[[nodiscard]] Result<Fd> stage_table(const Table& table, std::uint32_t bytes);
 
-// The image in an inner map, without a copy: it stays readable, and keeps the kernel's memory, as
-// long as the Image lives. Errors: not a table of this ABI, damaged.
-[[nodiscard]] Result<Image> read_table(int map);
+// The table in an inner map, without a copy: it stays readable, and keeps the kernel's memory, as
+// long as the Table lives. Errors: not a table of this ABI, damaged.
+[[nodiscard]] Result<Table> read_table(int map);
 
 }  // namespace moat

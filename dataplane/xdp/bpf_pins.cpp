@@ -136,8 +136,8 @@ Result<bool> BpfPins::make_and_lock() const {
 
 // What stands there may be replaced by others only as long as it is theirs.
 Result<> BpfPins::own(const std::string& folder) const {
-  constexpr int most_tries = 10;
-  for (int tries = 0; tries < most_tries; tries++) {
+  constexpr int max_tries = 10;
+  for (int tries = 0; tries < max_tries; tries++) {
     if (::mkdir(folder.c_str(), own_mode) != 0 && errno != EEXIST)
       return bpf_failure("make the folder " + folder);
     struct stat status = {};

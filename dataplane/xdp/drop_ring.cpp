@@ -10,7 +10,7 @@
 namespace moat {
 namespace {
 
-constexpr std::size_t most_at_once = MOAT_DROP_RING / sizeof(moat_drop);
+constexpr std::size_t max_at_once = MOAT_DROP_RING / sizeof(moat_drop);
 
 }  // namespace
 
@@ -49,7 +49,7 @@ Result<DropRing> DropRing::open(int map) {
 int DropRing::fd() const { return ring_buffer__epoll_fd(ring_.get()); }
 
 void DropRing::read(const std::function<void(const moat_drop&)>& callback) {
-  *reading_ = {&callback, most_at_once};
+  *reading_ = {&callback, max_at_once};
   (void)ring_buffer__consume(ring_.get());  // fails only when on_event() ends it
 }
 

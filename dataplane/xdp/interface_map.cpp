@@ -17,7 +17,7 @@ namespace moat {
 namespace {
 
 constexpr auto pin = "interfaces";
-constexpr std::size_t most_named = 5;
+constexpr std::size_t max_named = 5;
 
 bool is_same(const moat_interface& one, const moat_interface& other) {
   return one.flags == other.flags && std::memcmp(one.name, other.name, sizeof one.name) == 0;
@@ -39,7 +39,7 @@ std::string list(const std::set<std::string>& names) {
   std::string text;
   std::size_t named = 0;
   for (const auto& name : names) {
-    if (named == most_named) break;
+    if (named == max_named) break;
     text += fmt::format("{}{}", named++ == 0 ? "" : ", ", name);
   }
   return named == names.size() ? text : fmt::format("{} and {} more", text, names.size() - named);
@@ -123,7 +123,7 @@ InterfaceMap::Told InterfaceMap::tell(const KnownInterfaces& interfaces) {
   for (const auto& [ifindex, entry] : interfaces)
     if (!is_trusted(entry)) write(ifindex, entry);
   if (!refused.empty())
-    told.trouble = fmt::format(
+    told.problem = fmt::format(
         "the backstop could not be told of {}: {}; packets from there are judged, trusted or not",
         list(refused), errno_words(error));
   return told;

@@ -29,7 +29,7 @@ class InterfaceMap {
   // What somebody else changed, a sentence each, and what could not be written.
   struct Told {
     std::vector<std::string> mended;
-    std::string trouble;
+    std::string problem;
   };
   // Has the map hold these and no others. What can be written is, whatever else cannot.
   [[nodiscard]] Told tell(const KnownInterfaces& interfaces);

@@ -83,9 +83,9 @@ Result<LiveTable> find_live(const BpfPins& pins, const Tiers& tiers) {
   if (!live.map) return otherwise("the live table is not pinned");
   if (map_value_size(live.map.get()) != tier_bytes[*tier])
     return otherwise("the live table has a size of another version");
-  const auto image = read_table(live.map.get());
-  if (!image) return std::unexpected(image.error());
-  live.generation = image->header().generation;
+  const auto table = read_table(live.map.get());
+  if (!table) return std::unexpected(table.error());
+  live.generation = table->header().generation;
   return live;
 }
 

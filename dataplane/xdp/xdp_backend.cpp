@@ -27,8 +27,8 @@
 #include "dataplane/xdp/counter_map.h"
 #include "dataplane/xdp/drop_ring.h"
 #include "dataplane/xdp/own_netns.h"
+#include "dataplane/xdp/suppressed_drops.h"
 #include "dataplane/xdp/tiers.h"
-#include "dataplane/xdp/untold_drops.h"
 #include "dataplane/xdp/xdp_adopt.h"
 #include "dataplane/xdp/xdp_link.h"
 #include "dataplane/xdp/xdp_program.h"
@@ -49,7 +49,7 @@ struct XdpBackend::Kernel {
   Fd version;
   Fd netns;
   LiveTable table;  // what we know to be live; no map: none
-  Image closed;     // the same endpoints, closed to all
+  Table closed;     // the same endpoints, closed to all
   bool pinned = false;
   std::string adoption;
   std::vector<std::string> mended;  // pins apart: those know for themselves
@@ -64,7 +64,7 @@ struct XdpBackend::Kernel {
   Result<> prepare_pins();
   Result<> pin_all();
   Result<> find_live();
-  Result<> close(const Image& image);
+  Result<> close(const Table& table);
   Result<bool> keep_closed();
 };
 
@@ -130,7 +130,7 @@ Result<> XdpBackend::Kernel::continue_with(Adopted adopted, XdpObject& object) {
   // publish() and ensure_pins().
   std::ignore = links.replace_programs();
   std::ignore = tiers.clear_above_live();
-  if (const auto image = read_table(table.map.get())) std::ignore = close(*image);
+  if (const auto bytes = read_table(table.map.get())) std::ignore = close(*bytes);
   std::ignore = pin_all();
   return {};
 }
@@ -155,17 +155,17 @@ Result<> XdpBackend::Kernel::finish_take_over(std::size_t tier) {
   return {};
 }
 
-Result<> XdpBackend::publish(const Image& image) {
+Result<> XdpBackend::publish(const Table& table) {
   Kernel& kernel = *kernel_;
-  if (auto sound = check_image(image.bytes()); !sound) return sound;
-  const auto tier = Tiers::smallest_for(image.bytes().size());
+  if (auto sound = check_table(table.bytes()); !sound) return sound;
+  const auto tier = Tiers::smallest_for(table.bytes().size());
   if (!tier)
     return std::unexpected(Error{fmt::format("a table of {} MiB; at most {} fit",
-                                             image.bytes().size() >> 20, MOAT_TIER_LARGE >> 20),
+                                             table.bytes().size() >> 20, MOAT_TIER_LARGE >> 20),
                                  "name fewer prefixes"});
-  auto staged = stage_table(image, tier_bytes[*tier]);
+  auto staged = stage_table(table, tier_bytes[*tier]);
   if (!staged) return std::unexpected(staged.error());
-  LiveTable next{std::move(*staged), 0, image.header().generation};
+  LiveTable next{std::move(*staged), 0, table.header().generation};
   next.id = kernel_id(next.map.get());
 
   // Pinned before it is live, so that a daemon that adopts it finds it. Without a filesystem to pin
@@ -178,7 +178,7 @@ Result<> XdpBackend::publish(const Image& image) {
   kernel.table = std::move(next);  // the kernel frees the old one behind our back, if nobody has it
   if (!kernel.pinned)
     if (auto taken = kernel.finish_take_over(*tier); !taken) return taken;
-  std::ignore = kernel.close(image);
+  std::ignore = kernel.close(table);
   std::ignore = kernel.pin_all();
   return {};
 }
@@ -202,19 +202,19 @@ Result<> XdpBackend::Kernel::find_live() {
   return {};
 }
 
-Result<Image> XdpBackend::live_image() {
+Result<Table> XdpBackend::live_table() {
   if (auto found = kernel_->find_live(); !found) return std::unexpected(found.error());
-  if (!kernel_->table.map) return Image();
-  auto image = read_table(kernel_->table.map.get());
-  if (image) kernel_->table.generation = image->header().generation;
-  return image;
+  if (!kernel_->table.map) return Table();
+  auto table = read_table(kernel_->table.map.get());
+  if (table) kernel_->table.generation = table->header().generation;
+  return table;
 }
 
 Result<Live> XdpBackend::live() {
-  const auto image = live_image();
-  if (!image) return std::unexpected(image.error());
-  if (!*image) return Live{};
-  const moat_image& header = image->header();
+  const auto table = live_table();
+  if (!table) return std::unexpected(table.error());
+  if (!*table) return Live{};
+  const moat_table& header = table->header();
   return Live{header.generation, header.digest, header.size};
 }
 
@@ -234,15 +234,15 @@ Result<> XdpBackend::clear_counters(const std::vector<std::uint32_t>& slots) {
 }
 
 Result<std::unique_ptr<DropSource>> XdpBackend::drops() {
-  if (auto done = forget_untold_drops(find_map(kernel_->maps, "drop_sources")); !done)
+  if (auto done = forget_suppressed_drops(find_map(kernel_->maps, "drop_sources")); !done)
     return std::unexpected(done.error());
   auto ring = DropRing::open(find_map(kernel_->maps, "drops"));
   if (!ring) return std::unexpected(ring.error());
   return std::make_unique<DropRing>(std::move(*ring));
 }
 
-Result<UntoldDrops> XdpBackend::untold_drops() {
-  return read_untold_drops(find_map(kernel_->maps, "drop_sources"));
+Result<SuppressedDrops> XdpBackend::suppressed_drops() {
+  return read_suppressed_drops(find_map(kernel_->maps, "drop_sources"));
 }
 
 Result<std::unordered_map<std::uint64_t, std::uint32_t>> XdpBackend::arrivals() {
@@ -251,8 +251,8 @@ Result<std::unordered_map<std::uint64_t, std::uint32_t>> XdpBackend::arrivals() 
 
 // ---- Should the slots be emptied ----
 
-Result<> XdpBackend::Kernel::close(const Image& image) {
-  auto made = close_to_all(image);
+Result<> XdpBackend::Kernel::close(const Table& live) {
+  auto made = close_to_all(live);
   if (!made) return std::unexpected(made.error());
   closed = std::move(*made);
   if (auto kept = keep_closed(); !kept) return std::unexpected(kept.error());

@@ -45,10 +45,10 @@ class XdpBackend final : public PacketPath {
                                                                 PinIds earlier = {});
   ~XdpBackend() override;
 
-  Result<> publish(const Image& image) override;
+  Result<> publish(const Table& table) override;
   Result<Live> live() override;
   Result<bool> is_live() override;
-  Result<Image> live_image() override;
+  Result<Table> live_table() override;
   Result<std::vector<moat_counter>> counters() override;
   Result<> clear_counters(const std::vector<std::uint32_t>& slots) override;
 
@@ -66,7 +66,7 @@ class XdpBackend final : public PacketPath {
                                  const std::vector<std::string>& trusted) override;
   void remove_backstop() override;
   Result<std::unique_ptr<DropSource>> drops() override;
-  Result<UntoldDrops> untold_drops() override;
+  Result<SuppressedDrops> suppressed_drops() override;
   // Needs CAP_BPF and CAP_PERFMON.
   Result<std::unordered_map<std::uint64_t, std::uint32_t>> arrivals() override;
   // Makes the pins anew where they are gone: bpffs unmounted, or cleared.

@@ -21,55 +21,55 @@ class Echo final : public Service {
     view.problems = {said_};
     return view;
   }
-  Answer<std::vector<DatabaseView>> databases() override {
+  ServiceResult<std::vector<DatabaseView>> databases() override {
     DatabaseView view;
     view.id = view.path = said_;
     return std::vector{view};
   }
-  Answer<std::vector<RuleView>> rules(const std::string& database) override {
+  ServiceResult<std::vector<RuleView>> rules(const std::string& database) override {
     RuleView view;
     view.database = view.label = database;
     return std::vector{view};
   }
-  Answer<std::vector<ManagedRangeView>> managed_ranges() override {
+  ServiceResult<std::vector<ManagedRangeView>> managed_ranges() override {
     return std::vector{ManagedRangeView{.id = said_}};
   }
-  Answer<ManagedRangeView> managed_range(const std::string& id) override {
+  ServiceResult<ManagedRangeView> managed_range(const std::string& id) override {
     if (id.size() % 2 == 1) return refuse(Refusal::Kind::not_found, id);
     return ManagedRangeView{.id = id};
   }
-  Answer<std::vector<WhyView>> why(const std::string& source,
-                                   const std::string& database) override {
+  ServiceResult<std::vector<WhyView>> why(const std::string& source,
+                                          const std::string& database) override {
     if (source.size() % 2 == 1) return refuse(Refusal::Kind::invalid, source);
     WhyView view;
     view.source = source;
     view.detail = database;
     return std::vector{view};
   }
-  Answer<CountersView> counters(const std::string& database) override {
+  ServiceResult<CountersView> counters(const std::string& database) override {
     CountersView view;
     view.totals.push_back({database, {}, {}});
     return view;
   }
-  Answer<DropsView> drops(const std::string& database, std::uint64_t since) override {
+  ServiceResult<DropsView> drops(const std::string& database, std::uint64_t since) override {
     DropsView view;
     view.drops.push_back({.source = database, .interface = database});
     view.next = since;
     return view;
   }
-  Answer<ChangeView> add_rule(const NewRule& rule, const Peer& peer) override {
+  ServiceResult<ChangeView> add_rule(const NewRule& rule, const Peer& peer) override {
     return change(rule.label + rule.cidr + peer.user);
   }
-  Answer<ChangeView> remove_rule(const std::string& database, const std::string& id,
-                                 const Peer&) override {
+  ServiceResult<ChangeView> remove_rule(const std::string& database, const std::string& id,
+                                        const Peer&) override {
     return change(database + id);
   }
-  Answer<ChangeView> forget(const std::string& database, const Peer&) override {
+  ServiceResult<ChangeView> forget(const std::string& database, const Peer&) override {
     return change(database);
   }
-  Answer<ChangeView> reload(const Peer&) override { return change("reload"); }
-  Answer<ChangeView> reset_clock(const Peer&) override { return change("reset_clock"); }
-  Answer<ChangeView> detach(const Peer&) override { return change("detach"); }
+  ServiceResult<ChangeView> reload(const Peer&) override { return change("reload"); }
+  ServiceResult<ChangeView> reset_clock(const Peer&) override { return change("reset_clock"); }
+  ServiceResult<ChangeView> detach(const Peer&) override { return change("detach"); }
 
   std::string said_;
   bool has_changed_ = false;
@@ -78,7 +78,7 @@ class Echo final : public Service {
   static std::unexpected<Refusal> refuse(Refusal::Kind kind, const std::string& text) {
     return std::unexpected(Refusal{kind, text, text, {}});
   }
-  Answer<ChangeView> change(const std::string& text) {
+  ServiceResult<ChangeView> change(const std::string& text) {
     has_changed_ = true;
     if (text.size() % 3 == 1) return refuse(Refusal::Kind::conflict, text);
     ChangeView view;

@@ -22,8 +22,8 @@ const LiveTable& table(std::uint8_t number) {
   const auto known = tables.find(number);
   if (known != tables.end()) return known->second;
   const Policy policy = random_whole_policy(number);
-  const Image image = compile(policy, plain_slots(policy), {kNow, kMonotonic}, number).value();
-  return tables.emplace(number, LiveTable::make(image).value()).first->second;
+  const Table table = compile(policy, plain_slots(policy), {kNow, kMonotonic}, number).value();
+  return tables.emplace(number, LiveTable::make(table).value()).first->second;
 }
 
 using Counters = std::map<std::uint32_t, std::pair<std::uint64_t, std::uint64_t>>;
@@ -61,7 +61,7 @@ void run(const std::uint8_t* data, std::size_t size) {
   Counters wanted;
   std::uint64_t reports = 0;
   for (std::size_t i = 0; i < frames.size(); i++) {
-    const moat_verdict verdict = judge(by.image, frames[i], kMonotonic);
+    const moat_verdict verdict = judge(by.table, frames[i], kMonotonic);
     count(wanted, verdict.slot, verdict.bytes);
     reports += verdict.drop | verdict.monitored;
     require((drops >> i & 1) == verdict.drop, "the same verdict in a burst", std::to_string(i));

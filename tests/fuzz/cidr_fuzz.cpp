@@ -10,7 +10,7 @@ namespace moat::testing {
 namespace {
 
 template <typename T, typename Format>
-void require_round_trip(std::string_view text, const std::expected<T, TextError>& read,
+void require_round_trip(std::string_view text, const std::expected<T, Error>& read,
                         const Format& format) {
   if (read)
     require(format(*read) == text, "one spelling for a value", text);

@@ -44,7 +44,7 @@ void require_limits(const Database& database) {
 }  // namespace moat::testing
 
 void moat::testing::fuzz(std::string_view bytes) {
-  const DatabaseReading reading = read_database("orders.yaml", bytes, testing::kTime);
+  const DatabaseResult reading = read_database("orders.yaml", bytes, testing::kTime);
   testing::require_sound(reading.faults, reading.value.has_value(), bytes);
   if (reading.value) testing::require_limits(*reading.value);
   if (reading.value) testing::require(reading.id == reading.value->id, "the id by itself");

@@ -60,28 +60,28 @@ class Round {
   }
 
   Result<> start(Kernel& kernel, unsigned tier) {
-    auto image = compile(*scene_.policy, scene_.slots, {kNow, made_at_}, seed_);
-    if (!image) return std::unexpected(image.error());
-    scene_.image = std::move(*image);
-    auto table = LiveTable::make(scene_.image);
+    auto table = compile(*scene_.policy, scene_.slots, {kNow, made_at_}, seed_);
     if (!table) return std::unexpected(table.error());
-    table_ = std::move(*table);
-    return kernel.place(tier, scene_.image);
+    scene_.table = std::move(*table);
+    auto live = LiveTable::make(scene_.table);
+    if (!live) return std::unexpected(live.error());
+    live_ = std::move(*live);
+    return kernel.place(tier, scene_.table);
   }
 
   // Whether nothing has expired since the start.
   [[nodiscard]] bool is_in_time() const { return (coarse_now() - made_at_) / kSecond == 7; }
 
   // The next frame through native and model, which must agree.
-  Result<Outcome> judge_next() {
+  Result<JudgeResult> judge_next() {
     frame_ = mutator_.next(random_);
     const std::uint64_t now = made_at_ + 7 * kSecond + kSecond / 4;
-    const moat_verdict verdict = judge(scene_.image, frame_, now);
-    const Outcome outcome{verdict.drop != 0, verdict.slot};
+    const moat_verdict verdict = judge(scene_.table, frame_, now);
+    const JudgeResult outcome{verdict.drop != 0, verdict.slot};
     bytes_ = verdict.bytes;
     const Expected expected = expect(*scene_.policy, frame_, kNow + std::chrono::seconds{7});
-    const Outcome modelled{is_drop(expected.reason) && !is_monitored(*scene_.policy, expected),
-                           slot_of(*scene_.policy, scene_.slots, expected)};
+    const JudgeResult modelled{is_drop(expected.reason) && !is_monitored(*scene_.policy, expected),
+                               slot_of(*scene_.policy, scene_.slots, expected)};
     if (outcome != modelled)
       return different(fmt::format("native: {}; model: {}", describe(outcome), describe(modelled)));
     burst_.emplace_back(frame_.begin(), frame_.end());
@@ -122,14 +122,14 @@ class Round {
     const BurstFrames view(frames, below(cuts_, 2) == 0 ? SIZE_MAX : below(cuts_, 200), now);
     Lcore lcore;
     const std::uint64_t drops =
-        Burst(table_, view, static_cast<unsigned>(frames.size()), lcore).drops();
+        Burst(live_, view, static_cast<unsigned>(frames.size()), lcore).drops();
     for (std::size_t i = 0; i < frames.size(); i++) {
       if ((drops >> i & 1) != outcomes_[i].drop)
         return different(fmt::format("native: {}; as number {} of a burst it was not",
                                      describe(outcomes_[i]), i),
                          frames[i]);
       lcore.counted[outcomes_[i].slot] -=
-          (std::int64_t{1} << 32) + judge(scene_.image, frames[i], now).bytes;
+          (std::int64_t{1} << 32) + judge(scene_.table, frames[i], now).bytes;
     }
     for (const auto& [slot, off] : lcore.counted)
       if (off != 0)
@@ -153,10 +153,10 @@ class Round {
   Mutator& mutator_;
   Scene scene_{};
   std::uint64_t made_at_;
-  LiveTable table_;
+  LiveTable live_;
   std::span<const std::uint8_t> frame_;
   std::vector<std::vector<std::uint8_t>> burst_;  // frames since the last burst
-  std::vector<Outcome> outcomes_;                 // what native says of them
+  std::vector<JudgeResult> outcomes_;             // what native says of them
   std::size_t bytes_ = 0;                         // that the frame is counted with
 };
 
@@ -194,7 +194,7 @@ class Runner {
 
  private:
   // The next frame: what native, model and kernel agree on.
-  Result<Outcome> judge_by_all(Round& round) {
+  Result<JudgeResult> judge_by_all(Round& round) {
     auto outcome = round.judge_next();
     if (!outcome) return outcome;
     const auto drop = round.run(*kernel_);

@@ -114,7 +114,7 @@ void require_edit(const Database& before, const EditedText& edited,
     require(!edited.error().message.empty(), "a refusal says why");
     return;
   }
-  const DatabaseReading after = read_database("orders.yaml", edited->bytes, kTime);
+  const DatabaseResult after = read_database("orders.yaml", edited->bytes, kTime);
   const std::string faults = after.faults.empty() ? "" : format_fault(after.faults.front());
   require(after.value.has_value(), "an edited file reads without errors",
           faults + "\n" + edited->bytes);
@@ -131,7 +131,7 @@ void run(const std::uint8_t* data, std::size_t size) {
   const std::string rest = input.ConsumeRemainingBytesAsString();
   const std::string bytes = is_made ? make_file(rest) : rest;
   const DatabaseText text = read_database_text("orders.yaml", bytes, kTime);
-  const DatabaseReading& reading = text.reading;
+  const DatabaseResult& reading = text.reading;
 
   if (!reading.value) {
     require(!add_rule(text, rule), "a file with errors is not edited");

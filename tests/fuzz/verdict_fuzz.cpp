@@ -20,7 +20,7 @@ constexpr std::uint64_t kMonotonic = 5'000'000'000'000, kSecond = 1'000'000'000;
 struct Scene {
   Policy policy;
   SlotMap slots;
-  Image image;
+  Table table;
 };
 
 const Scene& scene(std::uint8_t number) {
@@ -30,7 +30,7 @@ const Scene& scene(std::uint8_t number) {
     made = std::make_unique<Scene>();
     made->policy = random_whole_policy(number);
     made->slots = plain_slots(made->policy);
-    made->image = compile(made->policy, made->slots, {kNow, kMonotonic}, number).value();
+    made->table = compile(made->policy, made->slots, {kNow, kMonotonic}, number).value();
   }
   return *made;
 }
@@ -78,11 +78,11 @@ void run(const std::uint8_t* data, std::size_t size) {
   std::copy(data + 4, data + size, frame.get());
   const std::span<const std::uint8_t> bytes(frame.get(), length);
 
-  const moat_verdict verdict = judge(at.image, bytes, now);
+  const moat_verdict verdict = judge(at.table, bytes, now);
   require_promises(at, verdict, length, wall, frame.get());
 
   const std::size_t cut = (data[2] | std::size_t{data[3]} << 8) % (length + 1);
-  const moat_verdict scattered = judge_scattered(at.image, bytes, cut, now);
+  const moat_verdict scattered = judge_scattered(at.table, bytes, cut, now);
   require(told(verdict) == told(scattered), "the same verdict on a frame in two buffers",
           told(verdict) + "\n" + told(scattered));
 

@@ -22,7 +22,7 @@ class FakePath final : public PacketPath {
 
   std::size_t room = MOAT_TIER_LARGE;  // larger tables cannot be published
 
-  Image image;  // what is live
+  Table table;  // what is live
   unsigned published = 0;
   bool is_read = true;  // packets are judged by it
   std::vector<moat_counter> counts = std::vector<moat_counter>(MOAT_COUNTER_SLOTS);
@@ -37,25 +37,25 @@ class FakePath final : public PacketPath {
     interfaces[name] = {.name = name, .present = true};
   }
 
-  Result<> publish(const Image& next) override {
+  Result<> publish(const Table& next) override {
     if (auto failed = failure("publish")) return std::unexpected(*failed);
     if (next.header().size > room) return std::unexpected(Error{"no room for the table", ""});
-    image = next;
+    table = next;
     published++;
     return {};
   }
   Result<Live> live() override {
     if (auto failed = failure("live")) return std::unexpected(*failed);
-    if (!image) return Live{};
-    return Live{image.header().generation, image.header().digest, image.header().size};
+    if (!table) return Live{};
+    return Live{table.header().generation, table.header().digest, table.header().size};
   }
   Result<bool> is_live() override {
     if (auto failed = failure("is_live")) return std::unexpected(*failed);
-    return bool(image) && is_read;
+    return bool(table) && is_read;
   }
-  Result<Image> live_image() override {
-    if (auto failed = failure("live_image")) return std::unexpected(*failed);
-    return image;
+  Result<Table> live_table() override {
+    if (auto failed = failure("live_table")) return std::unexpected(*failed);
+    return table;
   }
   Result<std::vector<moat_counter>> counters() override {
     if (auto failed = failure("counters")) return std::unexpected(*failed);
@@ -115,7 +115,7 @@ class FakePath final : public PacketPath {
     if (auto failed = failure("drops")) return std::unexpected(*failed);
     return std::make_unique<Silence>();
   }
-  Result<UntoldDrops> untold_drops() override { return UntoldDrops(); }
+  Result<SuppressedDrops> suppressed_drops() override { return SuppressedDrops(); }
   Result<std::unordered_map<std::uint64_t, std::uint32_t>> arrivals() override {
     return std::unordered_map<std::uint64_t, std::uint32_t>();
   }

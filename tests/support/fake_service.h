@@ -44,53 +44,55 @@ class FakeService : public Service {
     calls.emplace_back("status");
     return status_view;
   }
-  Answer<std::vector<DatabaseView>> databases() override {
+  ServiceResult<std::vector<DatabaseView>> databases() override {
     return answer("databases", database_views);
   }
-  Answer<std::vector<RuleView>> rules(const std::string& database) override {
+  ServiceResult<std::vector<RuleView>> rules(const std::string& database) override {
     return answer("rules(" + database + ")", rule_views);
   }
-  Answer<std::vector<ManagedRangeView>> managed_ranges() override {
+  ServiceResult<std::vector<ManagedRangeView>> managed_ranges() override {
     return answer("managed_ranges", range_views);
   }
-  Answer<ManagedRangeView> managed_range(const std::string& id) override {
+  ServiceResult<ManagedRangeView> managed_range(const std::string& id) override {
     return answer("managed_range(" + id + ")",
                   range_views.empty() ? ManagedRangeView{} : range_views.front());
   }
-  Answer<std::vector<WhyView>> why(const std::string& source,
-                                   const std::string& database) override {
+  ServiceResult<std::vector<WhyView>> why(const std::string& source,
+                                          const std::string& database) override {
     return answer("why(" + source + "," + database + ")", why_views);
   }
-  Answer<CountersView> counters(const std::string& database) override {
+  ServiceResult<CountersView> counters(const std::string& database) override {
     return answer("counters(" + database + ")", counters_view);
   }
-  Answer<DropsView> drops(const std::string& database, std::uint64_t since) override {
+  ServiceResult<DropsView> drops(const std::string& database, std::uint64_t since) override {
     if (since == refuse_since) return std::unexpected(Refusal{});
     return answer("drops(" + database + "," + std::to_string(since) + ")", drops_view);
   }
-  Answer<ChangeView> add_rule(const NewRule& rule, const Peer& who) override {
+  ServiceResult<ChangeView> add_rule(const NewRule& rule, const Peer& who) override {
     new_rule = rule;
     return change_by(who, "add_rule");
   }
-  Answer<ChangeView> remove_rule(const std::string& database, const std::string& id,
-                                 const Peer& who) override {
+  ServiceResult<ChangeView> remove_rule(const std::string& database, const std::string& id,
+                                        const Peer& who) override {
     return change_by(who, "remove_rule(" + database + "," + id + ")");
   }
-  Answer<ChangeView> forget(const std::string& database, const Peer& who) override {
+  ServiceResult<ChangeView> forget(const std::string& database, const Peer& who) override {
     return change_by(who, "forget(" + database + ")");
   }
-  Answer<ChangeView> reload(const Peer& who) override { return change_by(who, "reload"); }
-  Answer<ChangeView> reset_clock(const Peer& who) override { return change_by(who, "reset_clock"); }
-  Answer<ChangeView> detach(const Peer& who) override { return change_by(who, "detach"); }
+  ServiceResult<ChangeView> reload(const Peer& who) override { return change_by(who, "reload"); }
+  ServiceResult<ChangeView> reset_clock(const Peer& who) override {
+    return change_by(who, "reset_clock");
+  }
+  ServiceResult<ChangeView> detach(const Peer& who) override { return change_by(who, "detach"); }
 
  private:
   template <typename T>
-  Answer<T> answer(const std::string& call, const T& view) {
+  ServiceResult<T> answer(const std::string& call, const T& view) {
     calls.push_back(call);
     if (refusal) return std::unexpected(*refusal);
     return view;
   }
-  Answer<ChangeView> change_by(const Peer& who, const std::string& call) {
+  ServiceResult<ChangeView> change_by(const Peer& who, const std::string& call) {
     peer = who;
     return answer(call, change);
   }

@@ -52,23 +52,23 @@ inline RuleFiles read(const Files& files) {
 
 inline Resolution run(const std::vector<Files>& steps) {
   Resolution resolution;
-  const Enforced* last = nullptr;
-  Enforced kept;
+  const EnforcedState* last = nullptr;
+  EnforcedState kept;
   for (const auto& step : steps) {
     resolution = resolve(read(step), Mode::enforce, last, step.forgotten);
-    kept = resolution;
+    kept = resolution.state;
     last = &kept;
   }
   return resolution;
 }
 
-// "orders port 5432: 192.0.2.1/32, mr-a", a seal with "sealed" after the colon.
+// "orders port 5432: 192.0.2.1/32, mr-a", a placeholder with "placeholder" after the colon.
 inline std::vector<std::string> policy_lines(const Resolution& resolution) {
   std::vector<std::string> lines;
-  for (const auto& database : resolution.policy.databases) {
+  for (const auto& database : resolution.state.policy.databases) {
     std::vector<std::string> sources;
     for (const auto& rule : database.rules) sources.push_back(rule.source());
-    if (database.is_placeholder) sources.push_back("sealed");
+    if (database.is_placeholder) sources.push_back("placeholder");
     lines.push_back(fmt::format("{} {}: {}{}", database.id, format_endpoint(database.endpoint),
                                 fmt::join(sources, ", "),
                                 database.mode == Mode::monitor ? " (monitor)" : ""));
@@ -79,7 +79,7 @@ inline std::vector<std::string> policy_lines(const Resolution& resolution) {
 // "mr-a: 192.0.2.0/24", with "(withdrawn)" where it is.
 inline std::vector<std::string> range_lines(const Resolution& resolution) {
   std::vector<std::string> lines;
-  for (const auto& [id, range] : resolution.policy.ranges) {
+  for (const auto& [id, range] : resolution.state.policy.ranges) {
     std::vector<std::string> cidrs;
     for (const auto prefix : *range.cidrs) cidrs.push_back(format_prefix(prefix));
     lines.push_back(fmt::format("{}: {}{}", id, fmt::join(cidrs, ", "),

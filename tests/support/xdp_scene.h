@@ -35,7 +35,8 @@ inline constexpr std::uint32_t listed_slot = 7;
 
 // Port 5432 is guarded, and FIRST_OCTET.0.0.0/8 allowed. `ranges` more sources, at most one in 224
 // of the addresses from 64.0.0.0 on, make it big.
-inline Image table(std::uint64_t generation, std::uint8_t first_octet, std::uint32_t ranges = 0) {
+inline Table make_table(std::uint64_t generation, std::uint8_t first_octet,
+                        std::uint32_t ranges = 0) {
   TableInput input;
   input.generation = generation;
   input.databases.push_back({.owner = 1, .address = {}, .ports = {5432}});
@@ -47,9 +48,9 @@ inline Image table(std::uint64_t generation, std::uint8_t first_octet, std::uint
     input.ranges.push_back({at + 1 + i % 200, 1});
     input.ranges.push_back({at + 2 + i % 200, 0});
   }
-  auto image = build_image(input);
-  if (!image) throw std::runtime_error(image.error().message);
-  return *image;
+  auto table = build_table(input);
+  if (!table) throw std::runtime_error(table.error().message);
+  return *table;
 }
 inline constexpr std::uint32_t medium_ranges = 100'000;
 inline constexpr std::uint32_t large_ranges = 2'000'000;
@@ -163,12 +164,12 @@ class XdpScene : public testing::Test {
     ASSERT_EQ(bpf_map_update_elem(pins().get(outer).get(), &slot, &inner, BPF_ANY), 0);
   }
 
-  static void expect_live(XdpBackend& backend, const Image& image) {
+  static void expect_live(XdpBackend& backend, const Table& table) {
     const auto live = backend.live();
     ASSERT_TRUE(live) << live.error().message;
-    EXPECT_EQ(live->generation, image.header().generation);
-    EXPECT_EQ(live->digest, image.header().digest);
-    EXPECT_EQ(live->size, image.header().size);
+    EXPECT_EQ(live->generation, table.header().generation);
+    EXPECT_EQ(live->digest, table.header().digest);
+    EXPECT_EQ(live->size, table.header().size);
   }
 
  private:

@@ -28,14 +28,14 @@ class BurstEngine final : public Engine {
   std::string family() const override { return "dpdk"; }
   bool takes(Bytes frame) const override { return !in_pieces_ || !cuts_of(frame).empty(); }
   Result<> use(const Scene& scene) override {
-    auto made = LiveTable::make(scene.image);
+    auto made = LiveTable::make(scene.table);
     if (!made) return std::unexpected(made.error());
     table_ = std::move(*made);
     return {};
   }
-  Result<Outcome> judge(const Scene& scene, Bytes frame) override {
+  Result<JudgeResult> judge(const Scene& scene, Bytes frame) override {
     if (!in_pieces_) return judge_cut(scene, frame, frame.size());
-    std::optional<Outcome> all;
+    std::optional<JudgeResult> all;
     for (const std::uint32_t cut : cuts_of(frame)) {
       const auto outcome = judge_cut(scene, frame, cut);
       if (!outcome) return outcome;
@@ -48,7 +48,7 @@ class BurstEngine final : public Engine {
 
  private:
   // A whole burst of the frame: each of them must meet the same.
-  Result<Outcome> judge_cut(const Scene& scene, Bytes frame, std::size_t cut) const {
+  Result<JudgeResult> judge_cut(const Scene& scene, Bytes frame, std::size_t cut) const {
     const std::vector<Bytes> frames(Lines::max_burst, frame);
     const BurstFrames view(frames, cut);
     Lcore lcore;
@@ -56,11 +56,11 @@ class BurstEngine final : public Engine {
     if (drops != 0 && ~drops != 0)
       return std::unexpected(Error{fmt::format("some dropped, some not: {:x}", drops), {}});
     const std::pair counted{lcore.counted.empty() ? 0 : lcore.counted[0].first,
-                            moat::judge(scene.image, frame).bytes};
+                            moat::judge(scene.table, frame).bytes};
     if (lcore.counted.size() != Lines::max_burst ||
         std::ranges::any_of(lcore.counted, [&](const auto& each) { return each != counted; }))
       return std::unexpected(Error{"not counted once each, in one slot with its bytes", {}});
-    return Outcome{drops != 0, counted.first};
+    return JudgeResult{drops != 0, counted.first};
   }
 
   bool in_pieces_;

@@ -164,9 +164,9 @@ Result<Scene> make_scene(std::unique_ptr<Policy> policy, std::optional<WallTime>
   scene.slots = plain_slots(*scene.policy);
   const ClockPair clock{scene.wall - age, monotonic - static_cast<std::uint64_t>(
                                                           std::chrono::nanoseconds(age).count())};
-  auto image = compile(*scene.policy, scene.slots, clock, 1);
-  if (!image) return std::unexpected(image.error());
-  scene.image = std::move(*image);
+  auto table = compile(*scene.policy, scene.slots, clock, 1);
+  if (!table) return std::unexpected(table.error());
+  scene.table = std::move(*table);
   return scene;
 }
 

@@ -63,7 +63,7 @@ struct Scene {
   std::unique_ptr<Policy> policy;  // `slots` refers to it
   SlotMap slots;
   WallTime wall;
-  Image image;
+  Table table;
 };
 [[nodiscard]] Result<Scene> make_scene(std::unique_ptr<Policy> policy, std::optional<WallTime> at);
 

@@ -25,10 +25,10 @@ class ModelEngine final : public Engine {
   std::string family() const override { return "native"; }
   bool takes(Bytes) const override { return true; }
   Result<> use(const Scene&) override { return {}; }
-  Result<Outcome> judge(const Scene& scene, Bytes frame) override {
+  Result<JudgeResult> judge(const Scene& scene, Bytes frame) override {
     const Expected expected = expect(*scene.policy, frame, scene.wall);
-    return Outcome{is_drop(expected.reason) && !is_monitored(*scene.policy, expected),
-                   slot_of(*scene.policy, scene.slots, expected)};
+    return JudgeResult{is_drop(expected.reason) && !is_monitored(*scene.policy, expected),
+                       slot_of(*scene.policy, scene.slots, expected)};
   }
 };
 
@@ -38,9 +38,9 @@ class NativeEngine final : public Engine {
   std::string family() const override { return "native"; }
   bool takes(Bytes) const override { return true; }
   Result<> use(const Scene&) override { return {}; }
-  Result<Outcome> judge(const Scene& scene, Bytes frame) override {
-    const moat_verdict verdict = moat::judge(scene.image, frame);
-    return Outcome{verdict.drop != 0, verdict.slot};
+  Result<JudgeResult> judge(const Scene& scene, Bytes frame) override {
+    const moat_verdict verdict = moat::judge(scene.table, frame);
+    return JudgeResult{verdict.drop != 0, verdict.slot};
   }
 };
 
@@ -50,11 +50,11 @@ class NativePiecesEngine final : public Engine {
   std::string family() const override { return "native"; }
   bool takes(Bytes frame) const override { return !cuts_of(frame).empty(); }
   Result<> use(const Scene&) override { return {}; }
-  Result<Outcome> judge(const Scene& scene, Bytes frame) override {
-    std::optional<Outcome> all;
+  Result<JudgeResult> judge(const Scene& scene, Bytes frame) override {
+    std::optional<JudgeResult> all;
     for (const std::uint32_t cut : cuts_of(frame)) {
-      const moat_verdict verdict = judge_scattered(scene.image, frame, cut);
-      const Outcome outcome{verdict.drop != 0, verdict.slot};
+      const moat_verdict verdict = judge_scattered(scene.table, frame, cut);
+      const JudgeResult outcome{verdict.drop != 0, verdict.slot};
       if (all && outcome != *all)
         return refuse(fmt::format("cut at {}: {}", cut, describe(outcome)));
       all = outcome;
@@ -65,7 +65,7 @@ class NativePiecesEngine final : public Engine {
 
 // What a packet is counted with, padding left out.
 std::size_t counted_bytes(const Scene& scene, Bytes frame) {
-  return moat::judge(scene.image, frame).bytes;
+  return moat::judge(scene.table, frame).bytes;
 }
 
 // Knows what the counters were, so that what moved is what they are now without it.
@@ -81,8 +81,8 @@ class XdpEngine : public Engine {
   bool takes(Bytes frame) const override {
     return frame.size() >= Kernel::kShortest && frame.size() <= Kernel::kLongest;
   }
-  Result<> use(const Scene& scene) override { return kernel_->place(tier_, scene.image); }
-  Result<Outcome> judge(const Scene& scene, Bytes frame) override {
+  Result<> use(const Scene& scene) override { return kernel_->place(tier_, scene.table); }
+  Result<JudgeResult> judge(const Scene& scene, Bytes frame) override {
     const auto drop = kernel_->drops(frame);
     if (!drop) return std::unexpected(drop.error());
     return settle(*drop, 1, counted_bytes(scene, frame));
@@ -90,7 +90,7 @@ class XdpEngine : public Engine {
 
  protected:
   // The outcome if one slot moved by {packets, packets * bytes} and no other did.
-  Result<Outcome> settle(bool drop, std::uint64_t packets, std::size_t bytes) {
+  Result<JudgeResult> settle(bool drop, std::uint64_t packets, std::size_t bytes) {
     auto after = kernel_->counters();
     if (!after) return std::unexpected(after.error());
     std::vector<std::uint32_t> moved;
@@ -103,7 +103,7 @@ class XdpEngine : public Engine {
     if (is.packets - was.packets != packets || is.bytes - was.bytes != packets * bytes)
       return refuse(fmt::format("slot {} moved by {} packets, {} bytes", moved[0],
                                 is.packets - was.packets, is.bytes - was.bytes));
-    return Outcome{drop, moved[0]};
+    return JudgeResult{drop, moved[0]};
   }
 
   std::shared_ptr<Kernel> kernel_;
@@ -120,7 +120,7 @@ class XdpPiecesEngine final : public XdpEngine {
   bool takes(Bytes frame) const override {
     return kernel_->splits_frames() && XdpEngine::takes(frame) && !cuts(frame).empty();
   }
-  Result<Outcome> judge(const Scene& scene, Bytes frame) override {
+  Result<JudgeResult> judge(const Scene& scene, Bytes frame) override {
     std::optional<bool> all;
     for (const std::uint32_t cut : cuts(frame)) {
       const auto drop = kernel_->drops(frame, cut);
@@ -153,7 +153,7 @@ Result<> add_xdp(unsigned tier, std::vector<std::unique_ptr<Engine>>& engines) {
 
 }  // namespace
 
-std::string describe(const Outcome& outcome) {
+std::string describe(const JudgeResult& outcome) {
   const char* action = outcome.drop ? "drop" : "pass";
   if (outcome.slot < MOAT_RULE_SLOTS) return fmt::format("{}, rule slot {}", action, outcome.slot);
   const unsigned place = outcome.slot - MOAT_RULE_SLOTS;

@@ -6,7 +6,7 @@
 //   native, pieces  the same on a frame in two buffers, cut anywhere
 //   dpdk ...        the fast path's burst function, in one piece and in two;
 //                   and through a port and out of the other, where DPDK is
-//   xdp ...         the XDP program in the kernel, the image in a tier of each size
+//   xdp ...         the XDP program in the kernel, the table in a tier of each size
 //   xdp, pieces     the same on a frame in several buffers
 #pragma once
 
@@ -23,15 +23,15 @@ namespace moat::testing {
 
 using Bytes = std::span<const std::uint8_t>;
 
-struct Outcome {
+struct JudgeResult {
   bool drop = false;
   std::uint32_t slot = 0;  // the one counter slot that the packet moved
 
-  friend bool operator==(const Outcome&, const Outcome&) = default;
+  friend bool operator==(const JudgeResult&, const JudgeResult&) = default;
 };
 
 // "drop, slot 4101: no-rule, owner 1"; for people.
-[[nodiscard]] std::string describe(const Outcome& outcome);
+[[nodiscard]] std::string describe(const JudgeResult& outcome);
 
 class Engine {
  public:
@@ -49,7 +49,7 @@ class Engine {
   [[nodiscard]] virtual Result<> use(const Scene& scene) = 0;
   // Judges a frame; an error where it did not move exactly one counter by one packet and its bytes,
   // or where one way to cut the frame gives another verdict than the rest.
-  [[nodiscard]] virtual Result<Outcome> judge(const Scene& scene, Bytes frame) = 0;
+  [[nodiscard]] virtual Result<JudgeResult> judge(const Scene& scene, Bytes frame) = 0;
 };
 
 // All of them. Needs root.

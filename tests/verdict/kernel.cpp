@@ -31,7 +31,7 @@ class Tier {
   Tier(const Tier&) = delete;
   Tier& operator=(const Tier&) = delete;
 
-  void fill(std::span<const std::byte> image) { std::memcpy(value_, image.data(), image.size()); }
+  void fill(std::span<const std::byte> table) { std::memcpy(value_, table.data(), table.size()); }
 
  private:
   int fd_;
@@ -94,12 +94,12 @@ Result<> Kernel::occupy(unsigned tier) {
   return {};
 }
 
-Result<> Kernel::place(unsigned tier, const Image& image) {
-  if (image.bytes().size() > kTierBytes[tier])
-    return std::unexpected(Error{"the image is larger than the tier", {}});
+Result<> Kernel::place(unsigned tier, const Table& table) {
+  if (table.bytes().size() > kTierBytes[tier])
+    return std::unexpected(Error{"the table is larger than the tier", {}});
   if (!parts_->tiers[tier])
     if (auto occupied = occupy(tier); !occupied) return occupied;
-  parts_->tiers[tier]->fill(image.bytes());
+  parts_->tiers[tier]->fill(table.bytes());
   return {};
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The XDP program, loaded but attached to nothing: tests put images in place and send it frames by
+// The XDP program, loaded but attached to nothing: tests put tables in place and send it frames by
 // BPF_PROG_TEST_RUN. Needs root.
 #pragma once
 
@@ -28,9 +28,9 @@ class Kernel {
   [[nodiscard]] static Result<std::unique_ptr<Kernel>> load();
   ~Kernel();
 
-  // Has `image` live in tier 0, 1 or 2. Overwritten in place where the tier is occupied: that is
+  // Has `table` live in tier 0, 1 or 2. Overwritten in place where the tier is occupied: that is
   // quick, and safe only because no packet is judged meanwhile.
-  [[nodiscard]] Result<> place(unsigned tier, const Image& image);
+  [[nodiscard]] Result<> place(unsigned tier, const Table& table);
   [[nodiscard]] Result<> vacate(unsigned tier);
 
   // Runs the program on a frame: true if it drops it. With `first_buffer` (at least kShortest) the

@@ -85,20 +85,20 @@ bool look_at(bpf_program* program, const std::string& object) {
   return !is_near;
 }
 
-enum class Outcome { refused, done, failed };
+enum class LoadResult { refused, done, failed };
 
-Outcome try_load(const std::string& path, bool has_all_helpers, const moat::LibbpfLog& log) {
+LoadResult try_load(const std::string& path, bool has_all_helpers, const moat::LibbpfLog& log) {
   const std::string name = std::filesystem::path(path).stem().stem();
   const Object object(bpf_object__open_file(path.c_str(), nullptr), bpf_object__close);
   bpf_program* program = object ? bpf_object__next_program(object.get(), nullptr) : nullptr;
   if (!program) {
     std::printf("%s: cannot be read: %s\n", path.c_str(), log.text().c_str());
-    return Outcome::failed;
+    return LoadResult::failed;
   }
   if (std::strcmp(bpf_program__section_name(program), "netfilter") == 0) {
     if (!kernel_has_type("bpf_nf_ctx")) {
       std::printf("%s: not here: this kernel has no programs of its kind\n", name.c_str());
-      return Outcome::done;
+      return LoadResult::done;
     }
     bpf_program__set_type(program, netfilter_program);
     bpf_program__set_expected_attach_type(program, netfilter_attach);
@@ -107,11 +107,11 @@ Outcome try_load(const std::string& path, bool has_all_helpers, const moat::Libb
       section.starts_with("fentry/") && !may_look_on(section.c_str() + std::strlen("fentry/"))) {
     std::printf("%s: not here: this kernel lets no program look on at its functions\n",
                 name.c_str());
-    return Outcome::done;
+    return LoadResult::done;
   }
   set_constant(object.get(), "has_netns_cookie_helper", has_all_helpers);
-  if (bpf_object__load(object.get()) != 0) return Outcome::refused;
-  return look_at(program, name) ? Outcome::done : Outcome::failed;
+  if (bpf_object__load(object.get()) != 0) return LoadResult::refused;
+  return look_at(program, name) ? LoadResult::done : LoadResult::failed;
 }
 
 // As the daemon does: with the helper that only Linux 6.15 and later have, then without.
@@ -119,7 +119,7 @@ bool load(const std::string& path) {
   const moat::LibbpfLog log;
   for (const bool has_all_helpers : {true, false}) {
     const auto outcome = try_load(path, has_all_helpers, log);
-    if (outcome != Outcome::refused) return outcome == Outcome::done;
+    if (outcome != LoadResult::refused) return outcome == LoadResult::done;
   }
   std::printf("%s: refused: %s\n", path.c_str(), log.verifier_lines().c_str());
   return false;

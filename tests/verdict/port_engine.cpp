@@ -77,13 +77,13 @@ class PortEngine final : public Engine {
   std::string family() const override { return "dpdk"; }
   bool takes(Bytes frame) const override { return frame.size() <= 0xffff; }
   Result<> use(const Scene& scene) override {
-    auto table = LiveTable::make(scene.image);
+    auto table = LiveTable::make(scene.table);
     if (!table) return std::unexpected(table.error());
     table_ = std::move(*table);
     return {};
   }
 
-  Result<Outcome> judge(const Scene& scene, Bytes frame) override {
+  Result<JudgeResult> judge(const Scene& scene, Bytes frame) override {
     std::ranges::fill(counters_, moat_counter{});
     rte_mbuf* packet = chain_of(frame);
     if (packet == nullptr) return failed("make a packet");
@@ -94,7 +94,7 @@ class PortEngine final : public Engine {
     if (is_passed && !is_same(static_cast<rte_mbuf*>(out), frame))
       return std::unexpected(Error{"another frame came out", {}});
     rte_pktmbuf_free(static_cast<rte_mbuf*>(out));
-    return outcome(!is_passed, moat::judge(scene.image, frame).bytes);
+    return outcome(!is_passed, moat::judge(scene.table, frame).bytes);
   }
 
  private:
@@ -122,7 +122,7 @@ class PortEngine final : public Engine {
     return frame.empty() || std::memcmp(bytes, frame.data(), frame.size()) == 0;
   }
 
-  Result<Outcome> outcome(bool is_dropped, std::size_t bytes) const {
+  Result<JudgeResult> outcome(bool is_dropped, std::size_t bytes) const {
     std::optional<std::uint32_t> slot;
     for (std::uint32_t i = MOAT_LOST_DROPS_SLOT + 1; i < MOAT_COUNTER_SLOTS; i++) {
       if (counters_[i].packets == 0 && counters_[i].bytes == 0) continue;
@@ -133,7 +133,7 @@ class PortEngine final : public Engine {
       slot = i;
     }
     if (!slot) return std::unexpected(Error{"no counter moved", {}});
-    return Outcome{is_dropped, *slot};
+    return JudgeResult{is_dropped, *slot};
   }
 
   rte_mempool* pool_;

@@ -55,7 +55,7 @@ void hear(Engine& engine, const Scene& scene, const Side& side, Agreement& agree
   for (const auto& frame : side.frames) {
     if (!engine.takes(frame)) continue;
     const auto outcome = engine.judge(scene, frame);
-    const bool agrees = slot && outcome && *outcome == Outcome{side.wanted.drop, *slot};
+    const bool agrees = slot && outcome && *outcome == JudgeResult{side.wanted.drop, *slot};
     if (agrees)
       agreement.families.insert(engine.family());
     else

@@ -45,7 +45,7 @@ inline long fetch_scattered(void* context, __u32 offset, void* to, __u32 bytes) 
 }
 
 // The verdict on a frame whose first buffer ends at `cut`.
-inline moat_verdict judge_scattered(const Image& image, std::span<const std::uint8_t> frame,
+inline moat_verdict judge_scattered(const Table& table, std::span<const std::uint8_t> frame,
                                     std::size_t cut, std::uint64_t now = 0) {
   ScatteredFrame scattered{fetch_scattered, Buffer(frame.first(cut)), Buffer(frame.subspan(cut))};
   moat_frame view = {.data = scattered.first.begin(),
@@ -54,7 +54,7 @@ inline moat_verdict judge_scattered(const Image& image, std::span<const std::uin
                      .context = &scattered,
                      .now = now};
   moat_verdict verdict;
-  moat_judge_frame(&image.header(), image.header().size, &view, &verdict);
+  moat_judge_frame(&table.header(), table.header().size, &view, &verdict);
   return verdict;
 }
 

@@ -76,7 +76,7 @@ TEST(Bytes, EndWithThePacketAndNotWithItsPadding) {
     const auto& frame = each.a.frame();
     const std::size_t end = 14u + (frame[16] << 8 | frame[17]);
     EXPECT_LT(end, frame.size());
-    EXPECT_EQ(judge(scene->image, frame).bytes, end) << each.name;
+    EXPECT_EQ(judge(scene->table, frame).bytes, end) << each.name;
     padded++;
   }
   EXPECT_GE(padded, 2u);
@@ -96,7 +96,7 @@ TEST(CaseTable, HasEveryReasonOfTheNic) {
     EXPECT_TRUE(reasons.contains(reason)) << reason_text(reason);
 }
 
-// Which image is live depends on which tiers are occupied.
+// Which table is live depends on which tiers are occupied.
 class TierTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -110,7 +110,7 @@ class TierTest : public ::testing::Test {
 
   void place(unsigned tier, const std::string& policy) {
     auto scene = make_scene(load_policy(kPolicies + policy).value(), {}).value();
-    const auto placed = kernel_->place(tier, scene.image);
+    const auto placed = kernel_->place(tier, scene.table);
     ASSERT_TRUE(placed) << placed.error().message;
   }
 

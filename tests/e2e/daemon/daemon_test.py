@@ -405,7 +405,7 @@ class DaemonTest(unittest.TestCase):
         wait_until(lambda: self.status()["policy_known"], "known with the file")
         self.assertEqual(self.get("/v1/why?source=" + STRANGER)["answers"][0]["allowed"], False)
 
-    def test_trouble_with_the_state_ends_when_it_is_saved(self):
+    def test_problem_with_the_state_ends_when_it_is_saved(self):
         self.start()
         self.stop()
         self.write("state/state.json", "{")
@@ -667,7 +667,7 @@ class DaemonTest(unittest.TestCase):
         status, change = self.request("DELETE", "/v1/databases/orders")
         self.assertEqual((status, change["enforced"]), (200, True), change)
         self.assert_reaches(STRANGER)
-        self.assertTrue(any("5432" in sentence for sentence in self.status()["uncovered"]))
+        self.assertTrue(any("5432" in sentence for sentence in self.status()["exposed"]))
 
     def test_configuration_takes_effect_live(self):
         self.start()
@@ -1228,9 +1228,9 @@ class DaemonTest(unittest.TestCase):
     def test_port_that_was_left_open_is_told_by_the_next_daemon_too(self):
         self.start()
         self.edit("etc/databases.d/orders.yaml", "port: 5432", "port: 6432")
-        before = wait_until(lambda: self.status()["uncovered"], "told")
+        before = wait_until(lambda: self.status()["exposed"], "told")
         self.stop()
-        self.assertEqual(self.start()["uncovered"], before)
+        self.assertEqual(self.start()["exposed"], before)
 
     def test_wrong_use_ends_with_two(self):
         for words in (["--nonsense"], ["--config"]):

@@ -29,7 +29,7 @@ std::unexpected<Error> refuse(std::string message) {
 }
 
 // Databases and rules get their slots in the order in which they come.
-Result<Image> compile_rules(const std::string& path, std::uint64_t generation) {
+Result<Table> compile_rules(const std::string& path, std::uint64_t generation) {
   const auto clocks = KernelClocks::open();
   if (!clocks) return std::unexpected(clocks.error());
   const ClockPair clock = clocks->read().now;
@@ -48,19 +48,19 @@ Result<Image> compile_rules(const std::string& path, std::uint64_t generation) {
 }
 
 Result<> publish(ChannelClient& worker, const std::string& rules, std::uint64_t generation) {
-  const auto image = compile_rules(rules, generation);
-  if (!image) return std::unexpected(image.error());
-  return worker.publish(*image);
+  const auto table = compile_rules(rules, generation);
+  if (!table) return std::unexpected(table.error());
+  return worker.publish(*table);
 }
 
 Result<> publish_fault(ChannelClient& worker, const std::string& kind, const std::string& rules) {
-  const auto image = compile_rules(rules, 99);
-  if (!image) return std::unexpected(image.error());
-  std::vector<std::byte> bytes(image->bytes().begin(), image->bytes().end());
-  auto& header = *reinterpret_cast<moat_image*>(bytes.data());
+  const auto table = compile_rules(rules, 99);
+  if (!table) return std::unexpected(table.error());
+  std::vector<std::byte> bytes(table->bytes().begin(), table->bytes().end());
+  auto& header = *reinterpret_cast<moat_table*>(bytes.data());
   if (kind == "abi") header.abi++;
   if (kind == "magic") header.magic++;
-  if (kind != "damaged") header.digest = image_digest(bytes);
+  if (kind != "damaged") header.digest = table_digest(bytes);
   if (kind == "damaged") bytes.back() ^= std::byte{1};
   const TableName name = {header.generation, header.digest, header.size};
   if (kind == "truncated") bytes.resize(bytes.size() / 2);
@@ -76,10 +76,10 @@ Result<> publish_fault(ChannelClient& worker, const std::string& kind, const std
 
 void print_port(const char* which, const PortStatus& port) {
   fmt::print(
-      "{0}={1}\n{0}.interface={2}\n{0}.trouble={3}\n{0}.mtu={4}\n{0}.link={5}\n"
+      "{0}={1}\n{0}.interface={2}\n{0}.problem={3}\n{0}.mtu={4}\n{0}.link={5}\n"
       "{0}.promiscuous={6}\n{0}.rx={7}\n{0}.missed={8}\n{0}.no_mbuf={9}\n{0}.tx={10}\n"
       "{0}.tx_full={11}\n",
-      which, port.name, port.interface, port.trouble, port.mtu, port.has_link, port.is_promiscuous,
+      which, port.name, port.interface, port.problem, port.mtu, port.has_link, port.is_promiscuous,
       port.rx_packets, port.rx_missed, port.rx_no_mbuf, port.tx_packets, port.tx_full);
 }
 

@@ -32,7 +32,7 @@ echo "MTU, promiscuous mode, link state"
 set_moat0 mtu 1400
 await 10 "the NIC to have the MTU" nic_says 'mtu 1400'
 set_moat0 mtu 9000
-await 10 "an MTU without buffers to be refused" port_says 'nic.trouble=MTU 9000 is more than .*'
+await 10 "an MTU without buffers to be refused" port_says 'nic.problem=MTU 9000 is more than .*'
 await 10 "the kernel port to have the NIC's again" moat0_says 'mtu 1400'
 set_moat0 mtu 1500
 await 10 "the NIC to have it back" nic_says 'mtu 1500'

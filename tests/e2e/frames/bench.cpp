@@ -6,7 +6,7 @@
 
 namespace moat::testing {
 
-Result<Outcome> Bench::show(std::span<const std::vector<std::uint8_t>> frames) {
+Result<BenchResult> Bench::show(std::span<const std::vector<std::uint8_t>> frames) {
   const auto before = wire_.segments();
   Result<bool> sent = true;
   for (const auto& frame : frames)
@@ -17,7 +17,7 @@ Result<Outcome> Bench::show(std::span<const std::vector<std::uint8_t>> frames) {
   if (!said) return std::unexpected(said.error());
   if (!before || !after) return std::unexpected((before ? after : before).error());
 
-  Outcome outcome{kSilent, std::move(*said), *after != *before};
+  BenchResult outcome{kSilent, std::move(*said), *after != *before};
   if (!*sent) outcome.what = kNotSent;
   if (outcome.reached_tcp) outcome.what = kHeard;
   const auto first = std::ranges::find(outcome.answers, false, &Answer::is_question);
@@ -29,7 +29,7 @@ Result<Outcome> Bench::show(std::span<const std::vector<std::uint8_t>> frames) {
 }
 
 // Ends the handshake as a client would, and leaves no connection behind.
-Result<> Bench::complete(Bytes frame, Outcome& outcome) {
+Result<> Bench::complete(Bytes frame, BenchResult& outcome) {
   if (outcome.answers.empty() && !outcome.reached_tcp) return {};
   for (const Answer& answer : outcome.answers)
     if (answer.kind == Answer::Kind::syn_ack)

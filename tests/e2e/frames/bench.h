@@ -20,7 +20,7 @@ inline constexpr const char* kSilent = "silent";  // TCP was handed nothing
 inline constexpr const char* kHeard = "heard";    // TCP was, and said nothing
 inline constexpr const char* kNotSent = "not sent";
 
-struct Outcome {
+struct BenchResult {
   std::string what;  // one of the above, or what the host said first, or "accepted"
   std::vector<Answer> answers;
   bool reached_tcp = false;
@@ -32,13 +32,13 @@ class Bench {
       : wire_(std::move(wire)), listeners_(std::move(listeners)) {}
 
   // Sends the frames in order; where that was answered as a client hopes, ends the handshake.
-  [[nodiscard]] Result<Outcome> show(std::span<const std::vector<std::uint8_t>> frames);
+  [[nodiscard]] Result<BenchResult> show(std::span<const std::vector<std::uint8_t>> frames);
 
   // See sweep.h.
   [[nodiscard]] Result<Swept> sweep_numbers(Bytes syn4, Bytes syn6);
 
  private:
-  [[nodiscard]] Result<> complete(Bytes frame, Outcome& outcome);
+  [[nodiscard]] Result<> complete(Bytes frame, BenchResult& outcome);
 
   Wire wire_;
   Listeners listeners_;

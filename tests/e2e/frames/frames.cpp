@@ -199,7 +199,7 @@ class Frames {
   }
 
   void check_random(const Policy& policy, const Scene& scene, Bytes frame, bool to_drop,
-                    const Outcome& outcome) {
+                    const BenchResult& outcome) {
     const int before = faults_;
     const std::string name = "a random frame, policy " + scene.first;
     check_answers(policy, time_of(scene), name, outcome.answers);
@@ -243,7 +243,7 @@ class Frames {
     }
   }
 
-  void check_outcome(std::size_t i, char letter, const Side& side, const Outcome& outcome) {
+  void check_outcome(std::size_t i, char letter, const Side& side, const BenchResult& outcome) {
     const std::string& what = outcome.what;
     const std::string& open = open_.at({i, letter});
     std::string wanted = open;

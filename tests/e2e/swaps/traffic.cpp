@@ -46,7 +46,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t burst_frames = 64;                   // a veth queues 256
 constexpr std::chrono::milliseconds usual_patience{2000};  // for the last frame of a burst
-constexpr int told_at_most = 20;
+constexpr int max_reported = 20;
 constexpr std::uint8_t this_program = 0xfd;  // as the IPv4 TOS: nobody else's frames have it
 
 enum class Expect { pass, drop, either };
@@ -241,7 +241,7 @@ class Traffic {
   void judge(const Source& source, bool passed) {
     if (source.expect == Expect::either || passed == (source.expect == Expect::pass)) return;
     ++(passed ? sums_.unlisted_passed : sums_.listed_lost);
-    if (told_++ >= told_at_most) return;
+    if (told_++ >= max_reported) return;
     std::array<char, INET_ADDRSTRLEN> text{};
     inet_ntop(AF_INET, &source.address, text.data(), text.size());
     std::fprintf(stderr, "traffic: burst %llu: %s from %s\n",

@@ -15,7 +15,7 @@ constexpr Address kHost = 0xc6120005, kListed = 0xc6336419, kUnlisted = 0xc61300
 constexpr Address kLoopback = 0x7f000001;
 
 // Port 5432 of one address guarded.
-Image guarded_image() {
+Table guarded_table() {
   Policy policy;
   Database database;
   database.id = "db0";
@@ -57,7 +57,7 @@ struct Wire {
 };
 
 moat_verdict judge_as(const Wire& wire, Address source, Address destination, unsigned port) {
-  const Image image = guarded_image();
+  const Table table = guarded_table();
   const auto packet = packet_from(source, destination, port);
   moat_frame frame = {};
   frame.data = packet.data();
@@ -67,7 +67,7 @@ moat_verdict judge_as(const Wire& wire, Address source, Address destination, uns
   frame.address = __builtin_bswap32(wire.address);
   frame.port = wire.port;
   moat_verdict verdict = {};
-  moat_judge_packet(&image.header(), image.header().size, &frame, MOAT_ETH_IPV4, &verdict);
+  moat_judge_packet(&table.header(), table.header().size, &frame, MOAT_ETH_IPV4, &verdict);
   return verdict;
 }
 

@@ -25,7 +25,7 @@
 namespace moat {
 namespace {
 
-struct Outcome {
+struct RunResult {
   int exit = -1;
   std::string out;
   std::string err;
@@ -54,7 +54,7 @@ class CliTest : public testing::Test {
   }
 
   // Runs `moat ARGUMENTS` without a terminal.
-  Outcome moat(std::vector<std::string> arguments) {
+  RunResult moat(std::vector<std::string> arguments) {
     const auto out = (folder_.path() / "stdout").string();
     const auto err = (folder_.path() / "stderr").string();
     std::vector<char*> argv{binary_.data()};
@@ -74,7 +74,7 @@ class CliTest : public testing::Test {
   }
 
   // Asks the daemon of this test.
-  Outcome ask(std::vector<std::string> arguments) {
+  RunResult ask(std::vector<std::string> arguments) {
     arguments.insert(arguments.end(), {"--socket", host_.path()});
     return moat(std::move(arguments));
   }
@@ -752,7 +752,7 @@ TEST_F(CliTest, DiffDoesNotCallEnforcedWhatIsNot) {
     EXPECT_EQ(outcome.exit, 1);
     EXPECT_EQ(outcome.out, line);
     EXPECT_EQ(outcome.err.find("what the files say is enforced"), std::string::npos) << outcome.err;
-    EXPECT_EQ(ask({"diff", files(), "--json"}).json()["troubles"].size(), 1);
+    EXPECT_EQ(ask({"diff", files(), "--json"}).json()["problems"].size(), 1);
   }
 }
 

@@ -127,7 +127,7 @@ TEST_F(DaemonTest, WhereTheRulesCannotBePublishedNobodyIsAllowedAndThatIsTold) {
   folder_.put("databases.d/orders.yaml", "database: orders\nendpoint: {port: 5432}\nrules: []\n");
   start();
   reload();
-  const auto size_of_closed = path_->image.header().size;
+  const auto size_of_closed = path_->table.header().size;
   daemon_.reset();
   std::filesystem::remove_all(folder_ / "state");
   folder_.put("databases.d/orders.yaml",
@@ -268,9 +268,9 @@ TEST_F(DaemonTest, AControlSocketThatCannotBeMadeIsAProblemAndNoReasonNotToGuard
 TEST_F(DaemonTest, TheNextDaemonGoesOnWithWhatIsLive) {
   start();
   reload();
-  const auto image = path_->image;
+  const auto table = path_->table;
   daemon_.reset();
-  start([&](FakePath& path) { path.image = image; });
+  start([&](FakePath& path) { path.table = table; });
   EXPECT_EQ(daemon_->status().generation, 1);
   EXPECT_EQ(reload().generation, 1);
   EXPECT_EQ(path_->published, 0) << "the same rules are no new generation";

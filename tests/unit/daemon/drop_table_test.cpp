@@ -171,18 +171,18 @@ TEST_F(DropTableTest, WhatIsNotToldYetOfALoudSourceIsItsLatestRows) {
   add(drop_from("192.0.2.2"));
   const moat_source source = {{htonl(0xc0000201), 0, 0, 0}};
   const auto hash = moat_hash_source(&source, MOAT_OUTCOME_SLOT(3, 0, MOAT_NO_RULE));
-  UntoldDrops untold;
-  untold.add(moat_source_place(hash), {0, moat_source_mark(hash), 100});
-  untold.add(moat_source_place(hash), {0, moat_source_mark(hash), 11});  // another CPU's
-  untold.add(moat_source_place(hash), {0, moat_source_mark(hash) + 1, 1000});
+  SuppressedDrops suppressed;
+  suppressed.add(moat_source_place(hash), {0, moat_source_mark(hash), 100});
+  suppressed.add(moat_source_place(hash), {0, moat_source_mark(hash), 11});  // another CPU's
+  suppressed.add(moat_source_place(hash), {0, moat_source_mark(hash) + 1, 1000});
   for (int i = 0; i < 2; i++) {
-    table_.note_untold(untold);
+    table_.note_suppressed(suppressed);
     const auto rows = table_.view("", 0).drops;
     EXPECT_EQ(rows.at(0).packets, 1) << rows.at(0).source;
     EXPECT_EQ(rows.at(1).packets, 112) << "the latest of the source, and once";
     EXPECT_EQ(rows.at(2).packets, 1);
   }
-  table_.note_untold({});
+  table_.note_suppressed({});
   EXPECT_EQ(table_.view("", 0).drops.at(1).packets, 1);
 }
 

@@ -45,18 +45,18 @@ class EditsTest : public testing::Test {
   EditBasis basis() {
     RuleFileReader reader;
     files_ = reader.read({folder_ / "databases.d", folder_ / "managed-ranges.d"}, now);
-    enforced_ = resolve(files_, Mode::enforce, enforced_ ? &*enforced_ : nullptr);
+    enforced_ = resolve(files_, Mode::enforce, enforced_ ? &*enforced_ : nullptr).state;
     return {files_, Mode::enforce, &*enforced_, forgotten_, now, now};
   }
 
   // The edit, planned and written.
-  Answer<Edit> add(const NewRule& rule) {
+  ServiceResult<Edit> add(const NewRule& rule) {
     const auto planned = plan_add_rule(basis(), rule);
     if (!planned) return planned;
     if (auto written = write_edit(*planned); !written) return std::unexpected(written.error());
     return planned;
   }
-  Answer<Edit> remove(const std::string& database, const std::string& id) {
+  ServiceResult<Edit> remove(const std::string& database, const std::string& id) {
     const auto planned = plan_remove_rule(basis(), database, id);
     if (!planned) return planned;
     if (auto written = write_edit(*planned); !written) return std::unexpected(written.error());
@@ -65,7 +65,7 @@ class EditsTest : public testing::Test {
 
   // Refused for this, with the words that the reader has for a file that says the same; and nothing
   // has changed.
-  void expect_refused(const Answer<Edit>& answer, Kind kind, const std::string& words) {
+  void expect_refused(const ServiceResult<Edit>& answer, Kind kind, const std::string& words) {
     ASSERT_FALSE(answer);
     EXPECT_EQ(answer.error().kind, kind);
     EXPECT_NE(all_words(answer.error()).find(words), std::string::npos)
@@ -80,7 +80,7 @@ class EditsTest : public testing::Test {
 
   TemporaryFolder folder_;
   RuleFiles files_;
-  std::optional<Enforced> enforced_;
+  std::optional<EnforcedState> enforced_;
   std::set<std::string> forgotten_;
 };
 

@@ -113,14 +113,14 @@ class DropReportsTest : public ::testing::Test {
     const auto frame = syn_from(source);
     moat_frame view = {.data = frame.data(), .end = frame.data() + frame.size(), .length = 54};
     moat_verdict verdict;
-    moat_judge_frame(&image_.header(), image_.header().size, &view, &verdict);
+    moat_judge_frame(&table_.header(), table_.header().size, &view, &verdict);
     if (!reports_.has_allowance(verdict.slot, tick)) return 0;
     const auto event = reports_.report(view, verdict, tick);
     if (event) last_ = *event;
     return event ? event->packets : 0;
   }
 
-  Image image_ = table_for({});
+  Table table_ = table_for({});
   KindGrants kinds_{};
   std::vector<moat_source_allowance> sources_ = std::vector<moat_source_allowance>(MOAT_SOURCES);
   DropReports reports_{kinds_, sources_, 42};
@@ -201,8 +201,8 @@ TEST_F(AccountTest, TheDaemonSeesWhatTheWorkerCounts) {
   worker.counters(0)[MOAT_RULE_SLOTS] = {1, 54};
   EXPECT_EQ(daemon.sum()[MOAT_RULE_SLOTS].bytes, 54u);
   worker.sources(0)[3] = {0, 77, 12};
-  daemon.forget_untold_drops();
-  EXPECT_EQ(worker.sources(0)[3].untold, 0u);
+  daemon.forget_suppressed_drops();
+  EXPECT_EQ(worker.sources(0)[3].suppressed, 0u);
 }
 
 TEST_F(AccountTest, AnotherFileIsNotMapped) {

@@ -21,8 +21,8 @@
 namespace moat {
 namespace {
 
-TableName name_of(const Image& image) {
-  return {image.header().generation, image.header().digest, image.header().size};
+TableName name_of(const Table& table) {
+  return {table.header().generation, table.header().digest, table.header().size};
 }
 
 class ChannelTest : public ::testing::Test {
@@ -32,14 +32,14 @@ class ChannelTest : public ::testing::Test {
     const HelloMessage hello = {
         .version = version_, .abi = MOAT_ABI, .pid = 4711, .lcores = 2, .ifindex = 42};
     ChannelServer::Worker worker = {
-        .publish = [this](Image table,
+        .publish = [this](Table table,
                           Fd memfd) { return swap(std::move(table), std::move(memfd)); },
-        .live = [this] { return image_ ? name_of(image_) : TableName{}; },
-        .table = [this] { return image_ ? memfd_.get() : -1; },
+        .live = [this] { return table_ ? name_of(table_) : TableName{}; },
+        .table = [this] { return table_ ? memfd_.get() : -1; },
         .status =
             [this] {
               StatusMessage status = {};
-              if (image_) status.live = name_of(image_);
+              if (table_) status.live = name_of(table_);
               status.nic.mtu = 1500;
               return status;
             }};
@@ -71,9 +71,9 @@ class ChannelTest : public ::testing::Test {
     if (!result) said_ += result.error().message + "\n";
   }
 
-  Result<> swap(Image table, Fd memfd) {
+  Result<> swap(Table table, Fd memfd) {
     if (refusal_) return std::unexpected(*refusal_);
-    image_ = std::move(table);
+    table_ = std::move(table);
     memfd_ = std::move(memfd);
     return {};
   }
@@ -86,7 +86,7 @@ class ChannelTest : public ::testing::Test {
   Account account_;
   std::mutex mutex_;  // of all below
   std::optional<ChannelServer> server_;
-  Image image_;
+  Table table_;
   Fd memfd_;
   std::optional<Error> refusal_;
   std::string said_;
@@ -104,12 +104,12 @@ TEST_F(ChannelTest, TheWorkerSaysWhoItIs) {
 TEST_F(ChannelTest, APublishedTableIsLiveAndCanBeHadBack) {
   ChannelClient moatd = connect();
   EXPECT_FALSE(moatd.table());
-  const Image image = table_for({{10u << 24, 1}}, 9);
-  const auto published = moatd.publish(image);
+  const Table table = table_for({{10u << 24, 1}}, 9);
+  const auto published = moatd.publish(table);
   ASSERT_TRUE(published) << published.error().message;
   EXPECT_EQ(moatd.status()->live.generation, 9u);
   EXPECT_EQ(moatd.status()->nic.mtu, 1500u);
-  EXPECT_EQ(moatd.table()->header().digest, image.header().digest);
+  EXPECT_EQ(moatd.table()->header().digest, table.header().digest);
 }
 
 TEST_F(ChannelTest, ANewMoatdFindsTheLiveTable) {
@@ -137,7 +137,7 @@ TEST_F(ChannelTest, ARefusalIsHeardAndTheChannelGoesOn) {
 TEST_F(ChannelTest, OnlyASoundSealedTableIsTaken) {
   ChannelClient moatd = connect();
   ASSERT_TRUE(moatd.publish(table_for({}, 1)));
-  const Image next = table_for({{10u << 24, 1}}, 2);
+  const Table next = table_for({{10u << 24, 1}}, 2);
   const Fd open(::memfd_create("unsealed", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   ASSERT_GT(::write(open.get(), next.bytes().data(), next.bytes().size()), 0);
   EXPECT_TRUE(moatd.publish(name_of(next), open.get()).error().message.contains("seals"));

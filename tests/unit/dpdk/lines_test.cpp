@@ -15,7 +15,7 @@ namespace {
 
 using Range = TableInput::Range;
 
-Image image_of(std::vector<Range> ranges) {
+Table table_of(std::vector<Range> ranges) {
   TableInput input;
   input.databases.push_back({.owner = 1, .address = {}, .ports = {5432}});
   std::uint16_t classes = 1;
@@ -23,7 +23,7 @@ Image image_of(std::vector<Range> ranges) {
     classes = std::max<std::uint16_t>(classes, static_cast<std::uint16_t>(range.cls + 1));
   for (std::uint16_t cls = 0; cls < classes; cls++) input.classes.push_back(cls == 0 ? 0 : 7);
   input.ranges = std::move(ranges);
-  return build_image(input).value();
+  return build_table(input).value();
 }
 
 // Beginnings and ends of ranges, what is beside them, and the same a /24 and a /16 away.
@@ -36,15 +36,15 @@ std::vector<std::uint32_t> places_of(const std::vector<Range>& ranges) {
 }
 
 bool says_the_same(const std::vector<Range>& ranges) {
-  const Image image = image_of(ranges);
-  const Lines lines = Lines::build(image.header()).value();
+  const Table table = table_of(ranges);
+  const Lines lines = Lines::build(table.header()).value();
   const auto places = places_of(ranges);
   for (std::size_t at = 0; at < places.size(); at += Lines::max_burst) {
     std::uint32_t classes[Lines::max_burst];
     const auto count = std::min<std::size_t>(Lines::max_burst, places.size() - at);
-    lines.look_up(image.header(), std::span(places).subspan(at, count), classes);
+    lines.look_up(table.header(), std::span(places).subspan(at, count), classes);
     for (std::size_t i = 0; i < count; i++)
-      if (classes[i] != source_class(image, places[at + i])) return false;
+      if (classes[i] != source_class(table, places[at + i])) return false;
   }
   return true;
 }
@@ -101,8 +101,8 @@ TEST(LinesTest, EveryTableSaysTheSame) {
 
 TEST(LinesTest, WithoutMemoryThereIsAnError) {
   const auto none = [](std::size_t) { return std::shared_ptr<std::byte>(); };
-  const Image image = image_of({{0, 0}});
-  EXPECT_FALSE(Lines::build(image.header(), none));
+  const Table table = table_of({{0, 0}});
+  EXPECT_FALSE(Lines::build(table.header(), none));
 }
 
 }  // namespace

@@ -27,31 +27,31 @@ std::string refusal(const Fd& memfd) {
   return opened ? "opened" : opened.error().message;
 }
 
-// A sound image but for what `change` does to its header; its digest is right.
-Fd changed(const std::function<void(moat_image&)>& change) {
-  const Image image = table_for({{10u << 24, 1}});
-  std::vector<std::byte> bytes(image.bytes().begin(), image.bytes().end());
-  auto& header = *reinterpret_cast<moat_image*>(bytes.data());
+// A sound table but for what `change` does to its header; its digest is right.
+Fd changed(const std::function<void(moat_table&)>& change) {
+  const Table table = table_for({{10u << 24, 1}});
+  std::vector<std::byte> bytes(table.bytes().begin(), table.bytes().end());
+  auto& header = *reinterpret_cast<moat_table*>(bytes.data());
   change(header);
-  header.digest = image_digest(bytes);
+  header.digest = table_digest(bytes);
   return memfd_of(bytes);
 }
 
 TEST(SealedTableTest, WhatWasSealedIsWhatIsRead) {
-  const Image image = table_for({{10u << 24, 1}}, 7);
-  const Fd memfd = seal_table(image).value();
+  const Table table = table_for({{10u << 24, 1}}, 7);
+  const Fd memfd = seal_table(table).value();
   const auto opened = open_sealed_table(memfd);
   ASSERT_TRUE(opened) << opened.error().message;
-  EXPECT_EQ(opened->header().digest, image.header().digest);
+  EXPECT_EQ(opened->header().digest, table.header().digest);
   EXPECT_EQ(opened->header().generation, 7u);
   EXPECT_LT(::pwrite(memfd.get(), "x", 1, 0), 0);
   EXPECT_NE(::ftruncate(memfd.get(), 0), 0);
 }
 
 TEST(SealedTableTest, EachMissingSealIsRefused) {
-  const Image image = table_for({});
+  const Table table = table_for({});
   for (const int seal : {F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE, F_SEAL_SEAL})
-    EXPECT_TRUE(refusal(memfd_of(image.bytes(), all_seals & ~seal)).contains("seals")) << seal;
+    EXPECT_TRUE(refusal(memfd_of(table.bytes(), all_seals & ~seal)).contains("seals")) << seal;
 }
 
 TEST(SealedTableTest, AFileIsRefused) {
@@ -59,28 +59,28 @@ TEST(SealedTableTest, AFileIsRefused) {
 }
 
 TEST(SealedTableTest, ATruncatedOneIsRefused) {
-  const Image image = table_for({{10u << 24, 1}});
-  const auto bytes = image.bytes();
+  const Table table = table_for({{10u << 24, 1}});
+  const auto bytes = table.bytes();
   EXPECT_TRUE(refusal(memfd_of(bytes.first(bytes.size() - 16))).contains("says"));
   EXPECT_TRUE(refusal(memfd_of(bytes.first(100))).contains("100 bytes"));
   EXPECT_TRUE(refusal(memfd_of({})).contains("0 bytes"));
 }
 
 TEST(SealedTableTest, OneWithBytesBehindItIsRefused) {
-  const Image image = table_for({{10u << 24, 1}});
-  std::vector<std::byte> bytes(image.bytes().begin(), image.bytes().end());
+  const Table table = table_for({{10u << 24, 1}});
+  std::vector<std::byte> bytes(table.bytes().begin(), table.bytes().end());
   bytes.resize(bytes.size() + 16);
   EXPECT_TRUE(refusal(memfd_of(bytes)).contains("says"));
 }
 
 TEST(SealedTableTest, AnotherAbiOrMagicIsRefused) {
-  EXPECT_TRUE(refusal(changed([](moat_image& header) { header.abi++; })).contains("ABI"));
-  EXPECT_TRUE(refusal(changed([](moat_image& header) { header.magic++; })).contains("magic"));
+  EXPECT_TRUE(refusal(changed([](moat_table& header) { header.abi++; })).contains("ABI"));
+  EXPECT_TRUE(refusal(changed([](moat_table& header) { header.magic++; })).contains("magic"));
 }
 
 TEST(SealedTableTest, ADamagedOneIsRefused) {
-  const Image image = table_for({{10u << 24, 1}});
-  std::vector<std::byte> bytes(image.bytes().begin(), image.bytes().end());
+  const Table table = table_for({{10u << 24, 1}});
+  std::vector<std::byte> bytes(table.bytes().begin(), table.bytes().end());
   bytes[bytes.size() - 3] ^= std::byte{1};
   EXPECT_TRUE(refusal(memfd_of(bytes)).contains("digest"));
 }

@@ -11,7 +11,7 @@
 namespace moat {
 
 // Port 5432 on every address; listed are the /8s that the ranges begin.
-inline Image table_for(const std::vector<TableInput::Range>& listed, std::uint64_t generation = 1) {
+inline Table table_for(const std::vector<TableInput::Range>& listed, std::uint64_t generation = 1) {
   TableInput input;
   input.generation = generation;
   input.databases.push_back({.owner = 1, .address = {}, .ports = {5432}});
@@ -21,7 +21,7 @@ inline Image table_for(const std::vector<TableInput::Range>& listed, std::uint64
     input.ranges.push_back(range);
     input.ranges.push_back({range.first + (1u << 24), 0});
   }
-  return build_image(input).value();
+  return build_table(input).value();
 }
 
 // A SYN to port 5432 of 192.0.2.1.

@@ -44,10 +44,10 @@ Rule cidr_rule(const char* cidr, std::optional<WallTime> expires = {}) {
 }
 
 std::uint32_t slot_at(const Policy& policy, const char* source, WallTime now) {
-  const auto image = compile(policy, testing::plain_slots(policy), kClock, 1);
-  EXPECT_TRUE(image);
+  const auto table = compile(policy, testing::plain_slots(policy), kClock, 1);
+  EXPECT_TRUE(table);
   const auto later = std::chrono::nanoseconds(now - kNow).count();
-  return entry_slot(*image, source_class(*image, parse_address(source).value()), 1,
+  return entry_slot(*table, source_class(*table, parse_address(source).value()), 1,
                     kMonotonic + static_cast<std::uint64_t>(later));
 }
 
@@ -68,17 +68,17 @@ TEST(Compile, AgreesWithTheOracleOnRandomPolicies) {
   EXPECT_TRUE(rc::check("table == oracle at every border, at every time", [](std::uint64_t seed) {
     const Policy policy = testing::random_policy(seed);
     const SlotMap slots = testing::plain_slots(policy);
-    const auto image = compile(policy, slots, kClock, 1);
-    RC_ASSERT(image.has_value());
+    const auto table = compile(policy, slots, kClock, 1);
+    RC_ASSERT(table.has_value());
     testing::Random random(seed);
     for (const Address source : testing::interesting_sources(policy, random)) {
-      const std::uint32_t cls = source_class(*image, source);
+      const std::uint32_t cls = source_class(*table, source);
       for (const int later : {0, 3, 7, 14, 100}) {
         const WallTime now = kNow + std::chrono::seconds{later};
         const std::uint64_t then = kMonotonic + static_cast<std::uint64_t>(later) * 1'000'000'000;
         for (std::size_t d = 0; d < policy.databases.size(); d++) {
           const auto want = expected_slot(policy, slots, policy.databases[d], source, now);
-          const auto got = entry_slot(*image, cls, static_cast<std::uint32_t>(d + 1), then);
+          const auto got = entry_slot(*table, cls, static_cast<std::uint32_t>(d + 1), then);
           if (got != want) RC_LOG() << format_address(source) << " after " << later << " s";
           RC_ASSERT(got == want);
         }
@@ -109,10 +109,10 @@ TEST(Compile, AnExpiryUncoversTheWiderRule) {
 TEST(Compile, DeadlinesReadNoClockWhereThereAreNone) {
   const Policy policy = one_database(
       {cidr_rule("192.0.2.0/24"), cidr_rule("198.51.100.0/24", kNow + std::chrono::seconds{10})});
-  const auto image = compile(policy, testing::plain_slots(policy), kClock, 1);
-  ASSERT_TRUE(image);
-  const auto cls = source_class(*image, parse_address("192.0.2.1").value());
-  const auto entry = moat_image_u16(&image->header(), image->header().classes_offset + cls * 2);
+  const auto table = compile(policy, testing::plain_slots(policy), kClock, 1);
+  ASSERT_TRUE(table);
+  const auto cls = source_class(*table, parse_address("192.0.2.1").value());
+  const auto entry = moat_table_u16(&table->header(), table->header().classes_offset + cls * 2);
   EXPECT_FALSE(entry & MOAT_TIMED);
 }
 
@@ -124,16 +124,16 @@ TEST(Compile, AMillionScatteredAddressesFit) {
   rule.managed_range = "mr-all";
   Policy policy = one_database({rule});
   policy.ranges["mr-all"] = {"mr-all", "", cidrs, {}};
-  const auto image = compile(policy, testing::plain_slots(policy), kClock, 1);
-  ASSERT_TRUE(image) << image.error().message;
-  EXPECT_LE(image->header().size, MOAT_TIER_LARGE);
+  const auto table = compile(policy, testing::plain_slots(policy), kClock, 1);
+  ASSERT_TRUE(table) << table.error().message;
+  EXPECT_LE(table->header().size, MOAT_TIER_LARGE);
   for (std::size_t i = 0; i < cidrs->size(); i += 97)
-    ASSERT_NE(entry_slot(*image, source_class(*image, (*cidrs)[i].address), 1, kMonotonic), 0u);
-  RecordProperty("bytes", static_cast<int>(image->header().size));
+    ASSERT_NE(entry_slot(*table, source_class(*table, (*cidrs)[i].address), 1, kMonotonic), 0u);
+  RecordProperty("bytes", static_cast<int>(table->header().size));
 }
 
 // `count` prefixes of that length, every other one from 10.128.0.0 on, in one managed range.
-Image alternating(unsigned count, std::uint8_t length) {
+Table alternating(unsigned count, std::uint8_t length) {
   auto cidrs = std::make_shared<Prefixes>();
   for (unsigned i = 0; i < count; i++)
     cidrs->push_back({0x0a800000 + (i * 2 << (32 - length)), length});
@@ -149,12 +149,12 @@ TEST(Compile, TreesOfEverySizeFindEveryAddress) {
   for (const auto length : std::array<std::uint8_t, 3>{24, 28, 32}) {
     for (const unsigned count : {1u, 2u, 3u, 9u, 10u, 11u, 49u, 50u, 51u, 127u, 128u, 250u, 251u,
                                  1023u, 1024u, 1250u, 6250u, 6251u, 16384u}) {
-      const Image image = alternating(count, length);
+      const Table table = alternating(count, length);
       const unsigned bits = 32u - length;
       for (Address at = 0; at <= count * 2; at++)
         for (const Address address : {at << bits, ((at + 1) << bits) - 1})
           ASSERT_EQ(
-              entry_slot(image, source_class(image, 0x0a800000 + address), 1, kMonotonic) != 0,
+              entry_slot(table, source_class(table, 0x0a800000 + address), 1, kMonotonic) != 0,
               at % 2 == 0 && at < count * 2)
               << count << " of /" << int{length} << ", " << address;
     }

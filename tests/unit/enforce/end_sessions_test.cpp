@@ -34,9 +34,9 @@ class MayStay : public testing::Test {
   bool may_stay(const SessionOrTranslation& session) {
     const SlotMap slots{[](std::string_view) { return std::uint8_t{1}; },
                         [](std::string_view, std::string_view) { return std::uint16_t{1}; }};
-    const auto image = compile(policy_, slots, {WallTime{std::chrono::seconds(1)}, now}, 1);
-    EXPECT_TRUE(image);
-    return image && moat::may_stay({policy_, *image, now}, session);
+    const auto table = compile(policy_, slots, {WallTime{std::chrono::seconds(1)}, now}, 1);
+    EXPECT_TRUE(table);
+    return table && moat::may_stay({policy_, *table, now}, session);
   }
   static Session from(const std::string& peer, std::uint16_t port) {
     Session session;

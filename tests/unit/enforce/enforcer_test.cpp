@@ -46,7 +46,7 @@ class EnforcerTest : public testing::Test {
   // Nothing is live, and what was enforced last is on disk.
   void boot() {
     ASSERT_TRUE(publisher_->finish());
-    path_.image = {};
+    path_.table = {};
     start(store_->load().state);
   }
 
@@ -59,14 +59,14 @@ class EnforcerTest : public testing::Test {
     put("databases.d/orders.yaml",
         "database: orders\nendpoint: {port: 5432}\nrules:\n  - cidr: " + cidr + "\n");
   }
-  Applied turn(const Cause& cause = {}) {
+  ApplyResult turn(const Cause& cause = {}) {
     scanner_->scan(std::chrono::system_clock::now(), publisher_->expiry_time());
     return enforcer_->apply(cause);
   }
   // `number`: of the database, by id.
   bool allows(const std::string& source, std::uint32_t number = 1) {
-    const auto cls = source_class(path_.image, parse_address(source).value());
-    return entry_slot(path_.image, cls, number, 0) != 0;
+    const auto cls = source_class(path_.table, parse_address(source).value());
+    return entry_slot(path_.table, cls, number, 0) != 0;
   }
   FileState state_of(const std::string& name) {
     for (const auto& file : enforcer_->resolution()->files)
@@ -338,14 +338,15 @@ TEST_F(EnforcerTest, AtAFirstStartWhatIsTooMuchIsGuardedAndTheRestEnforced) {
   EXPECT_TRUE(turn().committed) << enforcer_->failure();
   const auto& resolution = *enforcer_->resolution();
   EXPECT_FALSE(resolution.not_guarded);
-  EXPECT_EQ(path_.image.header().databases, overlaps::too_many + 1) << "each is guarded";
-  EXPECT_EQ(std::ranges::count(resolution.policy.databases, true, &Database::is_placeholder), 2);
+  EXPECT_EQ(path_.table.header().databases, overlaps::too_many + 1) << "each is guarded";
+  EXPECT_EQ(std::ranges::count(resolution.state.policy.databases, true, &Database::is_placeholder),
+            2);
   EXPECT_TRUE(allows("192.0.2.9", of_orders));
 }
 
 TEST_F(EnforcerTest, AfterABootWhatCannotBePublishedGivesWayToWhatWasLast) {
   turn();
-  const auto size = path_.image.header().size;
+  const auto size = path_.table.header().size;
   put("databases.d/orders.yaml",
       "database: orders\nendpoint: {port: 5432}\nrules: [{managed-range: mr-0}]\n");
   put("managed-ranges.d/r.yaml", overlaps::overlapping_ranges(12));
@@ -364,8 +365,8 @@ TEST_F(EnforcerTest, AfterABootWhatCannotBePublishedGivesWayToWhatWasLast) {
 TEST_F(EnforcerTest, WhereNothingElseCanBePublishedNobodyIsAllowed) {
   put("databases.d/orders.yaml", "database: orders\nendpoint: {port: 5432}\nrules: []\n");
   turn();
-  const auto size = path_.image.header().size;
-  path_.image = {};
+  const auto size = path_.table.header().size;
+  path_.table = {};
   start({});
   put("databases.d/orders.yaml",
       "database: orders\nendpoint: {port: 5432}\nrules: [{managed-range: mr-0}]\n");

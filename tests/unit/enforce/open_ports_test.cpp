@@ -32,60 +32,60 @@ Session listening(std::uint16_t port, const char* address = nullptr) {
   return session;
 }
 
-TEST(Uncovered, NamesAPortThatNobodyGuardsAnyMore) {
-  const auto open = uncovered_ports(policy({guarded("orders", {5432, 6432})}),
-                                    policy({guarded("orders", {6432})}));
-  EXPECT_EQ(open, (std::vector<UncoveredPort>{{"orders", std::nullopt, 5432}}));
+TEST(ExposedPorts, NamesAPortThatNobodyGuardsAnyMore) {
+  const auto open =
+      exposed_ports(policy({guarded("orders", {5432, 6432})}), policy({guarded("orders", {6432})}));
+  EXPECT_EQ(open, (std::vector<ExposedPort>{{"orders", std::nullopt, 5432}}));
 }
 
-TEST(Uncovered, LetsAPortChangeItsDatabase) {
-  EXPECT_TRUE(uncovered_ports(policy({guarded("orders", {5432})}), policy({guarded("new", {5432})}))
-                  .empty());
+TEST(ExposedPorts, LetsAPortChangeItsDatabase) {
+  EXPECT_TRUE(
+      exposed_ports(policy({guarded("orders", {5432})}), policy({guarded("new", {5432})})).empty());
 }
 
-TEST(Uncovered, MindsAddresses) {
+TEST(ExposedPorts, MindsAddresses) {
   const auto any = policy({guarded("a", {5432})});
   const auto one = policy({guarded("a", {5432}, "10.0.0.5")});
   const auto whole = policy({guarded("a", {}, "10.0.0.5")});
-  EXPECT_EQ(uncovered_ports(any, one).size(), 1U);
-  EXPECT_TRUE(uncovered_ports(one, any).empty());
-  EXPECT_TRUE(uncovered_ports(one, whole).empty());
-  EXPECT_EQ(uncovered_ports(whole, one),
-            (std::vector<UncoveredPort>{{"a", ip("10.0.0.5"), std::uint16_t{0}}}));
+  EXPECT_EQ(exposed_ports(any, one).size(), 1U);
+  EXPECT_TRUE(exposed_ports(one, any).empty());
+  EXPECT_TRUE(exposed_ports(one, whole).empty());
+  EXPECT_EQ(exposed_ports(whole, one),
+            (std::vector<ExposedPort>{{"a", ip("10.0.0.5"), std::uint16_t{0}}}));
 }
 
-TEST(Uncovered, IsToldForAsLongAsItIsOpenAndListenedOn) {
-  Uncovered uncovered;
+TEST(ExposedPorts, IsToldForAsLongAsItIsOpenAndListenedOn) {
+  ExposedPorts exposed;
   const auto before = policy({guarded("orders", {5432})});
   const auto after = policy({guarded("orders", {5433})});
-  EXPECT_EQ(uncovered.replace(before, after).size(), 1U);
-  EXPECT_EQ(uncovered.sentences(after, {listening(5432)}, {}),
+  EXPECT_EQ(exposed.replace(before, after).size(), 1U);
+  EXPECT_EQ(exposed.sentences(after, {listening(5432)}, {}),
             std::vector<std::string>{"port 5432, once guarded for orders, is open to everybody: "
                                      "something listens there (name it in a database's endpoint, "
                                      "or stop what listens)"});
-  EXPECT_TRUE(uncovered.sentences(after, {listening(22)}, {}).empty());
-  EXPECT_TRUE(uncovered.sentences(after, {}, {}).empty());
+  EXPECT_TRUE(exposed.sentences(after, {listening(22)}, {}).empty());
+  EXPECT_TRUE(exposed.sentences(after, {}, {}).empty());
 
-  EXPECT_TRUE(uncovered.replace(after, after).empty());
-  EXPECT_EQ(uncovered.sentences(after, {listening(5432)}, {}).size(), 1U) << "it stays";
-  uncovered.replace(after, before);
-  EXPECT_TRUE(uncovered.sentences(before, {listening(5432)}, {}).empty()) << "guarded again";
+  EXPECT_TRUE(exposed.replace(after, after).empty());
+  EXPECT_EQ(exposed.sentences(after, {listening(5432)}, {}).size(), 1U) << "it stays";
+  exposed.replace(after, before);
+  EXPECT_TRUE(exposed.sentences(before, {listening(5432)}, {}).empty()) << "guarded again";
 }
 
-TEST(Uncovered, NamesThePortsThatAreOpenAndNoneOfAnAddressThatIsGone) {
-  Uncovered uncovered;
+TEST(ExposedPorts, NamesThePortsThatAreOpenAndNoneOfAnAddressThatIsGone) {
+  ExposedPorts exposed;
   const auto own = parse_address("10.0.0.5").value();
   const auto before = policy({guarded("orders", {}, "10.0.0.5")});
   const auto after = policy({guarded("orders", {5432}, "10.0.0.5")});
-  uncovered.replace(before, after);
+  exposed.replace(before, after);
   const auto all = {listening(5432), listening(6432), listening(22, "10.0.0.5"),
                     listening(80, "10.0.0.6")};
-  const auto told = uncovered.sentences(after, all, {own});
+  const auto told = exposed.sentences(after, all, {own});
   ASSERT_EQ(told.size(), 1U);
   EXPECT_TRUE(told[0].starts_with("ports 22, 6432 of 10.0.0.5, once guarded for orders, are open"))
       << told[0];
-  EXPECT_TRUE(uncovered.sentences(after, {listening(5432)}, {own}).empty()) << "guarded";
-  EXPECT_TRUE(uncovered.sentences(after, all, {own + 1}).empty()) << "the host lacks the address";
+  EXPECT_TRUE(exposed.sentences(after, {listening(5432)}, {own}).empty()) << "guarded";
+  EXPECT_TRUE(exposed.sentences(after, all, {own + 1}).empty()) << "the host lacks the address";
 }
 
 Session in_cgroup(Session listener, std::uint64_t cgroup) {

@@ -39,7 +39,7 @@ Database database(const std::string& id, std::uint16_t port, std::vector<Rule> r
 
 Resolution resolution(std::vector<Database> databases) {
   Resolution resolution;
-  resolution.policy.databases = std::move(databases);
+  resolution.state.policy.databases = std::move(databases);
   return resolution;
 }
 
@@ -59,17 +59,17 @@ class PublishTest : public testing::Test {
     ASSERT_TRUE(store) << store.error().message;
     store_.emplace(std::move(*store));
     auto loaded = store_->load();
-    EXPECT_TRUE(loaded.troubles.empty());
+    EXPECT_TRUE(loaded.problems.empty());
     publisher_.emplace(path_, *store_, std::move(loaded.state), [this] { return clock_; });
-    if (path_.image) publisher_->adopt(path_.image);
+    if (path_.table) publisher_->adopt(path_.table);
   }
 
-  Publisher::Outcome publish(const Resolution& wanted) {
+  Publisher::PublishResult publish(const Resolution& wanted) {
     const auto outcome = publisher_->publish(wanted);
     EXPECT_TRUE(outcome) << outcome.error().message;
     const auto done = publisher_->finish();
     EXPECT_TRUE(done) << done.error().message;
-    return outcome.value_or(Publisher::Outcome{});
+    return outcome.value_or(Publisher::PublishResult{});
   }
 
   void pass(seconds time) {
@@ -80,9 +80,9 @@ class PublishTest : public testing::Test {
   void set_clock(WallTime time) { clock_.now.wall = time; }
 
   bool allows(const std::string& source, std::uint32_t number = 1) {
-    const auto& image = path_.image;
-    const auto cls = source_class(image, parse_address(source).value());
-    return entry_slot(image, cls, number, clock_.now.monotonic) != 0;
+    const auto& table = path_.table;
+    const auto cls = source_class(table, parse_address(source).value());
+    return entry_slot(table, cls, number, clock_.now.monotonic) != 0;
   }
   std::uint16_t slot(const std::string& id, const std::string& cidr) {
     const auto* database = publisher_->enforced()->policy.find(id);
@@ -111,8 +111,8 @@ TEST_F(PublishTest, NumbersGenerationsFromOne) {
 TEST_F(PublishTest, LeavesAGenerationAloneThatSaysTheSame) {
   publish(orders({rule("192.0.2.0/24")}));
   auto relabelled = orders({rule("192.0.2.0/24")});
-  relabelled.policy.databases[0].rules[0].label = "Office";
-  relabelled.policy.databases[0].rules[0].place = {"orders.yaml", 7, 3};
+  relabelled.state.policy.databases[0].rules[0].label = "Office";
+  relabelled.state.policy.databases[0].rules[0].place = {"orders.yaml", 7, 3};
 
   const auto outcome = publish(relabelled);
 
@@ -148,7 +148,7 @@ TEST_F(PublishTest, PublishesWhatChangedWhileNoDaemonWas) {
 TEST_F(PublishTest, NeverUsesANumberTwice) {
   publish(orders({rule("192.0.2.0/24")}));
   publish(orders({rule("10.0.0.0/8")}));
-  path_.image = {};  // a reboot: pins are gone, the state is not
+  path_.table = {};  // a reboot: pins are gone, the state is not
   restart();
   EXPECT_EQ(publish(orders({rule("10.0.0.0/8")})).generation, 3U);
 }
@@ -172,10 +172,10 @@ TEST_F(PublishTest, KeepsWhatIsEnforcedWhenTheBackendFails) {
 
 TEST_F(PublishTest, PublishesAnewWhatIsNotLiveAnyMore) {
   publish(orders({rule("192.0.2.0/24")}));
-  const Image ours = path_.image;
+  const Table ours = path_.table;
   publish(orders({rule("10.0.0.0/8")}));
   EXPECT_EQ(publisher_->inspect(), std::nullopt);
-  path_.image = ours;  // somebody put the old table back
+  path_.table = ours;  // somebody put the old table back
 
   EXPECT_NE(publisher_->inspect(), std::nullopt);
   const auto outcome = publisher_->renew(true);
@@ -199,7 +199,7 @@ TEST_F(PublishTest, LeavesOutRulesThatHaveExpired) {
   ASSERT_TRUE(publisher_->renew());
 
   EXPECT_EQ(publisher_->generation(), 2U);
-  EXPECT_EQ(path_.image.header().timed, 0U);
+  EXPECT_EQ(path_.table.header().timed, 0U);
   EXPECT_FALSE(publisher_->is_due());
   EXPECT_EQ(publisher_->next_expiry(), std::nullopt);
   EXPECT_TRUE(allows("10.1.2.3"));
@@ -385,7 +385,7 @@ TEST_F(PublishTest, TellsRangesApartByContentOnly) {
     Rule rule;
     rule.managed_range = "mr-app";
     auto wanted = orders({rule});
-    wanted.policy.ranges["mr-app"] = {
+    wanted.state.policy.ranges["mr-app"] = {
         "mr-app", "App", std::make_shared<const Prefixes>(std::move(cidrs)), {}};
     return wanted;
   };

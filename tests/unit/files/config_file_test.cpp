@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-ConfigReading read(std::string_view text) { return read_config("moat.yaml", text); }
+ConfigResult read(std::string_view text) { return read_config("moat.yaml", text); }
 
 TEST(ReadConfig, ReadsTheExample) {
   std::ifstream file("config/moat.yaml", std::ios::binary);

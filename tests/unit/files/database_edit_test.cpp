@@ -21,9 +21,9 @@ NetPeering peering(std::string id, std::string_view cidr) {
 
 // The bytes that an edit of `before` makes.
 template <typename... Wanted>
-std::expected<std::string, TextError> edit(EditedText (*function)(const DatabaseText&, Wanted...),
-                                           const std::string& before,
-                                           const std::type_identity_t<Wanted>&... wanted) {
+std::expected<std::string, Error> edit(EditedText (*function)(const DatabaseText&, Wanted...),
+                                       const std::string& before,
+                                       const std::type_identity_t<Wanted>&... wanted) {
   auto edited = function(read_database_text("f", before, WallTime{}), wanted...);
   if (!edited) return std::unexpected(edited.error());
   return edited->bytes;
@@ -151,7 +151,7 @@ TEST(AddRule, WritesEveryFieldOfARule) {
                 "    expires: 2027-01-31T18:00:00Z\n");
 }
 
-std::string refusal(const std::expected<std::string, TextError>& result) {
+std::string refusal(const std::expected<std::string, Error>& result) {
   return result ? "done" : result.error().message + " | " + result.error().remedy;
 }
 

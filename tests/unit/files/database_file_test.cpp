@@ -16,7 +16,7 @@ namespace {
 
 const WallTime now = parse_time("2026-06-01T00:00:00Z").value();
 
-DatabaseReading read(std::string_view text) { return read_database("f.yaml", text, now); }
+DatabaseResult read(std::string_view text) { return read_database("f.yaml", text, now); }
 
 const std::string head = "database: orders\nendpoint: {port: 5432}\n";  // two lines
 

@@ -15,7 +15,7 @@ namespace {
 
 using Files = std::map<std::string, std::string>;
 
-Reading<std::vector<ManagedRange>> read(std::string_view text, const Files& files = {}) {
+ReadResult<std::vector<ManagedRange>> read(std::string_view text, const Files& files = {}) {
   const auto open = [&files](const std::string& path,
                              std::size_t) -> std::expected<std::string, std::string> {
     const auto file = files.find(path);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // With the kernel's own NAT, in a network namespace of the test's own. What is forwarded takes more
-// namespaces: see tests/e2e/backstop/cut.sh.
+// namespaces: see tests/e2e/backstop/end_sessions.sh.
 #include "dataplane/host/conntrack.h"
 
 #include <arpa/inet.h>

@@ -24,7 +24,7 @@
 namespace moat {
 namespace {
 
-using Kind = FileError::Kind;
+using Kind = WriteError::Kind;
 
 struct stat status_of(const std::string& path) {
   struct stat status{};

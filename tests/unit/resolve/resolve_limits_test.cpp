@@ -39,7 +39,7 @@ TEST(ResolveLimits, takes_as_many_databases_as_fit) {
 
 TEST(ResolveLimits, one_database_too_many_is_not_guarded) {
   const auto resolution = resolve(many_databases(0, limits::databases + 1), Mode::enforce, nullptr);
-  EXPECT_EQ(resolution.policy.databases.size(), limits::databases);
+  EXPECT_EQ(resolution.state.policy.databases.size(), limits::databases);
   EXPECT_EQ(resolution.files.back().state, FileState::not_guarded);
   EXPECT_NE(fault_text(resolution).find("db64.yaml:1:1: error: a host has at most 64 databases"),
             std::string::npos);
@@ -48,14 +48,15 @@ TEST(ResolveLimits, one_database_too_many_is_not_guarded) {
 
 TEST(ResolveLimits, enforced_databases_stay_when_newcomers_are_too_many) {
   const auto before = resolve(many_databases(10, limits::databases), Mode::enforce, nullptr);
-  const auto after = resolve(many_databases(0, limits::databases + 10), Mode::enforce, &before);
+  const auto after =
+      resolve(many_databases(0, limits::databases + 10), Mode::enforce, &before.state);
   EXPECT_EQ(policy_lines(after), policy_lines(before));
   EXPECT_EQ(count(after, FileState::not_guarded), 10u);
 }
 
 TEST(ResolveLimits, one_database_too_many_that_goes_away_leaves_nothing_behind) {
   const auto before = resolve(many_databases(0, limits::databases + 1), Mode::enforce, nullptr);
-  const auto after = resolve(many_databases(0, limits::databases), Mode::enforce, &before);
+  const auto after = resolve(many_databases(0, limits::databases), Mode::enforce, &before.state);
   EXPECT_EQ(count(after, FileState::active), limits::databases);
   EXPECT_EQ(after.files.size(), limits::databases) << "told of what was never guarded";
   EXPECT_FALSE(after.not_guarded);
@@ -67,10 +68,10 @@ TEST(ResolveLimits, a_newcomer_takes_no_room_from_a_placeholder) {
       read({{{"zz.yaml", database("zz", "port: 5432", "[{cidr: 1.2.3.4/33}]")}}, {}});
   files.databases.push_back(broken.databases[0]);
   const auto before = resolve(files, Mode::enforce, nullptr);
-  ASSERT_EQ(policy_lines(before).back(), "zz port 5432: sealed");
+  ASSERT_EQ(policy_lines(before).back(), "zz port 5432: placeholder");
   auto more = many_databases(0, limits::databases);
   more.databases.push_back(broken.databases[0]);
-  const auto after = resolve(more, Mode::enforce, &before);
+  const auto after = resolve(more, Mode::enforce, &before.state);
   EXPECT_EQ(policy_lines(after), policy_lines(before));
   EXPECT_EQ(after.files[limits::databases - 1].state, FileState::not_guarded) << "the newcomer";
 }
@@ -105,7 +106,7 @@ TEST(ResolveLimits, the_database_that_brings_too_many_prefixes_is_held_back) {
   files.ranges = {big_ranges("r.yaml", {{"big", limits::prefixes}, {"small", 1}})};
   const auto resolution = resolve(files, Mode::enforce, nullptr);
   EXPECT_EQ(policy_lines(resolution),
-            (std::vector<std::string>{"a port 1: sealed", "b port 2: small"}));
+            (std::vector<std::string>{"a port 1: placeholder", "b port 2: small"}));
   EXPECT_NE(fault_text(resolution)
                 .find("a.yaml: error: with this file there are 1000001 prefixes "
                       "in all, and 1000000 are the most: \"1000000 of them by it and the "
@@ -121,11 +122,11 @@ TEST(ResolveLimits, the_managed_ranges_that_grow_too_much_are_held_back) {
   const auto before = resolve(files, Mode::enforce, nullptr);
   files.ranges = {big_ranges("r.yaml", {{"big", limits::prefixes}}),
                   big_ranges("s.yaml", {{"small", 2}})};
-  const auto after = resolve(files, Mode::enforce, &before);
+  const auto after = resolve(files, Mode::enforce, &before.state);
   EXPECT_EQ(status_lines(after), (std::vector<std::string>{"a.yaml a active", "b.yaml b active",
                                                            "r.yaml  held-back", "s.yaml  active"}));
-  EXPECT_EQ(after.policy.ranges.at("big").cidrs->size(), 10u);
-  EXPECT_EQ(after.policy.ranges.at("small").cidrs->size(), 2u);
+  EXPECT_EQ(after.state.policy.ranges.at("big").cidrs->size(), 10u);
+  EXPECT_EQ(after.state.policy.ranges.at("small").cidrs->size(), 2u);
 }
 
 TEST(ResolveFolders, a_folder_that_cannot_be_seen_is_not_an_empty_one) {
@@ -138,7 +139,7 @@ rules: [{managed-range: mr-a}]
   RuleFiles hidden;
   hidden.databases_folder = unreadable("databases.d");
   hidden.ranges_folder = unreadable("managed-ranges.d");
-  const auto after = resolve(hidden, Mode::enforce, &before);
+  const auto after = resolve(hidden, Mode::enforce, &before.state);
   EXPECT_EQ(policy_lines(after), policy_lines(before));
   EXPECT_EQ(range_lines(after), range_lines(before));
   EXPECT_EQ(status_lines(after),
@@ -156,7 +157,7 @@ TEST(ResolveFolders, at_a_first_start_nothing_is_guarded_without_the_folder_of_d
 }
 
 TEST(ResolveFolders, the_mode_of_the_host_is_taken_over) {
-  EXPECT_EQ(resolve({}, Mode::monitor, nullptr).policy.mode, Mode::monitor);
+  EXPECT_EQ(resolve({}, Mode::monitor, nullptr).state.policy.mode, Mode::monitor);
 }
 
 // Random stories over so few ids, paths and ports that most steps bring a conflict.
@@ -227,34 +228,34 @@ RuleFiles random_files() {
 }
 
 void check_consistent(const Resolution& now) {
-  const auto& databases = now.policy.databases;
+  const auto& databases = now.state.policy.databases;
   for (std::size_t i = 0; i < databases.size(); ++i) {
     for (std::size_t j = i + 1; j < databases.size(); ++j) {
       RC_ASSERT(databases[i].id < databases[j].id);
       RC_ASSERT(!intersect(databases[i].endpoint, databases[j].endpoint));
     }
     for (const auto& rule : databases[i].rules) {
-      RC_ASSERT(now.policy.ranges.contains(rule.managed_range));
+      RC_ASSERT(now.state.policy.ranges.contains(rule.managed_range));
     }
     RC_ASSERT(!databases[i].is_placeholder || databases[i].rules.empty());
   }
 }
 
 // What a file says that is active is what is enforced; what is enforced otherwise is as it was.
-void check_origin(const RuleFiles& files, const Resolution& now, const Enforced& last) {
+void check_origin(const RuleFiles& files, const Resolution& now, const EnforcedState& last) {
   std::set<std::string> active;
   for (const auto& status : now.files) {
     if (status.state != FileState::active || status.id.empty()) continue;
     active.insert(status.id);
     const auto file = std::ranges::find(files.databases, status.path, &DatabaseFile::path);
-    const auto* database = now.policy.find(status.id);
+    const auto* database = now.state.policy.find(status.id);
     RC_ASSERT(database != nullptr);
     RC_ASSERT(database->endpoint == file->reading.value->endpoint);
     RC_ASSERT(database->rules.size() == file->reading.value->rules.size());
   }
   for (const auto& database : last.policy.databases) {
     if (active.contains(database.id) || database.is_placeholder) continue;
-    const auto* carried = now.policy.find(database.id);
+    const auto* carried = now.state.policy.find(database.id);
     RC_ASSERT(carried != nullptr);
     RC_ASSERT(carried->endpoint == database.endpoint);
     RC_ASSERT(carried->rules.size() == database.rules.size());
@@ -262,7 +263,7 @@ void check_origin(const RuleFiles& files, const Resolution& now, const Enforced&
 }
 
 // No file whose endpoint is known leaves it open while it is held back, unless status says so.
-void check_guarded(const RuleFiles& files, const Resolution& now, const Enforced& last) {
+void check_guarded(const RuleFiles& files, const Resolution& now, const EnforcedState& last) {
   for (const auto& status : now.files) {
     if (status.state != FileState::held_back) continue;
     const auto file = std::ranges::find(files.databases, status.path, &DatabaseFile::path);
@@ -270,7 +271,7 @@ void check_guarded(const RuleFiles& files, const Resolution& now, const Enforced
     const auto* before = last.policy.find(status.id);
     if (before != nullptr && !before->is_placeholder) continue;
     std::optional<Endpoint> open = file->reading.endpoint;
-    for (const auto& database : now.policy.databases) {
+    for (const auto& database : now.state.policy.databases) {
       if (!open) break;
       auto guarded = database.endpoint;
       if (!guarded.address) guarded.address = open->address;  // it guards that one, too
@@ -292,7 +293,7 @@ std::string describe(const RuleFiles& files) {
 }
 
 void check_stable(const RuleFiles& files, const Resolution& now) {
-  const auto again = resolve(files, Mode::enforce, &now);
+  const auto again = resolve(files, Mode::enforce, &now.state);
   RC_ASSERT(policy_lines(again) == policy_lines(now));
   RC_ASSERT(status_lines(again) == status_lines(now));
   RC_ASSERT(range_lines(again) == range_lines(now));
@@ -301,7 +302,7 @@ void check_stable(const RuleFiles& files, const Resolution& now) {
 // Managed ranges that are withdrawn while other files change may take a second round: the first may
 // let a rule name what only a rule that goes in that same round has kept.
 void check_stories(bool ranges_change) {
-  Enforced last;
+  EnforcedState last;
   const RuleFiles ranges = random_files();
   for (int step = 0; step < 4; ++step) {
     auto files = random_files();
@@ -313,8 +314,8 @@ void check_stories(bool ranges_change) {
     check_consistent(now);
     check_origin(files, now, last);
     check_guarded(files, now, last);
-    check_stable(files, ranges_change ? resolve(files, Mode::enforce, &now) : now);
-    last = now;
+    check_stable(files, ranges_change ? resolve(files, Mode::enforce, &now.state) : now);
+    last = now.state;
   }
 }
 

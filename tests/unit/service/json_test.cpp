@@ -44,7 +44,7 @@ TEST(View, KeepsAStatus) {
   StatusView view;
   view.version = "1.2";
   view.generation = 18;
-  view.image_bytes = 1024;
+  view.table_bytes = 1024;
   view.prefixes = 30;
   view.databases = 2;
   view.policy_known = false;
@@ -67,11 +67,11 @@ TEST(View, KeepsAStatus) {
       Propagation{"/a.yaml", noon, noon + milliseconds(2), noon + milliseconds(9), 18, true};
   view.pending = {{"/b.yaml", noon, noon, std::nullopt, 19, false}};
   view.bound = Milliseconds(1.5);
-  view.sealed = {"bills"};
+  view.placeholders = {"bills"};
   view.shadowed = {"more-bills"};
   view.monitored = {"orders"};
   view.withdrawn = {"mr-b"};
-  view.uncovered = {"port 5432 is open"};
+  view.exposed = {"port 5432 is open"};
   view.open_ipv6 = {"IPv6 is open"};
   view.clock_was_at = std::chrono::floor<std::chrono::seconds>(noon);
   view.problems = {"problem"};
@@ -196,7 +196,7 @@ TEST(View, NamesTheMemberThatDoesNotFit) {
       {R"({"ready": 1})", "\"ready\" is not what it should be"},
       {R"({"since": "yesterday"})", "\"since\" is not what it should be"},
       {R"({"mode": "strict"})", "\"mode\" is not what it should be"},
-      {R"({"sealed": ["a", 1]})", "\"sealed\" is not what it should be"},
+      {R"({"placeholders": ["a", 1]})", "\"placeholders\" is not what it should be"},
       {R"({"backstop": {"at_sockets": 3}})", "backstop: \"at_sockets\" is not what it should be"},
       {"[]", "not an object"}};
   for (const auto& [text, error] : cases) {

@@ -29,11 +29,11 @@ TEST(Headline, SaysThatAllIsWell) {
   EXPECT_EQ(headline(one), "Guarding 1 database on eth0, eth1; all rules enforced.");
 }
 
-TEST(Troubles, NameTheCgroupOfAListenerThatTheBackstopDoesNotHold) {
+TEST(Problems, NameTheCgroupOfAListenerThatTheBackstopDoesNotHold) {
   auto status = well();
   status.backstop.cgroup = "/cgroup/database";
   status.outside_backstop = {{5432, "/cgroup/other"}, {6432, ""}};
-  const auto found = troubles(status);
+  const auto found = problems(status);
   ASSERT_EQ(found.size(), 2);
   EXPECT_EQ(found[0].text,
             "port 5432 is NOT GUARDED by the backstop: what listens there is in cgroup "
@@ -128,7 +128,7 @@ INSTANTIATE_TEST_SUITE_P(
              "Guarding 2 databases on eth0; NAT leads 1 port past the guard."},
         Case{"NoDatabase", [](StatusView& s) { s.databases = 0; },
              "NOT GUARDING anything: no rule file names a database."},
-        Case{"Uncovered", [](StatusView& s) { s.uncovered = {"port 5432 is open"}; },
+        Case{"ExposedPorts", [](StatusView& s) { s.exposed = {"port 5432 is open"}; },
              "Guarding 2 databases on eth0; 1 port, once guarded, is open."},
         Case{"Monitor",
              [](StatusView& s) {
@@ -143,17 +143,17 @@ INSTANTIATE_TEST_SUITE_P(
              "database."}),
     [](const auto& test) { return test.param.name; });
 
-TEST(Troubles, PutWhatIsNotGuardedFirst) {
+TEST(Problems, PutWhatIsNotGuardedFirst) {
   auto status = well();
   status.files = {{"a.yaml", "a", FileState::held_back, {}},
                   {"b.yaml", "", FileState::not_guarded, {}}};
   status.interfaces.push_back({"eth1", true, AttachMode::none, 0, false, "no driver", "load it"});
   status.pending = {{"c.yaml", {}, {}, {}, 0, true}, {"d.yaml", {}, {}, {}, 0, false}};
-  status.sealed = {"a"};
+  status.placeholders = {"a"};
   status.unpinned = "no bpf filesystem";
   status.problems = {"disk full"};
   std::vector<std::string> texts;
-  for (const auto& trouble : troubles(status)) texts.push_back(trouble.text);
+  for (const auto& problem : problems(status)) texts.push_back(problem.text);
   EXPECT_EQ(texts, (std::vector<std::string>{
                        "NOT GUARDED: b.yaml: its ports are open until this is mended",
                        "Moat's program is not on eth1: no driver. The backstop judges what comes "
@@ -163,12 +163,12 @@ TEST(Troubles, PutWhatIsNotGuardedFirst) {
                        "the guard ends when moatd ends: no bpf filesystem", "disk full"}));
 }
 
-TEST(Troubles, SayThatNothingJudgesAnInterfaceWithoutTheBackstop) {
+TEST(Problems, SayThatNothingJudgesAnInterfaceWithoutTheBackstop) {
   auto status = well();
   status.backstop = {};
   status.interfaces = {{"eth1", true, AttachMode::native, 9, true, "", ""},
                        {"eth9", false, AttachMode::none, 0, false, "", "did you mean eth0?"}};
-  const auto found = troubles(status);
+  const auto found = problems(status);
   ASSERT_EQ(found.size(), 2);
   EXPECT_EQ(found[0].text, "eth1 is NOT GUARDED: somebody else's XDP program (9) is on it");
   EXPECT_EQ(found[1].text,
@@ -183,7 +183,7 @@ TEST(Problems, AreWhatIsToldAsWrongAndNoMode) {
   status.monitored = {"bills", "orders"};
   status.withdrawn = {"mr-a"};
   EXPECT_EQ(count_problems(status), 0) << "somebody has chosen that";
-  status.uncovered = {"port 5432 is open"};
+  status.exposed = {"port 5432 is open"};
   status.open_ipv6 = {"IPv6 is open"};
   status.past_guard = {"NAT leads port 5400"};
   EXPECT_EQ(count_problems(status), 3);
@@ -219,7 +219,7 @@ TEST(Unjudged, IsWhereAGenerationIsNotEnforced) {
             "NOT on eth1: the host has no such interface; the backstop is off at sockets");
 }
 
-TEST(Troubles, NameWhatOfTheBackstopIsOff) {
+TEST(Problems, NameWhatOfTheBackstopIsOff) {
   struct {
     bool at, before, expected;
     std::string not_at, not_before;
@@ -242,7 +242,7 @@ TEST(Troubles, NameWhatOfTheBackstopIsOff) {
     auto status = well();
     status.backstop = {true, one.at, "/c", one.not_at, one.before, one.expected, one.not_before};
     std::vector<std::string> texts;
-    for (const auto& trouble : troubles(status)) texts.push_back(trouble.text);
+    for (const auto& problem : problems(status)) texts.push_back(problem.text);
     EXPECT_EQ(texts, one.said);
     EXPECT_EQ(is_well(status), one.said.empty());
   }
@@ -262,14 +262,14 @@ TEST(Remarks, NameGenericModeAndWithdrawnRangesAndWarnings) {
   EXPECT_TRUE(is_well(status));
 }
 
-TEST(Troubles, SayWhatBecomesOfAFileThatIsHeldBack) {
+TEST(Problems, SayWhatBecomesOfAFileThatIsHeldBack) {
   auto status = well();
   status.files = {{"a.yaml", "a", FileState::held_back, {}},
                   {"b.yaml", "b", FileState::held_back, {}},
                   {"c.yaml", "c", FileState::held_back, {}}};
-  status.sealed = {"b"};
+  status.placeholders = {"b"};
   status.shadowed = {"c"};
-  const auto all = troubles(status);
+  const auto all = problems(status);
   ASSERT_EQ(all.size(), 3);
   EXPECT_EQ(all[0].text, "held back: a (a.yaml): what was last enforced stays");
   EXPECT_EQ(all[1].text, "held back: b (b.yaml): guarded, and nobody is allowed");

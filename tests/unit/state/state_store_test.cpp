@@ -46,7 +46,7 @@ State full_state() {
   state.last_hits[{"orders", "r-1"}] = {parse_time("2027-01-30T08:00:00Z").value(), 7};
   state.forgotten = {"old"};
   state.settings = "interfaces: [eth0]   # caf\u00e9\n";
-  state.uncovered = {{"orders", 0x0a000005, 6432}, {"old", std::nullopt, 5432}};
+  state.exposed = {{"orders", 0x0a000005, 6432}, {"old", std::nullopt, 5432}};
   auto& enforced = state.enforced.emplace();
   enforced.policy.mode = Mode::monitor;
   Database orders{"orders",      {0x0a000005, {5432, 6432}, false}, {}, {},
@@ -66,7 +66,7 @@ State full_state() {
   enforced.policy.databases = {orders, wholly, sealed};
   enforced.policy.ranges["mr-a"] = {"mr-a", "A", cidrs(3), {"r.yaml", 1, 3}};
   enforced.policy.ranges["mr-none"] = {"mr-none", "", cidrs(0), {"r.yaml", 2, 3}};
-  enforced.seals = {{"sealed", "s.yaml", sealed.endpoint, Mode::monitor}};
+  enforced.placeholders = {{"sealed", "s.yaml", sealed.endpoint, Mode::monitor}};
   enforced.database_of_file = {{"a.yaml", "orders"}, {"s.yaml", "sealed"}};
   enforced.rivals = {{"b.yaml", {"orders"}}, {"r2.yaml", {"mr-a", "mr-b"}}};
   (void)state.slots.assign(enforced.policy);
@@ -117,7 +117,7 @@ class StateTest : public testing::Test {
 
 TEST_F(StateTest, an_empty_folder_is_a_first_start) {
   const auto loaded = load();
-  EXPECT_TRUE(loaded.troubles.empty());
+  EXPECT_TRUE(loaded.problems.empty());
   EXPECT_FALSE(loaded.state.enforced);
   EXPECT_EQ(loaded.state.generation, 0u);
 }
@@ -126,10 +126,10 @@ TEST_F(StateTest, what_is_saved_is_loaded) {
   const auto state = full_state();
   ASSERT_TRUE(open().save(state));
   const auto loaded = load();
-  EXPECT_TRUE(loaded.troubles.empty());
+  EXPECT_TRUE(loaded.problems.empty());
   EXPECT_EQ(text_of(loaded.state), text_of(state));
   EXPECT_EQ(loaded.state.slots, state.slots);
-  EXPECT_EQ(loaded.state.enforced->seals, state.enforced->seals);
+  EXPECT_EQ(loaded.state.enforced->placeholders, state.enforced->placeholders);
 }
 
 TEST_F(StateTest, paths_that_are_no_utf8_do_no_harm) {
@@ -137,7 +137,7 @@ TEST_F(StateTest, paths_that_are_no_utf8_do_no_harm) {
   state.enforced->database_of_file = {{"\xff.yaml", "orders"}, {"\xfe.yaml", "sealed"}};
   state.enforced->policy.databases[0].place.file = "\xff.yaml";
   ASSERT_TRUE(open().save(state));
-  EXPECT_TRUE(load().troubles.empty());
+  EXPECT_TRUE(load().problems.empty());
 }
 
 TEST_F(StateTest, the_folder_is_created) {
@@ -170,19 +170,19 @@ TEST_F(StateTest, a_corrupt_state_is_kept_aside_and_counts_as_none) {
   text[text.find("\"generation\":18") + 13] = '9';
   folder_.put("state.json", text);
   const auto loaded = load();
-  ASSERT_EQ(loaded.troubles.size(), 1u);
-  EXPECT_NE(loaded.troubles[0].find("its checksum does not hold (kept as "), std::string::npos);
+  ASSERT_EQ(loaded.problems.size(), 1u);
+  EXPECT_NE(loaded.problems[0].find("its checksum does not hold (kept as "), std::string::npos);
   EXPECT_FALSE(loaded.state.enforced);
   EXPECT_EQ(folder_.get("state.json.corrupt"), text);
   EXPECT_FALSE(fs::exists(folder_ / "state.json"));
-  EXPECT_TRUE(load().troubles.empty());
+  EXPECT_TRUE(load().problems.empty());
 }
 
 TEST_F(StateTest, tells_of_a_broken_state_in_words_for_operators) {
   folder_.put("state.json", "{\"version\": 1, ");
   const auto loaded = load();
-  ASSERT_EQ(loaded.troubles.size(), 1u);
-  EXPECT_EQ(loaded.troubles[0], "the last state cannot be used: " + folder_ / "state.json" +
+  ASSERT_EQ(loaded.problems.size(), 1u);
+  EXPECT_EQ(loaded.problems[0], "the last state cannot be used: " + folder_ / "state.json" +
                                     ": it is not what moatd writes (kept as " +
                                     folder_ / "state.json.corrupt" +
                                     "). Rule files in order are enforced all the same; see that "
@@ -199,8 +199,8 @@ TEST_F(StateTest, a_file_in_the_place_of_a_folder_is_named) {
 TEST_F(StateTest, a_state_of_another_version_counts_as_none) {
   folder_.put("state.json", "{\"version\": 2, \"checksum\": \"\", \"state\": {}}");
   const auto loaded = load();
-  ASSERT_EQ(loaded.troubles.size(), 1u);
-  EXPECT_NE(loaded.troubles[0].find("it has version 2, and this moatd knows 1"), std::string::npos);
+  ASSERT_EQ(loaded.problems.size(), 1u);
+  EXPECT_NE(loaded.problems[0].find("it has version 2, and this moatd knows 1"), std::string::npos);
 }
 
 TEST_F(StateTest, without_its_cidrs_only_a_range_is_lost) {
@@ -209,9 +209,9 @@ TEST_F(StateTest, without_its_cidrs_only_a_range_is_lost) {
   const auto file = lists_file();
   fs::resize_file(file, fs::file_size(file) - 1);
   auto loaded = load();
-  ASSERT_EQ(loaded.troubles.size(), 1u);
-  EXPECT_NE(loaded.troubles[0].find("managed range mr-a"), std::string::npos);
-  EXPECT_NE(loaded.troubles[0].find("it is cut off"), std::string::npos);
+  ASSERT_EQ(loaded.problems.size(), 1u);
+  EXPECT_NE(loaded.problems[0].find("managed range mr-a"), std::string::npos);
+  EXPECT_NE(loaded.problems[0].find("it is cut off"), std::string::npos);
   ASSERT_TRUE(loaded.state.enforced);
   EXPECT_TRUE(loaded.state.is_incomplete);
   const auto& policy = loaded.state.enforced->policy;
@@ -228,11 +228,11 @@ TEST_F(StateTest, without_the_file_of_cidrs_every_range_is_lost_and_told) {
   ASSERT_TRUE(open().save(full_state()));
   fs::resize_file(lists_file(), 12);
   const auto damaged = load();
-  ASSERT_EQ(damaged.troubles.size(), 2u);
-  EXPECT_NE(damaged.troubles[1].find("it is cut off"), std::string::npos);
+  ASSERT_EQ(damaged.problems.size(), 2u);
+  EXPECT_NE(damaged.problems[1].find("it is cut off"), std::string::npos);
   ASSERT_TRUE(open().save(full_state()));
   fs::remove(lists_file());
-  EXPECT_EQ(load().troubles.size(), 2u);
+  EXPECT_EQ(load().problems.size(), 2u);
 }
 
 TEST_F(StateTest, what_was_pinned_is_kept) {
@@ -250,8 +250,8 @@ TEST_F(StateTest, another_content_is_noticed) {
     file.put('\x7f');
   }
   const auto loaded = load();
-  ASSERT_EQ(loaded.troubles.size(), 1u);
-  EXPECT_NE(loaded.troubles[0].find("its content is not what was kept"), std::string::npos);
+  ASSERT_EQ(loaded.problems.size(), 1u);
+  EXPECT_NE(loaded.problems[0].find("its content is not what was kept"), std::string::npos);
 }
 
 TEST_F(StateTest, cidrs_are_written_once_shared_and_removed_when_unused) {
@@ -361,8 +361,8 @@ TEST_F(StateTest, a_state_in_a_folder_that_others_may_write_is_not_believed) {
     ASSERT_EQ(::chmod(folder.c_str(), 0777), 0);
     const auto loaded = load();
     EXPECT_FALSE(loaded.state.enforced);
-    ASSERT_EQ(loaded.troubles.size(), 1u);
-    EXPECT_NE(loaded.troubles[0].find("chmod go-w " + folder), std::string::npos);
+    ASSERT_EQ(loaded.problems.size(), 1u);
+    EXPECT_NE(loaded.problems[0].find("chmod go-w " + folder), std::string::npos);
     ASSERT_EQ(::chmod(folder.c_str(), 0755), 0);
   }
   EXPECT_TRUE(load().state.enforced) << "it was left where it is";
@@ -432,7 +432,7 @@ TEST_F(StateAsRootTest, a_read_only_folder_that_is_empty_is_a_first_start) {
   const Mounted mounted(folder_.path(), MS_RDONLY, "mode=700");
   const auto loaded = load();
   EXPECT_FALSE(loaded.state.enforced);
-  EXPECT_TRUE(loaded.troubles.empty());
+  EXPECT_TRUE(loaded.problems.empty());
   EXPECT_NE(obstacle_at(folder_.path()).message.find("Read-only file system"), std::string::npos);
   mounted.remount(0);
   EXPECT_TRUE(open().save(full_state()));
@@ -460,8 +460,8 @@ TEST_F(StateAsRootTest, a_strangers_state_is_not_believed) {
   ASSERT_EQ(::chown((folder_ / "state.json").c_str(), stranger_uid, stranger_uid), 0);
   const auto loaded = load();
   EXPECT_FALSE(loaded.state.enforced);
-  ASSERT_EQ(loaded.troubles.size(), 1u);
-  EXPECT_NE(loaded.troubles[0].find("belongs to another user, uid 65534"), std::string::npos);
+  ASSERT_EQ(loaded.problems.size(), 1u);
+  EXPECT_NE(loaded.problems[0].find("belongs to another user, uid 65534"), std::string::npos);
 }
 
 std::string recorded(const std::string& name) {
@@ -472,7 +472,7 @@ std::string recorded(const std::string& name) {
 // As versions wrote it that did not keep these.
 State earlier_state() {
   auto state = full_state();
-  state.uncovered.clear();
+  state.exposed.clear();
   state.enforced->rivals.clear();
   return state;
 }

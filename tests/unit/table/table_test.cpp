@@ -28,7 +28,7 @@ std::array<std::uint8_t, 54> syn(std::uint32_t destination, std::uint16_t port) 
 constexpr std::uint32_t first_address = 0xc0000201;  // 192.0.2.1
 
 // As many endpoints as there may be, no two ports on one page, open to 10.0.0.0/8.
-Image most_endpoints() {
+Table max_endpoints() {
   TableInput input;
   input.generation = 7;
   std::uint16_t port = 0;
@@ -41,14 +41,14 @@ Image most_endpoints() {
   input.classes.assign(MOAT_MAX_DATABASES * 2, 0);
   std::fill(input.classes.begin() + MOAT_MAX_DATABASES, input.classes.end(), 7);
   input.ranges = {{0, 0}, {10u << 24, 1}, {11u << 24, 0}};
-  return build_image(input).value();
+  return build_table(input).value();
 }
 
 TEST(CloseToAllTest, the_same_endpoints_allow_nobody) {
-  const Image open = most_endpoints();
+  const Table open = max_endpoints();
   const auto closed = close_to_all(open);
   ASSERT_TRUE(closed) << closed.error().message;
-  EXPECT_TRUE(check_image(closed->bytes()));
+  EXPECT_TRUE(check_table(closed->bytes()));
   EXPECT_LE(closed->bytes().size(), MOAT_CLOSED_BYTES);
   EXPECT_EQ(closed->header().generation, 7u);
 
@@ -67,7 +67,7 @@ TEST(CloseToAllTest, monitor_mode_stays) {
   input.classes = {0, 7};
   input.ranges = {{0, 0}, {10u << 24, 1}, {11u << 24, 0}};
   const auto verdict =
-      judge(close_to_all(build_image(input).value()).value(), syn(first_address, 5432), 1);
+      judge(close_to_all(build_table(input).value()).value(), syn(first_address, 5432), 1);
   EXPECT_EQ(verdict.reason, MOAT_NO_RULE);
   EXPECT_FALSE(verdict.drop);
 }

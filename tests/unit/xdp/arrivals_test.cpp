@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // On real sockets, in a network namespace of the test's own. That trust goes by what is read here
-// is tests/e2e/backstop/cut.sh's to show.
+// is tests/e2e/backstop/end_sessions.sh's to show.
 #include "dataplane/xdp/arrivals.h"
 
 #include <arpa/inet.h>

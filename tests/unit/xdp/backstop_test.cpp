@@ -52,7 +52,7 @@ TEST_F(BackstopTest, what_is_first_told_of_interfaces_is_no_mend) {
   ASSERT_TRUE(map_.ensure_pin());
   const auto told = map_.tell(both());
   EXPECT_EQ(told.mended, Texts());
-  EXPECT_EQ(told.trouble, "");
+  EXPECT_EQ(told.problem, "");
   EXPECT_EQ(flags_of("mt0"), MOAT_INTERFACE_TRUSTED);
   EXPECT_EQ(flags_of("mt1"), MOAT_INTERFACE_XDP);
   EXPECT_EQ(map_.tell({entry("mt1", MOAT_INTERFACE_XDP)}).mended, Texts());
@@ -62,7 +62,7 @@ TEST_F(BackstopTest, what_is_first_told_of_interfaces_is_no_mend) {
 TEST_F(BackstopTest, trust_written_by_hand_is_told_and_taken_back) {
   ASSERT_TRUE(map_.ensure());
   ASSERT_TRUE(map_.ensure_pin());
-  ASSERT_EQ(map_.tell({entry("mt1", MOAT_INTERFACE_XDP)}).trouble, "");
+  ASSERT_EQ(map_.tell({entry("mt1", MOAT_INTERFACE_XDP)}).problem, "");
   write_by_hand("mt0", MOAT_INTERFACE_TRUSTED);
   write_by_hand("mt1", MOAT_INTERFACE_TRUSTED | MOAT_INTERFACE_XDP);
   EXPECT_EQ(map_.tell({entry("mt1", MOAT_INTERFACE_XDP)}).mended,
@@ -75,7 +75,7 @@ TEST_F(BackstopTest, trust_written_by_hand_is_told_and_taken_back) {
 TEST_F(BackstopTest, entries_changed_and_removed_by_hand_are_told_and_put_back) {
   ASSERT_TRUE(map_.ensure());
   ASSERT_TRUE(map_.ensure_pin());
-  ASSERT_EQ(map_.tell(both()).trouble, "");
+  ASSERT_EQ(map_.tell(both()).problem, "");
   const std::uint32_t removed = ::if_nametoindex("mt0");
   ASSERT_EQ(bpf_map_delete_elem(pins().get("interfaces").get(), &removed), 0);
   write_by_hand("mt1", 0);
@@ -90,7 +90,7 @@ TEST_F(BackstopTest, what_cannot_be_written_is_named_and_the_rest_written_trust_
   ASSERT_TRUE(map_.ensure_pin());
   const auto told =
       map_.tell({entry("mt1", MOAT_INTERFACE_TRUSTED), entry("mt0", MOAT_INTERFACE_XDP)});
-  EXPECT_EQ(told.trouble,
+  EXPECT_EQ(told.problem,
             "the backstop could not be told of mt0: Argument list too long; packets from there are "
             "judged, trusted or not");
   EXPECT_EQ(flags_of("mt1"), MOAT_INTERFACE_TRUSTED);
@@ -104,7 +104,7 @@ TEST_F(BackstopTest, thousands_of_interfaces_are_known) {
   KnownInterfaces many;
   for (std::uint32_t ifindex = 1; ifindex <= 10'000; ifindex++)
     many[ifindex] = {MOAT_INTERFACE_XDP, "any"};
-  EXPECT_EQ(map_.tell(many).trouble, "");
+  EXPECT_EQ(map_.tell(many).problem, "");
 }
 
 // In the test's own mount namespace.
@@ -115,7 +115,7 @@ void unmount_cgroup2() {
 
 TEST_F(BackstopTest, without_cgroup2_it_is_on_before_sockets_and_at_sockets_once_that_is_mounted) {
   auto backend = open();
-  ASSERT_TRUE(backend->publish(table(1, 10)));
+  ASSERT_TRUE(backend->publish(make_table(1, 10)));
   unmount_cgroup2();
   const auto without = backend->ensure_backstop("", {});
   EXPECT_FALSE(without.at_sockets.on);
@@ -132,14 +132,14 @@ TEST_F(BackstopTest, without_cgroup2_it_is_on_before_sockets_and_at_sockets_once
   EXPECT_EQ(with.before_sockets.on, InputLink::has_place()) << with.before_sockets.reason;
   EXPECT_EQ(with.before_sockets.expected, InputLink::has_place());
   EXPECT_EQ(with.mended, Texts());
-  EXPECT_EQ(with.troubles, Texts());
+  EXPECT_EQ(with.problems, Texts());
   backend->remove_backstop();
 }
 
 // Two others have both places in the hook.
 TEST_F(BackstopTest, without_a_place_before_sockets_it_is_on_at_sockets) {
   auto backend = open();
-  ASSERT_TRUE(backend->publish(table(1, 10)));
+  ASSERT_TRUE(backend->publish(make_table(1, 10)));
   const std::vector<NamedMap> no_maps;
   InputLink one(BpfPins(mount_point() + "/one"));
   InputLink other(BpfPins(mount_point() + "/other"));
@@ -162,9 +162,9 @@ TEST_F(BackstopTest, without_a_place_before_sockets_it_is_on_at_sockets) {
 TEST_F(BackstopTest, interfaces_are_trusted_by_any_of_their_names_and_known_by_the_kernels) {
   ASSERT_TRUE(run("ip link property add dev mt0 altname a-name-longer-than-the-kernels"));
   auto backend = open();
-  ASSERT_TRUE(backend->publish(table(1, 10)));
+  ASSERT_TRUE(backend->publish(make_table(1, 10)));
   const auto status = backend->ensure_backstop("", {"a-name-longer-than-the-kernels", "absent"});
-  EXPECT_EQ(status.troubles, Texts());
+  EXPECT_EQ(status.problems, Texts());
   EXPECT_EQ(flags_of("mt0"), MOAT_INTERFACE_TRUSTED);
   const std::uint32_t ifindex = ::if_nametoindex("mt0");
   moat_interface known = {};

@@ -51,7 +51,7 @@ Frame syn6() {
 
 // Ports from 5432 on are guarded by owners 1, 2 and so on, of which 3 is in monitor mode, and
 // 10.0.0.0/8 may reach them.
-Image databases(std::uint8_t count) {
+Table databases(std::uint8_t count) {
   TableInput input;
   input.generation = count;
   for (std::uint8_t i = 0; i < count; i++)
@@ -62,9 +62,9 @@ Image databases(std::uint8_t count) {
   input.classes.resize(2u * count);
   std::fill(input.classes.begin() + count, input.classes.end(), listed_slot);
   input.ranges = {{0, 0}, {10u << 24, 1}, {11u << 24, 0}};
-  auto image = build_image(input);
-  if (!image) throw std::runtime_error(image.error().message);
-  return *image;
+  auto table = build_table(input);
+  if (!table) throw std::runtime_error(table.error().message);
+  return *table;
 }
 
 void stay_on_this_cpu() {
@@ -191,7 +191,7 @@ TEST_F(DropRingTest, a_loud_source_is_told_a_few_times_and_its_packets_are_not_f
   std::array<std::uint8_t, 16> source = {};
   std::copy(std::begin(last.source), std::end(last.source), source.begin());
   const auto slot = MOAT_OUTCOME_SLOT(1u, 0u, MOAT_NO_RULE);
-  EXPECT_EQ(packets + backend_->untold_drops()->packets(source, slot), counted(slot));
+  EXPECT_EQ(packets + backend_->suppressed_drops()->packets(source, slot), counted(slot));
   // Once it has its turn again, it says how many there were.
   while (packets <= loud) {
     send(plain_syn(11));

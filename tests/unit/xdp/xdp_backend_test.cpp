@@ -61,23 +61,23 @@ void keep_capabilities(const std::vector<unsigned>& kept) {
 }
 
 // The same table, said to be of another version.
-Image as_of_abi(const Image& image, std::uint32_t abi) {
-  const std::shared_ptr<std::byte[]> bytes(new std::byte[image.bytes().size()]);
-  std::memcpy(bytes.get(), image.bytes().data(), image.bytes().size());
-  auto& header = *reinterpret_cast<moat_image*>(bytes.get());
+Table as_of_abi(const Table& table, std::uint32_t abi) {
+  const std::shared_ptr<std::byte[]> bytes(new std::byte[table.bytes().size()]);
+  std::memcpy(bytes.get(), table.bytes().data(), table.bytes().size());
+  auto& header = *reinterpret_cast<moat_table*>(bytes.get());
   header.abi = abi;
-  header.digest = image_digest({bytes.get(), image.bytes().size()});
-  return Image({bytes, bytes.get()}, image.bytes().size());
+  header.digest = table_digest({bytes.get(), table.bytes().size()});
+  return Table({bytes, bytes.get()}, table.bytes().size());
 }
 
-// An inner map with the image in it, whatever that is.
-Fd inner_map(const Image& image, std::uint32_t bytes) {
+// An inner map with the table in it, whatever that is.
+Fd inner_map(const Table& table, std::uint32_t bytes) {
   bpf_map_create_opts options = {};
   options.sz = sizeof options;
   options.map_flags = BPF_F_MMAPABLE;
   Fd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "test", 4, bytes, 1, &options));
   std::vector<std::byte> value(bytes);
-  std::memcpy(value.data(), image.bytes().data(), image.bytes().size());
+  std::memcpy(value.data(), table.bytes().data(), table.bytes().size());
   const __u32 slot = 0;
   EXPECT_EQ(bpf_map_update_elem(map.get(), &slot, value.data(), BPF_ANY), 0);
   return map;
@@ -92,14 +92,14 @@ TEST_F(XdpBackendTest, nothing_is_live_before_the_first_publish) {
   const auto live = backend->live();
   ASSERT_DONE(live);
   EXPECT_EQ(live->generation, 0u);
-  EXPECT_FALSE(*backend->live_image());
+  EXPECT_FALSE(*backend->live_table());
 }
 
 TEST_F(XdpBackendTest, what_is_published_is_live_and_pinned) {
   const auto backend = open();
-  const Image image = table(1, 10);
-  ASSERT_DONE(backend->publish(image));
-  expect_live(*backend, image);
+  const Table table = make_table(1, 10);
+  ASSERT_DONE(backend->publish(table));
+  expect_live(*backend, table);
   EXPECT_EQ(pins().list(), pins_with("table-1"));
   const Fd program = pins().get("xdp");
   EXPECT_EQ(run_program(program.get(), 10), XDP_PASS);
@@ -124,9 +124,9 @@ TEST_F(XdpBackendTest, a_table_moves_through_the_tiers_as_it_grows_and_shrinks) 
                            {0, "policy-small"}}) {
     SCOPED_TRACE(fmt::format("generation {} in {}", ++generation, step.slot));
     const auto octet = static_cast<std::uint8_t>(generation);
-    const Image image = table(generation, octet, step.ranges);
-    ASSERT_DONE(backend->publish(image));
-    expect_live(*backend, image);
+    const Table table = make_table(generation, octet, step.ranges);
+    ASSERT_DONE(backend->publish(table));
+    expect_live(*backend, table);
     for (const char* slot : {"policy-small", "policy-medium", "policy-large"})
       EXPECT_EQ(occupant(slot) != 0, std::string(slot) == step.slot) << slot;
     EXPECT_EQ(pins().list(), pins_with(fmt::format("table-{}", generation)));
@@ -141,38 +141,38 @@ TEST_F(XdpBackendTest, a_table_moves_through_the_tiers_as_it_grows_and_shrinks) 
 
 TEST_F(XdpBackendTest, the_live_table_cannot_be_written) {
   const auto backend = open();
-  ASSERT_DONE(backend->publish(table(1, 10)));
+  ASSERT_DONE(backend->publish(make_table(1, 10)));
   const Fd map = pins().get("table-1");
   const std::vector<std::byte> value(MOAT_TIER_SMALL);
   const __u32 slot = 0;
   EXPECT_NE(bpf_map_update_elem(map.get(), &slot, value.data(), BPF_ANY), 0);
 }
 
-TEST_F(XdpBackendTest, an_image_stays_readable_when_it_is_no_longer_live) {
+TEST_F(XdpBackendTest, an_table_stays_readable_when_it_is_no_longer_live) {
   const auto backend = open();
-  ASSERT_DONE(backend->publish(table(1, 10)));
-  const auto image = backend->live_image();
-  ASSERT_DONE(image);
-  ASSERT_DONE(backend->publish(table(2, 11)));
-  EXPECT_TRUE(check_image(image->bytes()));
-  EXPECT_EQ(image->header().generation, 1u);
+  ASSERT_DONE(backend->publish(make_table(1, 10)));
+  const auto table = backend->live_table();
+  ASSERT_DONE(table);
+  ASSERT_DONE(backend->publish(make_table(2, 11)));
+  EXPECT_TRUE(check_table(table->bytes()));
+  EXPECT_EQ(table->header().generation, 1u);
 }
 
 TEST_F(XdpBackendTest, a_generation_is_published_again_where_its_slot_was_emptied) {
   const auto backend = open();
-  const Image image = table(1, 10);
-  ASSERT_DONE(backend->publish(image));
+  const Table table = make_table(1, 10);
+  ASSERT_DONE(backend->publish(table));
   const __u32 slot = 0;
   ASSERT_EQ(bpf_map_delete_elem(pins().get("policy-small").get(), &slot), 0);
   EXPECT_EQ(backend->live()->generation, 0u);
-  ASSERT_DONE(backend->publish(image));
-  expect_live(*backend, image);
+  ASSERT_DONE(backend->publish(table));
+  expect_live(*backend, table);
   EXPECT_EQ(pins().list(), pins_with("table-1"));
 }
 
 TEST_F(XdpBackendTest, an_emptied_slot_closes_guarded_ports_to_all) {
   auto backend = open();
-  ASSERT_DONE(backend->publish(table(1, 10)));
+  ASSERT_DONE(backend->publish(make_table(1, 10)));
   ASSERT_EQ(backend->ensure_attached("mt0", WantedAttach::automatic).mode, AttachMode::native);
   EXPECT_TRUE(backend->is_live().value());
   EXPECT_FALSE(drops("mt0", 10));
@@ -185,14 +185,14 @@ TEST_F(XdpBackendTest, an_emptied_slot_closes_guarded_ports_to_all) {
   backend.reset();
   const auto next = open();
   EXPECT_TRUE(drops("mt0", 20)) << "a daemon that finds it so";
-  ASSERT_DONE(next->publish(table(2, 10)));
+  ASSERT_DONE(next->publish(make_table(2, 10)));
   EXPECT_TRUE(next->is_live().value());
   EXPECT_FALSE(drops("mt0", 10));
 }
 
 TEST_F(XdpBackendTest, a_closed_table_changed_by_hand_is_mended) {
   const auto backend = open();
-  ASSERT_DONE(backend->publish(table(1, 10)));
+  ASSERT_DONE(backend->publish(make_table(1, 10)));
   ASSERT_DONE(backend->ensure_pins());
   EXPECT_EQ(backend->take_mended(), Names{});
   const __u32 slot = 0;
@@ -207,48 +207,48 @@ TEST_F(XdpBackendTest, a_closed_table_changed_by_hand_is_mended) {
 
 TEST_F(XdpBackendTest, somebody_elses_table_is_told_and_replaced) {
   const auto backend = open();
-  ASSERT_DONE(backend->publish(table(1, 10)));
-  const Image other = table(5, 20);
+  ASSERT_DONE(backend->publish(make_table(1, 10)));
+  const Table other = make_table(5, 20);
   occupy("policy-small", inner_map(as_of_abi(other, MOAT_ABI), MOAT_TIER_SMALL).get());
   const auto live = backend->live();
   EXPECT_TRUE(!live || live->generation == 5u);
-  ASSERT_DONE(backend->publish(table(2, 10)));
-  expect_live(*backend, table(2, 10));
+  ASSERT_DONE(backend->publish(make_table(2, 10)));
+  expect_live(*backend, make_table(2, 10));
 }
 
-TEST_F(XdpBackendTest, a_damaged_image_changes_nothing) {
+TEST_F(XdpBackendTest, a_damaged_table_changes_nothing) {
   const auto backend = open();
-  const Image image = table(1, 10);
-  ASSERT_DONE(backend->publish(image));
-  const Image good = table(2, 11);
+  const Table table = make_table(1, 10);
+  ASSERT_DONE(backend->publish(table));
+  const Table good = make_table(2, 11);
   const std::shared_ptr<std::byte[]> bytes(new std::byte[good.bytes().size()]);
   std::memcpy(bytes.get(), good.bytes().data(), good.bytes().size());
   bytes[good.bytes().size() - 1] ^= std::byte{1};
-  EXPECT_FALSE(backend->publish(Image({bytes, bytes.get()}, good.bytes().size())));
-  expect_live(*backend, image);
+  EXPECT_FALSE(backend->publish(Table({bytes, bytes.get()}, good.bytes().size())));
+  expect_live(*backend, table);
 }
 
 TEST_F(XdpBackendTest, without_memory_the_old_table_stays_and_the_cause_is_told) {
   const auto backend = open();
-  const Image image = table(1, 10);
-  ASSERT_DONE(backend->publish(image));
+  const Table table = make_table(1, 10);
+  ASSERT_DONE(backend->publish(table));
   Result<> refused;
   std::thread([&] {
     refuse_memory();
-    refused = backend->publish(table(2, 11));
+    refused = backend->publish(make_table(2, 11));
   }).join();
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message,
             "the kernel refuses a table of 512 KiB: Cannot allocate memory");
   EXPECT_NE(refused.error().remedy, "");
-  expect_live(*backend, image);
+  expect_live(*backend, table);
   EXPECT_EQ(pins().list(), pins_with("table-1"));
-  ASSERT_DONE(backend->publish(table(2, 11)));
+  ASSERT_DONE(backend->publish(make_table(2, 11)));
 }
 
 TEST_F(XdpBackendTest, counters_are_summed_by_slot_and_cleared) {
   const auto backend = open();
-  ASSERT_DONE(backend->publish(table(1, 10)));
+  ASSERT_DONE(backend->publish(make_table(1, 10)));
   const Fd program = pins().get("xdp");
   for (int i = 0; i < 3; i++) run_program(program.get(), 10);
   run_program(program.get(), 11);
@@ -268,9 +268,9 @@ TEST_F(XdpBackendTest, counters_are_summed_by_slot_and_cleared) {
 // ---- Going on with what is pinned ----
 
 TEST_F(XdpBackendTest, the_next_daemon_goes_on_without_a_gap) {
-  const Image image = table(3, 10);
+  const Table table = make_table(3, 10);
   auto backend = open();
-  ASSERT_DONE(backend->publish(image));
+  ASSERT_DONE(backend->publish(table));
   ASSERT_EQ(backend->ensure_attached("mt0", WantedAttach::automatic).mode, AttachMode::native);
   const std::uint32_t program = program_on("mt0");
   backend.reset();
@@ -280,49 +280,49 @@ TEST_F(XdpBackendTest, the_next_daemon_goes_on_without_a_gap) {
   EXPECT_TRUE(drops("mt0", 11));
   backend = open();
   EXPECT_EQ(backend->adoption(), "adopted");
-  expect_live(*backend, image);
+  expect_live(*backend, table);
   EXPECT_EQ((*backend->counters())[listed_slot].packets, 1u) << "counters start anew";
   EXPECT_EQ(backend->ensure_attached("mt0", WantedAttach::automatic).program_id, program);
 
-  ASSERT_DONE(backend->publish(table(4, 11)));
+  ASSERT_DONE(backend->publish(make_table(4, 11)));
   EXPECT_TRUE(drops("mt0", 10));
   EXPECT_FALSE(drops("mt0", 11));
 }
 
 TEST_F(XdpBackendTest, a_commit_cut_short_before_its_last_write_leaves_the_old_table) {
-  const Image image = table(1, 10);
-  ASSERT_DONE(open()->publish(image));
+  const Table table = make_table(1, 10);
+  ASSERT_DONE(open()->publish(table));
   {
-    const auto staged = stage_table(table(2, 11), MOAT_TIER_LARGE);
+    const auto staged = stage_table(make_table(2, 11), MOAT_TIER_LARGE);
     ASSERT_DONE(staged);
     ASSERT_DONE(pins().put("table-next", staged->get()));
     occupy("policy-large", staged->get());
   }
   const auto backend = open();
   EXPECT_EQ(backend->adoption(), "adopted");
-  expect_live(*backend, image);
+  expect_live(*backend, table);
   EXPECT_EQ(occupant("policy-large"), 0u);
   EXPECT_EQ(pins().list(), pins_with("table-1"));
 }
 
 TEST_F(XdpBackendTest, a_commit_cut_short_after_its_last_write_is_finished) {
-  ASSERT_DONE(open()->publish(table(1, 10)));
-  const Image image = table(2, 11);
+  ASSERT_DONE(open()->publish(make_table(1, 10)));
+  const Table table = make_table(2, 11);
   {
-    const auto staged = stage_table(image, MOAT_TIER_SMALL);
+    const auto staged = stage_table(table, MOAT_TIER_SMALL);
     ASSERT_DONE(staged);
     ASSERT_DONE(pins().put("table-next", staged->get()));
     occupy("policy-small", staged->get());
   }
   const auto backend = open();
   EXPECT_EQ(backend->adoption(), "adopted");
-  expect_live(*backend, image);
+  expect_live(*backend, table);
   EXPECT_EQ(pins().list(), pins_with("table-2"));
 }
 
 TEST_F(XdpBackendTest, a_program_of_another_version_is_replaced_in_place) {
-  const Image image = table(1, 10);
-  ASSERT_DONE(open()->publish(image));
+  const Table table = make_table(1, 10);
+  ASSERT_DONE(open()->publish(table));
   std::uint32_t link_id = 0;
   {
     std::vector<Fd> maps;
@@ -339,7 +339,7 @@ TEST_F(XdpBackendTest, a_program_of_another_version_is_replaced_in_place) {
   }
   const auto backend = open();
   EXPECT_EQ(backend->adoption(), "adopted, with a newer program");
-  expect_live(*backend, image);
+  expect_live(*backend, table);
   EXPECT_FALSE(drops("mt0", 10));
   EXPECT_TRUE(drops("mt0", 11));
   EXPECT_EQ(kernel_id(pins().get("links/mt0").get()), link_id) << "it was detached";
@@ -383,8 +383,8 @@ TEST_F(AnotherVersion, goes_on_enforcing_until_the_first_publish) {
 
 TEST_F(AnotherVersion, gives_way_in_place_at_the_first_publish) {
   auto backend = open();
-  const Image image = table(1, 10);
-  ASSERT_DONE(backend->publish(image));
+  const Table table = make_table(1, 10);
+  ASSERT_DONE(backend->publish(table));
   EXPECT_FALSE(drops("mt0", 10));
   EXPECT_TRUE(drops("mt0", 11));
   EXPECT_EQ(kernel_id(pins().get("links/mt0").get()), link_id_) << "it was detached";
@@ -393,13 +393,13 @@ TEST_F(AnotherVersion, gives_way_in_place_at_the_first_publish) {
   backend.reset();
   backend = open();
   EXPECT_EQ(backend->adoption(), "adopted");
-  expect_live(*backend, image);
+  expect_live(*backend, table);
 }
 
 TEST_F(XdpBackendTest, a_table_of_another_version_is_not_adopted) {
-  ASSERT_DONE(open()->publish(table(1, 10)));
+  ASSERT_DONE(open()->publish(make_table(1, 10)));
   {
-    const Fd map = inner_map(as_of_abi(table(2, 10), MOAT_ABI + 1), MOAT_TIER_SMALL);
+    const Fd map = inner_map(as_of_abi(make_table(2, 10), MOAT_ABI + 1), MOAT_TIER_SMALL);
     occupy("policy-small", map.get());
     ASSERT_DONE(pins().put("table-2", map.get()));
   }
@@ -408,12 +408,12 @@ TEST_F(XdpBackendTest, a_table_of_another_version_is_not_adopted) {
             fmt::format("table of ABI version {}, not {}", MOAT_ABI + 1, MOAT_ABI));
   EXPECT_EQ(backend->live()->generation, 0u);
   EXPECT_EQ(backend->adoption().find("adopted"), std::string::npos);
-  ASSERT_DONE(backend->publish(table(3, 10)));
+  ASSERT_DONE(backend->publish(make_table(3, 10)));
   EXPECT_EQ(pins().list(), pins_with("table-3"));
 }
 
 TEST_F(XdpBackendTest, pins_that_do_not_belong_together_are_not_adopted) {
-  ASSERT_DONE(open()->publish(table(1, 10)));
+  ASSERT_DONE(open()->publish(make_table(1, 10)));
   {
     const Fd other(bpf_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, "counters", 4, sizeof(moat_counter),
                                   MOAT_COUNTER_SLOTS, nullptr));
@@ -427,8 +427,8 @@ TEST_F(XdpBackendTest, pins_that_do_not_belong_together_are_not_adopted) {
 
 TEST_F(XdpBackendTest, an_unmounted_filesystem_ends_nothing_and_is_made_anew) {
   auto backend = open();
-  const Image image = table(1, 10);
-  ASSERT_DONE(backend->publish(image));
+  const Table table = make_table(1, 10);
+  ASSERT_DONE(backend->publish(table));
   ASSERT_NE(backend->ensure_attached("mt0", WantedAttach::automatic).program_id, 0u);
   EXPECT_NE(umount(mount_point().c_str()), 0) << "while somebody has the pins";
   ASSERT_EQ(umount2(mount_point().c_str(), MNT_DETACH), 0);
@@ -450,11 +450,11 @@ TEST_F(XdpBackendTest, an_unmounted_filesystem_ends_nothing_and_is_made_anew) {
 
 TEST_F(XdpBackendTest, a_rule_is_enforced_although_nothing_can_be_pinned) {
   const auto backend = open();
-  ASSERT_DONE(backend->publish(table(1, 10)));
+  ASSERT_DONE(backend->publish(make_table(1, 10)));
   ASSERT_NE(backend->ensure_attached("mt0", WantedAttach::automatic).program_id, 0u);
   ASSERT_EQ(umount2(mount_point().c_str(), MNT_DETACH), 0);
   ASSERT_EQ(mkdir((mount_point() + "/in-the-way").c_str(), 0700), 0);
-  ASSERT_DONE(backend->publish(table(2, 11)));
+  ASSERT_DONE(backend->publish(make_table(2, 11)));
   EXPECT_TRUE(drops("mt0", 10));
   const auto mended = backend->ensure_pins();
   ASSERT_FALSE(mended);
@@ -467,7 +467,7 @@ TEST_F(XdpBackendTest, without_a_filesystem_to_pin_on_it_guards_and_pins_when_th
   ASSERT_EQ(mkdir(in_the_way.c_str(), 0700), 0);
   auto backend = open();
   EXPECT_EQ(backend->adoption(), mount_point() + " is not on a bpf filesystem");
-  ASSERT_DONE(backend->publish(table(1, 10)));
+  ASSERT_DONE(backend->publish(make_table(1, 10)));
   EXPECT_EQ(backend->ensure_attached("mt0", WantedAttach::automatic).mode, AttachMode::native);
   EXPECT_TRUE(drops("mt0", 11));
   const auto pinned = backend->ensure_pins();
@@ -488,13 +488,13 @@ TEST_F(XdpBackendTest, without_a_filesystem_to_pin_on_it_guards_and_pins_when_th
 TEST_F(XdpBackendTest, pins_that_come_within_reach_are_taken_over) {
   {
     const auto earlier = open();
-    ASSERT_DONE(earlier->publish(table(1, 10)));
+    ASSERT_DONE(earlier->publish(make_table(1, 10)));
     ASSERT_EQ(earlier->ensure_attached("mt0", WantedAttach::automatic).mode, AttachMode::native);
   }
   const auto link = kernel_id(pins().get("links/mt0").get());
   ASSERT_EQ(chmod(mount_point().c_str(), 0777), 0);
   auto backend = open();
-  ASSERT_DONE(backend->publish(table(2, 11)));
+  ASSERT_DONE(backend->publish(make_table(2, 11)));
   const auto status = backend->ensure_attached("mt0", WantedAttach::automatic);
   EXPECT_EQ(status.mode, AttachMode::none);
   EXPECT_FALSE(status.foreign) << "it is Moat's own, and out of reach";
@@ -520,7 +520,7 @@ TEST_F(XdpBackendTest, links_pinned_by_an_earlier_version_are_taken_over_in_plac
   std::vector<std::uint32_t> ids;
   {
     const auto earlier = open();
-    ASSERT_DONE(earlier->publish(table(1, 10)));
+    ASSERT_DONE(earlier->publish(make_table(1, 10)));
     ASSERT_TRUE(earlier->ensure_backstop("", {}).at_sockets.on);
     for (const auto& [now, then] : moved) {
       ids.push_back(kernel_id(pins().get(now).get()));
@@ -545,9 +545,9 @@ TEST_F(XdpBackendTest, every_pin_that_is_removed_is_mended_and_told) {
     EXPECT_TRUE(backend->ensure_pins());
     return backend->take_mended();
   };
-  ASSERT_DONE(backend->publish(table(1, 10)));
+  ASSERT_DONE(backend->publish(make_table(1, 10)));
   EXPECT_EQ(look(), Names{}) << "at a first start";
-  ASSERT_DONE(backend->publish(table(2, 10)));
+  ASSERT_DONE(backend->publish(make_table(2, 10)));
   EXPECT_EQ(look(), Names{}) << "after a change";
   auto names = pins().list();
   EXPECT_GE(names.size(), pins_with("").size() + 3);
@@ -558,14 +558,14 @@ TEST_F(XdpBackendTest, every_pin_that_is_removed_is_mended_and_told) {
     EXPECT_TRUE(pins().get(name)) << name;
     if (name.starts_with("table-")) continue;  // the next table has another
     pins().remove(name);
-    ASSERT_DONE(backend->publish(table(2, 10)));
+    ASSERT_DONE(backend->publish(make_table(2, 10)));
     EXPECT_EQ(look(), Names{fmt::format("the pin {} was missing", name)}) << "found by publish()";
   }
   backend->remove_backstop();
 }
 
 TEST_F(XdpBackendTest, a_pin_removed_while_no_daemon_lived_is_told_by_the_next) {
-  ASSERT_DONE(open()->publish(table(1, 10)));
+  ASSERT_DONE(open()->publish(make_table(1, 10)));
   pins().remove("counters");
   auto backend = open();
   EXPECT_EQ(backend->adoption(), "adopted, but for pins that were missing");
@@ -580,7 +580,7 @@ TEST_F(XdpBackendTest, a_pin_removed_while_no_daemon_lived_is_told_by_the_next) 
 TEST_F(XdpBackendTest, all_pins_removed_while_no_daemon_lived_are_told_by_the_next) {
   PinIds earlier;
   const auto guard = [](XdpBackend& backend) {
-    EXPECT_TRUE(backend.publish(table(1, 10)));
+    EXPECT_TRUE(backend.publish(make_table(1, 10)));
     EXPECT_EQ(backend.ensure_attached("mt0", WantedAttach::automatic).mode, AttachMode::native);
     EXPECT_TRUE(backend.ensure_backstop("", {}).at_sockets.on);
     EXPECT_TRUE(backend.ensure_pins());
@@ -611,7 +611,7 @@ TEST_F(XdpBackendTest, all_pins_removed_while_no_daemon_lived_are_told_by_the_ne
 }
 
 TEST_F(XdpBackendTest, without_the_pins_of_tables_the_log_says_what_is_out_of_reach) {
-  ASSERT_DONE(open()->publish(table(1, 10)));
+  ASSERT_DONE(open()->publish(make_table(1, 10)));
   for (const auto* name : {"policy-small", "policy-medium", "policy-large"}) pins().remove(name);
   EXPECT_EQ(open()->adoption(),
             "the earlier table is out of reach, as pins are missing (policy-small, policy-medium, "
@@ -623,7 +623,7 @@ TEST_F(XdpBackendTest, without_the_pins_of_tables_the_log_says_what_is_out_of_re
 TEST_F(XdpBackendTest, a_daemon_in_another_network_namespace_is_refused_and_changes_nothing) {
   {
     const auto backend = open();
-    ASSERT_DONE(backend->publish(table(1, 10)));
+    ASSERT_DONE(backend->publish(make_table(1, 10)));
     ASSERT_EQ(backend->ensure_attached("mt0", WantedAttach::automatic).mode, AttachMode::native);
   }
   const auto link = kernel_id(pins().get("links/mt0").get());
@@ -651,13 +651,13 @@ TEST_F(XdpBackendTest, a_daemon_in_another_network_namespace_is_refused_and_chan
 }
 
 TEST_F(XdpBackendTest, pins_of_another_network_namespace_that_come_within_reach_are_left_alone) {
-  ASSERT_DONE(open()->publish(table(1, 10)));
+  ASSERT_DONE(open()->publish(make_table(1, 10)));
   ASSERT_EQ(chmod(mount_point().c_str(), 0777), 0);
   Result<> pinned;
   std::thread([&] {
     ASSERT_TRUE(enter_own_netns());
     const auto backend = open();
-    ASSERT_DONE(backend->publish(table(2, 11)));
+    ASSERT_DONE(backend->publish(make_table(2, 11)));
     ASSERT_EQ(chmod(mount_point().c_str(), 0700), 0);
     pinned = backend->ensure_pins();
   }).join();
@@ -674,7 +674,7 @@ TEST_F(XdpBackendTest, pins_given_to_another_user_while_no_daemon_lived_are_take
     PinIds earlier;
     {
       const auto backend = open();
-      ASSERT_DONE(backend->publish(table(1, 10)));
+      ASSERT_DONE(backend->publish(make_table(1, 10)));
       ASSERT_EQ(backend->ensure_attached("mt0", WantedAttach::automatic).mode, AttachMode::native);
       ASSERT_TRUE(backend->ensure_backstop("", {}).at_sockets.on);
       earlier = backend->pinned();
@@ -682,7 +682,7 @@ TEST_F(XdpBackendTest, pins_given_to_another_user_while_no_daemon_lived_are_take
     ASSERT_EQ(chown((folder() + spoilt).c_str(), stranger_uid, stranger_uid), 0);
     const auto backend = open(earlier);
     EXPECT_EQ(backend->adoption(), "adopted");
-    ASSERT_DONE(backend->publish(table(2, 11)));
+    ASSERT_DONE(backend->publish(make_table(2, 11)));
     EXPECT_EQ(backend->ensure_attached("mt0", WantedAttach::automatic).mode, AttachMode::native);
     EXPECT_TRUE(backend->ensure_backstop("", {}).at_sockets.on);
     ASSERT_DONE(backend->ensure_pins());
@@ -701,7 +701,7 @@ TEST_F(XdpBackendTest, pins_given_to_another_user_while_no_daemon_lived_are_take
 TEST_F(XdpBackendTest, pins_out_of_reach_are_no_mend_until_they_are_given_back) {
   std::thread([&] {
     auto backend = open();
-    ASSERT_DONE(backend->publish(table(1, 10)));
+    ASSERT_DONE(backend->publish(make_table(1, 10)));
     ASSERT_EQ(backend->ensure_attached("mt0", WantedAttach::automatic).mode, AttachMode::native);
     const auto earlier = backend->pinned();
     const auto link = kernel_id(pins().get("links/mt0").get());
@@ -710,7 +710,7 @@ TEST_F(XdpBackendTest, pins_out_of_reach_are_no_mend_until_they_are_given_back) 
     std::thread([&] {
       keep_capabilities({CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON});
       backend = open(earlier);
-      ASSERT_DONE(backend->publish(table(2, 11)));
+      ASSERT_DONE(backend->publish(make_table(2, 11)));
       const auto status = backend->ensure_attached("mt0", WantedAttach::automatic);
       EXPECT_EQ(status.mode, AttachMode::none);
       EXPECT_FALSE(status.foreign);
@@ -738,7 +738,7 @@ TEST_F(XdpBackendTest, pins_out_of_reach_are_no_mend_until_they_are_given_back) 
 
 TEST_F(XdpBackendTest, pins_on_mounts_that_only_this_process_sees_are_told) {
   const auto backend = open();
-  ASSERT_DONE(backend->publish(table(1, 10)));
+  ASSERT_DONE(backend->publish(make_table(1, 10)));
   ASSERT_DONE(backend->ensure_pins());
   struct stat pid_namespace = {};
   ASSERT_EQ(::stat("/proc/self/ns/pid", &pid_namespace), 0);
@@ -766,12 +766,12 @@ TEST_F(XdpBackendTest, three_capabilities_are_enough) {
   std::thread([&] {
     keep_capabilities({CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON});
     auto backend = open();
-    published = backend->publish(table(1, 10));
+    published = backend->publish(make_table(1, 10));
     (void)backend->ensure_attached("mt0", WantedAttach::automatic);
     backend.reset();
     backend = open();
     adoption = backend->adoption();
-    if (published) published = backend->publish(table(2, 11, medium_ranges));
+    if (published) published = backend->publish(make_table(2, 11, medium_ranges));
     status = backend->ensure_attached("mt0", WantedAttach::automatic);
   }).join();
   ASSERT_DONE(published);

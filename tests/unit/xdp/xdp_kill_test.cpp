@@ -54,12 +54,12 @@ bool run_for(pid_t child, int calls) {
 }
 
 // Publishes in a process that is killed after `calls` of its calls. False if it came to its end.
-bool publish_and_kill(std::unique_ptr<XdpBackend> backend, const Image& image, int calls) {
+bool publish_and_kill(std::unique_ptr<XdpBackend> backend, const Table& table, int calls) {
   const pid_t child = fork();
   if (child == 0) {
     ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
     raise(SIGSTOP);
-    _exit(backend->publish(image) ? 0 : 1);
+    _exit(backend->publish(table) ? 0 : 1);
   }
   backend.reset();  // the child alone holds what is not pinned
   int status = 0;
@@ -84,7 +84,7 @@ class XdpKillTest : public XdpScene {
   // `backend` then. False if the publish came to its end.
   bool kill_once(std::unique_ptr<XdpBackend>& backend, std::uint32_t from, std::uint32_t to,
                  int calls) {
-    const Image before = table(1, 10, from), after = table(2, 11, to);
+    const Table before = make_table(1, 10, from), after = make_table(2, 11, to);
     EXPECT_TRUE(backend->publish(before));
     EXPECT_NE(backend->ensure_attached("mt0", WantedAttach::automatic).program_id, 0u);
     const bool killed = publish_and_kill(std::move(backend), after, calls);
@@ -116,7 +116,7 @@ TEST_F(XdpKillTest, shrinking) { kill_at_every_call(medium_ranges, 0); }
 
 // The first publish of a new version, over an older one that drops everything.
 TEST_F(XdpKillTest, taking_over_from_another_version) {
-  const Image image = table(1, 11);
+  const Table table = make_table(1, 11);
   int calls = 1;
   for (bool killed = true; killed && calls < many && !HasFailure(); calls++) {
     SCOPED_TRACE(fmt::format("killed after change {}", calls));
@@ -129,11 +129,11 @@ TEST_F(XdpKillTest, taking_over_from_another_version) {
       ASSERT_TRUE(pins().put("links/mt0", link.get()));
       ASSERT_TRUE(pins().put("xdp", program.get()));
     }
-    killed = publish_and_kill(open(), image, calls);
+    killed = publish_and_kill(open(), table, calls);
     EXPECT_TRUE(drops("mt0", 10)) << "no version lets it pass";
 
     const auto backend = open();
-    ASSERT_TRUE(backend->publish(table(2, 10)));
+    ASSERT_TRUE(backend->publish(make_table(2, 10)));
     EXPECT_TRUE(is_judged_by(10));
     EXPECT_EQ(pins().list(), pins_with("table-2"));
     ASSERT_TRUE(backend->detach_all());

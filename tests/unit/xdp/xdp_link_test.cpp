@@ -13,7 +13,7 @@ class XdpLinkTest : public XdpScene {
     XdpScene::SetUp();
     if (HasFatalFailure()) return;
     backend_ = open();
-    ASSERT_TRUE(backend_->publish(table(1, 10)));
+    ASSERT_TRUE(backend_->publish(make_table(1, 10)));
   }
   void TearDown() override {
     backend_.reset();
@@ -356,7 +356,7 @@ TEST_F(XdpLinkTest, detaching_all_leaves_nothing_behind) {
   EXPECT_TRUE(backend_->ensure_pins());
   EXPECT_NE(stat(folder().c_str(), &about), 0) << "pinned again after the guard was ended";
   // And it can begin again.
-  ASSERT_TRUE(backend_->publish(table(2, 10)));
+  ASSERT_TRUE(backend_->publish(make_table(2, 10)));
   EXPECT_EQ(ensure("mt0").mode, AttachMode::native);
   EXPECT_TRUE(drops("mt0", 11));
 }

@@ -3,14 +3,14 @@
 #pragma once
 
 #include "dataplane/error.h"
-#include "dataplane/untold_drops.h"
+#include "dataplane/suppressed_drops.h"
 
 namespace moat {
 
 // `map` is drop_sources of bpf/drop_events.h.
-[[nodiscard]] Result<UntoldDrops> read_untold_drops(int map);
+[[nodiscard]] Result<SuppressedDrops> read_suppressed_drops(int map);
 
 // For a new reader, to whom what came before it is not to be told as if it came now.
-[[nodiscard]] Result<> forget_untold_drops(int map);
+[[nodiscard]] Result<> forget_suppressed_drops(int map);
 
 }  // namespace moat

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "dataplane/xdp/untold_drops.h"
+#include "dataplane/xdp/suppressed_drops.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -29,21 +29,21 @@ Result<> visit_places(int map, Visit visit) {
 
 }  // namespace
 
-Result<UntoldDrops> read_untold_drops(int map) {
-  UntoldDrops untold;
+Result<SuppressedDrops> read_suppressed_drops(int map) {
+  SuppressedDrops suppressed;
   auto done = visit_places(map, [&](std::uint32_t place, const Accounts& accounts) -> Result<> {
-    for (const auto& account : accounts) untold.add(place, account);
+    for (const auto& account : accounts) suppressed.add(place, account);
     return {};
   });
   if (!done) return std::unexpected(done.error());
-  return untold;
+  return suppressed;
 }
 
-Result<> forget_untold_drops(int map) {
+Result<> forget_suppressed_drops(int map) {
   return visit_places(map, [&](std::uint32_t place, Accounts& accounts) -> Result<> {
-    bool is_untold = false;
-    for (auto& account : accounts) is_untold |= std::exchange(account.untold, 0) != 0;
-    if (is_untold && bpf_map_update_elem(map, &place, accounts.data(), BPF_EXIST) != 0)
+    bool is_suppressed = false;
+    for (auto& account : accounts) is_suppressed |= std::exchange(account.suppressed, 0) != 0;
+    if (is_suppressed && bpf_map_update_elem(map, &place, accounts.data(), BPF_EXIST) != 0)
       return bpf_failure("forget what was not told of drops");
     return {};
   });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "dataplane/untold_drops.h"
+#include "dataplane/suppressed_drops.h"
 
 #include <cstring>
 
@@ -7,12 +7,12 @@
 
 namespace moat {
 
-void UntoldDrops::add(std::uint32_t place, const moat_source_allowance& account) {
-  if (account.untold != 0) packets_[{place, account.mark}] += account.untold;
+void SuppressedDrops::add(std::uint32_t place, const moat_source_allowance& account) {
+  if (account.suppressed != 0) packets_[{place, account.mark}] += account.suppressed;
 }
 
-std::uint64_t UntoldDrops::packets(const std::array<std::uint8_t, 16>& source,
-                                   std::uint32_t slot) const {
+std::uint64_t SuppressedDrops::packets(const std::array<std::uint8_t, 16>& source,
+                                       std::uint32_t slot) const {
   moat_source words = {};
   static_assert(sizeof words == sizeof source);
   std::memcpy(&words, source.data(), sizeof words);

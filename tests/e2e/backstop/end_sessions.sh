@@ -3,7 +3,7 @@
 # Which sessions end when a rule goes, where the sockets on guarded ports do not tell: behind NAT, by
 # an interface that is trusted, by MPTCP on a port that nobody guards.
 #
-#   tests/e2e/backstop/cut.sh BUILD
+#   tests/e2e/backstop/end_sessions.sh BUILD
 set -euo pipefail
 # shellcheck source=../lib/ways.sh
 . "$(dirname "$0")/../lib/ways.sh"

@@ -12,7 +12,7 @@
 
 namespace moat {
 
-class UntoldDrops {
+class SuppressedDrops {
  public:
   // Of one CPU's account at that place.
   void add(std::uint32_t place, const moat_source_allowance& account);
