@@ -117,11 +117,6 @@ void EventLoop::Timer::set_at(std::chrono::system_clock::time_point time) {
 
 void EventLoop::Timer::stop() { sd_event_source_set_enabled(state_->source, SD_EVENT_OFF); }
 
-bool EventLoop::Timer::is_set() const {
-  int enabled = SD_EVENT_OFF;
-  return sd_event_source_get_enabled(state_->source, &enabled) > 0 && enabled != SD_EVENT_OFF;
-}
-
 Result<> EventLoop::run() {
   const int result = sd_event_loop(event_->loop);
   if (result < 0) return fail("run the event loop", result);

@@ -35,7 +35,6 @@ class EventLoop {
     // Wall clock; rings when the clock says so, whatever steps it makes on the way.
     void set_at(std::chrono::system_clock::time_point time);
     void stop();
-    [[nodiscard]] bool is_set() const;
 
    private:
     friend class EventLoop;

@@ -82,8 +82,6 @@ std::string first_line(int file) {
 
 }  // namespace
 
-bool has_program(const std::string& name) { return find_program(name).has_value(); }
-
 Result<std::string> run_program(const std::string& name, const std::vector<std::string>& arguments,
                                 std::chrono::milliseconds patience) {
   const auto path = find_program(name);
