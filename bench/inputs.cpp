@@ -24,7 +24,7 @@ constexpr std::size_t kCidrRules = 22, kManagedRanges = 8;
 std::uint32_t random_unicast(Random& random) {
   for (;;) {
     const auto address = static_cast<std::uint32_t>(random());
-    if (!is_martian(address)) return address;
+    if (!is_martian(Address(address))) return address;
   }
 }
 
@@ -56,7 +56,7 @@ Prefixes random_prefixes(Shape shape, std::size_t count) {
   while (prefixes.size() < count) {
     while (prefixes.size() < count + count / 8) {
       const std::uint8_t length = shape == Shape::scattered ? 32 : random_length(random);
-      prefixes.push_back({random_unicast(random) & Prefix::mask(length), length});
+      prefixes.push_back(Prefix::of(Address(random_unicast(random)), length));
     }
     keep_disjoint(prefixes);
   }
@@ -74,7 +74,7 @@ void add_range(Prefixes& to, std::uint64_t first, std::uint64_t last) {
       if (first % size != 0 || first + size - 1 > last) break;
       length--;
     }
-    to.push_back({static_cast<std::uint32_t>(first), length});
+    to.push_back({Address(static_cast<std::uint32_t>(first)), length});
     first += std::uint64_t{1} << (32 - length);
   }
 }
@@ -103,7 +103,8 @@ Database make_database(std::size_t number, bool is_only, std::span<const Prefix>
   Database database;
   database.id = fmt::format("db{:02}", number);
   database.endpoint.ports = {static_cast<std::uint16_t>(5432 + number)};
-  if (!is_only) database.endpoint.address = 0xc0000201 + static_cast<std::uint32_t>(number);
+  if (!is_only)
+    database.endpoint.address = Address(0xc0000201 + static_cast<std::uint32_t>(number));
   for (std::size_t i = 0; i < cidrs.size(); i++) {
     Rule rule;
     rule.cidr = cidrs[i];
@@ -187,17 +188,18 @@ std::vector<std::uint32_t> make_keys(std::span<const Prefix> prefixes, std::size
   const auto is_listed = [prefixes](std::uint32_t source) {
     const auto after = std::upper_bound(
         prefixes.begin(), prefixes.end(), source,
-        [](std::uint32_t address, Prefix prefix) { return address < prefix.address; });
-    return after != prefixes.begin() && std::prev(after)->contains(source);
+        [](std::uint32_t address, Prefix prefix) { return address < prefix.address.value; });
+    return after != prefixes.begin() && std::prev(after)->contains(Address(source));
   };
   const auto draw = [&] {
     const bool is_hit = random() % 100 < hit_percent;
     for (;;) {
       const Prefix& prefix = prefixes[random() % prefixes.size()];
-      const std::uint32_t source = is_hit ? prefix.address | (static_cast<std::uint32_t>(random()) &
-                                                              ~Prefix::mask(prefix.length))
-                                          : random_unicast(random);
-      if (!is_martian(source) && is_listed(source) == is_hit) return source;
+      const std::uint32_t source =
+          is_hit ? prefix.address.value |
+                       (static_cast<std::uint32_t>(random()) & ~Prefix::mask(prefix.length))
+                 : random_unicast(random);
+      if (!is_martian(Address(source)) && is_listed(source) == is_hit) return source;
     }
   };
   std::vector<std::uint32_t> keys(count);

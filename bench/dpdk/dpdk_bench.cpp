@@ -123,8 +123,8 @@ std::uint32_t divided_of(const Prefixes& prefixes) {
   std::uint32_t count = 0;
   std::uint64_t last = ~0ull;
   for (const Prefix prefix : prefixes)
-    if (prefix.length > 24 && prefix.first() >> 8 != last) {
-      last = prefix.first() >> 8;
+    if (prefix.length > 24 && prefix.address.value >> 8 != last) {
+      last = prefix.address.value >> 8;
       count++;
     }
   return count;
@@ -150,7 +150,7 @@ Fib make_fib(const Prefixes& prefixes, const Table& table, const FibKind& kind, 
   Fib fib(rte_fib_create(has_vectors ? "vectors" : "scalar", SOCKET_ID_ANY, &conf), rte_fib_free);
   if (!fib) return fib;
   for (const Prefix prefix : prefixes)
-    if (rte_fib_add(fib.get(), prefix.first(), prefix.length,
+    if (rte_fib_add(fib.get(), prefix.address.value, prefix.length,
                     source_class(table, prefix.first())) != 0)
       return {nullptr, rte_fib_free};
   const auto type =
@@ -167,7 +167,7 @@ Lpm make_lpm(const Prefixes& prefixes, const Table& table) {
   conf.number_tbl8s = divided_of(prefixes) + 8;
   Lpm lpm(rte_lpm_create("lpm", SOCKET_ID_ANY, &conf), rte_lpm_free);
   for (const Prefix prefix : prefixes)
-    if (lpm && rte_lpm_add(lpm.get(), prefix.first(), prefix.length,
+    if (lpm && rte_lpm_add(lpm.get(), prefix.address.value, prefix.length,
                            source_class(table, prefix.first())) != 0)
       return {nullptr, rte_lpm_free};
   return lpm;

@@ -50,8 +50,8 @@ Ranges make_ranges(const Prefixes& prefixes) {
     if (ranges.empty() || ranges.back().cls != cls) ranges.push_back({first, cls});
   };
   for (std::size_t i = 0; i < prefixes.size(); i++) {
-    emit(prefixes[i].first(), static_cast<std::uint16_t>(i % 30 + 1));
-    if (prefixes[i].last() != ~0u) emit(prefixes[i].last() + 1, 0);
+    emit(prefixes[i].first().value, static_cast<std::uint16_t>(i % 30 + 1));
+    if (const auto last = prefixes[i].last().value; last != ~0u) emit(last + 1, 0);
   }
   return ranges;
 }
@@ -173,10 +173,10 @@ class Bench {
     for (const Prefix prefix : prefixes) {
       const struct {
         std::uint32_t length, address;
-      } key = {prefix.length, __builtin_bswap32(prefix.address)};
+      } key = {prefix.length, prefix.address.to_network()};
       cls = cls % 30 + 1;
       if (bpf_map_update_elem(trie, &key, &cls, BPF_ANY) != 0)
-        throw std::runtime_error(fmt::format("no room in the trie for {}", prefix.address));
+        throw std::runtime_error(fmt::format("no room in the trie for {}", format_prefix(prefix)));
     }
   }
 

@@ -144,13 +144,13 @@ class Bench {
   static Ranges ranges_of(const Table& table, const Prefixes& prefixes) {
     Ranges ranges;
     const auto add = [&](std::uint32_t first) {
-      const auto cls = static_cast<std::uint16_t>(source_class(table, first));
+      const auto cls = static_cast<std::uint16_t>(source_class(table, Address(first)));
       if (ranges.empty() || ranges.back().cls != cls) ranges.push_back({first, cls});
     };
     add(0);
     for (const Prefix prefix : prefixes) {
-      add(prefix.first());
-      if (prefix.last() != ~0u) add(prefix.last() + 1);
+      add(prefix.first().value);
+      if (const auto last = prefix.last().value; last != ~0u) add(last + 1);
     }
     return ranges;
   }
@@ -163,7 +163,7 @@ class Bench {
       const struct {
         std::uint32_t length;
         std::uint32_t address;
-      } key = {prefix.length, __builtin_bswap32(prefix.address)};
+      } key = {prefix.length, prefix.address.to_network()};
       const std::uint32_t cls = source_class(table, prefix.address);
       if (bpf_map_update_elem(map, &key, &cls, BPF_ANY) != 0)
         throw std::runtime_error("the trie has no room");
@@ -239,7 +239,7 @@ class Bench {
     const Table table = build_policy_table(make_policy(prefixes, 1));
     publish(objects_.front().second, table);
     fmt::print("\n{:<14}{:<8}{:>8}{:>8}{:>16}\n", "reason", "action", "ns", "over", "quartiles");
-    for (const auto& [name, frame] : reason_frames(prefixes.front().address | 1))
+    for (const auto& [name, frame] : reason_frames(prefixes.front().address.value | 1))
       run_reason(name, frame, table);
   }
 

@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::uint16_t first_unprivileged = 1024;
 constexpr std::size_t max_reported = 10;  // ways to one endpoint
-constexpr Address loopback = 0x7f000000;
 
 using Ports = std::vector<PortRange>;
 
@@ -52,7 +51,7 @@ std::vector<Address> addresses_of(const NatRule& rule, const HostFacts& host) {
                          [&](Address address) { return first <= address && address <= last; });
     if (own.empty()) own.push_back(first);
     std::ranges::copy_if(own, std::back_inserter(addresses),
-                         [](Address address) { return address >> 24 != loopback >> 24; });
+                         [](Address address) { return !is_loopback(address); });
   }
   return addresses;
 }

@@ -23,9 +23,10 @@
 
 namespace moat {
 
+// By default every address.
 struct AddressRange {
-  Address first = 0;
-  Address last = 0;  // included
+  Address first{};
+  Address last{~0u};  // included
 
   friend bool operator==(const AddressRange&, const AddressRange&) = default;
 };
@@ -34,7 +35,7 @@ struct AddressRange {
 struct NatPackets {
   bool tcp = true;  // TCP is among them
   std::vector<PortRange> ports{{0, 65535}};
-  std::vector<AddressRange> destinations{{0, ~Address{0}}};  // IPv4; IPv6 ones are not told apart
+  std::vector<AddressRange> destinations{AddressRange{}};  // IPv4; IPv6 ones are not told apart
   bool ports_are_known = true;  // false: a condition that may concern the port was not understood
 
   [[nodiscard]] bool is_empty() const { return !tcp || ports.empty() || destinations.empty(); }

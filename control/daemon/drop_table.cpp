@@ -16,11 +16,16 @@ namespace {
 
 constexpr std::uint16_t vid_mask = 0xfff;  // of a tag control information
 
+// Of a source of family 4, which has the first four bytes.
+Address ipv4_of(const std::array<std::uint8_t, 16>& source) {
+  __be32 wire = 0;
+  std::memcpy(&wire, source.data(), sizeof wire);
+  return Address::from_network(wire);
+}
+
 std::string format_source(const std::array<std::uint8_t, 16>& source, std::uint8_t family) {
   if (family == 0) return {};
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  inet_ntop(family == 4 ? AF_INET : AF_INET6, source.data(), text.data(), text.size());
-  return text.data();
+  return family == 4 ? format_address(ipv4_of(source)) : format_address(source);
 }
 
 }  // namespace
@@ -125,14 +130,11 @@ DropsView DropTable::view(const std::string& database, std::uint64_t since) cons
 }
 
 std::optional<DropView> DropTable::last_of(Address source, const std::string& database) const {
-  std::array<std::uint8_t, 16> wanted = {};
-  const std::uint32_t wire = htonl(source);
-  std::memcpy(wanted.data(), &wire, sizeof wire);
   const Row* newest = nullptr;
   for (const auto& [kind, rows] : kinds_) {
     if (const auto& owner = std::get<0>(kind); !owner.empty() && owner != database) continue;
     for (const auto& row : rows) {
-      if (row.key.family != 4 || row.key.source != wanted) continue;
+      if (row.key.family != 4 || ipv4_of(row.key.source) != source) continue;
       if (newest == nullptr || newest->number < row.number) newest = &row;
     }
   }

@@ -44,7 +44,8 @@ constexpr std::uint32_t order_of(unsigned kind, std::size_t position) {
 using Item = std::uint64_t;
 constexpr unsigned kOriginBits = 26;
 Item make_item(Prefix prefix, std::size_t origin) {
-  return std::uint64_t{prefix.address} << 32 | std::uint64_t{prefix.length} << kOriginBits | origin;
+  return std::uint64_t{prefix.address.value} << 32 | std::uint64_t{prefix.length} << kOriginBits |
+         origin;
 }
 constexpr std::uint64_t same_prefix(Item item) { return item >> kOriginBits; }
 

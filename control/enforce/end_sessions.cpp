@@ -37,8 +37,7 @@ void sort_unique(std::vector<std::uint16_t>& ports) {
 }
 
 // Both ends of a session as its socket has them, own end first.
-using Ends =
-    std::tuple<std::uint32_t, Address6, std::uint16_t, std::uint32_t, Address6, std::uint16_t>;
+using Ends = std::tuple<Address, Address6, std::uint16_t, Address, Address6, std::uint16_t>;
 
 Ends ends_of(const Session& session) {
   return {session.local, session.local_ipv6, session.local_port,

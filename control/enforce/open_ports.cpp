@@ -35,7 +35,7 @@ bool guards(const Policy& policy, const ExposedPort& port) {
 bool hears(const ExposedPort& port, const Session& listener) {
   if (listener.loopback) return false;
   if (port.port != 0 && listener.local_port != port.port) return false;
-  return !port.address || listener.local == 0 || listener.local == *port.address;
+  return !port.address || listener.local == Address{} || listener.local == *port.address;
 }
 
 // Which ports of it something listens on and no database guards.
@@ -64,7 +64,7 @@ bool is_guarded(const Policy& policy, const Session& listener) {
 bool is_heard(const Policy& policy, const Session& listener) {
   return std::ranges::any_of(policy.databases, [&](const Database& database) {
     const auto& endpoint = database.endpoint;
-    const bool any_address = listener.ipv6 || listener.local == 0;
+    const bool any_address = listener.ipv6 || listener.local == Address{};
     if (!any_address && endpoint.address && *endpoint.address != listener.local) return false;
     return names_port(endpoint, listener.local_port) ||
            (endpoint.all && (!listener.ipv6 || listener.ipv4_too));

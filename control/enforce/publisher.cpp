@@ -79,14 +79,14 @@ std::optional<std::string> exposed_by(const Policy& policy, const Table& table) 
     if (is_guarded(0, port_row) && !guards(policy, std::nullopt, number))
       return fmt::format("port {}", port);
     for (const auto& place : header.address) {
-      const Address address = __builtin_bswap32(place.address);
+      const auto address = Address::from_network(place.address);
       if (place.row != 0 && place.all == 0 && is_guarded(place.row, port_row) &&
           !guards(policy, address, number))
         return fmt::format("port {} of {}", port, format_address(address));
     }
   }
   for (const auto& place : header.address) {
-    const Address address = __builtin_bswap32(place.address);
+    const auto address = Address::from_network(place.address);
     if (place.all != 0 && !guards_all(policy, address)) return format_address(address);
   }
   if (moat_endpoint(&header, header.size, header.ipv6_row, 0) != 0 && !closes_ipv6(policy))

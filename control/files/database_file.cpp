@@ -115,11 +115,11 @@ void read_ports(const Node& node, Endpoint& endpoint, FaultLog& log) {
 std::expected<Address, Error> parse_endpoint_address(std::string_view text) {
   const auto address = parse_address(text);
   if (!address) return address;
-  if (*address == 0) {
+  if (*address == Address{}) {
     return std::unexpected(Error{"this is no host's address",
                                  "leave `address` out to guard every address of the host"});
   }
-  if (*address >> 24 >= 224) {
+  if (address->value >> 24 >= 224) {
     return std::unexpected(Error{"this is no host's address", "name one address of this host"});
   }
   return address;

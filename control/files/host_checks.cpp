@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/files/host_checks.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <ifaddrs.h>
@@ -14,7 +13,7 @@
 #include <sys/vfs.h>
 
 #include <algorithm>
-#include <array>
+#include <bit>
 #include <charconv>
 #include <cstring>
 #include <fstream>
@@ -231,20 +230,19 @@ void for_each_address(sa_family_t family, const Visit& visit) {
 std::vector<Address> host_addresses() {
   std::vector<Address> addresses;
   for_each_address<sockaddr_in>(AF_INET, [&](const sockaddr_in& address) {
-    const Address host_order = ntohl(address.sin_addr.s_addr);
-    if (host_order >> 24 != 127) addresses.push_back(host_order);
+    const auto own = Address::from_network(address.sin_addr.s_addr);
+    if (!is_loopback(own)) addresses.push_back(own);
   });
   std::ranges::sort(addresses);
   addresses.erase(std::ranges::unique(addresses).begin(), addresses.end());
   return addresses;
 }
 
-std::vector<std::string> host_ipv6_addresses() {
-  std::vector<std::string> addresses;
+std::vector<Address6> host_ipv6_addresses() {
+  std::vector<Address6> addresses;
   for_each_address<sockaddr_in6>(AF_INET6, [&](const sockaddr_in6& address) {
-    std::array<char, INET6_ADDRSTRLEN> text{};
-    ::inet_ntop(AF_INET6, &address.sin6_addr, text.data(), text.size());
-    if (!IN6_IS_ADDR_LOOPBACK(&address.sin6_addr)) addresses.emplace_back(text.data());
+    const auto own = std::bit_cast<Address6>(address.sin6_addr);
+    if (!is_loopback(own)) addresses.push_back(own);
   });
   return addresses;
 }

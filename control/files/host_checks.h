@@ -33,8 +33,8 @@ struct HostFacts {
 // IPv4, of all interfaces, loopback ones left out; ascending.
 [[nodiscard]] std::vector<Address> host_addresses();
 
-// IPv6, of all interfaces, loopback ones left out; as inet_ntop() writes them.
-[[nodiscard]] std::vector<std::string> host_ipv6_addresses();
+// IPv6, of all interfaces, loopback ones left out.
+[[nodiscard]] std::vector<Address6> host_ipv6_addresses();
 
 // Whether what the host sends to itself passes: nothing judges it, or its loopback interface is
 // trusted.

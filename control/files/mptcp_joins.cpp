@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/files/mptcp_joins.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-
-#include <array>
 
 #include "control/policy/endpoint.h"
 
@@ -17,11 +14,10 @@ bool judges_joins(const Endpoint& endpoint, const MptcpEndpoint& by) {
 }
 
 std::string format_mptcp_endpoint(const MptcpEndpoint& endpoint) {
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  if (endpoint.ipv6) inet_ntop(AF_INET6, endpoint.address6.data(), text.data(), text.size());
-  return fmt::format("{} port {}",
-                     endpoint.ipv6 ? std::string(text.data()) : format_address(endpoint.address),
-                     endpoint.port);
+  return fmt::format(
+      "{} port {}",
+      endpoint.ipv6 ? format_address(endpoint.address6) : format_address(endpoint.address),
+      endpoint.port);
 }
 
 std::string mptcp_remedy(const MptcpEndpoint& endpoint) {

@@ -22,8 +22,8 @@ Prefixes distinct(Prefixes cidrs) {
 std::string cidrs_digest(const Prefixes& cidrs) {
   Fnv1a hash;
   for (const auto& [address, length] : distinct(cidrs)) {
-    for (const auto byte : {address >> 24, address >> 16, address >> 8, address})
-      hash.add(static_cast<std::uint8_t>(byte));
+    for (const auto shift : {24, 16, 8, 0})
+      hash.add(static_cast<std::uint8_t>(address.value >> shift));
     hash.add(length);
   }
   return fmt::format("{:016x}", hash.value());

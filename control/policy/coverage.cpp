@@ -14,7 +14,7 @@ std::uint64_t clients_in(std::uint64_t first, std::uint64_t end) {
   std::uint64_t count = 0;
   for (auto at = first; at < end;) {
     const auto next = std::min(end, (at / octet + 1) * octet);
-    if (!is_martian(static_cast<Address>(at))) count += next - at;
+    if (!is_martian(Address(static_cast<std::uint32_t>(at)))) count += next - at;
     at = next;
   }
   return count;
@@ -41,8 +41,8 @@ std::uint64_t count_client_addresses(Prefixes prefixes) {
   std::ranges::sort(prefixes);
   std::uint64_t count = 0, end = 0;  // all below `end` is counted
   for (const auto& prefix : prefixes) {
-    const auto first = std::max<std::uint64_t>(end, prefix.first());
-    const auto after = std::uint64_t{prefix.last()} + 1;
+    const auto first = std::max<std::uint64_t>(end, prefix.first().value);
+    const auto after = std::uint64_t{prefix.last().value} + 1;
     if (first >= after) continue;
     count += clients_in(first, after);
     end = after;

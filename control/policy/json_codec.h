@@ -63,14 +63,6 @@ std::string_view word_of(E value) {
 template <typename Style, typename T>
 inline constexpr bool is_row = false;
 
-// An address as text, where the member is a number.
-template <typename A>
-struct AsAddress {
-  A& address;
-};
-template <typename A>
-AsAddress(A&) -> AsAddress<A>;
-
 // A map as [[KEY, VALUE], ...]; a value that is a struct adds its members: [KEY, MEMBER, ...].
 template <typename M>
 struct AsRows {
@@ -99,7 +91,6 @@ using SystemTime = std::chrono::system_clock::time_point;
 template <typename T>
 bool is_nothing(const T& value) {
   if constexpr (is_a<T, std::optional>) return !value;
-  if constexpr (is_a<T, AsAddress>) return !value.address;
   return false;
 }
 
@@ -137,12 +128,12 @@ struct Encoder {
       return list;
     } else if constexpr (is_a<T, std::optional>) {
       return value ? value_of(*value) : Json(nullptr);
-    } else if constexpr (is_a<T, AsAddress>) {
-      return value.address ? Json(format_address(*value.address)) : Json(nullptr);
     } else if constexpr (std::same_as<T, SystemTime>) {
       return format_time_ms(value);
     } else if constexpr (std::same_as<T, WallTime>) {
       return format_time(value);
+    } else if constexpr (std::same_as<T, Address>) {
+      return format_address(value);
     } else if constexpr (std::same_as<T, Prefix>) {
       return format_prefix(value);
     } else if constexpr (is_duration<T>) {
@@ -306,12 +297,12 @@ struct Decoder {
       return take_rows(json, value.map);
     } else if constexpr (is_a<V, std::optional>) {
       return json.is_null() || take(json, value.emplace(), inside);
-    } else if constexpr (is_a<V, AsAddress>) {
-      return json.is_null() || take_text(json, value.address, parse_address);
     } else if constexpr (std::same_as<V, SystemTime>) {
       return take_text(json, value, read_time_ms);
     } else if constexpr (std::same_as<V, WallTime>) {
       return take_text(json, value, parse_time);
+    } else if constexpr (std::same_as<V, Address>) {
+      return take_text(json, value, parse_address);
     } else if constexpr (std::same_as<V, Prefix>) {
       return take_text(json, value, parse_prefix);
     } else if constexpr (is_duration<V>) {
@@ -331,8 +322,8 @@ template <>
 inline constexpr auto members_of<Place> =
     std::tuple("file", &Place::file, "line", &Place::line, "column", &Place::column);
 template <>
-inline constexpr auto members_of<Endpoint> = std::tuple(
-    "address", [](auto& v) { return AsAddress{v.address}; }, "ports", &Endpoint::ports, "all",
-    &Endpoint::all, "ipv6", &Endpoint::ipv6);
+inline constexpr auto members_of<Endpoint> =
+    std::tuple("address", &Endpoint::address, "ports", &Endpoint::ports, "all", &Endpoint::all,
+               "ipv6", &Endpoint::ipv6);
 
 }  // namespace moat::view

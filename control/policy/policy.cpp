@@ -109,7 +109,7 @@ const Database* find_guard(const Policy& policy, Address destination, std::uint1
 }
 
 bool is_martian(Address source) {
-  const auto first_octet = source >> 24;
+  const auto first_octet = source.value >> 24;
   return first_octet == 0 || first_octet == 127 || first_octet >= 224;
 }
 

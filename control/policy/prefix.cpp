@@ -29,7 +29,7 @@ std::optional<unsigned> take_number(std::string_view& text, unsigned most) {
 }
 
 std::optional<Address> take_address(std::string_view& text) {
-  Address address = 0;
+  std::uint32_t address = 0;
   for (int octet = 0; octet < 4; ++octet) {
     if (octet > 0) {
       if (text.empty() || text[0] != '.') return std::nullopt;
@@ -39,7 +39,7 @@ std::optional<Address> take_address(std::string_view& text) {
     if (!number) return std::nullopt;
     address = address << 8 | *number;
   }
-  return address;
+  return Address(address);
 }
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
@@ -111,8 +111,8 @@ Error why_no_address(std::string_view text) {
 std::optional<int> length_of_netmask(std::string_view text) {
   const auto mask = take_address(text);
   if (!mask || !text.empty()) return std::nullopt;
-  const int length = std::countl_one(*mask);
-  if (Prefix::mask(static_cast<unsigned>(length)) != *mask) return std::nullopt;
+  const int length = std::countl_one(mask->value);
+  if (Prefix::mask(static_cast<unsigned>(length)) != mask->value) return std::nullopt;
   return length;
 }
 
@@ -162,18 +162,13 @@ std::expected<Prefix, Error> parse_prefix(std::string_view text) {
     length = take_number(rest, 32);
   }
   if (!length || !rest.empty()) return std::unexpected(why_no_prefix(text));
-  const Prefix network{*address & Prefix::mask(*length), static_cast<std::uint8_t>(*length)};
+  const auto network = Prefix::of(*address, static_cast<std::uint8_t>(*length));
   if (network.address != *address) {
     return std::unexpected(
         Error{"host bits are set", fmt::format("the network is {}, this address alone {}/32",
                                                format_prefix(network), format_address(*address))});
   }
   return network;
-}
-
-std::string format_address(Address address) {
-  return fmt::format("{}.{}.{}.{}", address >> 24, address >> 16 & 255, address >> 8 & 255,
-                     address & 255);
 }
 
 std::string format_prefix(Prefix prefix) {

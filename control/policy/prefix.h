@@ -8,24 +8,28 @@
 #include <string>
 #include <string_view>
 
+#include "dataplane/address.h"
 #include "dataplane/error.h"
 
 namespace moat {
 
-// IPv4 address in host byte order: 192.0.2.1 is 0xc0000201.
-using Address = std::uint32_t;
-
 struct Prefix {
-  Address address = 0;      // host byte order, host bits zero
+  Address address{};        // host bits zero
   std::uint8_t length = 0;  // 0..32
 
   friend auto operator<=>(const Prefix&, const Prefix&) = default;
 
   [[nodiscard]] Address first() const { return address; }
-  [[nodiscard]] Address last() const { return address | ~mask(length); }
-  [[nodiscard]] bool contains(Address source) const { return (source & mask(length)) == address; }
-  [[nodiscard]] static constexpr Address mask(unsigned length) {
-    return length == 0 ? 0 : ~Address{0} << (32 - length);
+  [[nodiscard]] Address last() const { return Address(address.value | ~mask(length)); }
+  [[nodiscard]] bool contains(Address source) const { return of(source, length) == *this; }
+
+  // The one of that length that `source` is in.
+  [[nodiscard]] static constexpr Prefix of(Address source, std::uint8_t length) {
+    return {Address(source.value & mask(length)), length};
+  }
+  // The bits of an address that are the network's, host byte order.
+  [[nodiscard]] static constexpr std::uint32_t mask(unsigned length) {
+    return length == 0 ? 0 : ~std::uint32_t{0} << (32 - length);
   }
 };
 
@@ -36,7 +40,6 @@ struct Prefix {
 // A bare address is refused; the remedy offers ADDRESS/32.
 [[nodiscard]] std::expected<Prefix, Error> parse_prefix(std::string_view text);
 
-[[nodiscard]] std::string format_address(Address address);
 [[nodiscard]] std::string format_prefix(Prefix prefix);
 
 }  // namespace moat

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/service/explain.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <tuple>
 
@@ -15,7 +13,7 @@ namespace {
 
 // Within this many addresses of a border a source counts as "just outside": a typing error, or a
 // client whose network is a little larger than the rule.
-constexpr Address just_outside = 256;
+constexpr std::uint32_t just_outside = 256;
 
 // A prefix that some rule or peering of the database stands for.
 struct Listed {
@@ -50,9 +48,10 @@ bool is_expired(const Listed& listed, WallTime now) {
   return listed.rule != nullptr && listed.rule->is_expired(now);
 }
 
-Address distance(Prefix prefix, Address source) {
+std::uint32_t distance(Prefix prefix, Address source) {
   if (prefix.contains(source)) return 0;
-  return source < prefix.first() ? prefix.first() - source : source - prefix.last();
+  return source < prefix.first() ? prefix.first().value - source.value
+                                 : source.value - prefix.last().value;
 }
 
 // Of the expired rules that hold `source`, the one that expired last.
@@ -127,7 +126,13 @@ void explain_no_rule(WhyView& view, const Policy& policy, const Database& databa
 
 bool is_own(const OwnTraffic& own, Address source) {
   return own.is_trusted &&
-         (source >> 24 == 127 || std::ranges::find(own.addresses, source) != own.addresses.end());
+         (is_loopback(source) || std::ranges::find(own.addresses, source) != own.addresses.end());
+}
+
+bool is_own(const OwnTraffic& own, const Address6& source) {
+  const auto& addresses = own.ipv6_addresses;
+  return own.is_trusted &&
+         (is_loopback(source) || std::ranges::find(addresses, source) != addresses.end());
 }
 
 void explain_own(WhyView& view) {
@@ -184,34 +189,26 @@ void explain_ipv6(WhyView& view, const Policy& policy, const Database& database)
 }  // namespace
 
 std::expected<Address, Error> parse_source(const std::string& source) {
-  in6_addr address{};
-  if (inet_pton(AF_INET6, source.c_str(), &address) != 1 || !IN6_IS_ADDR_V4MAPPED(&address)) {
-    return parse_address(source);
-  }
-  return ntohl(address.s6_addr32[3]);
+  const auto address = parse_address6(source);
+  const auto mapped = address ? mapped_ipv4(*address) : std::nullopt;
+  return mapped ? *mapped : parse_address(source);
 }
 
 std::optional<std::vector<WhyView>> explain_ipv6(const Policy& policy, const std::string& source,
                                                  const std::string& database,
                                                  const OwnTraffic& own) {
-  in6_addr address{};
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  if (inet_pton(AF_INET6, source.c_str(), &address) != 1) return std::nullopt;
-  inet_ntop(AF_INET6, &address, text.data(), text.size());
-  const bool is_own =
-      own.is_trusted && (IN6_IS_ADDR_LOOPBACK(&address) ||
-                         std::ranges::find(own.ipv6_addresses, std::string_view(text.data())) !=
-                             own.ipv6_addresses.end());
+  const auto address = parse_address6(source);
+  if (!address) return std::nullopt;
   std::vector<WhyView> views;
   for (const auto& candidate : policy.databases) {
     if (!database.empty() && candidate.id != database) continue;
     WhyView view;
-    view.source = text.data();
+    view.source = format_address(*address);
     view.database = candidate.id;
     view.monitored = policy.mode_of(candidate) == Mode::monitor;
     view.place = candidate.place;
     explain_ipv6(view, policy, candidate);
-    if (is_own && !view.allowed) explain_own(view);
+    if (is_own(own, *address) && !view.allowed) explain_own(view);
     views.push_back(std::move(view));
   }
   return views;

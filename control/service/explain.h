@@ -16,8 +16,8 @@ namespace moat {
 // What the host sends to itself comes by its loopback interface, past all rules if that is trusted.
 struct OwnTraffic {
   bool is_trusted = false;
-  std::vector<Address> addresses;           // of the host; those of 127.0.0.0/8 go without saying
-  std::vector<std::string> ipv6_addresses;  // as inet_ntop() writes them; without ::1
+  std::vector<Address> addresses;        // of the host; those of 127.0.0.0/8 go without saying
+  std::vector<Address6> ipv6_addresses;  // of the host; ::1 goes without saying
 };
 
 // An IPv4 address, also as a socket for both families shows it: ::ffff:192.0.2.1.

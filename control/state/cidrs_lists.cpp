@@ -66,9 +66,9 @@ ReadCidrs read_list(Reader& reader, std::uint64_t count, std::string_view digest
   cidrs.reserve(count);
   while (cidrs_reader.left() != 0) {
     Prefix prefix;
-    prefix.address = static_cast<Address>(*cidrs_reader.number(4));
+    prefix.address = Address(static_cast<std::uint32_t>(*cidrs_reader.number(4)));
     prefix.length = static_cast<std::uint8_t>(*cidrs_reader.number(1));
-    if (prefix.length > 32 || (prefix.address & ~Prefix::mask(prefix.length)) != 0)
+    if (prefix.length > 32 || prefix != Prefix::of(prefix.address, prefix.length))
       return std::unexpected("it holds a prefix that is none");
     cidrs.push_back(prefix);
   }
@@ -91,7 +91,7 @@ std::string format_cidrs_lists(const CidrsLists& lists) {
   bytes.reserve(bytes.size() + cidrs * cidr_bytes);
   for (const auto& [digest, list] : lists) {
     for (const auto& prefix : *list) {
-      put(bytes, prefix.address, 4);
+      put(bytes, prefix.address.value, 4);
       put(bytes, prefix.length, 1);
     }
   }

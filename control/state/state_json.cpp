@@ -108,9 +108,9 @@ template <>
 inline constexpr auto members_of<LastPins> =
     std::tuple("boot", &LastPins::boot, "folder", &LastPins::folder, "ids", &LastPins::ids);
 template <>
-inline constexpr auto members_of<ExposedPort> = std::tuple(
-    "database", &ExposedPort::database, "address",
-    [](auto& port) { return AsAddress{port.address}; }, "port", &ExposedPort::port);
+inline constexpr auto members_of<ExposedPort> =
+    std::tuple("database", &ExposedPort::database, "address", &ExposedPort::address, "port",
+               &ExposedPort::port);
 template <>
 inline constexpr auto members_of<StateRecord> =
     std::tuple("generation", &State::generation, "enforced", &StateRecord::enforced_record,

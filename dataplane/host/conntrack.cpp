@@ -30,7 +30,7 @@ unsigned tracked_connections() {
 struct Tuple {
   bool tcp = false;
   bool ipv6 = false;
-  std::uint32_t source = 0, destination = 0;  // host byte order
+  Address source{}, destination{};
   Address6 source6{}, destination6{};
   std::uint16_t source_port = 0, destination_port = 0;
 };
@@ -45,10 +45,10 @@ void read_addresses(const nlattr* nest, Tuple& tuple) {
     };
     switch (mnl_attr_get_type(attribute)) {
       case CTA_IP_V4_SRC:
-        tuple.source = ntohl(mnl_attr_get_u32(attribute));
+        tuple.source = address_of(attribute);
         break;
       case CTA_IP_V4_DST:
-        tuple.destination = ntohl(mnl_attr_get_u32(attribute));
+        tuple.destination = address_of(attribute);
         break;
       case CTA_IP_V6_SRC:
         copy(tuple.source6);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "dataplane/host/mptcp.h"
 
-#include <arpa/inet.h>
 #include <linux/genetlink.h>
 #include <linux/mptcp.h>
 
@@ -50,7 +49,7 @@ MptcpEndpoint read_endpoint(const nlattr* nest) {
         endpoint.id = mnl_attr_get_u8(attribute);
         break;
       case MPTCP_PM_ADDR_ATTR_ADDR4:
-        endpoint.address = ntohl(mnl_attr_get_u32(attribute));
+        endpoint.address = address_of(attribute);
         break;
       case MPTCP_PM_ADDR_ATTR_ADDR6:
         if (const auto address = address6_of(attribute)) {

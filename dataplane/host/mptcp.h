@@ -6,16 +6,16 @@
 #include <cstdint>
 #include <vector>
 
+#include "dataplane/address.h"
 #include "dataplane/error.h"
-#include "dataplane/host/own_addresses.h"
 
 namespace moat {
 
 struct MptcpEndpoint {
   std::uint8_t id = 0;  // as `ip mptcp endpoint` has it
   bool ipv6 = false;
-  std::uint32_t address = 0;  // host byte order; 0 for IPv6
-  Address6 address6{};        // zero for IPv4
+  Address address{};    // zero for IPv6
+  Address6 address6{};  // zero for IPv4
   std::uint16_t port = 0;
 };
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "dataplane/host/netlink.h"
 
-#include <arpa/inet.h>
 #include <linux/if.h>
 #include <linux/rtnetlink.h>
 
@@ -76,8 +75,8 @@ Result<std::uint32_t> route_interface(const Session& session) {
     mnl_attr_put(header, RTA_DST, session.peer_ipv6.size(), session.peer_ipv6.data());
     mnl_attr_put(header, RTA_SRC, session.local_ipv6.size(), session.local_ipv6.data());
   } else {
-    mnl_attr_put_u32(header, RTA_DST, htonl(session.peer));
-    mnl_attr_put_u32(header, RTA_SRC, htonl(session.local));
+    mnl_attr_put_u32(header, RTA_DST, session.peer.to_network());
+    mnl_attr_put_u32(header, RTA_SRC, session.local.to_network());
   }
   // A link-local peer is bound to its link.
   if (session.ifindex != 0) mnl_attr_put_u32(header, RTA_OIF, session.ifindex);

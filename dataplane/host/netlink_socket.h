@@ -15,8 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/address.h"
 #include "dataplane/error.h"
-#include "dataplane/host/own_addresses.h"
 
 namespace moat {
 
@@ -110,6 +110,10 @@ void for_each_nested(const nlattr* nest, Visit&& visit) {
 // Empty if it is no text.
 [[nodiscard]] inline std::string text_of(const nlattr* attribute) {
   return mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0 ? mnl_attr_get_str(attribute) : "";
+}
+
+[[nodiscard]] inline Address address_of(const nlattr* attribute) {
+  return Address::from_network(mnl_attr_get_u32(attribute));
 }
 
 [[nodiscard]] inline std::optional<Address6> address6_of(const nlattr* attribute) {

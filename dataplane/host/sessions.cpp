@@ -12,12 +12,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstring>
 #include <map>
 
 #include "dataplane/host/netlink_socket.h"
+#include "dataplane/host/own_addresses.h"
 
 namespace moat {
 namespace {
@@ -45,8 +46,6 @@ struct Found {
   std::uint32_t token = 0;  // of the MPTCP session that it is, or is part of; 0: of none
 };
 
-bool is_loopback(std::uint32_t address) { return address >> 24 == 127; }
-
 Session describe(const inet_diag_msg& message, const OwnAddresses& own) {
   Session session;
   const auto& id = message.id;
@@ -55,24 +54,22 @@ Session describe(const inet_diag_msg& message, const OwnAddresses& own) {
   session.ifindex = id.idiag_if;
   session.cookie = std::uint64_t{id.idiag_cookie[1]} << 32 | id.idiag_cookie[0];
   session.time_wait = (state_bit(message.idiag_state) & remains) != 0;
-  in6_addr source;
-  in6_addr peer;
-  std::memcpy(&source, id.idiag_src, sizeof source);
-  std::memcpy(&peer, id.idiag_dst, sizeof peer);
-  const bool is_mapped = IN6_IS_ADDR_V4MAPPED(&source) || IN6_IS_ADDR_V4MAPPED(&peer);
+  const auto local = std::bit_cast<Address6>(id.idiag_src);
+  const auto peer = std::bit_cast<Address6>(id.idiag_dst);
+  const bool is_mapped = mapped_ipv4(local) || mapped_ipv4(peer);
   if (message.idiag_family == AF_INET || is_mapped) {
     const int word = message.idiag_family == AF_INET ? 0 : 3;
-    session.local = ntohl(id.idiag_src[word]);
-    session.peer = ntohl(id.idiag_dst[word]);
+    session.local = Address::from_network(id.idiag_src[word]);
+    session.peer = Address::from_network(id.idiag_dst[word]);
     session.loopback = is_loopback(session.local);
     session.own = own.contains(session.peer);
     return session;
   }
   session.ipv6 = true;
-  session.loopback = IN6_IS_ADDR_LOOPBACK(&source);
-  std::memcpy(session.local_ipv6.data(), &source, session.local_ipv6.size());
-  std::memcpy(session.peer_ipv6.data(), &peer, session.peer_ipv6.size());
-  session.own = own.contains(session.peer_ipv6);
+  session.local_ipv6 = local;
+  session.peer_ipv6 = peer;
+  session.loopback = is_loopback(local);
+  session.own = own.contains(peer);
   return session;
 }
 
@@ -249,12 +246,7 @@ int destroy(NetlinkSocket& socket, const Handle& handle) {
 }  // namespace
 
 std::string format_peer(const Session& session) {
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  const in_addr peer{htonl(session.peer)};
-  const void* bytes = &peer;
-  if (session.ipv6) bytes = session.peer_ipv6.data();
-  inet_ntop(session.ipv6 ? AF_INET6 : AF_INET, bytes, text.data(), text.size());
-  return text.data();
+  return session.ipv6 ? format_address(session.peer_ipv6) : format_address(session.peer);
 }
 
 Result<std::vector<Session>> connected_sessions(const LocalPorts& ports) {

@@ -9,19 +9,19 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/address.h"
 #include "dataplane/error.h"
-#include "dataplane/host/own_addresses.h"
 
 namespace moat {
 
-// One TCP socket. IPv4-mapped IPv6 sockets appear as IPv4. Addresses in host byte order.
+// One TCP socket. IPv4-mapped IPv6 sockets appear as IPv4.
 struct Session {
   bool ipv6 = false;
-  std::uint32_t local = 0;  // 0 for IPv6, and for a listener on any address
+  Address local{};  // zero for IPv6, and for a listener on any address
   std::uint16_t local_port = 0;
-  std::uint32_t peer = 0;  // 0 for IPv6 and for a listener
-  Address6 local_ipv6{};   // zero for IPv4, and for a listener on any address
-  Address6 peer_ipv6{};    // zero for IPv4, and for a listener
+  Address peer{};         // zero for IPv6 and for a listener
+  Address6 local_ipv6{};  // zero for IPv4, and for a listener on any address
+  Address6 peer_ipv6{};   // zero for IPv4, and for a listener
   std::uint16_t peer_port = 0;
   std::uint32_t ifindex = 0;  // of the bound device, 0 without
   std::uint64_t cookie = 0;   // by which the kernel tells the socket from all others

@@ -83,7 +83,7 @@ Result<Destinations> place_destinations(const TableInput& input) {
     number++;
     if (auto filled = fill_endpoint(to, input, number); !filled)
       return std::unexpected(filled.error());
-    if (database.all && !to.all.emplace(database.address.value_or(0), number).second)
+    if (database.all && !to.all.emplace(database.address.value_or(Address{}), number).second)
       return std::unexpected(Error{"two databases have all ports of one address", {}});
   }
   inherit_any_address(to);
@@ -101,7 +101,7 @@ Result<> place_addresses(const Destinations& from, moat_table& header) {
     std::fill(std::begin(header.address), std::end(header.address), moat_address{});
     bool clash = false;
     for (const auto& [address, row] : from.address_rows) {
-      const __be32 wire = __builtin_bswap32(address);
+      const __be32 wire = address.to_network();
       auto& place = header.address[moat_address_hash(multiplier, wire)];
       clash = place.row != 0;
       if (clash) break;

@@ -16,9 +16,9 @@ namespace moat {
 
 struct Destinations {
   std::uint32_t flags = 0;
-  std::map<std::uint16_t, std::uint16_t> port_rows;    // port -> row 1..
-  std::map<std::uint32_t, std::uint8_t> address_rows;  // address, host byte order -> row 1..
-  std::map<std::uint32_t, std::uint8_t> all;           // address -> database with `ports: all`
+  std::map<std::uint16_t, std::uint16_t> port_rows;  // port -> row 1..
+  std::map<Address, std::uint8_t> address_rows;      // address -> row 1..
+  std::map<Address, std::uint8_t> all;               // address -> database with `ports: all`
   std::uint32_t stride = 0;
   std::uint32_t ipv6_row = 0;
   std::vector<std::uint8_t> endpoints;

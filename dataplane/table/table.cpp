@@ -216,8 +216,8 @@ moat_verdict judge(const Table& table, std::span<const std::uint8_t> frame, std:
   return verdict;
 }
 
-std::uint32_t source_class(const Table& table, std::uint32_t source) {
-  return moat_source_class(&table.header(), table.header().size, source);
+std::uint32_t source_class(const Table& table, Address source) {
+  return moat_source_class(&table.header(), table.header().size, source.value);
 }
 
 std::uint32_t entry_slot(const Table& table, std::uint32_t cls, std::uint32_t database,

@@ -54,8 +54,8 @@ class Table {
 [[nodiscard]] moat_verdict judge(const Table& table, std::span<const std::uint8_t> frame,
                                  std::uint64_t now = 0);
 
-// The class of a source, host byte order; and the verdict entry of (class, database number 1..).
-[[nodiscard]] std::uint32_t source_class(const Table& table, std::uint32_t source);
+// The class of a source, and the verdict entry of (class, database number 1..).
+[[nodiscard]] std::uint32_t source_class(const Table& table, Address source);
 [[nodiscard]] std::uint32_t entry_slot(const Table& table, std::uint32_t cls,
                                        std::uint32_t database, std::uint64_t now);
 

@@ -7,18 +7,19 @@
 #include <vector>
 
 #include "bpf/abi.h"
+#include "dataplane/address.h"
 
 namespace moat {
 
 // Ranges and classes come from control/enforce/compile.
 struct TableInput {
   struct Database {
-    std::uint8_t owner = 0;                // counter slots' owner, 1..64
-    bool monitor = false;                  // drops are counted and passed
-    std::optional<std::uint32_t> address;  // host byte order; nothing: any
-    bool all = false;                      // every packet to `address`
-    bool ipv6_closed = false;              // with it, every TCP port by IPv6
-    std::vector<std::uint16_t> ports;      // host byte order
+    std::uint8_t owner = 0;            // counter slots' owner, 1..64
+    bool monitor = false;              // drops are counted and passed
+    std::optional<Address> address;    // nothing: any
+    bool all = false;                  // every packet to `address`
+    bool ipv6_closed = false;          // with it, every TCP port by IPv6
+    std::vector<std::uint16_t> ports;  // host byte order
   };
   struct Range {
     std::uint32_t first = 0;  // source address, host byte order; the range ends before the next one

@@ -33,7 +33,7 @@ void require_limits(const Database& database) {
     require(!find_control(rule.label), "a label of one line");
     require(!rule.id.empty() && ids.insert(rule.id).second, "rule ids, each once", rule.id);
     require(sources.insert(rule.source()).second, "sources, each once", rule.source());
-    require(!rule.cidr || (rule.cidr->address & ~Prefix::mask(rule.cidr->length)) == 0,
+    require(!rule.cidr || *rule.cidr == Prefix::of(rule.cidr->address, rule.cidr->length),
             "no host bits");
   }
   for (const NetPeering& peering : database.peerings)

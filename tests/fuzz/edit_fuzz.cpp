@@ -37,7 +37,7 @@ Rule make_rule(FuzzedDataProvider& input) {
                                            "[x, y]", "M\u00fcnchen, {", "*star",    " space "};
   Rule rule;
   const auto length = input.ConsumeIntegralInRange<std::uint8_t>(0, 32);
-  rule.cidr = Prefix{input.ConsumeIntegral<std::uint32_t>() & Prefix::mask(length), length};
+  rule.cidr = Prefix::of(Address(input.ConsumeIntegral<std::uint32_t>()), length);
   rule.label = input.PickValueInArray(labels);
   if (input.ConsumeBool()) rule.expires = kTime + std::chrono::hours{1};
   return rule;

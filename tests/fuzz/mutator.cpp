@@ -49,7 +49,7 @@ void Mutator::insert(std::size_t at, std::span<const std::uint8_t> bytes) {
 void Mutator::aim(const Policy& policy, Random& random) {
   sources_ = interesting_sources(policy, random);
   destinations_.assign(std::begin(kAddresses), std::end(kAddresses));
-  destinations_.push_back(0x0a00000a);
+  destinations_.emplace_back(0x0a00000au);
   ports_.assign(std::begin(kPorts), std::end(kPorts));
   for (const Database& database : policy.databases)
     ports_.insert(ports_.end(), database.endpoint.ports.begin(), database.endpoint.ports.end());
@@ -180,8 +180,9 @@ void Mutator::mutate_ipv6(Random& random, std::size_t l3) {
 void Mutator::address_to_policy(Random& random, std::size_t l3) {
   if (byte(l3) >> 4 == 4) {
     const std::size_t l4 = l3 + byte(l3) % 16 * 4u;
-    if (!sources_.empty() && below(random, 8) != 0) put32(l3 + 12, any_of_these(random, sources_));
-    put32(l3 + 16, any_of_these(random, destinations_));
+    if (!sources_.empty() && below(random, 8) != 0)
+      put32(l3 + 12, any_of_these(random, sources_).value);
+    put32(l3 + 16, any_of_these(random, destinations_).value);
     if (below(random, 4) != 0) put16(l4 + 2, any_of_these(random, ports_));
   } else if (byte(l3) >> 4 == 6 && byte(l3 + 6) == 6) {
     put16(l3 + 42, any_of_these(random, ports_));

@@ -10,7 +10,8 @@
 
 namespace moat::testing {
 
-inline constexpr Address kAddresses[] = {0x0a000014, 0x0a000015, 0x0a00001e};
+inline constexpr Address kAddresses[] = {Address(0x0a000014), Address(0x0a000015),
+                                         Address(0x0a00001e)};
 inline constexpr std::uint16_t kPorts[] = {5432, 5433, 6432, 22, 256, 65535};
 
 inline std::optional<Mode> random_mode(Random& random) {
@@ -44,7 +45,7 @@ class EndpointMaker {
     if (endpoint.address && whole_.contains(*endpoint.address)) endpoint.address.reset();
     for (unsigned i = 0, ports = 1 + below(random_, 3); i < ports; i++) {
       const std::uint16_t port = kPorts[below(random_, std::size(kPorts))];
-      if (taken_.insert({endpoint.address.value_or(0), port}).second)
+      if (taken_.insert({endpoint.address.value_or(Address{}), port}).second)
         endpoint.ports.push_back(port);
     }
     if (endpoint.ports.empty()) endpoint.ports = {static_cast<std::uint16_t>(7000 + number)};

@@ -24,6 +24,6 @@ void moat::testing::fuzz(std::string_view all) {
     testing::require(range.cidrs != nullptr, "CIDRs, though there may be none", range.id);
     testing::require(!find_control(range.name), "a name of one line");
     for (const Prefix prefix : *range.cidrs)
-      testing::require((prefix.address & ~Prefix::mask(prefix.length)) == 0, "no host bits");
+      testing::require(prefix == Prefix::of(prefix.address, prefix.length), "no host bits");
   }
 }

@@ -56,7 +56,7 @@ void require_promises(const Scene& at, const moat_verdict& verdict, std::size_t 
   require(verdict.family == 4, "only IPv4 can be allowed", text);
   require(verdict.database >= 1 && verdict.database <= at.policy.databases.size(), "whose", text);
   const Database& database = at.policy.databases[verdict.database - 1];
-  const Address source = __builtin_bswap32(moat_load_u32(frame + verdict.l3 + 12));
+  const auto source = Address::from_network(moat_load_u32(frame + verdict.l3 + 12));
   require(!is_martian(source), "no martian is allowed", text);
   const auto match = find_match(at.policy, database, source, now);
   require(match.has_value(), "allowed only by a rule", text);

@@ -19,8 +19,8 @@ inline std::string overlapping_ranges(unsigned count) {
   std::string text;
   for (unsigned bit = 0; bit < count; bit++) {
     text += "- id: " + range_id(bit) + "\n  cidrs: [";
-    for (Address block = 1; block < 1u << (count - bit); block += 2) {
-      const Prefix cidr{0x14000000 | block << bit, static_cast<std::uint8_t>(32 - bit)};
+    for (std::uint32_t block = 1; block < 1u << (count - bit); block += 2) {
+      const Prefix cidr{Address(0x14000000 | block << bit), static_cast<std::uint8_t>(32 - bit)};
       text += (block == 1 ? "" : ", ") + format_prefix(cidr);
     }
     text += "]\n";

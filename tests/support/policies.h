@@ -25,9 +25,9 @@ inline Prefix random_prefix(Random& random) {
   static constexpr std::uint8_t lengths[] = {0,  1,  8,  9,  10, 15, 16, 17, 18,
                                              22, 24, 25, 28, 30, 31, 32, 32, 32};
   const std::uint8_t length = lengths[below(random, std::size(lengths))];
-  Address address = static_cast<Address>(random());
+  auto address = static_cast<std::uint32_t>(random());
   if (below(random, 4) != 0) address = (address & 0x0003ffff) | below(random, 3) << 30;
-  return {address & Prefix::mask(length), length};
+  return Prefix::of(Address(address), length);
 }
 
 inline constexpr WallTime kNow{std::chrono::seconds{1'800'000'000}};
@@ -80,13 +80,14 @@ inline Policy random_policy(std::uint64_t seed) {
 
 // The sources worth asking about: every border of every prefix, its neighbours, and a few others.
 inline std::vector<Address> interesting_sources(const Policy& policy, Random& random) {
-  std::vector<Address> sources = {0, ~Address{0}};
+  std::vector<Address> sources = {Address{}, Address(~0u)};
   const auto add = [&](Prefix prefix) {
     for (const Address border : {prefix.first(), prefix.last()})
-      for (const int step : {-1, 0, 1}) sources.push_back(border + step);
-    sources.push_back(
-        prefix.first() +
-        static_cast<Address>(random() % (std::uint64_t{prefix.last()} - prefix.first() + 1)));
+      for (const int step : {-1, 0, 1})
+        sources.emplace_back(border.value + static_cast<std::uint32_t>(step));
+    const auto first = prefix.first().value, last = prefix.last().value;
+    sources.emplace_back(first +
+                         static_cast<std::uint32_t>(random() % (std::uint64_t{last} - first + 1)));
   };
   for (const auto& [id, range] : policy.ranges)
     for (const Prefix prefix : *range.cidrs) add(prefix);

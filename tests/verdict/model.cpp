@@ -71,8 +71,8 @@ class Model {
     if (total == 0 && packet.size() >= 65536) total = packet.size();  // BIG TCP
     if (header < 20 || header > total || total > packet.size()) return std::nullopt;
     const auto fragment = *number(packet, 6, 2);
-    return Header{*number(packet, 12, 4),
-                  *number(packet, 16, 4),
+    return Header{Address(*number(packet, 12, 4)),
+                  Address(*number(packet, 16, 4)),
                   packet[9],
                   (fragment & 0x2000) != 0 || (fragment & 0x1fff) != 0,
                   (fragment & 0x1fff) != 0,

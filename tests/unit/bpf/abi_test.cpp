@@ -102,7 +102,7 @@ TEST(AbiExample, Lookup) {
   EXPECT_EQ(source & 0xff, 0x19u);
   EXPECT_EQ(moat_rank(word_at(table, 10160), 0x19), 2u);
   EXPECT_EQ(moat_lane(word_at(table, 10168), 2), 1u);
-  EXPECT_EQ(source_class(table, source), 1u);
+  EXPECT_EQ(source_class(table, Address(source)), 1u);
   EXPECT_EQ(entry_slot(table, 1, 1, 1), 1u);
 }
 

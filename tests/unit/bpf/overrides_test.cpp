@@ -11,8 +11,8 @@
 namespace moat {
 namespace {
 
-constexpr Address kHost = 0xc6120005, kListed = 0xc6336419, kUnlisted = 0xc6130042;
-constexpr Address kLoopback = 0x7f000001;
+constexpr Address kHost{0xc6120005}, kListed{0xc6336419}, kUnlisted{0xc6130042};
+constexpr Address kLoopback{0x7f000001};
 
 // Port 5432 of one address guarded.
 Table guarded_table() {
@@ -43,16 +43,16 @@ std::array<std::uint8_t, 40> packet_from(Address source, Address destination, un
   std::array<std::uint8_t, 40> packet = {0x45};
   put16(&packet[2], packet.size());
   packet[9] = MOAT_IP_TCP;
-  put32(&packet[12], source);
-  put32(&packet[16], destination);
+  put32(&packet[12], source.value);
+  put32(&packet[16], destination.value);
   put16(&packet[22], port);
   packet[32] = 0x50;
   return packet;
 }
 
 struct Wire {
-  Address source = 0;
-  Address address = 0;
+  Address source{};
+  Address address{};
   std::uint32_t port = 0;
 };
 
@@ -63,8 +63,8 @@ moat_verdict judge_as(const Wire& wire, Address source, Address destination, uns
   frame.data = packet.data();
   frame.end = packet.data() + packet.size();
   frame.length = packet.size();
-  frame.source = __builtin_bswap32(wire.source);
-  frame.address = __builtin_bswap32(wire.address);
+  frame.source = wire.source.to_network();
+  frame.address = wire.address.to_network();
   frame.port = wire.port;
   moat_verdict verdict = {};
   moat_judge_packet(&table.header(), table.header().size, &frame, MOAT_ETH_IPV4, &verdict);

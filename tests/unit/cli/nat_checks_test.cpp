@@ -6,8 +6,8 @@
 namespace moat {
 namespace {
 
-constexpr Address outer = 0xc6120005;   // 198.18.0.5
-constexpr Address bridge = 0xac110001;  // 172.17.0.1
+constexpr Address outer{0xc6120005};   // 198.18.0.5
+constexpr Address bridge{0xac110001};  // 172.17.0.1
 
 HostFacts host() {
   HostFacts host;

@@ -11,7 +11,7 @@
 namespace moat {
 namespace {
 
-class OwnFolder : public testing::Test {
+class OwnFolderAsRoot : public testing::Test {
  protected:
   void SetUp() override { ASSERT_EQ(geteuid(), 0u) << "needs root: files of another user"; }
 
@@ -26,13 +26,13 @@ class OwnFolder : public testing::Test {
   TemporaryFolder home_;
 };
 
-TEST_F(OwnFolder, may_be_read_by_all) {
+TEST_F(OwnFolderAsRoot, may_be_read_by_all) {
   const auto path = make("moat", 0755);
   EXPECT_TRUE(check_own_folder(path));
   EXPECT_TRUE(check_own_folder(path + "/"));
 }
 
-TEST_F(OwnFolder, is_no_strangers) {
+TEST_F(OwnFolderAsRoot, is_no_strangers) {
   const auto path = make("moat", 0700, stranger_uid);
   const auto checked = check_own_folder(path);
   ASSERT_FALSE(checked);
@@ -40,7 +40,7 @@ TEST_F(OwnFolder, is_no_strangers) {
   EXPECT_EQ(checked.error().remedy, "if it should be Moat's: chown 0 " + path);
 }
 
-TEST_F(OwnFolder, is_not_writable_by_others) {
+TEST_F(OwnFolderAsRoot, is_not_writable_by_others) {
   for (const mode_t mode : {0720u, 0702u, 01777u}) {
     const auto path = make(fmt::format("{:o}", mode), mode);
     const auto checked = check_own_folder(path);
@@ -51,7 +51,7 @@ TEST_F(OwnFolder, is_not_writable_by_others) {
   }
 }
 
-TEST_F(OwnFolder, may_lie_in_a_folder_for_all_where_nobody_can_replace_it) {
+TEST_F(OwnFolderAsRoot, may_lie_in_a_folder_for_all_where_nobody_can_replace_it) {
   make("sticky", 01777);
   EXPECT_TRUE(check_own_folder(make("sticky/moat", 0700)));
   make("loose", 0777);
@@ -62,7 +62,7 @@ TEST_F(OwnFolder, may_lie_in_a_folder_for_all_where_nobody_can_replace_it) {
   EXPECT_FALSE(check_own_folder(make("strange/moat", 0700)));
 }
 
-TEST_F(OwnFolder, is_found_through_symlinks_that_no_stranger_has_made) {
+TEST_F(OwnFolderAsRoot, is_found_through_symlinks_that_no_stranger_has_made) {
   const auto sticky = make("sticky", 01777);
   const auto moat = make("moat", 0700);
   const auto ours = home_ / "ours";
@@ -77,7 +77,7 @@ TEST_F(OwnFolder, is_found_through_symlinks_that_no_stranger_has_made) {
   EXPECT_FALSE(check_own_folder(by_way_of_it));
 }
 
-TEST_F(OwnFolder, may_not_be_a_circle_of_symlinks) {
+TEST_F(OwnFolderAsRoot, may_not_be_a_circle_of_symlinks) {
   const auto circle = home_ / "circle";
   ASSERT_EQ(symlink("circle", circle.c_str()), 0);
   const auto checked = check_own_folder(circle);
@@ -86,7 +86,7 @@ TEST_F(OwnFolder, may_not_be_a_circle_of_symlinks) {
 }
 
 // To what people write.
-TEST_F(OwnFolder, is_on_a_way_that_only_people_who_were_let_in_can_change) {
+TEST_F(OwnFolderAsRoot, is_on_a_way_that_only_people_who_were_let_in_can_change) {
   make("rules", 0777);
   const auto dbs = make("rules/dbs", 0755);
   const auto loose = check_way_to(dbs);
@@ -104,7 +104,7 @@ TEST_F(OwnFolder, is_on_a_way_that_only_people_who_were_let_in_can_change) {
   EXPECT_TRUE(check_way_to(home_ / "mine")) << "the end may be anybody's";
 }
 
-TEST_F(OwnFolder, is_on_a_way_through_symlinks) {
+TEST_F(OwnFolderAsRoot, is_on_a_way_through_symlinks) {
   make("loose", 0777);
   const auto dbs = make("dbs", 0755);
   ASSERT_EQ(symlink(dbs.c_str(), (home_ / "loose/link").c_str()), 0);
@@ -117,7 +117,7 @@ TEST_F(OwnFolder, is_on_a_way_through_symlinks) {
   EXPECT_FALSE(check_way_to(home_ / "link"));
 }
 
-TEST_F(OwnFolder, is_made_with_those_above_it) {
+TEST_F(OwnFolderAsRoot, is_made_with_those_above_it) {
   const auto mask = umask(0);
   const auto made = make_own_folder(home_ / "var/lib/moat", 0750);
   umask(mask);

@@ -44,7 +44,7 @@ bool says_the_same(const std::vector<Range>& ranges) {
     const auto count = std::min<std::size_t>(Lines::max_burst, places.size() - at);
     lines.look_up(table.header(), std::span(places).subspan(at, count), classes);
     for (std::size_t i = 0; i < count; i++)
-      if (classes[i] != source_class(table, places[at + i])) return false;
+      if (classes[i] != source_class(table, Address(places[at + i]))) return false;
   }
   return true;
 }

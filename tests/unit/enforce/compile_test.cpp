@@ -119,7 +119,8 @@ TEST(Compile, DeadlinesReadNoClockWhereThereAreNone) {
 TEST(Compile, AMillionScatteredAddressesFit) {
   testing::Random random(7);
   auto cidrs = std::make_shared<Prefixes>();
-  while (cidrs->size() < 1'000'000) cidrs->push_back({static_cast<Address>(random()), 32});
+  while (cidrs->size() < 1'000'000)
+    cidrs->push_back({Address(static_cast<std::uint32_t>(random())), 32});
   Rule rule;
   rule.managed_range = "mr-all";
   Policy policy = one_database({rule});
@@ -136,7 +137,7 @@ TEST(Compile, AMillionScatteredAddressesFit) {
 Table alternating(unsigned count, std::uint8_t length) {
   auto cidrs = std::make_shared<Prefixes>();
   for (unsigned i = 0; i < count; i++)
-    cidrs->push_back({0x0a800000 + (i * 2 << (32 - length)), length});
+    cidrs->push_back({Address(0x0a800000 + (i * 2 << (32 - length))), length});
   Rule rule;
   rule.managed_range = "mr-all";
   Policy policy = one_database({rule});
@@ -151,11 +152,11 @@ TEST(Compile, TreesOfEverySizeFindEveryAddress) {
                                  1023u, 1024u, 1250u, 6250u, 6251u, 16384u}) {
       const Table table = alternating(count, length);
       const unsigned bits = 32u - length;
-      for (Address at = 0; at <= count * 2; at++)
-        for (const Address address : {at << bits, ((at + 1) << bits) - 1})
-          ASSERT_EQ(
-              entry_slot(table, source_class(table, 0x0a800000 + address), 1, kMonotonic) != 0,
-              at % 2 == 0 && at < count * 2)
+      for (std::uint32_t at = 0; at <= count * 2; at++)
+        for (const auto address : {at << bits, ((at + 1) << bits) - 1})
+          ASSERT_EQ(entry_slot(table, source_class(table, Address(0x0a800000 + address)), 1,
+                               kMonotonic) != 0,
+                    at % 2 == 0 && at < count * 2)
               << count << " of /" << int{length} << ", " << address;
     }
   }

@@ -85,7 +85,8 @@ TEST(ExposedPorts, NamesThePortsThatAreOpenAndNoneOfAnAddressThatIsGone) {
   EXPECT_TRUE(told[0].starts_with("ports 22, 6432 of 10.0.0.5, once guarded for orders, are open"))
       << told[0];
   EXPECT_TRUE(exposed.sentences(after, {listening(5432)}, {own}).empty()) << "guarded";
-  EXPECT_TRUE(exposed.sentences(after, all, {own + 1}).empty()) << "the host lacks the address";
+  EXPECT_TRUE(exposed.sentences(after, all, {Address(own.value + 1)}).empty())
+      << "the host lacks the address";
 }
 
 Session in_cgroup(Session listener, std::uint64_t cgroup) {

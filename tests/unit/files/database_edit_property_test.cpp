@@ -23,7 +23,7 @@ Rule make_rule(int number) {
   if (number % 3 == 0) {
     rule.managed_range = fmt::format("mr-{}", tag_of(number));
   } else {
-    rule.cidr = Prefix{static_cast<Address>(number) << 16 | 10u << 24, 24};
+    rule.cidr = Prefix{Address(static_cast<std::uint32_t>(number) << 16 | 10u << 24), 24};
   }
   const char* const labels[] = {"Label {}", "{}: # [odd], 'label'", "\"{}\"", "it's {}"};
   rule.label = fmt::format(fmt::runtime(labels[number % 4]), tag_of(number));

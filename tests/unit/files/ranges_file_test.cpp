@@ -51,7 +51,7 @@ TEST(ReadManagedRanges, ReadsTheExample) {
   ASSERT_EQ(ranges.size(), 2u);
   EXPECT_EQ(ranges[0].id, "mr-scalingo-osc-fr1");
   EXPECT_EQ(ranges[0].name, "Scalingo osc-fr1 region");
-  EXPECT_EQ(*ranges[0].cidrs, (Prefixes{{0xc000020a, 32}, {0xc0000240, 27}}));
+  EXPECT_EQ(*ranges[0].cidrs, (Prefixes{{Address(0xc000020a), 32}, {Address(0xc0000240), 27}}));
   EXPECT_EQ(ranges[0].place, (Place{folder + "scalingo.yaml", 2, 3}));
   EXPECT_EQ(ranges[1].id, "mr-country-fr");
   EXPECT_EQ(ranges[1].cidrs->size(), 3u);
@@ -90,7 +90,7 @@ TEST(ReadManagedRanges, RefusesMoreInBracketsThanAnybodyWrites) {
 TEST(ReadManagedRanges, TakesNestedAndRepeatedCidrsInFileOrder) {
   const auto reading = read("- {id: mr, cidrs: [10.1.0.0/16, 10.0.0.0/8, 10.1.0.0/16]}\n");
   EXPECT_EQ(reading.value->at(0).cidrs->size(), 3u);
-  EXPECT_EQ(reading.value->at(0).cidrs->at(1), (Prefix{0x0a000000, 8}));
+  EXPECT_EQ(reading.value->at(0).cidrs->at(1), (Prefix{Address(0x0a000000), 8}));
 }
 
 TEST(ReadManagedRanges, ReadsACidrsFileWithCommentsAndAnyLineEnds) {
@@ -102,8 +102,10 @@ TEST(ReadManagedRanges, ReadsACidrsFileWithCommentsAndAnyLineEnds) {
                                                                      "12.0.0.0/8#close\n"
                                                                      "13.0.0.0/8"}});
   ASSERT_TRUE(reading.value) << full_text(reading.faults);
-  EXPECT_EQ(*reading.value->at(0).cidrs,
-            (Prefixes{{0x0a000000, 8}, {0x0b000000, 8}, {0x0c000000, 8}, {0x0d000000, 8}}));
+  EXPECT_EQ(*reading.value->at(0).cidrs, (Prefixes{{Address(0x0a000000), 8},
+                                                   {Address(0x0b000000), 8},
+                                                   {Address(0x0c000000), 8},
+                                                   {Address(0x0d000000), 8}}));
 }
 
 struct FaultCase {

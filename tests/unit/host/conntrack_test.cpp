@@ -13,13 +13,13 @@
 namespace moat {
 namespace {
 
-constexpr std::uint32_t host = 127u << 24 | 1, guest = 127u << 24 | 2;
+constexpr Address host{127u << 24 | 1}, guest{127u << 24 | 2};
 
-sockaddr_in address(std::uint32_t ipv4, std::uint16_t port) {
+sockaddr_in address(Address ipv4, std::uint16_t port) {
   sockaddr_in made{};
   made.sin_family = AF_INET;
   made.sin_port = htons(port);
-  made.sin_addr.s_addr = htonl(ipv4);
+  made.sin_addr.s_addr = ipv4.to_network();
   return made;
 }
 

@@ -22,7 +22,7 @@ TEST(Mptcp, ListsTheEndpointsThatHaveAPort) {
   ASSERT_TRUE(found) << found.error().message;
   ASSERT_EQ(found->size(), 2);
   std::ranges::sort(*found, {}, &MptcpEndpoint::port);
-  EXPECT_EQ(found->front().address, 127u << 24 | 1);
+  EXPECT_EQ(found->front().address, Address(127u << 24 | 1));
   EXPECT_EQ(found->front().port, 6000);
   EXPECT_EQ(found->front().id, 1);
   EXPECT_TRUE(found->back().ipv6);

@@ -35,8 +35,8 @@ sockaddr_in address4(const char* text, std::uint16_t port) {
   return address;
 }
 
-template <typename Address>
-Fd bound(const Address& address) {
+template <typename SocketAddress>
+Fd bound(const SocketAddress& address) {
   Fd socket(::socket(reinterpret_cast<const sockaddr&>(address).sa_family,
                      SOCK_STREAM | SOCK_CLOEXEC, 0));
   const int yes = 1;
@@ -46,8 +46,8 @@ Fd bound(const Address& address) {
   return socket;
 }
 
-template <typename Address>
-Fd listener(const Address& address) {
+template <typename SocketAddress>
+Fd listener(const SocketAddress& address) {
   Fd socket = bound(address);
   EXPECT_EQ(listen(socket.get(), 8), 0);
   return socket;
@@ -85,8 +85,8 @@ class Sessions : public testing::Test {
   }
 };
 
-constexpr std::uint32_t ip(unsigned a, unsigned b, unsigned c, unsigned d) {
-  return a << 24 | b << 16 | c << 8 | d;
+constexpr Address ip(unsigned a, unsigned b, unsigned c, unsigned d) {
+  return Address(a << 24 | b << 16 | c << 8 | d);
 }
 
 TEST_F(Sessions, ListsTheConnectedSocketsOfAPort) {
@@ -156,7 +156,7 @@ TEST_F(Sessions, ListsListeners) {
     return std::ranges::find(*found, port, &Session::local_port);
   };
   ASSERT_EQ(found->size(), 3U);
-  EXPECT_EQ(at(5432)->local, 0U);
+  EXPECT_EQ(at(5432)->local, Address{});
   EXPECT_FALSE(at(5432)->loopback);
   EXPECT_NE(at(5432)->cgroup, 0U);
   EXPECT_TRUE(at(6432)->loopback);

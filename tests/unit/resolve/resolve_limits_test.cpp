@@ -82,7 +82,10 @@ RangeFile big_ranges(const std::string& path, const std::map<std::string, std::s
   file.reading.value.emplace();
   for (const auto& [id, size] : sizes) {
     file.reading.value->push_back(
-        {id, "", std::make_shared<const Prefixes>(size, Prefix{0x01000000, 8}), {path, 1, 1}});
+        {id,
+         "",
+         std::make_shared<const Prefixes>(size, Prefix{Address(0x01000000), 8}),
+         {path, 1, 1}});
   }
   return file;
 }
@@ -164,7 +167,7 @@ TEST(ResolveFolders, the_mode_of_the_host_is_taken_over) {
 
 Endpoint random_endpoint() {
   Endpoint endpoint;
-  if (*rc::gen::inRange(0, 3) == 0) endpoint.address = 0x0a000005;
+  if (*rc::gen::inRange(0, 3) == 0) endpoint.address = Address(0x0a000005);
   if (endpoint.address && *rc::gen::inRange(0, 3) == 0) {
     endpoint.all = true;
     return endpoint;
@@ -210,7 +213,8 @@ RangeFile random_range_file(const std::string& path) {
     file.reading.value->push_back(
         {id,
          "",
-         std::make_shared<const Prefixes>(1, Prefix{static_cast<Address>(octet) << 24, 8}),
+         std::make_shared<const Prefixes>(
+             1, Prefix{Address(static_cast<std::uint32_t>(octet) << 24), 8}),
          {path, 1, 3}});
   }
   return file;

@@ -135,7 +135,7 @@ TEST(Why, SaysWhatBecomesOfIpv6) {
   EXPECT_EQ(why.reason, "ipv6");
   EXPECT_EQ(why.detail, "there are no IPv6 rules: TCP to ports 5432, 6432 is closed on IPv6");
 
-  policy.databases[0].endpoint = {0x0a000005, {}, true, std::nullopt};
+  policy.databases[0].endpoint = {Address(0x0a000005), {}, true, std::nullopt};
   EXPECT_TRUE(ask6("2001:db8::1").at(0).allowed);
   EXPECT_EQ(ask6("2001:db8::1").at(0).reason, "not-guarded");
   policy.databases[0].endpoint.ipv6 = Ipv6::open;
@@ -147,7 +147,7 @@ TEST(Why, SaysWhatBecomesOfIpv6) {
 
   Database open;
   open.id = "open";
-  open.endpoint = {0x0a000006, {}, true, std::nullopt};
+  open.endpoint = {Address(0x0a000006), {}, true, std::nullopt};
   policy.databases.push_back(open);
   EXPECT_EQ(ask6("2001:db8::1").at(1).detail,
             "there are no IPv6 rules: `ipv6: closed` of database orders closes TCP on IPv6");
@@ -173,7 +173,8 @@ TEST(Why, SaysThatTheHostReachesItself) {
   const auto ask_with = [&](const OwnTraffic& own, const char* source) {
     return explain(policy, parse_source(source).value(), "", now, own).at(0);
   };
-  const OwnTraffic own{true, {parse_address("198.51.100.5").value()}, {"fd00::5"}};
+  const OwnTraffic own{
+      true, {parse_address("198.51.100.5").value()}, {parse_address6("fd00::5").value()}};
   for (const auto* source : {"127.0.0.1", "127.9.9.9", "198.51.100.5", "::ffff:198.51.100.5"}) {
     const auto why = ask_with(own, source);
     EXPECT_TRUE(why.allowed) << source;
@@ -219,10 +220,11 @@ TEST(Why, AnswersForEachDatabaseOrTheOneAskedFor) {
   Database bills;
   bills.id = "bills";
   policy.databases.insert(policy.databases.begin(), bills);
-  EXPECT_EQ(explain(policy, 1, "", now).size(), 2);
-  ASSERT_EQ(explain(policy, 1, "bills", now).size(), 1);
-  EXPECT_EQ(explain(policy, 1, "bills", now).front().database, "bills");
-  EXPECT_TRUE(explain(policy, 1, "nobody", now).empty());
+  const auto source = parse_address("192.0.2.1").value();
+  EXPECT_EQ(explain(policy, source, "", now).size(), 2);
+  ASSERT_EQ(explain(policy, source, "bills", now).size(), 1);
+  EXPECT_EQ(explain(policy, source, "bills", now).front().database, "bills");
+  EXPECT_TRUE(explain(policy, source, "nobody", now).empty());
 }
 
 }  // namespace

@@ -83,7 +83,7 @@ TEST(View, KeepsARule) { expect_same_after_the_way_there_and_back(rule_view()); 
 
 TEST(View, KeepsADatabase) {
   DatabaseView view{"orders",
-                    {0x0a000005, {5432, 6432}, true},
+                    {Address(0x0a000005), {5432, 6432}, true},
                     Mode::monitor,
                     FileState::vanished,
                     true,
@@ -169,7 +169,7 @@ TEST(View, WritesTimesDurationsAndWordsForPrograms) {
   EXPECT_EQ(encode(change)["took_ms"], 9.25);
   DatabaseView database;
   EXPECT_EQ(encode(database)["endpoint"]["address"], nullptr);
-  database.endpoint.address = 0x0a000005;
+  database.endpoint.address = Address(0x0a000005);
   EXPECT_EQ(encode(database)["endpoint"]["address"], "10.0.0.5");
   EXPECT_EQ(encode(database)["endpoint"]["ipv6"], nullptr);
   database.endpoint.ipv6 = Ipv6::closed;

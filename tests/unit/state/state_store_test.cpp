@@ -31,7 +31,7 @@ namespace fs = std::filesystem;
 std::shared_ptr<const Prefixes> cidrs(std::size_t count) {
   Prefixes result;
   for (std::size_t i = 0; i < count; ++i) {
-    result.push_back({static_cast<Address>(0x01000000 + 256 * i), 24});
+    result.push_back({Address(static_cast<std::uint32_t>(0x01000000 + 256 * i)), 24});
   }
   return std::make_shared<const Prefixes>(std::move(result));
 }
@@ -46,21 +46,26 @@ State full_state() {
   state.last_hits[{"orders", "r-1"}] = {parse_time("2027-01-30T08:00:00Z").value(), 7};
   state.forgotten = {"old"};
   state.settings = "interfaces: [eth0]   # caf\u00e9\n";
-  state.exposed = {{"orders", 0x0a000005, 6432}, {"old", std::nullopt, 5432}};
+  state.exposed = {{"orders", Address(0x0a000005), 6432}, {"old", std::nullopt, 5432}};
   auto& enforced = state.enforced.emplace();
   enforced.policy.mode = Mode::monitor;
-  Database orders{"orders",      {0x0a000005, {5432, 6432}, false}, {}, {},
-                  Mode::enforce, {"databases.d/a.yaml", 1, 1}};
+  Database orders{"orders",
+                  {Address(0x0a000005), {5432, 6432}, false},
+                  {},
+                  {},
+                  Mode::enforce,
+                  {"databases.d/a.yaml", 1, 1}};
   orders.rules.push_back({"r-1",
-                          Prefix{0xc0000201, 32},
+                          Prefix{Address(0xc0000201), 32},
                           "",
                           "Caf\u00e9 \"x\"",
                           parse_time("2028-01-01T00:00:00Z").value(),
                           {"a.yaml", 4, 5}});
   orders.rules.push_back({"r-2", std::nullopt, "mr-a", "", std::nullopt, {"a.yaml", 6, 5}});
-  orders.peerings.push_back({"pcx-1", {0x0a2a0000, 16}, {"a.yaml", 9, 5}});
-  Database wholly{"private",       {0x0a000006, {}, true, Ipv6::closed}, {}, {}, std::nullopt,
-                  {"p.yaml", 1, 1}};
+  orders.peerings.push_back({"pcx-1", {Address(0x0a2a0000), 16}, {"a.yaml", 9, 5}});
+  Database wholly{"private",    {Address(0x0a000006), {}, true, Ipv6::closed},
+                  {},           {},
+                  std::nullopt, {"p.yaml", 1, 1}};
   Database sealed{"sealed",     {std::nullopt, {1}, false}, {},  {},
                   std::nullopt, {"s.yaml", 0, 0},           true};
   enforced.policy.databases = {orders, wholly, sealed};
@@ -480,7 +485,8 @@ State earlier_state() {
 TEST(StateJson, reads_what_earlier_versions_wrote) {
   const auto parsed = parse_state(recorded("recorded_state.json"));
   ASSERT_TRUE(parsed) << parsed.error();
-  EXPECT_EQ(parsed->state.enforced->policy.databases[0].rules[0].cidr, (Prefix{0xc0000201, 32}));
+  EXPECT_EQ(parsed->state.enforced->policy.databases[0].rules[0].cidr,
+            (Prefix{Address(0xc0000201), 32}));
   EXPECT_EQ(format_state(parsed->state, parsed->digests),
             format_state(earlier_state(), parsed->digests));
 }

@@ -33,8 +33,9 @@ Table max_endpoints() {
   input.generation = 7;
   std::uint16_t port = 0;
   for (std::uint32_t i = 0; i < MOAT_MAX_DATABASES; i++) {
-    TableInput::Database database{
-        .owner = static_cast<std::uint8_t>(i + 1), .address = first_address + i, .ports = {}};
+    TableInput::Database database{.owner = static_cast<std::uint8_t>(i + 1),
+                                  .address = Address(first_address + i),
+                                  .ports = {}};
     for (int n = 0; n < MOAT_MAX_PORTS; n++) database.ports.push_back(port = port + 63);
     input.databases.push_back(std::move(database));
   }
