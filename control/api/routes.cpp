@@ -73,6 +73,12 @@ struct Call {
     const auto found = request.arguments.find(name);
     return found == request.arguments.end() ? "" : found->second;
   }
+
+  [[nodiscard]] Peer peer() const {
+    auto peer = request.peer();
+    peer.trial = argument("trial");
+    return peer;
+  }
 };
 
 ApiResponse get_status(const Call& call) { return ok(document(encode(call.service.status()))); }
@@ -124,16 +130,35 @@ ApiResponse get_counters(const Call& call) {
   return object(call.service.counters(call.argument("database")));
 }
 
+std::optional<std::uint64_t> read_number(const std::string& text) {
+  std::uint64_t number = 0;
+  const auto* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  return number;
+}
+
 ApiResponse get_drops(const Call& call) {
   const auto text = call.argument("since");
-  std::uint64_t since = 0;
-  const auto* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, since);
-  if (!text.empty() && (error != std::errc() || stop != end)) {
+  const auto since = text.empty() ? 0 : read_number(text);
+  if (!since) {
     return invalid(fmt::format("since is no number: \"{}\"", text),
                    "give the \"next\" of an earlier answer");
   }
-  return object(call.service.drops(call.argument("database"), since));
+  return object(call.service.drops(call.argument("database"), *since));
+}
+
+ApiResponse no_generation(const std::string& text) {
+  return invalid(fmt::format("not the number of a generation: \"{}\"", text),
+                 "GET /v1/history lists them");
+}
+
+ApiResponse get_history(const Call& call) { return list("generations", call.service.history()); }
+
+ApiResponse get_generation(const Call& call) {
+  const auto generation = read_number(call.id);
+  if (!generation) return no_generation(call.id);
+  return object(call.service.generation(*generation));
 }
 
 ApiResponse get_metrics(const Call& call) {
@@ -143,7 +168,7 @@ ApiResponse get_metrics(const Call& call) {
 ApiResponse post_rule(const Call& call) {
   const auto rule = read_new_rule(call.request.body);
   if (!rule) return refuse(rule.error());
-  return changed(call.service.add_rule(*rule, call.request.peer()));
+  return changed(call.service.add_rule(*rule, call.peer()));
 }
 
 ApiResponse delete_rule(const Call& call) {
@@ -151,24 +176,49 @@ ApiResponse delete_rule(const Call& call) {
   if (id.empty()) {
     return invalid("no rule is named", "send DELETE /v1/rules?database=DATABASE&id=RULE");
   }
-  return changed(call.service.remove_rule(call.argument("database"), id, call.request.peer()));
+  return changed(call.service.remove_rule(call.argument("database"), id, call.peer()));
 }
 
 ApiResponse delete_database(const Call& call) {
-  return changed(call.service.forget(call.id, call.request.peer()));
+  return changed(call.service.forget(call.id, call.peer()));
 }
 
-ApiResponse post_reload(const Call& call) {
-  return changed(call.service.reload(call.request.peer()));
+ApiResponse post_rollback(const Call& call) {
+  const auto generation = read_number(call.id);
+  if (!generation) return no_generation(call.id);
+  return changed(call.service.roll_back(*generation, call.peer()));
 }
+
+ApiResponse post_apply(const Call& call) {
+  const auto files = read_new_files(call.request.body);
+  if (!files) return refuse(files.error());
+  return changed(call.service.apply(*files, call.peer()));
+}
+
+ApiResponse post_trial(const Call& call) {
+  const auto within = parse_duration(call.argument("within"));
+  if (!within) {
+    return invalid(
+        fmt::format("within {}: \"{}\"", within.error().message, call.argument("within")),
+        within.error().remedy);
+  }
+  const auto whose = call.argument("edits");
+  if (!whose.empty() && whose != "own" && whose != "all")
+    return invalid(fmt::format("edits is \"{}\"", whose), "own or all");
+  return object(call.service.begin_trial(*within, whose == "all", call.peer()));
+}
+
+ApiResponse post_confirm(const Call& call) { return object(call.service.confirm(call.peer())); }
+
+ApiResponse delete_trial(const Call& call) { return changed(call.service.undo(call.peer())); }
+
+ApiResponse post_reload(const Call& call) { return changed(call.service.reload(call.peer())); }
 
 ApiResponse post_clock_reset(const Call& call) {
-  return changed(call.service.reset_clock(call.request.peer()));
+  return changed(call.service.reset_clock(call.peer()));
 }
 
-ApiResponse post_detach(const Call& call) {
-  return changed(call.service.detach(call.request.peer()));
-}
+ApiResponse post_detach(const Call& call) { return changed(call.service.detach(call.peer())); }
 
 struct Route {
   std::string_view method;
@@ -196,12 +246,19 @@ const auto& routes() {
       Route{"GET", "/v1/counters", get_counters, {"database"}},
       Route{"GET", "/v1/drops", get_drops, {"database", "since"}},
       Route{"GET", "/metrics", get_metrics},
-      Route{"POST", "/v1/rules", post_rule, {}, true},
+      Route{"GET", "/v1/history", get_history},
+      Route{"GET", "/v1/history/", get_generation},
+      Route{"POST", "/v1/rules", post_rule, {"trial"}, true},
       Route{"POST", "/v1/reload", post_reload},
+      Route{"POST", "/v1/rollback/", post_rollback, {"trial"}},
+      Route{"POST", "/v1/apply", post_apply, {"trial"}, true},
+      Route{"POST", "/v1/trial", post_trial, {"within", "edits"}},
+      Route{"POST", "/v1/confirm", post_confirm},
       Route{"POST", "/v1/clock/reset", post_clock_reset},
       Route{"POST", "/v1/detach", post_detach},
-      Route{"DELETE", "/v1/rules", delete_rule, {"database", "id"}},
-      Route{"DELETE", "/v1/databases/", delete_database},
+      Route{"DELETE", "/v1/rules", delete_rule, {"database", "id", "trial"}},
+      Route{"DELETE", "/v1/databases/", delete_database, {"trial"}},
+      Route{"DELETE", "/v1/trial", delete_trial},
   };
   return all;
 }

@@ -136,7 +136,7 @@ MHD_Result queue(MHD_Connection* connection, ApiResponse answer) {
 ApiResponse too_large(std::size_t limit) {
   return refuse(413, {Refusal::Kind::invalid,
                       fmt::format("the request is larger than {} bytes", limit),
-                      "send one rule a request",
+                      "send less at once",
                       {}});
 }
 

@@ -27,7 +27,7 @@
 namespace moat {
 
 struct ApiLimits {
-  std::size_t body = std::size_t{64} << 10;  // bytes
+  std::size_t body = std::size_t{1} << 20;  // bytes
   std::size_t connections = 128;
   // From the connect to the request, and again from the answer to its being read.
   std::chrono::milliseconds lifetime{30'000};

@@ -3,11 +3,14 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <iostream>
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <tuple>
 
 #include "control/cli/output.h"
 #include "control/service/status_text.h"
@@ -97,6 +100,42 @@ Option no_wait(ChangeOptions& options) {
           "Return when the change is accepted, whether or not it is enforced yet"};
 }
 
+Option confirm(ChangeOptions& options) {
+  return {"--confirm", "TIME", &options.confirm,
+          "Undo it after this time, as in 60s, unless moat confirm comes first"};
+}
+
+ClientResult<Document> send_edit(Client& client, const ChangeOptions& options,
+                                 const std::function<ClientResult<Document>()>& send) {
+  if (options.confirm.empty()) return send();
+  const auto trial = as<TrialView>(client.post("/v1/trial?within=" + escape(options.confirm)));
+  if (!trial) return std::unexpected(trial.error());
+  client.set_trial(trial->id);
+  auto reply = send();
+  client.set_trial("");
+  // Nothing has changed, so that there is nothing to undo.
+  if (!reply && reply.error().exit == Exit::refused) std::ignore = client.post("/v1/confirm");
+  return reply;
+}
+
+Option yes(YesOptions& options) { return {"--yes", "", &options.yes, "Do not ask"}; }
+
+bool ask(std::string_view question) {
+  tell(fmt::format("{} Type yes to go on:", question), Colour::bad);
+  std::string answer;
+  std::getline(std::cin, answer);
+  return answer == "yes";
+}
+
+std::optional<CommandError> unasked(std::string_view meaning) {
+  if (isatty(STDIN_FILENO) != 0) return std::nullopt;
+  return CommandError{Exit::usage,
+                      {Refusal::Kind::invalid,
+                       fmt::format("{}, and nobody is here to ask", meaning),
+                       "give --yes if that is meant",
+                       {}}};
+}
+
 Exit report_change(const Cli& cli, Client& client, const ClientResult<Document>& reply,
                    const ChangeOptions& options, PrintRuleId print_rule_id, TellGaps tell_gaps) {
   auto change = as<ChangeView>(reply);
@@ -121,7 +160,12 @@ Exit report_change(const Cli& cli, Client& client, const ClientResult<Document>&
     if (!status) return fail(cli, status.error());
     gaps = not_enforced_by(*status);
   }
-  return tell_outcome(*change, options, gaps);
+  const auto exit = tell_outcome(*change, options, gaps);
+  if (!options.confirm.empty())
+    tell(fmt::format("it is undone {} after it was sent, unless you say: moat confirm",
+                     printable(options.confirm)),
+         Colour::doubtful);
+  return exit;
 }
 
 }  // namespace moat

@@ -151,7 +151,10 @@ ClientResult<Document> Client::change(const char* method, const std::string& pat
     if (const auto now = status(); !now) return std::unexpected(now.error());
   }
   const auto bound = std::chrono::ceil<std::chrono::milliseconds>(*bound_);
-  return send(method, path, body, bound + for_an_answer);
+  const auto trial =
+      trial_.empty() ? ""
+                     : fmt::format("{}trial={}", path.contains('?') ? '&' : '?', escape(trial_));
+  return send(method, path + trial, body, bound + for_an_answer);
 }
 
 ClientResult<Document> Client::send(const char* method, const std::string& path,

@@ -39,6 +39,9 @@ class Client {
   [[nodiscard]] ClientResult<Document> remove(const std::string& path,
                                               const Arguments& arguments = {});
 
+  // The edits sent from now on are part of this trial; empty: of none.
+  void set_trial(std::string id) { trial_ = std::move(id); }
+
  private:
   // Waits for the daemon's bound and a little longer.
   [[nodiscard]] ClientResult<Document> change(const char* method, const std::string& path,
@@ -47,6 +50,7 @@ class Client {
                                             const std::string& body,
                                             std::chrono::milliseconds patience) const;
   std::string socket_;
+  std::string trial_;
   std::optional<Milliseconds> bound_;  // as the latest status had it
 };
 

@@ -76,13 +76,44 @@ constexpr Command table[] = {
      "  moat drops --database orders\n"
      "  moat drops --follow"},
 
-    {"", "diff", "Compare what is enforced with the rule files of a folder", command::diff,
+    {"", "diff", "Compare what is enforced with a folder's rule files, or two generations",
+     command::diff,
      "Says what would change if these files were the host's: + added, - removed, ~ changed;\n"
      "of moat.yaml too, where the folder has one. A line with a ! is wrong on the host by now,\n"
-     "as moat status says.\n\n"
+     "as moat status says. With numbers: what changed in the database files from one generation\n"
+     "of the history to another, or to the newest.\n\n"
      "Exit: 0 no difference and nothing wrong, 1 different, wrong, or the files have errors,\n"
      "3 moatd not reachable.\n\n"
-     "Example:\n  moat diff ./config && echo in force"},
+     "Examples:\n"
+     "  moat diff ./config && echo in force\n"
+     "  moat diff 17 18"},
+
+    {"", "apply", "Make a folder's rule files the host's, all at once", command::apply,
+     "Shows what changes, as moat diff does, and asks. Takes the database files of the folder,\n"
+     "and its moat.yaml if it has one; managed ranges are their provider's and stay. All of it is\n"
+     "enforced in one generation, or nothing changes. A database whose file is not in the folder\n"
+     "loses it, and stays guarded with its last rules until moat databases forget.\n\n"
+     "Exit: 0 enforced or no difference, 1 refused or the files have errors, 2 nobody to ask,\n"
+     "3 moatd not reachable, 4 not enforced within the bound.\n\n"
+     "Examples:\n"
+     "  moat apply ./config --dry-run\n"
+     "  moat apply ./config --confirm 60s"},
+
+    {"", "history", "Show what was enforced before, and who changed it", command::history,
+     "The newest 100 generations, with the database files as they were then.\n\n"
+     "Examples:\n"
+     "  moat history\n"
+     "  moat history 17"},
+    {"", "rollback", "Bring back the database files of an earlier generation", command::roll_back,
+     "Writes the files as they were, comments too, and enforces them as a new generation. Managed\n"
+     "ranges stay as their provider has them, and so does a database that had no file then.\n\n"
+     "Example:\n  moat rollback 17 --confirm 60s"},
+    {"", "trial", "Have what is changed from now on undone, unless it is confirmed", command::trial,
+     "For changes by hand, of moat.yaml too. Commands that change something have --confirm for\n"
+     "the same. Neither the end of moatd nor a reboot makes a change stay.\n\n"
+     "Example:\n  moat trial 5m"},
+    {"", "confirm", "Keep what was changed with --confirm, or since moat trial", command::confirm},
+    {"", "undo", "Undo it now, without waiting for the time to pass", command::undo},
 
     {"", "reload", "Have moatd read all files now", command::reload,
      "moatd notices changes by itself; this is for when you will not wait, or\n"

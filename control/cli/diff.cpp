@@ -1,22 +1,37 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// moat diff: from what is enforced to what rule files say.
+// moat diff, apply: from what is enforced to what rule files say.
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "control/cli/change.h"
 #include "control/cli/output.h"
 #include "control/cli/policy_diff.h"
 #include "control/cli/rule_load.h"
+#include "control/files/rule_files.h"
 #include "control/service/status_text.h"
+#include "control/text/input_limits.h"
 
 namespace moat {
 namespace {
 
+constexpr std::string_view newest = "now";
+
 struct DiffOptions {
+  std::string folder;  // or a generation
+  std::string other{newest};
+};
+
+struct ApplyOptions {
   std::string folder;
+  bool dry_run = false;
+  YesOptions yes;
+  ChangeOptions change;
 };
 
 struct What {
@@ -160,44 +175,175 @@ void print(const std::vector<PolicyChange>& changes, const std::vector<Problem>&
              "status");
 }
 
-Exit compare(const Cli& cli, const DiffOptions& options) {
-  Client client(cli);
+struct Difference {
+  std::vector<PolicyChange> changes;  // from what is enforced to what the files say
+  std::vector<Problem> problems;      // of the host by now
+};
+
+ClientResult<Difference> compare_with(const Cli& cli, Client& client, const std::string& folder) {
   const auto status = client.status();
-  if (!status) return fail(cli, status.error());
+  if (!status) return std::unexpected(status.error());
   auto enforced = enforced_items(client);
-  if (!enforced) return fail(cli, enforced.error());
-  const auto wanted = read_wanted(*status, options.folder);
-  if (!wanted) return fail(cli, wanted.error());
+  if (!enforced) return std::unexpected(enforced.error());
+  const auto wanted = read_wanted(*status, folder);
+  if (!wanted) return std::unexpected(wanted.error());
   auto items = policy_items(wanted->policy);
   if (wanted->config) {
     enforced->push_back(config_item(status->settings));
     items.push_back(config_item(*wanted->config));
   }
-  auto changes = diff_items(*enforced, items);
-  const auto wrong = problems(*status);
-  const auto exit = changes.empty() && wrong.empty() ? Exit::done : Exit::refused;
-  if (cli.json) {
-    print_json(as_json(changes, wrong));
-    return exit;
-  }
-  for (auto& change : changes) {
+  Difference difference{diff_items(*enforced, items), problems(*status)};
+  for (auto& change : difference.changes) {
     for (auto& field : change.fields) {
-      if (field.name != "cidrs") continue;
+      if (cli.json || field.name != "cidrs") continue;
       auto text = describe_cidrs(client, wanted->policy, change.item.id);
-      if (!text) return fail(cli, text.error());
+      if (!text) return std::unexpected(text.error());
       field.after = std::move(*text);
     }
   }
-  print(changes, wrong);
-  return exit;
+  return difference;
+}
+
+bool is_number(const std::string& text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// What the database files of a generation said; `generation`: a number, or the newest.
+ClientResult<PolicyItems> items_of(const Client& client, std::string generation) {
+  if (generation == newest) {
+    const auto all = as_list<HistoryView>(client.get("/v1/history"), "generations");
+    if (!all) return std::unexpected(all.error());
+    if (all->empty()) return PolicyItems();
+    generation = fmt::format("{}", all->front().generation);
+  }
+  const auto entry = as<HistoryView>(client.get("/v1/history/" + escape(generation)));
+  if (!entry) return std::unexpected(entry.error());
+  Policy policy;
+  for (const auto& file : entry->files) {
+    auto reading = read_database(file.path, file.text, {});
+    if (reading.value) policy.databases.push_back(std::move(*reading.value));
+  }
+  return policy_items(policy);
+}
+
+Exit compare_generations(const Cli& cli, const DiffOptions& options) {
+  const Client client(cli);
+  const auto before = items_of(client, options.folder);
+  if (!before) return fail(cli, before.error());
+  const auto after = items_of(client, options.other);
+  if (!after) return fail(cli, after.error());
+  const auto changes = diff_items(*before, *after);
+  if (cli.json) {
+    print_json(as_json(changes, {}));
+  } else {
+    print(changes, {});
+  }
+  return changes.empty() ? Exit::done : Exit::refused;
+}
+
+Exit compare(const Cli& cli, const DiffOptions& options) {
+  if (is_number(options.folder)) return compare_generations(cli, options);
+  if (options.other != newest) {
+    return fail(cli, {Exit::usage,
+                      {Refusal::Kind::invalid,
+                       "a folder is compared with what is enforced, and with nothing else",
+                       "leave the second argument out, or name two generations",
+                       {}}});
+  }
+  Client client(cli);
+  const auto difference = compare_with(cli, client, options.folder);
+  if (!difference) return fail(cli, difference.error());
+  if (cli.json) {
+    print_json(as_json(difference->changes, difference->problems));
+  } else {
+    print(difference->changes, difference->problems);
+  }
+  return difference->changes.empty() && difference->problems.empty() ? Exit::done : Exit::refused;
+}
+
+// ---- moat apply ----
+
+ClientResult<std::string> read_text(const std::filesystem::path& path) {
+  auto bytes = read_regular_file(AT_FDCWD, path, path, limits::file_bytes);
+  if (bytes) return std::move(bytes->bytes);
+  return std::unexpected(CommandError{
+      Exit::refused, {Refusal::Kind::invalid, "a file cannot be read", "", {bytes.error()}}});
+}
+
+ClientResult<NewFiles> read_files(const std::string& folder) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::path base =
+      fs::is_directory(folder, error) ? fs::path(folder) : fs::path(folder).parent_path();
+  NewFiles files;
+  auto databases = base / Config().databases;
+  if (const auto path = base / "moat.yaml"; fs::exists(path, error)) {
+    auto text = read_text(path);
+    if (!text) return std::unexpected(text.error());
+    const auto config = read_config(path, *text);
+    if (config.value) databases = base / config.value->databases;
+    files.settings = std::move(*text);
+  }
+  for (const auto& file : fs::directory_iterator(databases, error)) {
+    const auto name = file.path().filename().string();
+    if (!is_rule_file_name(name)) continue;
+    auto text = read_text(file.path());
+    if (!text) return std::unexpected(text.error());
+    files.databases.emplace(name, std::move(*text));
+  }
+  if (!files.databases.empty()) return files;
+  return std::unexpected(CommandError{Exit::refused,
+                                      {Refusal::Kind::invalid,
+                                       fmt::format("no database file is in {}", databases.string()),
+                                       "name a folder with moat.yaml, or with databases.d",
+                                       {}}});
+}
+
+Exit apply_files(const Cli& cli, const ApplyOptions& options) {
+  Client client(cli);
+  const auto difference = compare_with(cli, client, options.folder);
+  if (!difference) return fail(cli, difference.error());
+  const auto files = read_files(options.folder);
+  if (!files) return fail(cli, files.error());
+  if (!cli.json || options.dry_run) {
+    if (cli.json) {
+      print_json(as_json(difference->changes, difference->problems));
+    } else {
+      print(difference->changes, difference->problems);
+    }
+  }
+  if (options.dry_run) return Exit::done;
+  if (!options.yes.yes) {
+    if (const auto failure = unasked("apply makes these files the host's"))
+      return fail(cli, *failure);
+    if (!ask("This becomes what the host enforces.")) {
+      tell("nothing changed");
+      return Exit::refused;
+    }
+  }
+  const auto reply = send_edit(client, options.change,
+                               [&] { return client.post("/v1/apply", dump(encode(*files))); });
+  return report_change(cli, client, reply, options.change);
 }
 
 }  // namespace
 
 Action command::diff(Options& options) {
   const auto values = std::make_shared<DiffOptions>();
-  options = {{"DIR", "", &values->folder, "A folder with moat.yaml, or with databases.d"}};
+  options = {{"DIR", "", &values->folder,
+              "A folder with moat.yaml or with databases.d; or a generation's number"},
+             {"OTHER", "", &values->other, "The generation to compare it with: a number"}};
   return make_action(values, compare);
+}
+
+Action command::apply(Options& options) {
+  const auto values = std::make_shared<ApplyOptions>();
+  options = {{"DIR", "", &values->folder, "A folder with moat.yaml, or with databases.d"},
+             {"--dry-run", "", &values->dry_run, "Show what would change, and change nothing"},
+             yes(values->yes),
+             confirm(values->change),
+             no_wait(values->change)};
+  return make_action(values, apply_files);
 }
 
 }  // namespace moat

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // moat reload, clock reset, detach
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <chrono>
-#include <iostream>
-#include <optional>
 
 #include "control/cli/change.h"
 #include "control/cli/output.h"
@@ -13,34 +10,10 @@
 namespace moat {
 namespace {
 
-struct YesOptions {
-  bool yes = false;
-};
-
-Option yes(YesOptions& options) { return {"--yes", "", &options.yes, "Do not ask"}; }
-
 Exit reload_files(const Cli& cli, const ChangeOptions& options) {
   Client client(cli);
   return report_change(cli, client, client.post("/v1/reload"), options, PrintRuleId::no,
                        TellGaps::yes);
-}
-
-// Whether somebody at the terminal really means it.
-bool ask(std::string_view question) {
-  tell(fmt::format("{} Type yes to go on:", question), Colour::bad);
-  std::string answer;
-  std::getline(std::cin, answer);
-  return answer == "yes";
-}
-
-// Whether nobody can be asked; `meaning`: "detach ends the guard".
-std::optional<CommandError> unasked(std::string_view meaning) {
-  if (isatty(STDIN_FILENO) != 0) return std::nullopt;
-  return CommandError{Exit::usage,
-                      {Refusal::Kind::invalid,
-                       fmt::format("{}, and nobody is here to ask", meaning),
-                       "give --yes if that is meant",
-                       {}}};
 }
 
 Exit confirm_clock(const Cli& cli, const YesOptions& options) {

@@ -90,15 +90,17 @@ Exit add(const Cli& cli, const AddOptions& options) {
   auto rule = encode(options.rule);
   for (auto at = rule.begin(); at != rule.end();) at = *at == "" ? rule.erase(at) : std::next(at);
   Client client(cli);
-  return report_change(cli, client, client.post("/v1/rules", dump(rule)), options.change,
-                       PrintRuleId::yes);
+  const auto reply =
+      send_edit(client, options.change, [&] { return client.post("/v1/rules", dump(rule)); });
+  return report_change(cli, client, reply, options.change, PrintRuleId::yes);
 }
 
 Exit remove(const Cli& cli, const RemoveOptions& options) {
   Client client(cli);
-  return report_change(
-      cli, client, client.remove("/v1/rules", {{"database", options.database}, {"id", options.id}}),
-      options.change);
+  const auto reply = send_edit(client, options.change, [&] {
+    return client.remove("/v1/rules", {{"database", options.database}, {"id", options.id}});
+  });
+  return report_change(cli, client, reply, options.change);
 }
 
 }  // namespace
@@ -119,6 +121,7 @@ Action command::add_rule(Options& options) {
       {"--label", "TEXT", &rule.label, "What the rule is for, in your words"},
       {"--expires", "WHEN", &rule.expires,
        "When it ends: UTC as in 2027-01-31T18:00:00Z, or from now as in 30m, 12h, 7d"},
+      confirm(values->change),
       no_wait(values->change)};
   return make_action(values, add);
 }
@@ -127,6 +130,7 @@ Action command::remove_rule(Options& options) {
   const auto values = std::make_shared<RemoveOptions>();
   options = {{"--database", "ID", &values->database, whose_rules},
              {"RULE-ID", "", &values->id, "As moat rules list names it"},
+             confirm(values->change),
              no_wait(values->change)};
   return make_action(values, remove);
 }

@@ -35,8 +35,11 @@ Daemon::Daemon(Log& log, DaemonPaths paths, Settings settings, StateStore store,
                EventLoop loop)
     : log_(log),
       paths_(std::move(paths)),
+      boot_(clocks.read().boot),
       settings_(std::move(settings)),
       store_(std::move(store)),
+      history_(paths_.state + "/history"),
+      trials_(paths_.state),
       path_(std::move(path)),
       state_problems_(std::move(loaded.problems)),
       publisher_(*path_, store_, std::move(loaded.state),
@@ -91,6 +94,8 @@ Result<> Daemon::arm() {
   if (auto armed = arm_timers(); !armed) return armed;
   // A guard that nobody can ask, or that tells of no drops, is a guard all the same.
   ensure_socket();
+  for (const auto& problem : history_.problems()) log_.error("{}", problem);
+  resume_trial();
   set_problem(Step::drops, drops_.start(path_->drops()), "drops cannot be shown");
   return arm_sources();
 }
@@ -113,6 +118,7 @@ Result<> Daemon::arm_timers() {
       Wanted{sample_timer_, loop_.timer(on_sample)},
       Wanted{api_timer_, loop_.timer([this] { run_api(); })},
       Wanted{exit_timer_, loop_.timer([this] { loop_.stop(); })},
+      Wanted{trial_timer_, loop_.boot_timer([this] { on_trial_lapsed(); })},
       Wanted{overdue_timer_, loop_.wall_timer([this] { check_overdue(); })},
       Wanted{expiry_timer_, loop_.wall_timer(on_expiry)},
   };
@@ -171,7 +177,7 @@ Result<> Daemon::listen() {
 }
 
 Result<> Daemon::run() {
-  turn({"start", ""}, WallClock::now());
+  turn({"start", "", ""}, WallClock::now());
   reconcile_timer_.set_after(settings_.config().reconcile);
   sample();
   run_api();

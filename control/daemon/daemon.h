@@ -2,7 +2,7 @@
 // moatd: waits for what can happen, and has the parts do what is due.
 //
 //   inotify --> settle --+
-//   API, SIGHUP, retry --+--> turn: scan -> enforce -> interfaces, backstop -> cut sessions -> save
+//   API, SIGHUP, retry --+--> turn: scan -> enforce -> interfaces, backstop -> end sessions -> save
 //   reconcile -----------+
 //   clock, expiry -----------> renew
 //   rtnetlink ---------------> interfaces
@@ -27,6 +27,8 @@
 #include "control/enforce/file_scanner.h"
 #include "control/enforce/interfaces.h"
 #include "control/files/settings.h"
+#include "control/history/history.h"
+#include "control/history/trial.h"
 #include "control/os/clock.h"
 #include "control/os/event_loop.h"
 #include "control/os/file_stamp.h"
@@ -47,6 +49,9 @@ struct DaemonPaths {
   std::string state{paths::state};
   std::string socket{paths::socket};
 };
+
+// Why a turn is taken for somebody who asked.
+[[nodiscard]] Cause cause_of(std::string what, const Peer& peer);
 
 class Daemon final : public Service {
  public:
@@ -73,7 +78,15 @@ class Daemon final : public Service {
   ServiceResult<ChangeView> remove_rule(const std::string& database, const std::string& id,
                                         const Peer& peer) override;
   ServiceResult<ChangeView> forget(const std::string& database, const Peer& peer) override;
+  ServiceResult<std::vector<HistoryView>> history() override;
+  ServiceResult<HistoryView> generation(std::uint64_t generation) override;
   ServiceResult<ChangeView> reload(const Peer& peer) override;
+  ServiceResult<ChangeView> roll_back(std::uint64_t generation, const Peer& peer) override;
+  ServiceResult<ChangeView> apply(const NewFiles& files, const Peer& peer) override;
+  ServiceResult<TrialView> begin_trial(std::chrono::milliseconds within, bool is_everybodys,
+                                       const Peer& peer) override;
+  ServiceResult<TrialView> confirm(const Peer& peer) override;
+  ServiceResult<ChangeView> undo(const Peer& peer) override;
   ServiceResult<ChangeView> reset_clock(const Peer& peer) override;
   ServiceResult<ChangeView> detach(const Peer& peer) override;
 
@@ -82,7 +95,7 @@ class Daemon final : public Service {
   using Steady = std::chrono::steady_clock;
 
   // What may fail while the daemon goes on, worst first.
-  enum class Step { table, pins, socket, save, end_sessions, sample, drops };
+  enum class Step { table, pins, socket, save, trial, end_sessions, history, sample, drops };
 
   Daemon(Log& log, DaemonPaths paths, Settings settings, StateStore store,
          std::unique_ptr<PacketPath> path, LoadedState loaded, KernelClocks clocks, EventLoop loop);
@@ -93,7 +106,7 @@ class Daemon final : public Service {
   void ensure_socket();
   [[nodiscard]] Result<> listen();
 
-  // daemon_turns.cpp: what is done when something has happened
+  // turns.cpp: what is done when something has happened
   // `is_asked_for`: somebody says that the files are whole.
   ApplyResult turn(const Cause& cause, WallClock::time_point noticed, bool is_asked_for = false);
   void scan(WallClock::time_point noticed, bool is_asked_for = false);
@@ -129,9 +142,9 @@ class Daemon final : public Service {
   void run_api();
   void reload_on_signal();
 
-  // daemon_service.cpp: what others ask for
+  // requests.cpp: what others ask for
   [[nodiscard]] ServiceResult<void> begin_change();
-  [[nodiscard]] ServiceResult<void> begin_edit();
+  [[nodiscard]] ServiceResult<void> begin_edit(const Peer& peer);
   [[nodiscard]] EditBasis edit_basis() const;
   [[nodiscard]] ServiceResult<ChangeView> carry_out(const ServiceResult<Edit>& edit,
                                                     const char* what, const Peer& peer,
@@ -141,10 +154,27 @@ class Daemon final : public Service {
   [[nodiscard]] DaemonFacts facts() const;
   void read_all_drops();
 
+  // generations.cpp: what was enforced before, and what waits to be confirmed
+  [[nodiscard]] std::vector<FileText> enforced_files() const;
+  void record(const ApplyResult& applied);
+  [[nodiscard]] ServiceResult<HistoryEntry> find_generation(std::uint64_t generation) const;
+  [[nodiscard]] ServiceResult<ChangeView> rewrite(const FileEdits& plan, const std::string& what,
+                                                  const Peer& peer, Steady::time_point begun);
+  [[nodiscard]] Trial make_trial(std::chrono::milliseconds within, const Peer& peer) const;
+  [[nodiscard]] TrialView trial_view(const Trial& trial) const;
+  [[nodiscard]] ServiceResult<void> check_trial(const Peer& peer) const;
+  void resume_trial();
+  void on_trial_lapsed();
+  [[nodiscard]] Result<ApplyResult> undo_trial(const Cause& cause);
+
   Log& log_;
   DaemonPaths paths_;
+  std::string boot_;
   Settings settings_;
   StateStore store_;
+  History history_;
+  TrialStore trials_;
+  std::optional<Trial> trial_;  // under way
   std::unique_ptr<PacketPath> path_;
   std::vector<std::string> state_problems_;
   Publisher publisher_;
@@ -170,6 +200,7 @@ class Daemon final : public Service {
   EventLoop::Timer expiry_timer_;
   EventLoop::Timer api_timer_;
   EventLoop::Timer exit_timer_;
+  EventLoop::Timer trial_timer_;
 
   WallClock::time_point since_ = WallClock::now();
   std::optional<WallClock::time_point> noticed_;  // the first change that waits for settling

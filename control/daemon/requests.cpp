@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "control/daemon/daemon.h"
+#include "control/os/process.h"
 
 namespace moat {
 namespace {
@@ -27,6 +28,10 @@ std::unexpected<Refusal> refuse(Kind kind, std::string message, std::string reme
 }
 
 }  // namespace
+
+Cause cause_of(std::string what, const Peer& peer) {
+  return {std::move(what), describe(peer), command_line(peer.pid)};
+}
 
 StatusView::Backstop Daemon::backstop_view() const {
   const auto& [at, before] = std::tie(backstop_.at_sockets, backstop_.before_sockets);
@@ -76,7 +81,9 @@ StatusView Daemon::status() {
     ensure_guards();
     tell_ready();
   }
-  return views_.status(facts());
+  auto view = views_.status(facts());
+  if (trial_) view.trial = trial_view(*trial_);
+  return view;
 }
 
 // Whoever asks for hits wants those of now, not of the last sample.
@@ -139,8 +146,9 @@ ServiceResult<void> Daemon::begin_change() {
   return {};
 }
 
-ServiceResult<void> Daemon::begin_edit() {
+ServiceResult<void> Daemon::begin_edit(const Peer& peer) {
   if (auto may = begin_change(); !may) return may;
+  if (auto may = check_trial(peer); !may) return may;
   scanner_.scan(noticed_.value_or(WallClock::now()), publisher_.expiry_time());
   on_files_changed();  // what was heard meanwhile
   return {};
@@ -173,7 +181,7 @@ ServiceResult<ChangeView> Daemon::carry_out(const ServiceResult<Edit>& edit, con
   if (!edit) return std::unexpected(edit.error());
   const auto noticed = WallClock::now();
   if (auto written = write_edit(*edit); !written) return std::unexpected(written.error());
-  auto view = change_view(turn({what, describe(peer)}, noticed), begun);
+  auto view = change_view(turn(cause_of(what, peer), noticed), begun);
   view.path = edit->path;
   view.rule_id = edit->rule_id;
   view.warnings = edit->warnings;
@@ -189,30 +197,30 @@ ServiceResult<ChangeView> Daemon::carry_out(const ServiceResult<Edit>& edit, con
 
 ServiceResult<ChangeView> Daemon::add_rule(const NewRule& rule, const Peer& peer) {
   const auto begun = Steady::now();
-  if (auto may = begin_edit(); !may) return std::unexpected(std::move(may.error()));
+  if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
   return carry_out(plan_add_rule(edit_basis(), rule), "rule added", peer, begun);
 }
 
 ServiceResult<ChangeView> Daemon::remove_rule(const std::string& database, const std::string& id,
                                               const Peer& peer) {
   const auto begun = Steady::now();
-  if (auto may = begin_edit(); !may) return std::unexpected(std::move(may.error()));
+  if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
   return carry_out(plan_remove_rule(edit_basis(), database, id), "rule removed", peer, begun);
 }
 
 ServiceResult<ChangeView> Daemon::forget(const std::string& database, const Peer& peer) {
   const auto begun = Steady::now();
-  if (auto may = begin_edit(); !may) return std::unexpected(std::move(may.error()));
+  if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
   if (auto may = check_forget(edit_basis(), database); !may) return std::unexpected(may.error());
   publisher_.forget(database);
-  return change_view(
-      turn({fmt::format("{} forgotten", database), describe(peer)}, WallClock::now()), begun);
+  return change_view(turn(cause_of(fmt::format("{} forgotten", database), peer), WallClock::now()),
+                     begun);
 }
 
 ServiceResult<ChangeView> Daemon::reload(const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_change(); !may) return std::unexpected(std::move(may.error()));
-  auto view = change_view(turn({"reload", describe(peer)}, WallClock::now(), true), begun);
+  auto view = change_view(turn(cause_of("reload", peer), WallClock::now(), true), begun);
   ensure_guards();
   tell_ready();
   view.warnings = settings_.faults();

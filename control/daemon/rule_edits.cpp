@@ -6,11 +6,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <set>
+#include <tuple>
 
 #include "control/enforce/fit.h"
 #include "control/files/database_edit.h"
 #include "control/os/atomic_file.h"
+#include "control/os/file_io.h"
 #include "control/text/input_limits.h"
 
 namespace moat {
@@ -105,18 +108,16 @@ ServiceResult<DatabaseText> read_original(const EditBasis& basis, const std::str
 
 bool is_held_back(const FileStatus& file) { return file.state != FileState::active; }
 
-// Errors that the edit would cause: in its own file, or in another that it would hold back.
-Faults faults_caused(const EditBasis& basis, const DatabaseText& edited) {
-  RuleFiles files = basis.files;
-  const auto own = std::ranges::find(files.databases, edited.file, &DatabaseFile::path);
-  if (own != files.databases.end()) own->reading = edited.reading;
+// Faults that these files would cause: their own, and those of a file that they would hold back.
+Faults faults_caused(const EditBasis& basis, const RuleFiles& edited,
+                     const std::set<std::string>& own) {
   const auto after =
-      resolve_to_fit({files, basis.mode, basis.enforced, basis.forgotten}, basis.now);
+      resolve_to_fit({edited, basis.mode, basis.enforced, basis.forgotten}, basis.now);
   std::optional<Resolution> before;  // wanted only where another file is held back
   Faults caused;
   for (const auto& file : after.files) {
-    if (file.path != edited.file) {
-      if (!is_held_back(file)) continue;
+    if (!own.contains(file.path)) {
+      if (file.state != FileState::held_back && file.state != FileState::not_guarded) continue;
       if (!before)
         before =
             resolve_to_fit({basis.files, basis.mode, basis.enforced, basis.forgotten}, basis.now);
@@ -128,6 +129,13 @@ Faults faults_caused(const EditBasis& basis, const DatabaseText& edited) {
   return caused;
 }
 
+Faults faults_caused(const EditBasis& basis, const DatabaseText& edited) {
+  RuleFiles files = basis.files;
+  const auto own = std::ranges::find(files.databases, edited.file, &DatabaseFile::path);
+  if (own != files.databases.end()) own->reading = edited.reading;
+  return faults_caused(basis, files, {edited.file});
+}
+
 // The plan, if all files would hold with it.
 ServiceResult<Edit> check_edit(const EditBasis& basis, const DatabaseText& original,
                                const EditedText& edited) {
@@ -137,7 +145,8 @@ ServiceResult<Edit> check_edit(const EditBasis& basis, const DatabaseText& origi
     return refuse(Kind::invalid, "nothing has changed: with this edit the file would have errors",
                   std::move(caused));
   }
-  return Edit{original.file, original.bytes, edited->bytes, "", std::move(caused)};
+  return Edit{Edit::What::replace, original.file, original.bytes, edited->bytes, "",
+              std::move(caused)};
 }
 
 ServiceResult<Rule> make_rule(const NewRule& wanted, const EditBasis& basis) {
@@ -315,14 +324,124 @@ ServiceResult<Edit> plan_remove_rule(const EditBasis& basis, const std::string& 
   return edit;
 }
 
+namespace {
+
+// The files as they would be.
+RuleFiles with_files(const RuleFiles& files, const WantedFiles& wanted, WallTime now) {
+  RuleFiles changed = files;
+  if (wanted.is_all)
+    std::erase_if(changed.databases,
+                  [&](const DatabaseFile& file) { return !wanted.texts.contains(file.path); });
+  for (const auto& [path, text] : wanted.texts) {
+    auto at = std::ranges::lower_bound(changed.databases, path, {}, &DatabaseFile::path);
+    if (at == changed.databases.end() || at->path != path)
+      at = changed.databases.insert(at, DatabaseFile{path, {}, {}, {}});
+    at->reading = read_database(path, text, now);
+    at->unreadable.reset();
+  }
+  return changed;
+}
+
+// What a file says now, and nothing where there is none.
+ServiceResult<std::optional<std::string>> read_now(const std::string& path) {
+  auto bytes = read_regular_file(AT_FDCWD, path, path, limits::file_bytes);
+  if (bytes) return std::move(bytes->bytes);
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) return std::nullopt;
+  return refuse(Kind::conflict, path + " cannot be edited", Faults{bytes.error()});
+}
+
+ServiceResult<std::optional<Edit>> plan_file(const std::string& path, const std::string& wanted) {
+  const auto now = read_now(path);
+  if (!now) return std::unexpected(now.error());
+  if (*now == wanted) return std::nullopt;
+  return Edit{
+      *now ? Edit::What::replace : Edit::What::make, path, now->value_or(""), wanted, "", {}};
+}
+
+Edit reversed(const Edit& edit) {
+  using What = Edit::What;
+  const auto what = edit.what == What::make        ? What::take_away
+                    : edit.what == What::take_away ? What::make
+                                                   : What::replace;
+  return {what, edit.path, edit.after, edit.before, "", {}};
+}
+
+std::expected<void, WriteError> take_away(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove(path, error);
+  if (!error) return {};
+  return std::unexpected(WriteError{{describe_errno("remove", path, error.value()), ""}});
+}
+
+}  // namespace
+
+ServiceResult<FileEdits> plan_files(const EditBasis& basis, const WantedFiles& wanted) {
+  std::set<std::string> own;
+  for (const auto& [path, text] : wanted.texts) own.insert(path);
+  FileEdits plan;
+  plan.warnings = faults_caused(basis, with_files(basis.files, wanted, basis.now), own);
+  if (has_error(plan.warnings)) {
+    return refuse(Kind::invalid,
+                  "nothing has changed: with these files something would be held back",
+                  std::move(plan.warnings));
+  }
+  for (const auto& file : basis.files.databases) {
+    const bool is_wanted = wanted.texts.contains(file.path);
+    if (!is_wanted && !wanted.is_all) continue;
+    if (file.is_being_written)
+      return refuse(Kind::conflict, fmt::format("somebody is writing {}", file.path), "try again");
+    if (is_wanted) continue;
+    const auto now = read_now(file.path);
+    if (!now) return std::unexpected(now.error());
+    if (*now) plan.edits.push_back({Edit::What::take_away, file.path, **now, "", "", {}});
+  }
+  for (const auto& [path, text] : wanted.texts) {
+    auto edit = plan_file(path, text);
+    if (!edit) return std::unexpected(edit.error());
+    if (*edit) plan.edits.push_back(std::move(**edit));
+  }
+  return plan;
+}
+
+ServiceResult<std::optional<Edit>> plan_settings(const std::string& path, const std::string& wanted,
+                                                 const Config& now) {
+  auto reading = read_config(path, wanted);
+  if (!reading.value) {
+    return refuse(Kind::invalid, "nothing has changed: this moat.yaml has errors",
+                  std::move(reading.faults));
+  }
+  if (reading.value->databases != now.databases ||
+      reading.value->managed_ranges != now.managed_ranges) {
+    return refuse(Kind::invalid, "this moat.yaml names other folders for rule files",
+                  fmt::format("keep databases: {} and managed-ranges: {}", now.databases,
+                              now.managed_ranges));
+  }
+  return plan_file(path, wanted);
+}
+
 ServiceResult<void> write_edit(const Edit& edit) {
-  const auto written = replace_file(edit.path, edit.before, edit.after);
+  using What = Edit::What;
+  const auto written = edit.what == What::make ? write_file(edit.path, edit.after, 0644)
+                       : edit.what == What::take_away
+                           ? take_away(edit.path)
+                           : replace_file(edit.path, edit.before, edit.after);
   if (written) return {};
   const auto& error = written.error();
   auto kind = Kind::unavailable;
   if (error.kind == WriteError::Kind::changed) kind = Kind::conflict;
   if (error.kind == WriteError::Kind::read_only) kind = Kind::forbidden;
   return refuse(kind, error.message, error.remedy);
+}
+
+ServiceResult<void> write_edits(const std::vector<Edit>& edits) {
+  for (std::size_t i = 0; i < edits.size(); ++i) {
+    auto written = write_edit(edits[i]);
+    if (written) continue;
+    while (i-- > 0) std::ignore = write_edit(reversed(edits[i]));
+    return written;
+  }
+  return {};
 }
 
 }  // namespace moat

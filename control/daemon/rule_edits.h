@@ -3,8 +3,11 @@
 // all that a file written by hand is held against, and only then written.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "control/files/rule_files.h"
 #include "control/resolve/resolution.h"
@@ -23,6 +26,7 @@ struct EditBasis {
 };
 
 struct Edit {
+  enum class What { replace, make, take_away } what = What::replace;
   std::string path;
   std::string before;  // bytes
   std::string after;
@@ -35,8 +39,30 @@ struct Edit {
                                                    const std::string& database,
                                                    const std::string& id);
 
+// What database files are to say, by path. `is_all`: what is not named goes.
+struct WantedFiles {
+  std::map<std::string, std::string> texts;
+  bool is_all = false;
+};
+
+// Of several files at once; refused as a whole. Those that say the same already need no edit.
+struct FileEdits {
+  std::vector<Edit> edits;
+  Faults warnings;
+};
+[[nodiscard]] ServiceResult<FileEdits> plan_files(const EditBasis& basis,
+                                                  const WantedFiles& wanted);
+
+// moat.yaml; nothing: it says so already. Its folders are to stay those of `now`.
+[[nodiscard]] ServiceResult<std::optional<Edit>> plan_settings(const std::string& path,
+                                                               const std::string& wanted,
+                                                               const Config& now);
+
 // Refused if the file no longer says what the plan was made for.
 [[nodiscard]] ServiceResult<void> write_edit(const Edit& edit);
+
+// All of them, or none: where one is refused, those before it are taken back.
+[[nodiscard]] ServiceResult<void> write_edits(const std::vector<Edit>& edits);
 
 // Refused while a file names the database, or may.
 [[nodiscard]] ServiceResult<void> check_forget(const EditBasis& basis, const std::string& database);

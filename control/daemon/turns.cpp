@@ -61,6 +61,7 @@ ApplyResult Daemon::enforce(const Cause& cause) {
   if (applied.settings_changed) reconcile_timer_.set_after(settings_.config().reconcile);
   if (applied.settings_changed || applied.committed) end_sessions();
   finish();
+  record(applied);
   rearm();
   tell_ready();
   return applied;
@@ -70,6 +71,7 @@ ApplyResult Daemon::renew(const std::string& why, bool forced) {
   auto applied = enforcer_.renew(why, forced);
   if (!applied.enforced) retry_later();
   finish();
+  record(applied);
   rearm();
   return applied;
 }
@@ -379,7 +381,7 @@ void Daemon::run_api() {
 void Daemon::reload_on_signal() {
   sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
              static_cast<unsigned long long>(publisher_.clocks().monotonic / 1000));
-  turn({"SIGHUP", ""}, WallClock::now(), true);
+  turn({"SIGHUP", "", ""}, WallClock::now(), true);
   ensure_guards();
   if (is_ready_) sd_notify(0, "READY=1");
 }

@@ -35,6 +35,9 @@ void compare_rules(const Database& before, const Database& after, std::vector<st
     } else if (old->expires != rule.expires) {
       parts.push_back(rule.source() + (rule.expires ? expiry(rule) : " without end"));
     }
+    if (old != before.rules.end() && old->label != rule.label)
+      parts.push_back(
+          fmt::format("{} is called \"{}\", not \"{}\"", rule.source(), rule.label, old->label));
   }
   for (const auto& rule : before.rules) {
     if (std::ranges::find(after.rules, rule.id, &Rule::id) == after.rules.end()) {

@@ -8,8 +8,8 @@
 
 namespace moat {
 
-// "orders: added 203.0.113.0/24, removed mr-x; managed range mr-y: 3 -> 5 CIDRs". Empty if no
-// verdict changes.
+// "orders: added 203.0.113.0/24, removed mr-x; managed range mr-y: 3 -> 5 CIDRs". Empty if
+// neither a verdict nor a label changes.
 [[nodiscard]] std::string describe_change(const Policy& before, const Policy& after);
 
 }  // namespace moat

@@ -21,6 +21,13 @@ double milliseconds(Enforcer::Steady::duration time) {
   return std::chrono::duration<double, std::milli>(time).count();
 }
 
+// " (rule added, by ada)"
+std::string by(const Cause& cause) {
+  if (cause.what.empty() && cause.who.empty()) return "";
+  if (cause.who.empty()) return fmt::format(" ({})", cause.what);
+  return fmt::format(" ({}, by {})", cause.what, cause.who);
+}
+
 }  // namespace
 
 Enforcer::Enforcer(Settings& settings, FileScanner& scanner, Publisher& publisher, Log& log)
@@ -47,19 +54,17 @@ ApplyResult Enforcer::apply(const Cause& cause) {
     tell_relaxed(*before, resolution.state.policy);
   }
 
+  ApplyResult applied{true, outcome->committed, false, outcome->generation, outcome->enforced_at,
+                      "",   complete(cause)};
   if (outcome->committed) {
-    const auto change = describe_change(before.value_or(Policy{}), resolution.state.policy);
+    applied.change = describe_change(before.value_or(Policy{}), resolution.state.policy);
     log_.info("generation {} enforced in {:.1f} ms{}{}{}", outcome->generation,
               milliseconds(outcome->enforced_at - scanner_.scan_begun()),
-              change.empty() ? "" : ": ", change, who(cause));
+              applied.change.empty() ? "" : ": ", applied.change, by(applied.cause));
   }
   succeed(std::move(resolution), outcome->generation);
-  return {true,
-          outcome->committed,
-          scanner_.take_settings_changed(),
-          outcome->generation,
-          outcome->enforced_at,
-          ""};
+  applied.settings_changed = scanner_.take_settings_changed();
+  return applied;
 }
 
 // `resolution`: what shall be enforced.
@@ -109,7 +114,7 @@ ApplyResult Enforcer::fail(const Error& error) {
   }
   scanner_.set_stale();
   failure_ = why;
-  return {false, false, scanner_.take_settings_changed(), publisher_.generation(), {}, why};
+  return {false, false, scanner_.take_settings_changed(), publisher_.generation(), {}, why, {}, ""};
 }
 
 ApplyResult Enforcer::renew(const std::string& why, bool forced) {
@@ -120,30 +125,22 @@ ApplyResult Enforcer::renew(const std::string& why, bool forced) {
     log_.info("generation {} enforced in {:.1f} ms: {}", outcome->generation,
               milliseconds(Steady::now() - begun), why);
   }
-  return {true, outcome->committed, false, outcome->generation, outcome->enforced_at, ""};
+  return {true, outcome->committed, false, outcome->generation, outcome->enforced_at,
+          "",   {why, ""},          ""};
 }
 
-// " (moat rules add, by root)"
-std::string Enforcer::who(const Cause& cause) const {
-  const auto& changed = scanner_.changed();
+Cause Enforcer::complete(const Cause& cause) const {
+  if (!cause.what.empty()) return cause;
+  std::vector<std::string> names;
   std::set<std::string> owners;
-  for (const auto& [path, owner] : changed) owners.insert(owner);
-  std::vector<std::string> parts;
-  if (!cause.what.empty()) {
-    parts.push_back(cause.what);
-  } else if (!changed.empty()) {
-    std::vector<std::string> names;
-    for (const auto& [path, owner] : changed) {
-      names.push_back(std::filesystem::path(path).filename());
-    }
-    parts.push_back(fmt::format("{}", fmt::join(names, ", ")));
+  for (const auto& [path, owner] : scanner_.changed()) {
+    names.push_back(std::filesystem::path(path).filename());
+    owners.insert(owner);
   }
-  if (!cause.who.empty()) {
-    parts.push_back("by " + cause.who);
-  } else if (cause.what.empty() && !owners.empty()) {
-    parts.push_back(fmt::format("of {}", fmt::join(owners, ", ")));
-  }
-  return parts.empty() ? "" : fmt::format(" ({})", fmt::join(parts, ", "));
+  auto whole = cause;
+  whole.what = fmt::format("{}", fmt::join(names, ", "));
+  if (whole.who.empty()) whole.who = fmt::format("{}", fmt::join(owners, ", "));
+  return whole;
 }
 
 // Once for each fault, not at each turn.

@@ -26,8 +26,9 @@ namespace moat {
 
 // Why a turn is taken, for the log.
 struct Cause {
-  std::string what;  // "start", "moat rules add", ...; empty: files have changed
-  std::string who;   // empty: whoever owns the files that changed
+  std::string what;          // "start", "moat rules add", ...; empty: files have changed
+  std::string who;           // empty: whoever owns the files that changed
+  std::string command = {};  // line, of who asked for it
 };
 
 struct ApplyResult {
@@ -37,6 +38,8 @@ struct ApplyResult {
   std::uint64_t generation = 0;
   std::chrono::steady_clock::time_point enforced_at;
   std::string why_not;
+  Cause cause;         // with what was not given: the files that changed, and who owns them
+  std::string change;  // see describe_change.h
 };
 
 class Enforcer {
@@ -66,7 +69,7 @@ class Enforcer {
   void tell_held_back(const Resolution& resolution);
   void report_exposed(const std::vector<ExposedPort>& ports, const Policy& policy);
   void tell_relaxed(const Policy& before, const Policy& after);
-  [[nodiscard]] std::string who(const Cause& cause) const;
+  [[nodiscard]] Cause complete(const Cause& cause) const;
 
   Settings& settings_;
   FileScanner& scanner_;

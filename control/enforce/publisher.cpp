@@ -101,6 +101,12 @@ bool same_verdicts(const Policy& a, const Policy& b) {
          same_ranges(a, b);
 }
 
+bool same_labels(const Policy& a, const Policy& b) {
+  return std::ranges::equal(a.databases, b.databases, [](const Database& x, const Database& y) {
+    return std::ranges::equal(x.rules, y.rules, {}, &Rule::label, &Rule::label);
+  });
+}
+
 bool same_content(const Table& a, const Table& b) {
   if (!a || !b || a.bytes().size() != b.bytes().size()) return false;
   moat_table header_a = a.header();
@@ -206,8 +212,11 @@ Result<Publisher::PublishResult> Publisher::publish(const Resolution& resolution
   PublishResult outcome{generation(), false, std::chrono::steady_clock::now()};
   const bool is_same = state_.enforced && compiled_at_ && !is_due() &&
                        same_verdicts(state_.enforced->policy, resolution.state.policy);
-  if (!is_same) {
-    auto done = commit(resolution.state.policy, false, object_to(resolution, no_help));
+  // A label is part of what a generation says, though no packet is judged by it.
+  const bool is_renamed =
+      state_.enforced && !same_labels(state_.enforced->policy, resolution.state.policy);
+  if (!is_same || is_renamed) {
+    auto done = commit(resolution.state.policy, is_renamed, object_to(resolution, no_help));
     if (!done) return done;
     outcome = *done;
     // Not before: where publishing fails, the table of before is live and as little known.

@@ -145,10 +145,6 @@ std::expected<Folder, Fault> open_folder(const std::string& path) {
   return folder;
 }
 
-bool is_rule_file(std::string_view name) {
-  return name.ends_with(".yaml") || name.ends_with(".yml");
-}
-
 // What editors leave, and nobody takes for a rule file.
 bool is_backup(std::string_view name) {
   return name.ends_with('~') || (name.starts_with('#') && name.ends_with('#'));
@@ -168,7 +164,7 @@ std::expected<Listing, Fault> list_folder(DIR* folder, const std::string& path) 
     if (entry == nullptr) break;
     const std::string_view name = entry->d_name;
     if (name.starts_with('.') || is_backup(name)) continue;
-    (is_rule_file(name) ? listing.rule_files : listing.others).emplace_back(name);
+    (is_rule_file_name(name) ? listing.rule_files : listing.others).emplace_back(name);
   }
   std::ranges::sort(listing.rule_files);
   std::ranges::sort(listing.others);
@@ -313,6 +309,10 @@ void keep_only(Known& known, const Files& files) {
 
 }  // namespace
 
+bool is_rule_file_name(std::string_view name) {
+  return !name.starts_with('.') && (name.ends_with(".yaml") || name.ends_with(".yml"));
+}
+
 Fault in_pieces(const std::string& path, Severity severity) {
   return {severity,
           {path, 0, 0},
@@ -442,13 +442,15 @@ DatabaseFile RuleFileReader::read_database_file(int folder_fd, const std::string
   const bool is_known = known != databases_.end();
   if (is_known && known->second.is_settled && stamp_at(folder_fd, name) == known->second.stamp &&
       !has_expiry_between(known->second.reading, known->second.read_at, now)) {
-    return {path, known->second.reading, std::nullopt, known->second.stamp};
+    return {path,  known->second.reading, std::nullopt, known->second.stamp,
+            false, known->second.bytes};
   }
-  const auto file = read_file(folder_fd, name, path);
+  auto file = read_file(folder_fd, name, path);
   const auto stamp = file ? file->stamp : stamp_at(folder_fd, name).value_or(FileStamp{});
   if (is_being_written(file, is_known ? known->second.stamp : FileStamp{})) {
     if (!is_known) return new_in_pieces(path, *file, now);
-    DatabaseFile before{path, known->second.reading, std::nullopt, known->second.stamp, true};
+    DatabaseFile before{path, known->second.reading, std::nullopt, known->second.stamp,
+                        true, known->second.bytes};
     before.reading.faults.push_back(in_pieces(path, Severity::warning));
     return before;
   }
@@ -458,8 +460,10 @@ DatabaseFile RuleFileReader::read_database_file(int folder_fd, const std::string
     return {path, {}, file.error(), stamp};
   }
   auto reading = read_database(path, file->bytes, now);
-  databases_[path] = {file->stamp, is_settled(*file), now, reading};
-  return {path, std::move(reading), std::nullopt, file->stamp};
+  const bool settled = is_settled(*file);
+  const auto bytes = std::make_shared<const std::string>(std::move(file->bytes));
+  databases_[path] = {file->stamp, settled, now, reading, bytes};
+  return {path, std::move(reading), std::nullopt, file->stamp, false, bytes};
 }
 
 bool RuleFileReader::is_unchanged(int folder_fd, const std::string& name,

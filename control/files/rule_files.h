@@ -24,6 +24,7 @@
 #include <expected>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -43,7 +44,8 @@ struct DatabaseFile {
   DatabaseResult reading;
   std::optional<Fault> unreadable;
   FileStamp stamp;
-  bool is_being_written = false;  // then all this is what it said before
+  bool is_being_written = false;                  // then all this is what it said before
+  std::shared_ptr<const std::string> bytes = {};  // that were read; none where there were none
 };
 
 struct RangeFile {
@@ -69,6 +71,9 @@ struct RuleFolders {
   std::string databases;
   std::string ranges;
 };
+
+// "orders.yaml": a name that is read.
+[[nodiscard]] bool is_rule_file_name(std::string_view name);
 
 // The bytes of one file, read while it did not change.
 struct FileBytes {
@@ -136,6 +141,7 @@ class RuleFileReader {
     bool is_settled = false;
     WallTime read_at;
     DatabaseResult reading;
+    std::shared_ptr<const std::string> bytes;
   };
   struct KnownRanges {
     FileStamp stamp;

@@ -84,22 +84,25 @@ Result<EventLoop::Source> EventLoop::on_signal(int signal, Callback callback) {
   return Source(std::move(state));
 }
 
-Result<EventLoop::Timer> EventLoop::timer(Callback callback) {
+Result<EventLoop::Timer> EventLoop::timer_of(int clock, Callback callback) {
   auto state = std::make_shared<Source::State>(std::move(callback), event_);
-  const int result = sd_event_add_time(event_->loop, &state->source, CLOCK_MONOTONIC, 0, 1,
+  const int result = sd_event_add_time(event_->loop, &state->source, clock, 0, 1,
                                        Source::State::on_time, state.get());
   if (result < 0) return fail("make a timer", result);
   sd_event_source_set_enabled(state->source, SD_EVENT_OFF);
   return Timer(std::move(state));
 }
 
+Result<EventLoop::Timer> EventLoop::timer(Callback callback) {
+  return timer_of(CLOCK_MONOTONIC, std::move(callback));
+}
+
+Result<EventLoop::Timer> EventLoop::boot_timer(Callback callback) {
+  return timer_of(CLOCK_BOOTTIME, std::move(callback));
+}
+
 Result<EventLoop::Timer> EventLoop::wall_timer(Callback callback) {
-  auto state = std::make_shared<Source::State>(std::move(callback), event_);
-  const int result = sd_event_add_time(event_->loop, &state->source, CLOCK_REALTIME, 0, 1,
-                                       Source::State::on_time, state.get());
-  if (result < 0) return fail("make a timer of the wall clock", result);
-  sd_event_source_set_enabled(state->source, SD_EVENT_OFF);
-  return Timer(std::move(state));
+  return timer_of(CLOCK_REALTIME, std::move(callback));
 }
 
 void EventLoop::Timer::set_after(std::chrono::microseconds delay) {

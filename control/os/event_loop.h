@@ -49,6 +49,8 @@ class EventLoop {
   [[nodiscard]] Result<Source> on_signal(int signal, Callback callback);
   // For set_after().
   [[nodiscard]] Result<Timer> timer(Callback callback);
+  // The same on the clock that goes on while the host sleeps.
+  [[nodiscard]] Result<Timer> boot_timer(Callback callback);
   // For set_at().
   [[nodiscard]] Result<Timer> wall_timer(Callback callback);
 
@@ -58,6 +60,7 @@ class EventLoop {
 
  private:
   struct Event;
+  [[nodiscard]] Result<Timer> timer_of(int clock, Callback callback);
   explicit EventLoop(std::shared_ptr<Event> event) : event_(std::move(event)) {}
   std::shared_ptr<Event> event_;
 };

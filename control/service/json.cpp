@@ -113,6 +113,9 @@ MOAT_VIEW(Refusal);
 MOAT_VIEW(FileStatus);
 MOAT_VIEW(Fault);
 MOAT_VIEW(NewRule);
+MOAT_VIEW(NewFiles);
+MOAT_VIEW(TrialView);
+MOAT_VIEW(HistoryView);
 #undef MOAT_VIEW
 
 Json document(const Json& body) {
@@ -170,6 +173,22 @@ std::expected<NewRule, Refusal> read_new_rule(std::string_view text) {
           invalid(fmt::format("\"{}\" is empty", name), "leave it out, or give it a value"));
   }
   return rule;
+}
+
+std::expected<NewFiles, Refusal> read_new_files(std::string_view text) {
+  constexpr auto example = R"(send {"databases": {"orders.yaml": "database: ..."}})";
+  const auto json = parse_json(text);
+  if (!json) return std::unexpected(invalid("the request is no JSON: " + json.error(), example));
+  auto files = decode<NewFiles>(*json);
+  if (!files) return std::unexpected(invalid("the request is wrong: " + files.error(), example));
+  for (const auto& [key, value] : json->items()) {
+    if (key == "databases" || key == "settings") continue;
+    return std::unexpected(
+        invalid(fmt::format("unknown key \"{}\"", key), "known are databases, settings"));
+  }
+  if (!json->contains("databases"))
+    return std::unexpected(invalid("the request names no databases", example));
+  return std::move(*files);
 }
 
 std::string_view word(RuleState state) { return word_of(state); }

@@ -24,7 +24,8 @@ using Json = nlohmann::ordered_json;
 inline constexpr std::string_view schema = "moat/1";
 
 // For StatusView, DatabaseView, RuleView, ManagedRangeView, WhyView, CountersView, DropView,
-// DropsView, ChangeView, Refusal, FileStatus, Fault and NewRule, and nothing else.
+// DropsView, ChangeView, TrialView, HistoryView, Refusal, FileStatus, Fault, NewRule and NewFiles,
+// and nothing else.
 template <typename T>
 [[nodiscard]] Json encode(const T& view);
 
@@ -55,6 +56,9 @@ template <typename T>
 // A request for a rule, read strictly: unknown keys, wrong types and anything but an object are
 // refused by name. What the values mean is for the service to judge.
 [[nodiscard]] std::expected<NewRule, Refusal> read_new_rule(std::string_view text);
+
+// Likewise for a host's files.
+[[nodiscard]] std::expected<NewFiles, Refusal> read_new_files(std::string_view text);
 
 // The words of the JSON, for people too.
 [[nodiscard]] std::string_view word(RuleState state);

@@ -83,6 +83,21 @@ inline constexpr auto members_of<StatusView::Wide> =
     std::tuple("database", &StatusView::Wide::database, "addresses", &StatusView::Wide::addresses,
                "is_all", &StatusView::Wide::is_all);
 template <>
+inline constexpr auto members_of<TrialView> =
+    std::tuple("id", &TrialView::id, "generation", &TrialView::generation, "author",
+               &TrialView::author, "left_ms", &TrialView::left);
+template <>
+inline constexpr auto members_of<HistoryView::File> =
+    std::tuple("path", &HistoryView::File::path, "text", &HistoryView::File::text);
+template <>
+inline constexpr auto members_of<HistoryView> =
+    std::tuple("generation", &HistoryView::generation, "time", &HistoryView::time, "cause",
+               &HistoryView::cause, "author", &HistoryView::author, "command",
+               &HistoryView::command, "change", &HistoryView::change, "files", &HistoryView::files);
+template <>
+inline constexpr auto members_of<NewFiles> =
+    std::tuple("databases", &NewFiles::databases, "settings", &NewFiles::settings);
+template <>
 inline constexpr auto members_of<StatusView> = std::tuple(
     "version", &StatusView::version, "generation", &StatusView::generation, "table_bytes",
     &StatusView::table_bytes, "prefixes", &StatusView::prefixes, "databases",
@@ -95,8 +110,8 @@ inline constexpr auto members_of<StatusView> = std::tuple(
     &StatusView::shadowed, "monitored", &StatusView::monitored, "withdrawn", &StatusView::withdrawn,
     "exposed", &StatusView::exposed, "open_ipv6", &StatusView::open_ipv6, "wide", &StatusView::wide,
     "expired_rules", &StatusView::expired_rules, "expiring_rules", &StatusView::expiring_rules,
-    "clock_was_at", &StatusView::clock_was_at, "problems", &StatusView::problems, "notices",
-    &StatusView::notices);
+    "trial", &StatusView::trial, "clock_was_at", &StatusView::clock_was_at, "problems",
+    &StatusView::problems, "notices", &StatusView::notices);
 template <>
 inline constexpr auto members_of<RuleView> =
     std::tuple("database", &RuleView::database, "id", &RuleView::id, "type", &RuleView::type,

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,11 +30,21 @@ struct Peer {
   std::uint32_t gid = 0;
   std::int32_t pid = 0;
   std::string user;  // as user_name() has it
+  // Of which trial the change is a part, by the id that begin_trial() gave; empty: of none.
+  std::string trial;
 };
 
 struct Counts {
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;
+};
+
+// A change that is undone unless somebody confirms it in time.
+struct TrialView {
+  std::string id;  // told to who began it; empty in the status, and where everybody's edits count
+  std::uint64_t generation = 0;  // that was enforced before it
+  std::string author;
+  Milliseconds left{0};
 };
 
 struct StatusView {
@@ -91,6 +102,7 @@ struct StatusView {
   // Rules in force that have expired, and of the others those that expire within a day.
   std::uint32_t expired_rules = 0;
   std::uint32_t expiring_rules = 0;
+  std::optional<TrialView> trial;  // under way
   // The latest time known, where the clock was set back from it and rules stay expired.
   std::optional<WallTime> clock_was_at;
   std::vector<std::string> problems;  // anything else that is wrong, worst first, one sentence each
@@ -222,6 +234,21 @@ struct ChangeView {
   std::vector<EndedView> ended;      // by peer and database; 20 at most
 };
 
+// A generation that was enforced.
+struct HistoryView {
+  struct File {
+    std::string path;
+    std::string text;  // only when one generation is asked for
+  };
+  std::uint64_t generation = 0;
+  std::chrono::system_clock::time_point time;
+  std::string cause;        // "rule added"; of a change by hand: the files' names
+  std::string author;       // "ada (uid 1000, pid 4711)"; of a change by hand: the files' owners
+  std::string command;      // line, of the author's process, where it was known
+  std::string change;       // "orders: added 192.0.2.1/32"
+  std::vector<File> files;  // of databases
+};
+
 // A refusal: nothing changed.
 struct Refusal {
   enum class Kind { invalid, not_found, conflict, forbidden, unavailable } kind = Kind::invalid;
@@ -240,6 +267,12 @@ struct NewRule {
   std::string expires;  // RFC 3339 UTC, or a duration from now (30m, 12h, 7d); empty: never
 };
 
+// What a host's files are to say, all at once.
+struct NewFiles {
+  std::map<std::string, std::string> databases;  // text by file name: "orders.yaml"
+  std::optional<std::string> settings;           // moat.yaml; nothing: it stays
+};
+
 class Service {
  public:
   virtual ~Service() = default;
@@ -256,6 +289,10 @@ class Service {
   // Those that have changed since `since` was DropsView::next; 0: all there are.
   virtual ServiceResult<DropsView> drops(const std::string& database, std::uint64_t since) = 0;
 
+  // The newest first.
+  virtual ServiceResult<std::vector<HistoryView>> history() = 0;
+  virtual ServiceResult<HistoryView> generation(std::uint64_t generation) = 0;
+
   // Each edits or reads files, enforces, and answers when the kernel has; or when it is clear that
   // it has not (ChangeView::why_not; the daemon goes on trying).
   virtual ServiceResult<ChangeView> add_rule(const NewRule& rule, const Peer& peer) = 0;
@@ -263,6 +300,18 @@ class Service {
                                                 const Peer& peer) = 0;
   virtual ServiceResult<ChangeView> forget(const std::string& database, const Peer& peer) = 0;
   virtual ServiceResult<ChangeView> reload(const Peer& peer) = 0;
+  // The database files become what they were in that generation. Files of databases that had none
+  // then stay.
+  virtual ServiceResult<ChangeView> roll_back(std::uint64_t generation, const Peer& peer) = 0;
+  // All or nothing. A database whose file is not among them loses it and stays guarded.
+  virtual ServiceResult<ChangeView> apply(const NewFiles& files, const Peer& peer) = 0;
+  // What is changed from now on is undone after `within` unless confirm() comes first. Edits that
+  // belong to no trial are refused meanwhile, unless it is everybody's.
+  virtual ServiceResult<TrialView> begin_trial(std::chrono::milliseconds within, bool is_everybodys,
+                                               const Peer& peer) = 0;
+  virtual ServiceResult<TrialView> confirm(const Peer& peer) = 0;
+  // Undoes it now.
+  virtual ServiceResult<ChangeView> undo(const Peer& peer) = 0;
   // The host's clock is right now, so that rules expire by it: see expiry_clock.h.
   virtual ServiceResult<ChangeView> reset_clock(const Peer& peer) = 0;
   // Ends the guard: the daemon takes everything off and then exits.

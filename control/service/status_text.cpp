@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <string_view>
 
@@ -175,6 +176,7 @@ std::string headline(const StatusView& status) {
       "rule files are held back");
   add(count_files(status, FileState::vanished), "rule file has vanished",
       "rule files have vanished");
+  if (status.trial) wrong.emplace_back("a change waits to be confirmed");
   if (auto gap = backstop_gap(status.backstop); !gap.empty()) wrong.push_back(std::move(gap));
   if (!status.unpinned.empty()) wrong.emplace_back("the guard ends when moatd ends");
   if (!status.outside_backstop.empty()) {
@@ -238,6 +240,13 @@ std::vector<Problem> problems(const StatusView& status) {
     if (!change.overdue) continue;
     all.push_back({fmt::format("overdue: {} is not enforced within {:.0f} s", describe(change),
                                status.bound.count() / 1000),
+                   {}});
+  }
+  if (status.trial) {
+    all.push_back({fmt::format("what was changed since generation {} is undone in {:.0f} s unless "
+                               "it is confirmed: by {} (moat confirm, or moat undo)",
+                               status.trial->generation,
+                               std::ceil(status.trial->left.count() / 1000), status.trial->author),
                    {}});
   }
   for (auto& problem : backstop_problems(status.backstop)) all.push_back(std::move(problem));

@@ -70,6 +70,33 @@ class Echo final : public Service {
   ServiceResult<ChangeView> reload(const Peer&) override { return change("reload"); }
   ServiceResult<ChangeView> reset_clock(const Peer&) override { return change("reset_clock"); }
   ServiceResult<ChangeView> detach(const Peer&) override { return change("detach"); }
+  ServiceResult<std::vector<HistoryView>> history() override {
+    HistoryView view;
+    view.change = said_;
+    return std::vector{view};
+  }
+  ServiceResult<HistoryView> generation(std::uint64_t generation) override {
+    HistoryView view;
+    view.generation = generation;
+    view.files.push_back({said_, said_});
+    return view;
+  }
+  ServiceResult<ChangeView> roll_back(std::uint64_t generation, const Peer& peer) override {
+    return change(std::to_string(generation) + peer.trial);
+  }
+  ServiceResult<ChangeView> apply(const NewFiles& files, const Peer&) override {
+    std::string all = files.settings.value_or("");
+    for (const auto& [name, text] : files.databases) all += name + text;
+    return change(all);
+  }
+  ServiceResult<TrialView> begin_trial(std::chrono::milliseconds within, bool,
+                                       const Peer& peer) override {
+    return TrialView{said_, 1, peer.user, within};
+  }
+  ServiceResult<TrialView> confirm(const Peer& peer) override {
+    return TrialView{said_, 1, peer.user, {}};
+  }
+  ServiceResult<ChangeView> undo(const Peer&) override { return change("undo"); }
 
   std::string said_;
   bool has_changed_ = false;

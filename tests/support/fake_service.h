@@ -30,7 +30,10 @@ class FakeService : public Service {
   CountersView counters_view;
   DropsView drops_view;
   ChangeView change;
+  std::vector<HistoryView> history_views;
+  TrialView trial_view;
   std::optional<Refusal> refusal;             // the answer to whatever can be refused
+  bool refuse_changes = false;                // of rules and files, and nothing else
   std::optional<std::uint64_t> refuse_since;  // the question for drops that is refused
   bool throws = false;
 
@@ -38,6 +41,7 @@ class FakeService : public Service {
   std::vector<std::string> calls;
   Peer peer;
   NewRule new_rule;
+  NewFiles new_files;
 
   StatusView status() override {
     if (throws) throw std::runtime_error("out of luck");
@@ -84,6 +88,32 @@ class FakeService : public Service {
     return change_by(who, "reset_clock");
   }
   ServiceResult<ChangeView> detach(const Peer& who) override { return change_by(who, "detach"); }
+  ServiceResult<std::vector<HistoryView>> history() override {
+    return answer("history", history_views);
+  }
+  ServiceResult<HistoryView> generation(std::uint64_t generation) override {
+    return answer("generation(" + std::to_string(generation) + ")",
+                  history_views.empty() ? HistoryView{} : history_views.front());
+  }
+  ServiceResult<ChangeView> roll_back(std::uint64_t generation, const Peer& who) override {
+    return change_by(who, "roll_back(" + std::to_string(generation) + ")");
+  }
+  ServiceResult<ChangeView> apply(const NewFiles& files, const Peer& who) override {
+    new_files = files;
+    return change_by(who, "apply");
+  }
+  ServiceResult<TrialView> begin_trial(std::chrono::milliseconds within, bool is_everybodys,
+                                       const Peer& who) override {
+    peer = who;
+    return answer(
+        "begin_trial(" + std::to_string(within.count()) + (is_everybodys ? ",all)" : ",own)"),
+        trial_view);
+  }
+  ServiceResult<TrialView> confirm(const Peer& who) override {
+    peer = who;
+    return answer("confirm", trial_view);
+  }
+  ServiceResult<ChangeView> undo(const Peer& who) override { return change_by(who, "undo"); }
 
  private:
   template <typename T>
@@ -94,6 +124,10 @@ class FakeService : public Service {
   }
   ServiceResult<ChangeView> change_by(const Peer& who, const std::string& call) {
     peer = who;
+    if (refuse_changes) {
+      calls.push_back(call);
+      return std::unexpected(Refusal{});
+    }
     return answer(call, change);
   }
 };

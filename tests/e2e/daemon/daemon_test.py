@@ -1232,6 +1232,159 @@ class DaemonTest(unittest.TestCase):
         self.stop()
         self.assertEqual(self.start()["exposed"], before)
 
+    # What was enforced before, and what is undone.
+
+    def read(self, name):
+        with open(self.path(name), encoding="utf-8") as file:
+            return file.read()
+
+    def change(self, method, path, body=None):
+        status, answer = self.request(method, path, body)
+        self.assertEqual(status, 200, answer)
+        return answer
+
+    def history(self):
+        return self.get("/v1/history")["generations"]
+
+    def test_history_tells_who_changed_what_and_brings_it_back(self):
+        self.start()
+        self.change("POST", "/v1/rules", {"cidr": "198.18.7.0/24", "label": "Let in"})
+        self.edit("etc/databases.d/orders.yaml", "Let in", "By mistake")
+        self.wait_for_generation(3)
+        newest, added, first = self.history()
+        self.assertEqual([e["generation"] for e in (newest, added, first)], [3, 2, 1])
+        self.assertEqual((newest["cause"], newest["author"]), ("orders.yaml", "root"))
+        self.assertIn("By mistake", newest["change"])
+        self.assertEqual(added["cause"], "rule added")
+        self.assertIn(f"pid {os.getpid()}", added["author"])
+        self.assertIn("daemon_test.py", added["command"])
+        self.assertIn("added 198.18.7.0/24", added["change"])
+        self.assertEqual(self.get("/v1/history/1")["files"][0]["text"], ORDERS)
+        self.stop()
+        self.start()
+        self.assert_reaches(STRANGER)
+        self.assertEqual(self.change("POST", "/v1/rollback/1")["generation"], 4)
+        self.assertEqual(self.read("etc/databases.d/orders.yaml"), ORDERS)
+        self.assertFalse(reaches(STRANGER))
+        self.assert_reaches(LISTED)
+        self.assertEqual(self.history()[0]["cause"], "rolled back to generation 1")
+        self.assertEqual(self.request("POST", "/v1/rollback/99")[0], 404)
+        self.assertEqual(self.request("GET", "/v1/history/x")[0], 400)
+
+    def test_rollback_that_cannot_hold_changes_nothing(self):
+        self.write("etc/managed-ranges.d/app.yaml",
+                   "- id: mr-app\n  name: App\n  cidrs: [198.18.7.0/24]\n")
+        self.write("etc/databases.d/orders.yaml", ORDERS + "  - managed-range: mr-app\n")
+        self.start()
+        self.edit("etc/databases.d/orders.yaml", "  - managed-range: mr-app\n", "")
+        self.wait_for_generation(2)
+        os.remove(self.path("etc/managed-ranges.d/app.yaml"))
+        wait_until(lambda: not any("app.yaml" in f["path"] for f in self.status()["files"]), "gone")
+        status, answer = self.request("POST", "/v1/rollback/1")
+        self.assertEqual(status, 400, answer)
+        self.assertIn("mr-app", json.dumps(answer))
+        self.assertEqual(self.read("etc/databases.d/orders.yaml"), ORDERS)
+        self.assertFalse(reaches(STRANGER))
+
+    def begin_trial(self, within="1s", edits="own"):
+        return self.change("POST", f"/v1/trial?within={within}&edits={edits}")["id"]
+
+    def test_change_that_nobody_confirms_is_undone(self):
+        self.start()
+        trial = self.begin_trial()
+        self.change("POST", f"/v1/rules?trial={trial}", {"cidr": "198.18.7.0/24"})
+        self.assertEqual(self.history()[0]["cause"], "rule added")
+        wait_until(lambda: self.history()[0]["cause"] == "undone, as nobody confirmed it", "undone")
+        self.assertEqual(self.read("etc/databases.d/orders.yaml"), ORDERS)
+        self.assertIsNone(self.status()["trial"])
+        self.assertFalse(reaches(STRANGER))
+        self.assertIn("198.18.7.0/24", self.read("state/undone/orders.yaml"))
+
+    def test_change_that_is_confirmed_stays(self):
+        self.start()
+        trial = self.begin_trial("10m")
+        self.change("POST", f"/v1/rules?trial={trial}", {"cidr": "198.18.7.0/24"})
+        waits = self.status()["trial"]
+        self.assertEqual((waits["id"], waits["generation"]), ("", 1))
+        self.assertTrue(0 < waits["left_ms"] <= 600_000, waits)
+        status, answer = self.request("POST", "/v1/rules", {"cidr": "192.0.2.1/32"})
+        self.assertEqual(status, 409)
+        self.assertIn("waits to be confirmed", answer["error"]["message"])
+        self.assertEqual(self.request("POST", "/v1/trial?within=1s")[0], 409)
+        self.change("POST", "/v1/confirm")
+        self.assertIsNone(self.status()["trial"])
+        self.assertFalse(os.path.exists(self.path("state/trial.json")))
+        self.assertEqual(self.request("POST", "/v1/confirm")[0], 409)
+        self.assert_reaches(STRANGER)
+
+    def test_change_is_undone_though_the_daemon_was_killed(self):
+        self.start()
+        trial = self.begin_trial("2s")
+        rule = self.rules()[0]["id"]
+        session = self.assert_session(LISTED)
+        self.change("DELETE", f"/v1/rules?database=orders&id={rule}&trial={trial}")
+        wait_until(lambda: self.server.ends.get(LISTED), "the session ends")
+        session.close()
+        self.stop(signal.SIGKILL)
+        self.assertFalse(reaches(LISTED))
+        self.start()
+        self.assert_reaches(LISTED, "undone")
+        self.assertEqual(self.read("etc/databases.d/orders.yaml"), ORDERS)
+
+    def test_what_is_changed_by_hand_is_undone_too(self):
+        self.start()
+        settings = self.read("etc/moat.yaml")
+        self.begin_trial("10m", "all")
+        self.edit("etc/moat.yaml", "backstop: false", "mode: monitor\nbackstop: false")
+        self.write("etc/databases.d/shop.yaml",
+                   "database: shop\nendpoint: {port: 3306}\nrules: []\n")
+        wait_until(lambda: self.status()["mode"] == "monitor", "in force")
+        wait_until(lambda: self.status()["databases"] == 2, "guarded")
+        self.change("POST", "/v1/rules", {"database": "shop", "cidr": "192.0.2.1/32"})
+        self.assert_reaches(STRANGER)
+        self.change("DELETE", "/v1/trial")
+        self.assertEqual(self.read("etc/moat.yaml"), settings)
+        self.assertFalse(os.path.exists(self.path("etc/databases.d/shop.yaml")))
+        status = self.status()
+        self.assertEqual((status["mode"], status["databases"]), ("enforce", 1))
+        self.assertFalse(reaches(STRANGER))
+        self.assertEqual([f["state"] for f in status["files"]], ["active"])
+
+    def test_files_are_applied_all_at_once_or_not_at_all(self):
+        self.start()
+        shop = "database: shop\nendpoint: {port: 3306}\nrules: []\n"
+        wider = ORDERS.replace("198.18.0.0/24", "198.18.0.0/16")
+        status, answer = self.request("POST", "/v1/apply", {
+            "databases": {"orders.yaml": wider, "shop.yaml": shop.replace("3306", "5432")}})
+        self.assertEqual(status, 400, answer)
+        self.assertEqual(self.read("etc/databases.d/orders.yaml"), ORDERS)
+        self.assertEqual(os.listdir(self.path("etc/databases.d")), ["orders.yaml"])
+        change = self.change("POST", "/v1/apply",
+                             {"databases": {"orders.yaml": wider, "shop.yaml": shop}})
+        self.assertEqual((change["enforced"], change["generation"]), (True, 2), change)
+        self.assert_reaches(STRANGER)
+        change = self.change("POST", "/v1/apply", {"databases": {"orders.yaml": ORDERS}})
+        self.assertIn("stays guarded", json.dumps(change["warnings"]))
+        self.assertEqual(self.status()["databases"], 2)
+        self.assertFalse(reaches(STRANGER))
+        for name in ("../orders.yaml", ".orders.yaml", "orders.txt"):
+            status, _ = self.request("POST", "/v1/apply", {"databases": {name: ORDERS}})
+            self.assertEqual(status, 400, name)
+
+    def test_apply_that_is_interrupted_is_undone(self):
+        self.start()
+        self.stop(signal.SIGKILL)
+        former = [{"path": self.path("etc/moat.yaml"), "text": self.read("etc/moat.yaml")},
+                  {"path": self.path("etc/databases.d/orders.yaml"), "text": ORDERS}]
+        self.write("state/trial.json", json.dumps({
+            "author": "ada", "generation": 1, "boot": "", "ends_ns": 0, "files": former,
+            "folder": self.path("etc/databases.d"), "databases": ["orders"]}))
+        self.edit("etc/databases.d/orders.yaml", "198.18.0.0/24", "198.18.0.0/16")
+        self.start()
+        wait_until(lambda: not os.path.exists(self.path("state/trial.json")), "undone")
+        wait_until(lambda: not reaches(STRANGER), "as before")
+        self.assertEqual(self.read("etc/databases.d/orders.yaml"), ORDERS)
+
     def test_wrong_use_ends_with_two(self):
         for words in (["--nonsense"], ["--config"]):
             ended = subprocess.run([MOATD, *words], check=False, capture_output=True)

@@ -3,6 +3,7 @@
 #include "control/api/server.h"
 
 #include <curl/curl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
@@ -259,7 +260,8 @@ TEST_F(ApiTest, RefusesWhatIsTooLargeHoweverItComes) {
   for (const bool chunked : {false, true}) {
     const auto response = send(host_.path(), {"/v1/rules", "POST", body, chunked});
     EXPECT_EQ(response.code, 413) << chunked;
-    EXPECT_EQ(response.error(), "the request is larger than 65536 bytes");
+    EXPECT_EQ(response.error(),
+              fmt::format("the request is larger than {} bytes", ApiLimits{}.body));
   }
   EXPECT_TRUE(service_.calls.empty());
 }

@@ -855,5 +855,72 @@ TEST_F(CliTest, ChecksWhatMoatdHoldsBackThoughNothingIsWrongWithItHere) {
       << outcome.out << outcome.err;
 }
 
+TEST_F(CliTest, SendsAChangeThatIsToBeConfirmedAsPartOfItsTrial) {
+  play_config();
+  service_.trial_view = {"7f", 18, "ada", Milliseconds(60'000)};
+  service_.change.enforced = true;
+  service_.change.rule_id = "r-1";
+
+  const auto done = ask({"rules", "add", "--cidr", "192.0.2.1/32", "--confirm", "60s"});
+
+  EXPECT_EQ(done.exit, 0) << done.err;
+  EXPECT_EQ(done.out, "r-1\n");
+  EXPECT_NE(done.err.find("moat confirm"), std::string::npos) << done.err;
+  EXPECT_EQ(service_.calls,
+            (std::vector<std::string>{"status", "begin_trial(60000,own)", "add_rule"}));
+  EXPECT_EQ(service_.peer.trial, "7f");
+  EXPECT_EQ(ask({"rules", "add", "--cidr", "192.0.2.1/32", "--confirm", "soon"}).exit, 1);
+}
+
+TEST_F(CliTest, EndsTheTrialOfAChangeThatIsRefused) {
+  play_config();
+  service_.refuse_changes = true;
+  EXPECT_EQ(ask({"rules", "remove", "r-1", "--confirm", "60s"}).exit, 1);
+  EXPECT_EQ(service_.calls, (std::vector<std::string>{"status", "begin_trial(60000,own)",
+                                                      "remove_rule(,r-1)", "confirm"}));
+}
+
+TEST_F(CliTest, TellsTheHistoryAndWhatChangedInIt) {
+  play_config();
+  HistoryView entry;
+  entry.generation = 17;
+  entry.cause = "rule added";
+  entry.author = "ada (uid 1000, pid 7)";
+  entry.change = "orders: added 192.0.2.1/32";
+  entry.files = {
+      {"/etc/orders.yaml", "database: orders\nendpoint: {port: 5432}\nrules: [] # caf\u00e9\n"}};
+  service_.history_views = {entry};
+
+  const auto list = ask({"history"});
+  EXPECT_EQ(list.exit, 0) << list.err;
+  EXPECT_NE(list.out.find("rule added"), std::string::npos) << list.out;
+  EXPECT_EQ(ask({"history", "--json"}).json()["generations"][0]["generation"], 17);
+  const auto one = ask({"history", "17"});
+  EXPECT_NE(one.out.find("rules: [] # caf\u00e9\n"), std::string::npos) << one.out;
+  EXPECT_EQ(service_.calls.back(), "generation(17)");
+  EXPECT_EQ(ask({"diff", "17"}).exit, 0) << "the newest is the same";
+  EXPECT_EQ(ask({"diff", files(), "17"}).exit, 2);
+  service_.change.enforced = true;
+  EXPECT_EQ(ask({"rollback", "17"}).exit, 0);
+  EXPECT_EQ(service_.calls.back(), "roll_back(17)");
+}
+
+TEST_F(CliTest, AppliesAFolderThatSomebodySaysYesTo) {
+  write_config();
+  play_config();
+  service_.change.enforced = true;
+  EXPECT_EQ(ask({"apply", files()}).exit, 2) << "nobody is here to ask";
+  EXPECT_EQ(ask({"apply", files(), "--dry-run"}).exit, 0);
+  EXPECT_TRUE(service_.new_files.databases.empty());
+  const auto done = ask({"apply", files(), "--yes"});
+  EXPECT_EQ(done.exit, 0) << done.err;
+  EXPECT_EQ(service_.new_files.settings, "interfaces: [eth0]\n");
+  ASSERT_TRUE(service_.new_files.databases.contains("orders.yaml"));
+  EXPECT_EQ(service_.new_files.databases["orders.yaml"],
+            read_file(files() + "/databases.d/orders.yaml"));
+  write("databases.d/orders.yaml", "database: orders\n");
+  EXPECT_EQ(ask({"apply", files(), "--yes"}).exit, 1);
+}
+
 }  // namespace
 }  // namespace moat

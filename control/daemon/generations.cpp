@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What was enforced before, and changes that are undone unless somebody confirms them.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <random>
+#include <tuple>
+
+#include "control/daemon/daemon.h"
+
+namespace moat {
+namespace {
+
+using namespace std::chrono_literals;
+using Kind = Refusal::Kind;
+
+constexpr std::chrono::microseconds undo_retry = 5s;
+
+std::unexpected<Refusal> refuse(Kind kind, std::string message, std::string remedy = {}) {
+  return std::unexpected(Refusal{kind, std::move(message), std::move(remedy), {}});
+}
+
+std::unexpected<Refusal> refuse(const Error& error) {
+  return refuse(Kind::unavailable, error.message, error.remedy);
+}
+
+// Not to be guessed by who should leave somebody else's change alone.
+std::string make_trial_id() {
+  std::random_device random;
+  return fmt::format("{:08x}{:08x}", random(), random());
+}
+
+HistoryView view_of(const HistoryEntry& entry) {
+  HistoryView view{entry.generation, entry.time,   entry.cause, entry.author,
+                   entry.command,    entry.change, {}};
+  for (const auto& file : entry.files)
+    view.files.push_back({file.path, file.bytes ? *file.bytes : ""});
+  return view;
+}
+
+std::chrono::seconds whole_seconds(std::chrono::nanoseconds time) {
+  return std::chrono::ceil<std::chrono::seconds>(time);
+}
+
+}  // namespace
+
+// ---- What was enforced ----
+
+// Of a file that is held back, or gone, what it said when that was last enforced.
+std::vector<FileText> Daemon::enforced_files() const {
+  std::vector<FileText> files;
+  const auto before = history_.latest();
+  const auto& resolution = enforcer_.resolution();
+  if (!resolution) return before && *before ? (*before)->files : files;
+  for (const auto& status : resolution->files) {
+    if (status.id.empty()) continue;  // managed ranges are their provider's
+    const auto& now = scanner_.files().databases;
+    const auto file = std::ranges::find(now, status.path, &DatabaseFile::path);
+    if (status.state == FileState::active && file != now.end() && file->bytes) {
+      files.push_back({status.path, file->bytes});
+    } else if (before && *before) {
+      const auto& then = (*before)->files;
+      const auto old = std::ranges::find(then, status.path, &FileText::path);
+      if (old != then.end()) files.push_back(*old);
+    }
+  }
+  return files;
+}
+
+void Daemon::record(const ApplyResult& applied) {
+  if (!applied.committed) return;
+  const auto& cause = applied.cause;
+  const auto kept = history_.add({applied.generation, WallClock::now(), cause.what, cause.who,
+                                  cause.command, applied.change, enforced_files()});
+  set_problem(Step::history, kept, "the history lacks what is enforced");
+}
+
+ServiceResult<std::vector<HistoryView>> Daemon::history() {
+  std::vector<HistoryView> views;
+  for (const auto& entry : history_.list()) views.push_back(view_of(entry));
+  return views;
+}
+
+ServiceResult<HistoryEntry> Daemon::find_generation(std::uint64_t generation) const {
+  auto entry = history_.find(generation);
+  if (!entry) return refuse(entry.error());
+  if (!*entry) {
+    return refuse(Kind::not_found, fmt::format("generation {} is not in the history", generation),
+                  "moat history lists those that are");
+  }
+  return std::move(**entry);
+}
+
+ServiceResult<HistoryView> Daemon::generation(std::uint64_t generation) {
+  const auto entry = find_generation(generation);
+  if (!entry) return std::unexpected(entry.error());
+  return view_of(*entry);
+}
+
+// ---- Changes of several files ----
+
+ServiceResult<ChangeView> Daemon::rewrite(const FileEdits& plan, const std::string& what,
+                                          const Peer& peer, Steady::time_point begun) {
+  const auto noticed = WallClock::now();
+  // Should moatd die meanwhile, the next one takes back what was written.
+  const bool is_marked = plan.edits.size() > 1 && !trial_;
+  if (is_marked) {
+    if (auto marked = trials_.save(make_trial({}, peer)); !marked) return refuse(marked.error());
+  }
+  const auto written = write_edits(plan.edits);
+  if (is_marked) set_problem(Step::trial, trials_.remove(), "a change may be undone at a restart");
+  if (!written) return std::unexpected(written.error());
+  const bool sets_up =
+      std::ranges::find(plan.edits, settings_.path(), &Edit::path) != plan.edits.end();
+  auto view = change_view(turn(cause_of(what, peer), noticed, true), begun);
+  if (sets_up) {
+    ensure_guards();
+    tell_ready();
+  }
+  view.path = plan.edits.size() == 1 ? plan.edits.front().path : settings_.folders().databases;
+  view.warnings = plan.warnings;
+  return view;
+}
+
+ServiceResult<ChangeView> Daemon::roll_back(std::uint64_t generation, const Peer& peer) {
+  const auto begun = Steady::now();
+  if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
+  const auto entry = find_generation(generation);
+  if (!entry) return std::unexpected(entry.error());
+  WantedFiles wanted;
+  for (const auto& file : entry->files) wanted.texts[file.path] = *file.bytes;
+  const auto plan = plan_files(edit_basis(), wanted);
+  if (!plan) return std::unexpected(plan.error());
+  if (plan->edits.empty()) {
+    return refuse(
+        Kind::conflict,
+        fmt::format("the database files say what they said in generation {} already", generation),
+        "moat history tells what changed since");
+  }
+  return rewrite(*plan, fmt::format("rolled back to generation {}", generation), peer, begun);
+}
+
+ServiceResult<ChangeView> Daemon::apply(const NewFiles& files, const Peer& peer) {
+  const auto begun = Steady::now();
+  if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
+  WantedFiles wanted{{}, true};
+  for (const auto& [name, text] : files.databases) {
+    if (!is_rule_file_name(name) || name.contains('/')) {
+      return refuse(Kind::invalid, fmt::format("not the name of a database file: \"{}\"", name),
+                    "a file's name without its folder, which ends in .yaml or .yml");
+    }
+    wanted.texts[settings_.folders().databases + "/" + name] = text;
+  }
+  auto plan = plan_files(edit_basis(), wanted);
+  if (!plan) return std::unexpected(plan.error());
+  for (const auto& edit : plan->edits) {
+    if (edit.what != Edit::What::take_away) continue;
+    if (auto kept = trials_.set_aside(edit.path, edit.before); !kept) return refuse(kept.error());
+    plan->warnings.push_back({Severity::warning,
+                              {edit.path, 0, 0},
+                              "this file goes, and its database stays guarded with its last rules",
+                              "",
+                              "to end the guard: moat databases forget"});
+  }
+  if (files.settings) {
+    auto edit = plan_settings(settings_.path(), *files.settings, settings_.config());
+    if (!edit) return std::unexpected(edit.error());
+    if (*edit) plan->edits.push_back(std::move(**edit));
+  }
+  return rewrite(*plan, "files applied", peer, begun);
+}
+
+// ---- Changes that wait to be confirmed ----
+
+Trial Daemon::make_trial(std::chrono::milliseconds within, const Peer& peer) const {
+  Trial trial;
+  trial.author = cause_of("", peer).who;
+  trial.generation = publisher_.generation();
+  trial.boot = boot_;
+  if (within.count() != 0) trial.ends = boot_time() + within;
+  trial.folder = settings_.folders().databases;
+  trial.files = read_former(settings_.path(), scanner_.files());
+  if (const auto* enforced = publisher_.enforced())
+    for (const auto& database : enforced->policy.databases) trial.databases.push_back(database.id);
+  return trial;
+}
+
+TrialView Daemon::trial_view(const Trial& trial) const {
+  return {"", trial.generation, trial.author, Milliseconds(time_left(trial, boot_))};
+}
+
+ServiceResult<void> Daemon::check_trial(const Peer& peer) const {
+  if (!trial_ || trial_->id.empty() || trial_->id == peer.trial) return {};
+  return refuse(Kind::conflict,
+                fmt::format("a change by {} waits to be confirmed, and is undone in {} s",
+                            trial_->author, whole_seconds(time_left(*trial_, boot_)).count()),
+                "end it first: moat confirm, or moat undo");
+}
+
+ServiceResult<TrialView> Daemon::begin_trial(std::chrono::milliseconds within, bool is_everybodys,
+                                             const Peer& peer) {
+  if (auto may = begin_edit({}); !may) return std::unexpected(std::move(may.error()));
+  if (trial_) {
+    return refuse(Kind::conflict, fmt::format("a change by {} waits already", trial_->author),
+                  "end it first: moat confirm, or moat undo");
+  }
+  if (settings_.is_held_back()) {
+    return refuse(Kind::conflict,
+                  fmt::format("{} is held back: what is in force of it could not be brought back",
+                              settings_.path()),
+                  "mend it first: see moat check");
+  }
+  if (const auto& resolution = enforcer_.resolution()) {
+    for (const auto& file : resolution->files) {
+      if (file.state == FileState::active) continue;
+      return refuse(Kind::conflict,
+                    fmt::format("{} is {}: what is enforced of it could not be brought back",
+                                file.path, word(file.state)),
+                    "mend it first: see moat status");
+    }
+  }
+  auto trial = make_trial(within, peer);
+  if (!is_everybodys) trial.id = make_trial_id();
+  if (auto saved = trials_.save(trial); !saved) return refuse(saved.error());
+  log_.warn("what {} changes from now on is undone in {} s unless it is confirmed", trial.author,
+            whole_seconds(within).count());
+  trial_ = std::move(trial);
+  trial_timer_.set_after(within);
+  auto view = trial_view(*trial_);
+  view.id = trial_->id;
+  return view;
+}
+
+// What the daemon before this one has left.
+void Daemon::resume_trial() {
+  auto kept = trials_.load();
+  set_problem(Step::trial, kept ? Result<>() : std::unexpected(kept.error()),
+              "whether a change waits to be confirmed is not known");
+  if (!kept || !*kept) return;
+  trial_ = std::move(**kept);
+  trial_timer_.set_after(std::chrono::ceil<std::chrono::microseconds>(time_left(*trial_, boot_)));
+}
+
+ServiceResult<TrialView> Daemon::confirm(const Peer& peer) {
+  if (!trial_) {
+    return refuse(Kind::conflict, "no change waits to be confirmed",
+                  "moat history tells what was changed and undone");
+  }
+  const auto view = trial_view(*trial_);
+  if (auto removed = trials_.remove(); !removed) return refuse(removed.error());
+  log_.info("confirmed by {}: what {} has changed since generation {} stays",
+            cause_of("", peer).who, trial_->author, trial_->generation);
+  trial_.reset();
+  trial_timer_.stop();
+  return view;
+}
+
+ServiceResult<ChangeView> Daemon::undo(const Peer& peer) {
+  const auto begun = Steady::now();
+  if (auto may = begin_change(); !may) return std::unexpected(std::move(may.error()));
+  if (!trial_) {
+    return refuse(Kind::conflict, "no change waits to be confirmed",
+                  "to go back further: moat rollback");
+  }
+  auto applied = undo_trial(cause_of("undone", peer));
+  if (!applied) return refuse(applied.error());
+  return change_view(*applied, begun);
+}
+
+void Daemon::on_trial_lapsed() {
+  if (!trial_ || is_detached_) return;
+  const auto* const why = trial_->is_writing() ? "an interrupted change of several files, undone"
+                                               : "undone, as nobody confirmed it";
+  if (!undo_trial({why, "moatd", ""})) trial_timer_.set_after(undo_retry);
+}
+
+Result<ApplyResult> Daemon::undo_trial(const Cause& cause) {
+  const auto restored = trials_.restore(*trial_);
+  const auto removed = restored ? trials_.remove() : std::unexpected(restored.error());
+  set_problem(Step::trial, removed, "a change that was not confirmed is not undone yet");
+  if (!removed) return std::unexpected(removed.error());
+  log_.warn("{} since generation {}: a change by {}; files as they were before: {}", cause.what,
+            trial_->generation, trial_->author, fmt::join(*restored, ", "));
+  if (const auto* enforced = publisher_.enforced()) {
+    for (const auto& database : enforced->policy.databases)
+      if (std::ranges::find(trial_->databases, database.id) == trial_->databases.end())
+        publisher_.forget(database.id);
+  }
+  trial_.reset();
+  trial_timer_.stop();
+  auto applied = turn(cause, WallClock::now(), true);
+  ensure_guards();
+  tell_ready();
+  return applied;
+}
+
+}  // namespace moat
