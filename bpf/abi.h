@@ -109,9 +109,9 @@ struct moat_timed {
 
 /*
  * What a database number 1..64 of this table stands for. Number 0 is the host: its mode is that of
- * drops before the database is known. Two numbers more stand in the IPv6 row of the endpoints, for
- * ports that several databases guard: the host counts for them, and they enforce if one of those
- * does.
+ * drops before the database is known: to enforce if one database does. Two numbers more stand in
+ * the IPv6 row of the endpoints, for ports that several databases guard: the host counts for them,
+ * and they enforce if one of those does.
  */
 #define MOAT_SEVERAL_ENFORCED (MOAT_MAX_DATABASES + 1)
 #define MOAT_SEVERAL_MONITORED (MOAT_MAX_DATABASES + 2)

@@ -30,6 +30,7 @@ struct InterfaceStatus {
   bool foreign = false;                // the attached program is somebody else's; left alone
   std::string reason;                  // why generic or none: the driver's or kernel's words
   std::string remedy;
+  bool moved = false;  // absent here: in another network namespace, with our program still on it
 
   // Ours.
   [[nodiscard]] bool is_attached() const { return mode != AttachMode::none && !foreign; }

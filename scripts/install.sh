@@ -59,12 +59,12 @@ write_manifest() {
   mv "$list.new" "$list"
 }
 
-# To begin with; what the operator made of it is kept.
+# To begin with; what the operator made of it is kept, and says nothing of $interface.
 write_configuration() {
   local etc=$destdir/etc/moat
   install -d -m 755 "$etc"
   if [[ -e $etc/moat.yaml ]]; then
-    echo "Kept $etc as it is."
+    kept=$etc
     return
   fi
   install -d -m 755 "$etc/databases.d" "$etc/managed-ranges.d"
@@ -83,6 +83,19 @@ make_known_to_the_host() {
     *) systemctl link "$prefix/lib/systemd/system/moatd.service" ;;
   esac
   systemctl daemon-reload
+}
+
+tell_of_kept() {
+  cat <<END
+
+Moat is installed below $destdir$prefix.
+Kept $kept as it is: $interface was not written to it.
+
+   moat check                       does the configuration hold?
+   systemctl enable moatd           starts it with the host
+   systemctl restart moatd          starts this version; what is enforced stays enforced meanwhile
+   moat status                      what is guarded, on which interfaces, in which mode
+END
 }
 
 tell_what_next() {
@@ -121,7 +134,7 @@ uninstall() {
   echo "Moat is gone. Kept: $destdir/etc/moat, and $destdir/var/lib/moat if it ran here."
 }
 
-interface='' prefix=/usr/local destdir='' built='' task=install
+interface='' prefix=/usr/local destdir='' built='' kept='' task=install
 while [[ $# -gt 0 ]]; do
   case $1 in
     --uninstall) task=uninstall && shift && continue ;;
@@ -150,4 +163,4 @@ fi
 install_files
 write_configuration
 if [[ -z $destdir ]]; then make_known_to_the_host; fi
-tell_what_next
+if [[ -n $kept ]]; then tell_of_kept; else tell_what_next; fi

@@ -137,7 +137,10 @@ void add_counters(Families& families, const CountersView& counters) {
   }
   CountsFamily allowed("allowed", "that rules let pass, removed rules included");
   CountsFamily dropped("dropped", "refused");
+  auto monitored = gauge("moat_database_monitored",
+                         "Whether the database is in monitor mode: what is refused passes.");
   for (const auto& total : counters.totals) {
+    monitored.add(total.mode == Mode::monitor, {{"database", total.database}});
     allowed.add(total.allowed, {{"database", total.database}});
     dropped.add(total.dropped, {{"database", total.database}});
   }
@@ -145,6 +148,7 @@ void add_counters(Families& families, const CountersView& counters) {
     families.push_back(family->packets.take());
     families.push_back(family->bytes.take());
   }
+  families.push_back(monitored.take());
   families.push_back(counter("moat_drop_events_lost_total",
                              "Drops, counted, that were not told of for want of room.")
                          .add(static_cast<double>(counters.lost_events))

@@ -138,6 +138,10 @@ std::optional<std::uint64_t> read_number(const std::string& text) {
   return number;
 }
 
+ApiResponse get_sessions(const Call& call) {
+  return list("sessions", call.service.sessions(call.argument("database")));
+}
+
 ApiResponse get_drops(const Call& call) {
   const auto text = call.argument("since");
   const auto since = text.empty() ? 0 : read_number(text);
@@ -166,17 +170,47 @@ ApiResponse get_metrics(const Call& call) {
 }
 
 ApiResponse post_rule(const Call& call) {
-  const auto rule = read_new_rule(call.request.body);
+  const auto rule = read_request<NewRule>(call.request.body);
   if (!rule) return refuse(rule.error());
   return changed(call.service.add_rule(*rule, call.peer()));
 }
 
+// How `call` names a rule, if it does.
+std::optional<RuleName> rule_name(const Call& call) {
+  RuleName name{call.argument("database"), call.argument("id"), call.argument("cidr"),
+                call.argument("managed_range")};
+  if (name.id.empty() && name.cidr.empty() && name.managed_range.empty()) return std::nullopt;
+  return name;
+}
+
+ApiResponse no_rule_named(const Call& call) {
+  return invalid("no rule is named",
+                 fmt::format("send {} /v1/rules?database=DATABASE&id=RULE", call.request.method));
+}
+
+ApiResponse patch_rule(const Call& call) {
+  const auto rule = rule_name(call);
+  if (!rule) return no_rule_named(call);
+  const auto change = read_request<RuleChange>(call.request.body);
+  if (!change) return refuse(change.error());
+  return changed(call.service.set_rule(*rule, *change, call.peer()));
+}
+
 ApiResponse delete_rule(const Call& call) {
-  const auto id = call.argument("id");
-  if (id.empty()) {
-    return invalid("no rule is named", "send DELETE /v1/rules?database=DATABASE&id=RULE");
+  const auto rule = rule_name(call);
+  if (!rule) return no_rule_named(call);
+  return changed(call.service.remove_rule(*rule, call.peer()));
+}
+
+ApiResponse patch_database(const Call& call) {
+  const auto change = read_request<ModeChange>(call.request.body);
+  if (!change) return refuse(change.error());
+  const auto mode = parse_mode(change->mode);
+  if (!mode) {
+    return invalid(fmt::format("{}: \"{}\"", mode.error().message, change->mode),
+                   mode.error().remedy);
   }
-  return changed(call.service.remove_rule(call.argument("database"), id, call.peer()));
+  return changed(call.service.set_mode(call.id, *mode, call.peer()));
 }
 
 ApiResponse delete_database(const Call& call) {
@@ -236,6 +270,8 @@ struct Route {
 };
 
 const auto& routes() {
+  static const std::vector<std::string_view> names_of_rule{"database", "id", "cidr",
+                                                           "managed_range", "trial"};
   static const std::array all{
       Route{"GET", "/v1/status", get_status},
       Route{"GET", "/v1/databases", get_databases},
@@ -245,6 +281,7 @@ const auto& routes() {
       Route{"GET", "/v1/why", get_why, {"source", "database"}},
       Route{"GET", "/v1/counters", get_counters, {"database"}},
       Route{"GET", "/v1/drops", get_drops, {"database", "since"}},
+      Route{"GET", "/v1/sessions", get_sessions, {"database"}},
       Route{"GET", "/metrics", get_metrics},
       Route{"GET", "/v1/history", get_history},
       Route{"GET", "/v1/history/", get_generation},
@@ -256,7 +293,9 @@ const auto& routes() {
       Route{"POST", "/v1/confirm", post_confirm},
       Route{"POST", "/v1/clock/reset", post_clock_reset},
       Route{"POST", "/v1/detach", post_detach},
-      Route{"DELETE", "/v1/rules", delete_rule, {"database", "id", "trial"}},
+      Route{"PATCH", "/v1/rules", patch_rule, names_of_rule, true},
+      Route{"PATCH", "/v1/databases/", patch_database, {"trial"}, true},
+      Route{"DELETE", "/v1/rules", delete_rule, names_of_rule},
       Route{"DELETE", "/v1/databases/", delete_database, {"trial"}},
       Route{"DELETE", "/v1/trial", delete_trial},
   };

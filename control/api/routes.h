@@ -12,7 +12,7 @@
 namespace moat {
 
 struct ApiRequest {
-  std::string method;                            // GET, POST, DELETE, ...
+  std::string method;                            // GET, POST, PATCH, DELETE, ...
   std::string path;                              // decoded, without the arguments
   std::map<std::string, std::string> arguments;  // of the query
   std::string twice;                             // an argument given more than once, or empty

@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "control/api/routes.h"
-#include "control/os/user_name.h"
+#include "control/os/local_names.h"
 #include "dataplane/error.h"
 
 namespace moat {

@@ -3,11 +3,9 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
-#include <iostream>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <tuple>
@@ -67,6 +65,10 @@ std::string describe_ended(const ChangeView& change) {
 // `gaps`: by what it is not enforced; empty: nothing.
 Exit tell_outcome(const ChangeView& change, const ChangeOptions& options, const std::string& gaps) {
   const auto bound = format_duration(change.bound);
+  if (!change.unchanged.empty()) {
+    tell(fmt::format("{}: nothing was changed", printable(change.unchanged)), Colour::good);
+    if (change.enforced) return Exit::done;
+  }
   if (change.enforced) {
     if (gaps.empty()) {
       tell(fmt::format("generation {} enforced in {} (bound {})", change.generation,
@@ -116,24 +118,6 @@ ClientResult<Document> send_edit(Client& client, const ChangeOptions& options,
   // Nothing has changed, so that there is nothing to undo.
   if (!reply && reply.error().exit == Exit::refused) std::ignore = client.post("/v1/confirm");
   return reply;
-}
-
-Option yes(YesOptions& options) { return {"--yes", "", &options.yes, "Do not ask"}; }
-
-bool ask(std::string_view question) {
-  tell(fmt::format("{} Type yes to go on:", question), Colour::bad);
-  std::string answer;
-  std::getline(std::cin, answer);
-  return answer == "yes";
-}
-
-std::optional<CommandError> unasked(std::string_view meaning) {
-  if (isatty(STDIN_FILENO) != 0) return std::nullopt;
-  return CommandError{Exit::usage,
-                      {Refusal::Kind::invalid,
-                       fmt::format("{}, and nobody is here to ask", meaning),
-                       "give --yes if that is meant",
-                       {}}};
 }
 
 Exit report_change(const Cli& cli, Client& client, const ClientResult<Document>& reply,

@@ -4,9 +4,7 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 #include <string>
-#include <string_view>
 
 #include "control/cli/client.h"
 
@@ -22,16 +20,6 @@ Option confirm(ChangeOptions& options);
 // Sends an edit; where --confirm asks for it, as one that is undone unless it is confirmed.
 [[nodiscard]] ClientResult<Document> send_edit(Client& client, const ChangeOptions& options,
                                                const std::function<ClientResult<Document>()>& send);
-
-// Of those that open something or take much away: asked on a terminal, unless --yes was given.
-struct YesOptions {
-  bool yes = false;
-};
-Option yes(YesOptions& options);
-// Whether nobody can be asked; `meaning`: "detach ends the guard".
-[[nodiscard]] std::optional<CommandError> unasked(std::string_view meaning);
-// Whether somebody at the terminal really means it.
-[[nodiscard]] bool ask(std::string_view question);
 
 enum class PrintRuleId { no, yes };  // on stdout
 enum class TellGaps { no, yes };     // by what it is not enforced, which is then no success

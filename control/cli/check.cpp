@@ -8,6 +8,7 @@
 
 #include "control/cli/output.h"
 #include "control/cli/rule_load.h"
+#include "control/policy/hygiene.h"
 
 namespace moat {
 namespace {
@@ -91,12 +92,44 @@ void add_held_back(const Cli& cli, LoadedRules& rules) {
   }
 }
 
+// "; no hit in 40 d": what is known of it since it is counted.
+std::string describe_hits(const RuleView& rule) {
+  if (rule.last_hit) return fmt::format("; last hit {}", ago(rule.last_hit));
+  if (!rule.counted_since) return "";
+  return fmt::format("; no hit in {}", format_age(*rule.counted_since));
+}
+
+// What nothing is wrong with and is worth a look all the same. Of rules in force moatd tells for
+// how long they have had no hit.
+void add_hints(const Cli& cli, WallTime now, LoadedRules& rules) {
+  auto hints = find_hints(rules.policy, now);
+  if (hints.empty()) return;
+  std::vector<RuleView> counted;
+  if (::access(cli.socket.c_str(), F_OK) == 0) {
+    counted = as_list<RuleView>(Client(cli).get("/v1/rules"), "rules").value_or(counted);
+  }
+  for (auto& [database, id, fault] : hints) {
+    const auto file = std::ranges::find(rules.files, fault.place.file, &FileStatus::path);
+    if (file == rules.files.end()) continue;
+    const auto rule = std::ranges::find_if(counted, [&](const RuleView& view) {
+      return view.database == database && view.id == id && view.source == fault.value &&
+             is_same_file(view.place.file, fault.place.file);
+    });
+    if (rule != counted.end()) fault.message += describe_hits(*rule);
+    file->faults.push_back(std::move(fault));
+    std::ranges::stable_sort(file->faults, {}, [](const Fault& each) {
+      return std::pair(each.place.line, each.place.column);
+    });
+  }
+}
+
 Exit check_files(const Cli& cli, const CheckOptions& options) {
   const auto host = read_host_facts();
   const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   const auto nat = read_nat_rules();
   auto rules = load_rules(options.path, {now, &host, options.force, &nat.rules});
   add_held_back(cli, rules);
+  if (!rules.has_error()) add_hints(cli, now, rules);
   const Tally tally(rules);
   if (cli.json) {
     print_json(as_json(rules, tally, nat));

@@ -8,12 +8,16 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <system_error>
 #include <thread>
 
 namespace moat {
 namespace {
+
+namespace fs = std::filesystem;
 
 // A question is answered at once, and a change when the kernel enforces it or the bound has passed.
 constexpr std::chrono::seconds for_an_answer{10};
@@ -44,6 +48,12 @@ CommandError unanswered(const std::string& socket, std::chrono::milliseconds wai
        {}}};
 }
 
+// Of the guard, without moatd. Where its pins are, the command knows of the usual moatd alone.
+std::string what_stays_of(const std::string& socket) {
+  if (socket == paths::socket) return what_stays(std::string(paths::bpffs));
+  return "what it enforced stays enforced if it was pinned: see PINS in moatd(8)";
+}
+
 CommandError why_unreachable(const std::string& socket, CURLcode code, long os_error) {
   const std::string cause =
       os_error != 0 ? std::strerror(static_cast<int>(os_error)) : curl_easy_strerror(code);
@@ -54,10 +64,11 @@ CommandError why_unreachable(const std::string& socket, CURLcode code, long os_e
   if (os_error == 0) {
     return unreachable(message, "it is there but does not answer: see journalctl -u moatd");
   }
-  return unreachable(message +
-                         "; what it enforced stays enforced, unless `moat detach` or a reboot has "
-                         "ended it",
-                     "start it with: systemctl start moatd; or name its socket with --socket");
+  auto stopped =
+      unreachable(fmt::format("{}; {}", message, what_stays_of(socket)),
+                  "start it with: systemctl start moatd; or name its socket with --socket");
+  stopped.is_stopped = true;
+  return stopped;
 }
 
 CommandError refused(const Json& answer, long code) {
@@ -102,6 +113,19 @@ std::string with_arguments(std::string path, const Client::Arguments& arguments)
 
 }  // namespace
 
+std::string what_stays(const std::string& pins) {
+  const auto stays = fmt::format("what it enforced stays enforced: it is pinned in {}", pins);
+  std::error_code error;
+  for (const auto* link : {"/backstop-link", "/input-link-ipv4", "/input-link-ipv6"})
+    if (fs::exists(pins + link, error)) return stays;
+  if (fs::directory_iterator(pins + "/links", error) != fs::directory_iterator()) return stays;
+  if (error == std::errc::permission_denied)
+    return fmt::format("what it enforced stays enforced if it is pinned in {}, which root can see",
+                       pins);
+  return fmt::format(
+      "NOTHING is guarded, as nothing is pinned in {}, unless moatd had another --bpffs", pins);
+}
+
 std::string escape(const std::string& text) {
   std::string escaped;
   for (const char c : text) {
@@ -141,6 +165,11 @@ ClientResult<Document> Client::post(const std::string& path, const std::string& 
   return change("POST", path, body);
 }
 
+ClientResult<Document> Client::patch(const std::string& path, const Arguments& arguments,
+                                     const std::string& body) {
+  return change("PATCH", with_arguments(path, arguments), body);
+}
+
 ClientResult<Document> Client::remove(const std::string& path, const Arguments& arguments) {
   return change("DELETE", with_arguments(path, arguments), "");
 }
@@ -175,7 +204,7 @@ ClientResult<Document> Client::send(const char* method, const std::string& path,
   curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, append);
   curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &answer);
-  if (std::strcmp(method, "POST") == 0) {
+  if (!body.empty() || std::strcmp(method, "POST") == 0) {
     curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE, static_cast<long>(body.size()));
     curl_easy_setopt(curl.get(), CURLOPT_COPYPOSTFIELDS, body.c_str());
   }

@@ -19,6 +19,7 @@ namespace moat {
 struct CommandError {
   Exit exit = Exit::refused;
   Refusal refusal;
+  bool is_stopped = false;  // no moatd has the socket
 };
 template <typename T>
 using ClientResult = std::expected<T, CommandError>;
@@ -36,6 +37,8 @@ class Client {
                                            const Arguments& arguments = {}) const;
   [[nodiscard]] ClientResult<StatusView> status();
   [[nodiscard]] ClientResult<Document> post(const std::string& path, const std::string& body = "");
+  [[nodiscard]] ClientResult<Document> patch(const std::string& path, const Arguments& arguments,
+                                             const std::string& body);
   [[nodiscard]] ClientResult<Document> remove(const std::string& path,
                                               const Arguments& arguments = {});
 
@@ -53,6 +56,9 @@ class Client {
   std::string trial_;
   std::optional<Milliseconds> bound_;  // as the latest status had it
 };
+
+// What of the guard is left without moatd, as its pins in that folder tell.
+[[nodiscard]] std::string what_stays(const std::string& pins);
 
 // Part of a path or the value of an argument: as it is, or with %XX where it has to be.
 [[nodiscard]] std::string escape(const std::string& text);

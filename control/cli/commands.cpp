@@ -22,30 +22,75 @@ constexpr Command table[] = {
      "3 moatd not reachable, 4 it does not answer. Monitor mode, chosen, is not wrong.\n\n"
      "Example:\n  moat status --json | jq .generation"},
 
-    {"", "databases", "List the guarded databases, or end a guard", nullptr},
+    {"", "databases", "List the guarded databases, set their mode, or end a guard", nullptr},
     {"databases", "list", "List the guarded databases", command::list_databases,
      "Status: active, held-back (its file has errors; the last rules stay), placeholder (held\n"
      "back and never enforced before: closed to all until its file can be used) or vanished\n"
      "(its file is gone; the last rules stay)."},
+    {"databases", "monitor", "Have a database's packets counted, and none dropped",
+     command::monitor_database,
+     "Sets mode: monitor in the database's rule file. Everybody reaches it then; what its rules\n"
+     "would drop is counted, listed by moat drops and marked as passed. The mode of the whole "
+     "host\n"
+     "is in moat.yaml. Asks first.\n\n"
+     "Example:\n  moat databases monitor orders"},
+    {"databases", "enforce", "Have a database's rules decide", command::enforce_database,
+     "Sets mode: enforce in the database's rule file. What no rule allows is dropped then, and "
+     "open\n"
+     "sessions that no rule allows are ended: moat preflight says which.\n\n"
+     "Example:\n  moat databases enforce orders"},
     {"databases", "forget", "End the guard of a database without a file", command::forget_database,
      "A database whose file was removed stays guarded with its last rules. This ends\n"
      "that: its port is OPEN afterwards. Refused while a file names the database.\n\n"
      "Example:\n  moat databases forget orders"},
 
-    {"", "rules", "List, add or remove rules: who may reach a database", nullptr},
+    {"", "rules", "List, add, change or remove rules: who may reach a database", nullptr},
     {"rules", "list", "List who may reach the databases", command::list_rules,
      "Hits are packets that the rule let pass. Last hit is sampled, so that it may lag by ten\n"
-     "seconds.\n\nExample:\n  moat rules list --database orders"},
+     "seconds. --unused lists rules that have been counted for so long, without a hit since.\n\n"
+     "Examples:\n"
+     "  moat rules list --database orders\n"
+     "  moat rules list --unused 30d"},
     {"rules", "add", "Allow a source, in the database's rule file", command::add_rule,
      "The file's comments and layout stay. Prints the new rule's id when the kernel enforces it.\n"
      "\nExit: 0 enforced, 1 refused and nothing changed, 2 wrong use, 3 moatd not reachable,\n"
-     "4 accepted but not enforced within the bound.\n\n"
+     "4 accepted but not enforced within the bound. With --if-absent, 0 too where a rule names "
+     "the\n"
+     "source already, which stays as it is.\n\n"
      "Examples:\n"
      "  moat rules add --database orders --cidr 198.51.100.25/32 --label 'My workstation'\n"
-     "  moat rules add --managed-range mr-scalingo-osc-fr1 --expires 12h"},
+     "  moat rules add --managed-range mr-scalingo-osc-fr1 --expires 12h\n"
+     "  moat rules add --database orders --me --expires 8h"},
+    {"rules", "set", "Give a rule another label or end, in its place", command::set_rule,
+     "The rule keeps its id, its hits and its sessions, and the file its comments and layout. A "
+     "rule\n"
+     "that has expired is valid again with a later end, or without one.\n\n"
+     "Examples:\n"
+     "  moat rules set --database orders r-1a2b3c4d --expires 7d\n"
+     "  moat rules set --cidr 198.51.100.25/32 --label 'At home' --no-expires"},
     {"rules", "remove", "Take a rule out of the database's rule file", command::remove_rule,
-     "Open sessions that no other rule allows are ended (see drop-sessions in moat.yaml(5)).\n"
-     "\nExample:\n  moat rules remove --database orders r-1a2b3c4d"},
+     "Open sessions that no other rule allows are ended (see drop-sessions in moat.yaml(5)). The\n"
+     "beginning of an id will do, of 4 characters or more, if no other id begins like that.\n\n"
+     "Examples:\n"
+     "  moat rules remove --database orders r-1a2b3c4d\n"
+     "  moat rules remove --cidr 198.51.100.25/32"},
+
+    {"", "sessions", "Show who is connected to guarded ports now", command::sessions,
+     "For each session its peer, database, rule, how long the peer has sent nothing, and, as "
+     "root,\n"
+     "the process that has it. exempt: no rule is asked, as the host is connected with itself or\n"
+     "the session comes by a trusted interface.\n\n"
+     "Examples:\n"
+     "  moat sessions --database orders\n"
+     "  moat sessions --config ./config"},
+    {"", "preflight", "Say what enforcing now would end", command::preflight,
+     "Which sessions would end if the rules were enforced, whatever the mode now: for a host or a\n"
+     "database in monitor mode, or, with --config, for rule files that are not in force yet. Your\n"
+     "own address, that of the SSH session, comes first. With --config, also what would be "
+     "open.\n\n"
+     "Exit: 0 no session would end, 1 some would, or the files have errors, 3 moatd not "
+     "reachable.\n\n"
+     "Example:\n  moat preflight && moat databases enforce orders"},
 
     {"", "managed-ranges", "List the named networks that rules can refer to, or show one", nullptr},
     {"managed-ranges", "list", "List the managed ranges", command::list_ranges,
@@ -132,6 +177,8 @@ constexpr Command table[] = {
      "or upgrade moatd, do not detach: rules stay enforced without it."},
 
     {"", "version", "Say the versions of moat and of moatd", command::version},
+
+    {"", "help", "Tell more of a command or a topic", command::help},
 };
 
 }  // namespace

@@ -39,6 +39,9 @@ struct Option {
   std::string_view choice = {};  // of those that name the same one, exactly one is to be given
 };
 using Options = std::vector<Option>;
+
+// Where --database is left out.
+inline constexpr std::string_view database_variable = "MOAT_DATABASE";
 using Action = std::function<Exit(const Cli&)>;
 
 struct Command {
@@ -63,10 +66,15 @@ namespace command {
 Action check(Options& options);
 Action status(Options& options);
 Action list_databases(Options& options);
+Action monitor_database(Options& options);
+Action enforce_database(Options& options);
 Action forget_database(Options& options);
 Action list_rules(Options& options);
 Action add_rule(Options& options);
+Action set_rule(Options& options);
 Action remove_rule(Options& options);
+Action sessions(Options& options);
+Action preflight(Options& options);
 Action list_ranges(Options& options);
 Action show_range(Options& options);
 Action why(Options& options);
@@ -83,6 +91,7 @@ Action reload(Options& options);
 Action reset_clock(Options& options);
 Action detach(Options& options);
 Action version(Options& options);
+Action help(Options& options);
 
 }  // namespace command
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <thread>
 
+#include "control/cli/outage.h"
 #include "control/cli/output.h"
 
 namespace moat {
@@ -23,13 +24,15 @@ void print_totals(const CountersView& counters) {
                    {"PACKETS ALLOWED", true},
                    {"BYTES", true},
                    {"PACKETS DROPPED", true},
-                   {"BYTES", true}});
+                   {"BYTES", true},
+                   {"NOTE"}});
   for (const auto& total : counters.totals) {
     table.add({{total.database},
                {format_number(total.allowed.packets)},
                {format_bytes(total.allowed.bytes)},
                {format_number(total.dropped.packets)},
-               {format_bytes(total.dropped.bytes)}});
+               {format_bytes(total.dropped.bytes)},
+               {total.mode == Mode::monitor ? "monitor mode: they pass" : "", Colour::doubtful}});
   }
   table.print();
 }
@@ -70,34 +73,32 @@ void print_reasons(const CountersView& counters) {
   table.print();
 }
 
-Exit show_once(const Cli& cli, const CountersOptions& options, bool clears) {
-  const auto answer = Client(cli).get("/v1/counters", {{"database", options.database}});
-  const auto counters = as<CountersView>(answer);
-  if (!counters) return fail(cli, counters.error());
-  if (cli.json) {
-    // A line a look, for a program that reads them as they come.
-    if (options.watch) {
-      print_json_line(**answer);
-    } else {
-      print_json(**answer);
-    }
-    return Exit::done;
-  }
-  if (clears) print_line("\033[H\033[J" + format_time_ms(std::chrono::system_clock::now()) + "\n");
-  if (counters->totals.empty()) tell("nothing counted yet");
-  print_totals(*counters);
-  print_rules(*counters);
-  print_reasons(*counters);
-  return Exit::done;
+void print(const Cli& cli, const CountersOptions& options, const Document& answer,
+           const CountersView& counters) {
+  // A line a look, for a program that reads them as they come.
+  if (cli.json) return options.watch ? print_json_line(*answer) : print_json(*answer);
+  if (options.watch && isatty(STDOUT_FILENO) != 0)
+    print_line("\033[H\033[J" + format_time_ms(std::chrono::system_clock::now()) + "\n");
+  if (counters.totals.empty()) tell("nothing counted yet");
+  print_totals(counters);
+  print_rules(counters);
+  print_reasons(counters);
 }
 
 Exit show_counters(const Cli& cli, const CountersOptions& options) {
-  const bool clears = options.watch && isatty(STDOUT_FILENO) != 0;
-  for (;;) {
-    const auto exit = show_once(cli, options, clears);
+  const Client client(cli);
+  Outage outage;
+  for (;; std::this_thread::sleep_for(between_looks)) {
+    const auto answer = client.get("/v1/counters", {{"database", options.database}});
+    const auto counters = as<CountersView>(answer);
+    if (!counters) {
+      if (options.watch && outage.covers(counters.error())) continue;
+      return fail(cli, counters.error());
+    }
+    outage.end();
+    print(cli, options, *answer, *counters);
     std::fflush(stdout);
-    if (exit != Exit::done || !options.watch) return exit;
-    std::this_thread::sleep_for(between_looks);
+    if (!options.watch) return Exit::done;
   }
 }
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// moat databases list, forget
+// moat databases list, monitor, enforce, forget
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
+#include "control/cli/ask.h"
 #include "control/cli/change.h"
 #include "control/cli/output.h"
 #include "control/policy/endpoint.h"
@@ -11,6 +14,12 @@ namespace {
 
 struct ForgetOptions {
   std::string id;
+  ChangeOptions change;
+};
+
+struct ModeOptions {
+  std::string id;
+  YesOptions yes;
   ChangeOptions change;
 };
 
@@ -53,9 +62,52 @@ Exit forget(const Cli& cli, const ForgetOptions& options) {
                        options.change);
 }
 
+Exit set_mode(const Cli& cli, const ModeOptions& options, Mode mode) {
+  Client client(cli);
+  const auto body = dump(encode(ModeChange{std::string(to_string(mode))}));
+  const auto reply = send_edit(client, options.change, [&] {
+    return client.patch("/v1/databases/" + escape(options.id), {}, body);
+  });
+  return report_change(cli, client, reply, options.change);
+}
+
+Exit monitor(const Cli& cli, const ModeOptions& options) {
+  if (!options.yes.yes) {
+    const auto meaning = fmt::format("in monitor mode everybody reaches {}", printable(options.id));
+    if (const auto failure = unasked(meaning)) return fail(cli, *failure);
+    if (!ask(fmt::format("In monitor mode everybody reaches {}, and what its rules would drop is "
+                         "counted.",
+                         printable(options.id)))) {
+      tell("nothing changed");
+      return Exit::refused;
+    }
+  }
+  return set_mode(cli, options, Mode::monitor);
+}
+
+Exit enforce(const Cli& cli, const ModeOptions& options) {
+  return set_mode(cli, options, Mode::enforce);
+}
+
 }  // namespace
 
 Action command::list_databases(Options&) { return print_databases; }
+
+Action command::monitor_database(Options& options) {
+  const auto values = std::make_shared<ModeOptions>();
+  options = {{"ID", "", &values->id, "The database"},
+             yes(values->yes),
+             confirm(values->change),
+             no_wait(values->change)};
+  return make_action(values, monitor);
+}
+
+Action command::enforce_database(Options& options) {
+  const auto values = std::make_shared<ModeOptions>();
+  options = {
+      {"ID", "", &values->id, "The database"}, confirm(values->change), no_wait(values->change)};
+  return make_action(values, enforce);
+}
 
 Action command::forget_database(Options& options) {
   const auto values = std::make_shared<ForgetOptions>();

@@ -9,10 +9,11 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "control/cli/ask.h"
+#include "control/cli/candidate.h"
 #include "control/cli/change.h"
 #include "control/cli/output.h"
 #include "control/cli/policy_diff.h"
-#include "control/cli/rule_load.h"
 #include "control/files/rule_files.h"
 #include "control/service/status_text.h"
 #include "control/text/input_limits.h"
@@ -64,23 +65,8 @@ ClientResult<PolicyItems> enforced_items(const Client& client) {
 
 // `status`: of the daemon that enforces another.
 ClientResult<LoadedRules> read_wanted(const StatusView& status, const std::string& folder) {
-  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  auto rules = load_rules(folder, {now, nullptr, false});
-  if (rules.has_error()) {
-    CommandError failure{Exit::refused,
-                         {Refusal::Kind::invalid,
-                          "the files have errors, and would not be enforced",
-                          "mend them first: see moat check",
-                          {}}};
-    for (auto& file : rules.files) {
-      if (has_error(file.faults)) {
-        std::ranges::move(file.faults, std::back_inserter(failure.refusal.faults));
-      }
-    }
-    return std::unexpected(std::move(failure));
-  }
-  if (rules.is_without_config) tell(without_config, Colour::doubtful);
-  if (!rules.config) rules.policy.mode = status.mode;
+  auto rules = load_candidate(folder);
+  if (rules && !rules->config) rules->policy.mode = status.mode;
   return rules;
 }
 

@@ -6,7 +6,9 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <utility>
 
+#include "control/cli/outage.h"
 #include "control/cli/output.h"
 
 namespace moat {
@@ -91,25 +93,38 @@ Exit list_drops(const Cli& cli, const DropsOptions& options) {
   return Exit::done;
 }
 
-// A line for each row that is new or has changed, the latest last; until interrupted.
+// The latest last.
+void print_rows(const Cli& cli, std::vector<DropView> drops) {
+  std::ranges::reverse(drops);
+  for (const auto& drop : drops) {
+    if (cli.json) {
+      print_json_line(document(encode(drop)));
+    } else {
+      print_row(drop);
+    }
+  }
+  std::fflush(stdout);
+}
+
+// A line for each row that is new or has changed; until interrupted.
 Exit follow_drops(const Cli& cli, const DropsOptions& options) {
   const Client client(cli);
+  Outage outage;
   std::uint64_t since = 0;
-  for (;;) {
+  bool is_first = true;
+  for (;; std::this_thread::sleep_for(between_looks)) {
     auto view = ask(client, options, since);
-    if (!view) return fail(cli, view.error());
-    if (since == 0 && view->drops.size() > max_at_first) view->drops.resize(max_at_first);
-    std::ranges::reverse(view->drops);
-    for (const auto& drop : view->drops) {
-      if (cli.json) {
-        print_json_line(document(encode(drop)));
-      } else {
-        print_row(drop);
-      }
+    // Another moatd numbers its rows anew.
+    if (view && since != 0 && (outage.end() || view->next < since)) view = ask(client, options, 0);
+    if (!view) {
+      if (outage.covers(view.error())) continue;
+      return fail(cli, view.error());
     }
-    std::fflush(stdout);
+    outage.end();
+    if (std::exchange(is_first, false) && view->drops.size() > max_at_first)
+      view->drops.resize(max_at_first);
     since = view->next;
-    std::this_thread::sleep_for(between_looks);
+    print_rows(cli, std::move(view->drops));
   }
 }
 

@@ -20,6 +20,7 @@
 
 #include "control/cli/client.h"
 #include "control/cli/commands.h"
+#include "control/cli/help.h"
 #include "control/cli/output.h"
 #include "control/text/nearest.h"
 
@@ -37,7 +38,8 @@ void add_option(CLI::App& command, const Option& option) {
   auto* added = command.add_option(name, value, help);
   if (!option.type.empty()) added->type_name(std::string(option.type));
   if (!value.empty()) added->capture_default_str();
-  if (!name.starts_with('-') && value.empty()) added->required();
+  if (name == "--database") added->envname(std::string(database_variable));
+  if (!name.starts_with('-') && value.empty() && option.choice.empty()) added->required();
 }
 
 void add_options(CLI::App& command, const Options& options) {
@@ -82,6 +84,7 @@ void add_global_options(CLI::App& app, Cli& cli) {
   app.footer(
       "Exit: 0 done, 1 refused, different, or something is wrong (status), 2 wrong use, 3 moatd\n"
       "not reachable, 4 accepted but not enforced within the bound, or moatd does not answer.\n\n"
+      "Where --database is left out, it is what the environment variable MOAT_DATABASE says.\n\n"
       "moat COMMAND --help tells more of each. Rule files: moat.yaml(5).");
 }
 
@@ -191,6 +194,39 @@ CommandError wrong_use(std::string message, std::string remedy) {
   return {Exit::usage, {Refusal::Kind::invalid, std::move(message), std::move(remedy), {}}};
 }
 
+// The rows that somebody may have meant by a word after `moat help`.
+std::vector<std::string_view> helped_names() {
+  auto names = topic_names();
+  for (const auto& row : commands()) {
+    if (row.group.empty()) names.push_back(row.name);
+  }
+  return names;
+}
+
+// `moat help rules add` is `moat rules add --help`, and `moat help` is `moat --help` and what
+// topics there are. Nothing: `words` ask for no help, or for a topic.
+std::optional<Exit> give_help(const Cli& cli, const CLI::App& app, std::vector<char*>& words) {
+  static char help_option[] = "--help";
+  if (words.empty() || std::string_view(words.front()) != "help") return std::nullopt;
+  if (words.size() == 1) {
+    std::fputs(app.help().c_str(), stdout);
+    print_line("\n" + list_topics());
+    return Exit::done;
+  }
+  const std::string_view name = words[1];
+  if (name.starts_with('-') || find_topic(name) != nullptr) return std::nullopt;
+  const auto names = helped_names();
+  if (std::ranges::find(names, name) == names.end()) {
+    const auto near = nearest(name, names);
+    return fail(cli,
+                wrong_use(fmt::format("there is no command or topic \"{}\"", name),
+                          near.empty() ? "see moat help" : fmt::format("did you mean {}?", near)));
+  }
+  words.erase(words.begin());
+  words.push_back(help_option);
+  return std::nullopt;
+}
+
 Exit run(int argc, char** argv) {
   CLI::App app("Guards the databases on this host: nobody reaches one unless a rule names them.",
                "moat");
@@ -204,13 +240,16 @@ Exit run(int argc, char** argv) {
     std::fputs(app.help().c_str(), stderr);
     return Exit::usage;
   }
-  const std::span arguments(argv + 1, static_cast<std::size_t>(argc - 1));
+  std::vector<char*> arguments(argv + 1, argv + argc);
+  cli.json = wants_json(arguments);
+  if (const auto helped = give_help(cli, app, arguments)) return *helped;
+  cli.json = false;
   if (const auto wrong = Words(arguments, global_options(cli)).find_wrong()) {
     cli.json = wants_json(arguments);
     return fail(cli, wrong_use(wrong->message, wrong->remedy));
   }
   try {
-    app.parse(argc, argv);
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::ParseError& error) {
     cli.json = wants_json(arguments);
     const bool is_help = error.get_exit_code() == 0;  // --help and --version come this way too

@@ -126,22 +126,25 @@ std::string plural(std::size_t count, std::string_view singular) {
 }
 
 std::string ago(const std::optional<std::chrono::system_clock::time_point>& time) {
-  if (!time) return "-";
+  return time ? format_age(*time) + " ago" : "-";
+}
+
+std::string format_age(std::chrono::system_clock::time_point time) {
   struct Unit {
     std::int64_t seconds;
     const char* name;
   };
   constexpr std::array units{Unit{86'400, "d"}, Unit{3'600, "h"}, Unit{60, "min"}};
-  const auto passed = std::chrono::system_clock::now() - *time;
+  const auto passed = std::chrono::system_clock::now() - time;
   const auto seconds =
       std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::seconds>(passed).count());
   for (const auto& unit : units) {
     // Two of a unit before it is used: "90 min ago" says more than "1 h ago".
     if (seconds >= 2 * unit.seconds) {
-      return fmt::format("{} {} ago", seconds / unit.seconds, unit.name);
+      return fmt::format("{} {}", seconds / unit.seconds, unit.name);
     }
   }
-  return fmt::format("{} s ago", seconds);
+  return fmt::format("{} s", seconds);
 }
 
 std::string format_duration(Milliseconds duration) {

@@ -60,6 +60,8 @@ void print_some_faults(const Faults& faults, FILE* stream);
 [[nodiscard]] std::string plural(std::size_t count, std::string_view singular);
 // "3 s ago", "2 h ago"; "-" for never
 [[nodiscard]] std::string ago(const std::optional<std::chrono::system_clock::time_point>& time);
+// "3 s", "2 h": since then
+[[nodiscard]] std::string format_age(std::chrono::system_clock::time_point time);
 // "9 ms", "1.2 s", "120 s"
 [[nodiscard]] std::string format_duration(Milliseconds duration);
 // "1,234,567"

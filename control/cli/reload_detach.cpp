@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "control/cli/ask.h"
 #include "control/cli/change.h"
 #include "control/cli/output.h"
 
@@ -33,12 +34,22 @@ Exit confirm_clock(const Cli& cli, const YesOptions& options) {
   return report_change(cli, client, client.post("/v1/clock/reset"), {});
 }
 
+// Its pins are the guard, without moatd.
+CommandError with_way_to_end(const Cli& cli, CommandError failure) {
+  if (!failure.is_stopped) return failure;
+  const auto how = cli.socket == paths::socket
+                       ? fmt::format("rm -r {}", paths::bpffs)
+                       : std::string("rm -r FOLDER, the one that it has for its pins (--bpffs)");
+  failure.refusal.remedy += "; to end the guard without it, remove the pins: " + how;
+  return failure;
+}
+
 Exit end_guard(const Cli& cli, const YesOptions& options) {
   Client client(cli);
   if (!options.yes) {
     if (const auto failure = unasked("detach ends the guard")) return fail(cli, *failure);
     const auto status = client.status();
-    if (!status) return fail(cli, status.error());
+    if (!status) return fail(cli, with_way_to_end(cli, status.error()));
     const auto what = plural(status->databases, "database");
     if (!ask(fmt::format("This ends the guard of {}: everybody will reach them.", what))) {
       tell("nothing changed");
@@ -47,7 +58,7 @@ Exit end_guard(const Cli& cli, const YesOptions& options) {
   }
   const auto answer = client.post("/v1/detach");
   const auto change = as<ChangeView>(answer);
-  if (!change) return fail(cli, change.error());
+  if (!change) return fail(cli, with_way_to_end(cli, change.error()));
   if (cli.json) print_json(**answer);
   if (!change->enforced) {
     tell(fmt::format("NOT detached: {}", change->why_not), Colour::bad);

@@ -75,7 +75,9 @@ bool is_there(const fs::path& path) {
 
 class Loader {
  public:
-  explicit Loader(const LoadOptions& options) : options_(options) {}
+  explicit Loader(const LoadOptions& options) : options_(options) {
+    if (options.host != nullptr) host_ = *options.host;
+  }
 
   LoadedRules load(const fs::path& path) {
     std::error_code ignored;
@@ -212,8 +214,8 @@ class Loader {
 
   void load_config(const fs::path& path) {
     auto reading = read_config_file(path);
-    if (options_.host != nullptr) {
-      add_in_order(check_on_host(reading, *options_.host), reading.faults);
+    if (host_) {
+      add_in_order(check_on_host(reading, *host_), reading.faults);
       if (moat::has_error(reading.faults)) reading.value.reset();
     }
     if (auto warning = warn_of_unsafe_way(path.string())) {
@@ -235,6 +237,13 @@ class Loader {
   }
 
   void use(const RuleFiles& files, Mode mode) {
+    if (host_) {
+      for (const auto& file : files.databases) {
+        if (!file.reading.endpoint) continue;
+        const auto& ports = file.reading.endpoint->ports;
+        host_->guarded.insert(host_->guarded.end(), ports.begin(), ports.end());
+      }
+    }
     auto resolution = resolve_to_fit({files, mode, nullptr, {}}, options_.now);
     for (const auto& file : files.databases) {
       const auto status = std::ranges::find(resolution.files, file.path, &FileStatus::path);
@@ -261,15 +270,15 @@ class Loader {
   }
 
   void add_host_faults(const DatabaseFile& file, Faults& faults) const {
-    if (options_.host == nullptr || !file.reading.endpoint) return;
-    add_in_order(check_on_host(*file.reading.endpoint, file.reading.endpoint_place, *options_.host,
+    if (!host_ || !file.reading.endpoint) return;
+    add_in_order(check_on_host(*file.reading.endpoint, file.reading.endpoint_place, *host_,
                                options_.is_forced),
                  faults);
   }
 
   // NAT leads from one database's ports to another's, so that all are looked at together.
   void add_nat_faults(const std::vector<DatabaseFile>& files) {
-    if (options_.host == nullptr || options_.nat == nullptr) return;
+    if (!host_ || options_.nat == nullptr) return;
     std::vector<Endpoint> endpoints;
     std::vector<std::string> ids;
     std::vector<Place> places;
@@ -280,8 +289,8 @@ class Loader {
       places.push_back(file.reading.endpoint_place);
     }
     const bool has_backstop = !result_.config || result_.config->backstop;
-    auto findings = find_ways_round(endpoints, *options_.nat, *options_.host, has_backstop, ids);
-    std::ranges::move(find_taken_ports(endpoints, *options_.nat, *options_.host),
+    auto findings = find_ways_round(endpoints, *options_.nat, *host_, has_backstop, ids);
+    std::ranges::move(find_taken_ports(endpoints, *options_.nat, *host_),
                       std::back_inserter(findings));
     for (auto& [index, message, remedy, ports] : findings) {
       const auto& place = places[index];
@@ -304,6 +313,7 @@ class Loader {
   }
 
   const LoadOptions& options_;
+  std::optional<HostFacts> host_;  // with the ports of all files
   LoadedRules result_;
 };
 

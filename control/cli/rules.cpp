@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// moat rules list, add, remove
+// moat rules list, add, set, remove
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,24 +7,37 @@
 
 #include "control/cli/change.h"
 #include "control/cli/output.h"
+#include "control/cli/own_address.h"
+#include "control/policy/expiry.h"
 
 namespace moat {
 namespace {
 
 constexpr auto whose_rules = "Whose rules; may be left out where there is one";
+constexpr auto expires_help =
+    "When it ends: from now as in 30m, 12h, 7d; a day as in 2027-01-31, 0:00 UTC; or a time as in "
+    "2027-01-31T18:00:00Z or 2027-01-31T19:00:00+01:00";
 
 struct ListOptions {
   std::string database;
+  std::string unused;  // for how long
 };
 
 struct AddOptions {
   NewRule rule;
+  bool me = false;
+  ChangeOptions change;
+};
+
+struct SetOptions {
+  RuleName rule;
+  RuleChange wanted;
+  bool no_expires = false;
   ChangeOptions change;
 };
 
 struct RemoveOptions {
-  std::string database;
-  std::string id;
+  RuleName rule;
   ChangeOptions change;
 };
 
@@ -55,59 +68,150 @@ Exit tell_of_no_rules(const Cli& cli) {
   return Exit::done;
 }
 
+// Leaves those that had no hit since `then`. Of rules that are not counted for so long yet nobody
+// can say; how many those are.
+std::size_t keep_unused(std::vector<RuleView>& rules, WallTime then) {
+  std::size_t too_new = 0;
+  std::erase_if(rules, [&](const RuleView& rule) {
+    if (rule.last_hit) return *rule.last_hit >= then;
+    const bool is_new = !rule.counted_since || *rule.counted_since >= then;
+    too_new += is_new;
+    return is_new;
+  });
+  return too_new;
+}
+
+Cell hit_cell(const RuleView& rule) {
+  if (rule.last_hit || !rule.counted_since) return {ago(rule.last_hit)};
+  return {fmt::format("none in {}", format_age(*rule.counted_since))};
+}
+
+// Tells what `list` says nothing of.
+void tell_of_unused(const std::vector<RuleView>& unused, std::size_t too_new,
+                    const std::string& length) {
+  if (unused.empty()) tell(fmt::format("no rule has been without a hit for {}", length));
+  if (too_new == 0) return;
+  tell(fmt::format("{} without a hit not listed: counted for less than {}",
+                   too_new == 1 ? "1 rule" : fmt::format("{} rules", too_new), length));
+}
+
 Exit list(const Cli& cli, const ListOptions& options) {
+  std::optional<WallTime> then;
+  if (!options.unused.empty()) {
+    const auto length = parse_length(options.unused);
+    if (!length) return fail(cli, misspelt(length.error(), options.unused));
+    then = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()) - *length;
+  }
   const auto answer = Client(cli).get("/v1/rules", {{"database", options.database}});
-  const auto rules = as_list<RuleView>(answer, "rules");
+  auto rules = as_list<RuleView>(answer, "rules");
   if (!rules) return fail(cli, rules.error());
+  const auto too_new = then ? keep_unused(*rules, *then) : 0;
   if (cli.json) {
-    print_json(**answer);
+    print_json(then ? list_document("rules", *rules) : **answer);
     return Exit::done;
   }
+  if (then) tell_of_unused(*rules, too_new, options.unused);
   const bool several = has_several_databases(*rules);
   std::vector<Column> columns{{"ID"},     {"TYPE"},       {"CIDR OR RANGE ID"}, {"LABEL"},
                               {"STATUS"}, {"HITS", true}, {"LAST HIT"}};
   if (several) columns.push_back({"DATABASE"});
   TextTable table(std::move(columns));
   for (const auto& rule : *rules) {
-    std::vector<Cell> row{{rule.id},           {rule.type},
-                          {rule.source},       {rule.label},
-                          status_cell(rule),   {format_number(rule.hits.packets)},
-                          {ago(rule.last_hit)}};
+    std::vector<Cell> row{{rule.id},     {rule.type},       {rule.source},
+                          {rule.label},  status_cell(rule), {format_number(rule.hits.packets)},
+                          hit_cell(rule)};
     if (several) row.push_back({rule.database});
     table.add(std::move(row));
   }
-  if (table.empty()) return tell_of_no_rules(cli);
+  if (table.empty() && !then) return tell_of_no_rules(cli);
   table.print();
   return Exit::done;
 }
 
-Exit add(const Cli& cli, const AddOptions& options) {
-  if (const auto& cidr = options.rule.cidr; !cidr.empty()) {
-    if (const auto prefix = parse_prefix(cidr); !prefix) {
-      return fail(cli, misspelt(prefix.error(), cidr));
-    }
+// A CIDR that no rule can have, whatever the daemon may say.
+std::optional<CommandError> misspelt_cidr(const std::string& cidr) {
+  if (cidr.empty()) return std::nullopt;
+  const auto prefix = parse_prefix(cidr);
+  return prefix ? std::nullopt : std::optional(misspelt(prefix.error(), cidr));
+}
+
+// Without what was not given.
+template <typename T>
+std::string request(const T& wanted) {
+  auto json = encode(wanted);
+  for (auto at = json.begin(); at != json.end();) {
+    at = *at == "" || *at == Json(false) ? json.erase(at) : std::next(at);
   }
-  auto rule = encode(options.rule);
-  for (auto at = rule.begin(); at != rule.end();) at = *at == "" ? rule.erase(at) : std::next(at);
+  return dump(json);
+}
+
+Client::Arguments arguments_for(const RuleName& rule) {
+  return {{"database", rule.database},
+          {"id", rule.id},
+          {"cidr", rule.cidr},
+          {"managed_range", rule.managed_range}};
+}
+
+Exit add(const Cli& cli, const AddOptions& options) {
+  if (const auto wrong = misspelt_cidr(options.rule.cidr)) return fail(cli, *wrong);
+  auto rule = options.rule;
+  if (options.me) {
+    const auto address = own_address();
+    if (!address) return fail(cli, address.error());
+    rule.cidr = *address + "/32";
+    tell(fmt::format("your address is {}", *address));
+  }
   Client client(cli);
   const auto reply =
-      send_edit(client, options.change, [&] { return client.post("/v1/rules", dump(rule)); });
+      send_edit(client, options.change, [&] { return client.post("/v1/rules", request(rule)); });
   return report_change(cli, client, reply, options.change, PrintRuleId::yes);
 }
 
-Exit remove(const Cli& cli, const RemoveOptions& options) {
+Exit set(const Cli& cli, const SetOptions& options) {
+  const auto wrong_use = [&](std::string message, std::string remedy) {
+    return fail(cli,
+                {Exit::usage, {Refusal::Kind::invalid, std::move(message), std::move(remedy), {}}});
+  };
+  if (const auto wrong = misspelt_cidr(options.rule.cidr)) return fail(cli, *wrong);
+  auto wanted = options.wanted;
+  if (options.no_expires && !wanted.expires.empty()) {
+    return wrong_use("both --expires and --no-expires", "give one of them");
+  }
+  if (options.no_expires) wanted.expires = never_expires;
+  if (wanted.label.empty() && wanted.expires.empty()) {
+    return wrong_use("nothing is to be set", "give --label, --expires or --no-expires");
+  }
   Client client(cli);
   const auto reply = send_edit(client, options.change, [&] {
-    return client.remove("/v1/rules", {{"database", options.database}, {"id", options.id}});
+    return client.patch("/v1/rules", arguments_for(options.rule), request(wanted));
   });
   return report_change(cli, client, reply, options.change);
+}
+
+Exit remove(const Cli& cli, const RemoveOptions& options) {
+  if (const auto wrong = misspelt_cidr(options.rule.cidr)) return fail(cli, *wrong);
+  Client client(cli);
+  const auto reply = send_edit(client, options.change, [&] {
+    return client.remove("/v1/rules", arguments_for(options.rule));
+  });
+  return report_change(cli, client, reply, options.change);
+}
+
+// By which a rule is named.
+Options name_options(RuleName& rule) {
+  return {{"--database", "ID", &rule.database, whose_rules},
+          {"RULE-ID", "", &rule.id, "As moat rules list names it, or how it begins", "rule"},
+          {"--cidr", "CIDR", &rule.cidr, "The rule for this network or address", "rule"},
+          {"--managed-range", "ID", &rule.managed_range, "The rule for this range", "rule"}};
 }
 
 }  // namespace
 
 Action command::list_rules(Options& options) {
   const auto values = std::make_shared<ListOptions>();
-  options = {{"--database", "ID", &values->database, "The rules of this database alone"}};
+  options = {
+      {"--database", "ID", &values->database, "The rules of this database alone"},
+      {"--unused", "LENGTH", &values->unused, "Those without a hit for so long, as in 30d or 4w"}};
   return make_action(values, list);
 }
 
@@ -118,20 +222,34 @@ Action command::add_rule(Options& options) {
       {"--database", "ID", &rule.database, whose_rules},
       {"--cidr", "CIDR", &rule.cidr, "A network or, with /32, an address", "source"},
       {"--managed-range", "ID", &rule.managed_range, "See moat managed-ranges list", "source"},
+      {"--me", "", &values->me, "Your address: that of the SSH session you are in; as root",
+       "source"},
       {"--label", "TEXT", &rule.label, "What the rule is for, in your words"},
-      {"--expires", "WHEN", &rule.expires,
-       "When it ends: UTC as in 2027-01-31T18:00:00Z, or from now as in 30m, 12h, 7d"},
+      {"--expires", "WHEN", &rule.expires, expires_help},
+      {"--if-absent", "", &rule.if_absent, "Change nothing where a rule names the source already"},
       confirm(values->change),
       no_wait(values->change)};
   return make_action(values, add);
 }
 
+Action command::set_rule(Options& options) {
+  const auto values = std::make_shared<SetOptions>();
+  options = name_options(values->rule);
+  const Options wanted = {
+      {"--label", "TEXT", &values->wanted.label, "What the rule is for, in your words"},
+      {"--expires", "WHEN", &values->wanted.expires, expires_help},
+      {"--no-expires", "", &values->no_expires, "It does not end"},
+      confirm(values->change),
+      no_wait(values->change)};
+  options.insert(options.end(), wanted.begin(), wanted.end());
+  return make_action(values, set);
+}
+
 Action command::remove_rule(Options& options) {
   const auto values = std::make_shared<RemoveOptions>();
-  options = {{"--database", "ID", &values->database, whose_rules},
-             {"RULE-ID", "", &values->id, "As moat rules list names it"},
-             confirm(values->change),
-             no_wait(values->change)};
+  options = name_options(values->rule);
+  options.push_back(confirm(values->change));
+  options.push_back(no_wait(values->change));
   return make_action(values, remove);
 }
 

@@ -84,9 +84,10 @@ void print_interfaces(const StatusView& status) {
   TextTable table({{"INTERFACE"}, {"MODE"}, {"PROGRAM ID", true}});
   for (const auto& interface : status.interfaces) {
     const bool is_ours = interface.is_attached();
-    const std::string mode = !interface.present  ? "absent"
-                             : interface.foreign ? "foreign"
-                                                 : std::string(word(interface.mode));
+    const std::string mode = interface.moved      ? "moved"
+                             : !interface.present ? "absent"
+                             : interface.foreign  ? "foreign"
+                                                  : std::string(word(interface.mode));
     const auto colour = !is_ours                                ? Colour::bad
                         : interface.mode == AttachMode::generic ? Colour::doubtful
                                                                 : Colour::good;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // moat why: what a source would get, and because of what.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "control/cli/output.h"
 #include "control/cli/rule_load.h"
@@ -48,9 +50,15 @@ std::string describe(const DropView& drop) {
                      drop.monitored ? ", passed in monitor mode" : "");
 }
 
-// The line of today's file, unless something else is in force in its place.
-void print_place(const WhyView& why, const std::vector<FileStatus>& files) {
+// The line of today's file, unless something else is in force in its place. `status`: empty for
+// answers from files.
+void print_place(const WhyView& why, const StatusView& status) {
   fact("see", format_place(why.place));
+  const auto& [files, pending] = std::tie(status.files, status.pending);
+  if (std::ranges::find(pending, why.place.file, &Propagation::path) != pending.end()) {
+    fact("file", "has changed, and that is not enforced yet: its lines may be others by now");
+    return;
+  }
   const auto file = std::ranges::find(files, why.place.file, &FileStatus::path);
   if (file == files.end() || file->state == FileState::active) {
     fact("file says", read_line(why.place));
@@ -60,19 +68,36 @@ void print_place(const WhyView& why, const std::vector<FileStatus>& files) {
                            file->state == FileState::vanished ? "vanished" : "held back"));
 }
 
-void print_answer(const WhyView& why, const std::vector<FileStatus>& files) {
+// "allowed, but dropped at port 5432 of 10.0.0.5"; empty: no other database decides otherwise.
+std::string exceptions(const WhyView& why) {
+  std::vector<std::string> endpoints;
+  for (const auto& [endpoint, database, allowed] : why.elsewhere)
+    if (allowed != (why.allowed || why.monitored)) endpoints.push_back(endpoint);
+  if (endpoints.empty()) return "";
+  return fmt::format(", but {} at {}", why.allowed || why.monitored ? "dropped" : "let in",
+                     fmt::join(endpoints, ", "));
+}
+
+void print_answer(const WhyView& why, const StatusView& status) {
   auto verdict = why.allowed ? std::string("allowed") : fmt::format("dropped ({})", why.reason);
   auto colour = why.allowed ? Colour::good : Colour::bad;
   if (!why.allowed && why.monitored) {
     verdict = fmt::format("would be dropped ({}), passes in monitor mode", why.reason);
     colour = Colour::doubtful;
   }
+  if (const auto but = exceptions(why); !but.empty()) {
+    verdict += but;
+    colour = Colour::doubtful;
+  }
   print_line(fmt::format("{} to {}: {}", printable(why.source), printable(why.database),
-                         paint(verdict, colour)));
+                         paint(printable(verdict), colour)));
   fact("why", why.detail);
+  for (const auto& [endpoint, database, allowed] : why.elsewhere)
+    fact("elsewhere", fmt::format("database {} has {}, and decides there: {}", database, endpoint,
+                                  allowed ? "let in" : "dropped"));
   if (!why.rule.empty()) fact("rule", fmt::format("{}  {}", why.rule, why.rule_source));
   fact("label", why.label);
-  print_place(why, files);
+  print_place(why, status);
   if (why.generation == 0) {
     fact("generation", "none: answered from files, not from what is enforced");
     return;
@@ -89,9 +114,18 @@ void print_answer(const WhyView& why, const std::vector<FileStatus>& files) {
 }
 
 // What makes the answers other than they seem, a sentence each.
-std::vector<std::string> reservations(const StatusView& status) {
+std::vector<std::string> reservations(const std::vector<WhyView>& answers,
+                                      const StatusView& status) {
   std::vector<std::string> all;
+  const auto by_trusted =
+      std::ranges::find_if(answers, [](const WhyView& why) { return !why.trusted_way.empty(); });
+  if (by_trusted != answers.end()) {
+    all.push_back(
+        fmt::format("{} is reached by {}, which is trusted: what comes by it gets in without rules",
+                    by_trusted->source, by_trusted->trusted_way));
+  }
   if (const auto ways = unjudged(status); !ways.empty()) all.push_back(ways);
+  all.insert(all.end(), status.address_gone.begin(), status.address_gone.end());
   if (status.clock_was_at) {
     all.push_back(
         fmt::format("the clock has been at {}, and rules that expire before that stay "
@@ -104,7 +138,7 @@ std::vector<std::string> reservations(const StatusView& status) {
 // `status` as it was when they were given; an empty one for answers from files.
 Exit print_answers(const Cli& cli, const std::vector<WhyView>& answers,
                    const std::optional<StatusView>& status) {
-  const auto but = status ? reservations(*status) : std::vector<std::string>();
+  const auto but = status ? reservations(answers, *status) : std::vector<std::string>();
   if (cli.json) {
     auto json = list_document("answers", answers);
     json["reservations"] = but;
@@ -112,8 +146,7 @@ Exit print_answers(const Cli& cli, const std::vector<WhyView>& answers,
     return Exit::done;
   }
   if (answers.empty() && status) tell("no database is guarded: every source reaches everything");
-  for (const auto& answer : answers)
-    print_answer(answer, status ? status->files : std::vector<FileStatus>());
+  for (const auto& answer : answers) print_answer(answer, status.value_or(StatusView()));
   for (const auto& sentence : but)
     print_line(paint(fmt::format("! {}. See moat status", printable(sentence)), Colour::bad));
   return Exit::done;

@@ -178,6 +178,7 @@ Result<> Daemon::listen() {
 
 Result<> Daemon::run() {
   turn({"start", "", ""}, WallClock::now());
+  remove_edit_leftovers(scanner_.files());
   reconcile_timer_.set_after(settings_.config().reconcile);
   sample();
   run_api();

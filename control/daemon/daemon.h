@@ -74,9 +74,13 @@ class Daemon final : public Service {
                                           const std::string& database) override;
   ServiceResult<CountersView> counters(const std::string& database) override;
   ServiceResult<DropsView> drops(const std::string& database, std::uint64_t since) override;
+  ServiceResult<std::vector<SessionView>> sessions(const std::string& database) override;
   ServiceResult<ChangeView> add_rule(const NewRule& rule, const Peer& peer) override;
-  ServiceResult<ChangeView> remove_rule(const std::string& database, const std::string& id,
-                                        const Peer& peer) override;
+  ServiceResult<ChangeView> set_rule(const RuleName& rule, const RuleChange& change,
+                                     const Peer& peer) override;
+  ServiceResult<ChangeView> remove_rule(const RuleName& rule, const Peer& peer) override;
+  ServiceResult<ChangeView> set_mode(const std::string& database, Mode mode,
+                                     const Peer& peer) override;
   ServiceResult<ChangeView> forget(const std::string& database, const Peer& peer) override;
   ServiceResult<std::vector<HistoryView>> history() override;
   ServiceResult<HistoryView> generation(std::uint64_t generation) override;
@@ -133,6 +137,7 @@ class Daemon final : public Service {
   void retry_later();
   void check_overdue();
   void tell_ready();
+  void tell_service_manager(bool is_ready);
 
   void on_files_changed();
   void on_settled();
@@ -220,6 +225,7 @@ class Daemon final : public Service {
   bool has_guards_ = false;  // interfaces and backstop were seen to, once at least
   bool is_ready_ = false;
   bool has_told_ready_ = false;                // or that it is not
+  bool has_started_ = false;                   // as the service manager was told
   std::vector<std::string> trusted_ = {"lo"};  // interfaces, as last logged
   bool is_detached_ = false;
 };

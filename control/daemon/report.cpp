@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/daemon/report.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <net/if.h>
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "control/files/host_checks.h"
 #include "control/files/mptcp_joins.h"
 #include "control/policy/coverage.h"
 #include "control/service/explain.h"
+#include "control/service/judge_session.h"
 #include "control/service/status_text.h"
 #include "dataplane/host/cgroups.h"
+#include "dataplane/host/netlink.h"
 #include "dataplane/host/sessions.h"
 
 namespace moat {
@@ -47,7 +51,7 @@ void add_config_notices(const Config& config, std::vector<std::string>& notices)
   if (!config.backstop) {
     notices.emplace_back(
         "without the backstop (backstop: false), an interface that appears is open until the "
-        "program is on it, a few milliseconds later");
+        "program is on it, a few milliseconds later; one that moat.yaml does not name stays open");
   }
   // Nearly always all are there, and the list, of thousands on some hosts, is not needed.
   const auto is_there = [](const std::string& name) { return if_nametoindex(name.c_str()) != 0; };
@@ -71,8 +75,21 @@ void add_nearest_names(const std::vector<std::string>& named,
   const auto links = list_link_names();
   if (!links) return;
   for (auto& interface : interfaces) {
-    if (!interface.present) interface.remedy = interface_remedy(interface.name, *links, named);
+    if (!interface.present && !interface.moved)
+      interface.remedy = interface_remedy(interface.name, *links, named);
   }
+}
+
+// By which everybody gets in for want of a backstop. Where nothing is named, nothing is guarded,
+// and that is told.
+std::vector<std::string> find_open_interfaces(const Config& config,
+                                              const std::vector<InterfaceStatus>& interfaces) {
+  if (config.backstop || config.interfaces.empty()) return {};
+  const auto links = list_links();
+  if (!links) return {};
+  std::vector<std::string> known = config.interfaces;
+  for (const auto& interface : interfaces) known.push_back(interface.name);
+  return open_interfaces(*links, known, config.trusted_interfaces);
 }
 
 std::vector<StatusView::OutsideBackstop> outside_backstop(const Policy& policy,
@@ -87,6 +104,37 @@ std::vector<StatusView::OutsideBackstop> outside_backstop(const Policy& policy,
     views.push_back({listener.local_port, folder == all.end() ? "" : folder->second});
   }
   return views;
+}
+
+// The peer of a session, as far as a route to it goes.
+std::optional<Session> session_with(const std::string& source) {
+  Session session;
+  if (const auto address = parse_source(source)) {
+    session.peer = *address;
+    return session;
+  }
+  session.ipv6 = true;
+  const auto address = parse_address6(source);
+  if (!address) return std::nullopt;
+  session.peer_ipv6 = *address;
+  return session;
+}
+
+// The trusted interface by which the source seems to come, as the route back to it tells; empty:
+// none. Not one that has Moat's program, which drops there; what is the host's own is told apart.
+std::string find_trusted_way(const std::string& source, const Config& config,
+                             const std::vector<InterfaceStatus>& interfaces) {
+  const auto session = session_with(source);
+  if (!config.backstop || !session) return {};
+  const auto way = Routes().interface_to_peer(*session);
+  if (!way) return {};
+  const auto is_it = [&](const std::string& name) { return if_nametoindex(name.c_str()) == *way; };
+  const bool is_judged = std::ranges::any_of(interfaces, [&](const InterfaceStatus& interface) {
+    return interface.is_attached() && is_it(interface.name);
+  });
+  if (is_judged || is_it("lo")) return {};
+  const auto trusted = std::ranges::find_if(config.trusted_interfaces, is_it);
+  return trusted == config.trusted_interfaces.end() ? std::string() : *trusted;
 }
 
 WallTime wall_now() {
@@ -126,6 +174,7 @@ StatusView Views::status(const DaemonFacts& facts) const {
   view.interfaces = interfaces_.status();
   add_nearest_names(settings_.config().interfaces, view.interfaces);
   view.backstop = facts.backstop;
+  view.open_interfaces = find_open_interfaces(settings_.config(), view.interfaces);
   view.unpinned = facts.unpinned;
   if (settings_.is_held_back() || settings_.is_being_written()) {
     const auto state = settings_.is_held_back() ? FileState::held_back : FileState::active;
@@ -145,7 +194,7 @@ StatusView Views::status(const DaemonFacts& facts) const {
     }
   }
   view.last = scanner_.propagation().last();
-  view.pending = scanner_.propagation().pending();
+  view.pending = scanner_.pending();
   view.bound = settings_.config().bound;
   if (!enforcer_.failure().empty()) {
     view.problems.push_back(
@@ -183,6 +232,9 @@ void Views::add_notices(StatusView& view, const DaemonFacts& facts) const {
     return;
   }
   view.exposed = enforcer_.exposed().sentences(policy(), *open, host_addresses());
+  auto absent = absent_addresses(policy(), *open, host_addresses());
+  view.address_gone = std::move(absent.open);
+  std::ranges::move(absent.notices, std::back_inserter(view.notices));
   view.open_ipv6 = open_ipv6(policy(), *open);
   if (view.backstop.at_sockets && !settings_.config().backstop_cgroup.empty()) {
     view.outside_backstop = outside_backstop(policy(), *open, view.backstop.cgroup);
@@ -351,6 +403,8 @@ void Views::add_hits(RuleView& view) const {
   view.hits = counts(state.slots.rule(view.database, view.id));
   const auto hit = state.last_hits.find({view.database, view.id});
   if (hit != state.last_hits.end()) view.last_hit = hit->second.time;
+  const auto since = state.counted_since.find({view.database, view.id});
+  if (since != state.counted_since.end()) view.counted_since = since->second;
 }
 
 RuleView Views::rule_view(const Database& database, const Rule& rule) const {
@@ -473,18 +527,19 @@ ServiceResult<std::vector<WhyView>> Views::why(const std::string& source,
   if (auto known = database.empty() ? check_policy() : check_database(database); !known) {
     return std::unexpected(known.error());
   }
-  if (of_ipv6) {
-    for (auto& view : *of_ipv6) view.generation = publisher_.generation();
-    return *std::move(of_ipv6);
+  auto views = of_ipv6 ? *std::move(of_ipv6)
+                       : explain(policy(), *address, database, publisher_.expiry_time(), own);
+  const auto way = find_trusted_way(source, settings_.config(), interfaces_.status());
+  for (auto& view : views) {
+    view.generation = publisher_.generation();
+    if (!view.allowed) view.trusted_way = way;
+    if (address) complete(view, *address);
   }
-  auto views = explain(policy(), *address, database, publisher_.expiry_time(), own);
-  for (auto& view : views) complete(view, *address);
   return views;
 }
 
 // What explain() leaves open: the live side of the answer.
 void Views::complete(WhyView& view, Address source) const {
-  view.generation = publisher_.generation();
   const auto& state = publisher_.state();
   if (const auto hit = state.last_hits.find({view.database, view.rule});
       hit != state.last_hits.end()) {
@@ -500,6 +555,24 @@ void Views::complete(WhyView& view, Address source) const {
       entry_slot(table, source_class(table, source), number, publisher_.clocks().monotonic);
   const auto expected = view.allowed ? state.slots.rule(view.database, view.rule) : 0U;
   view.table_agrees = is_martian(source) || slot == expected;
+}
+
+std::vector<SessionView> Views::sessions(const std::vector<GuardedSession>& found,
+                                         const std::string& wanted) const {
+  std::vector<SessionView> views;
+  for (const auto& [session, exempt] : found) {
+    SessionView view;
+    view.peer = format_peer(session);
+    view.peer_port = session.peer_port;
+    view.address = format_local(session);
+    view.port = session.local_port;
+    view.exempt = exempt;
+    view.socket = session.inode;
+    if (session.idle) view.idle = *session.idle;
+    judge_session(view, policy(), publisher_.expiry_time());
+    if (wanted.empty() || view.database == wanted) views.push_back(std::move(view));
+  }
+  return views;
 }
 
 void Views::add_reasons(CountersView& view, const std::string& owner, std::uint8_t number) const {
@@ -520,7 +593,8 @@ CountersView Views::counters(const std::string& wanted) const {
     if (!wanted.empty() && database.id != wanted) continue;
     const auto owner = publisher_.state().slots.owner(database.id);
     if (owner != 0) add_reasons(view, database.id, owner);
-    view.totals.push_back({database.id, allowed(database), dropped(database)});
+    view.totals.push_back(
+        {database.id, allowed(database), dropped(database), policy().mode_of(database)});
   }
   const auto& all = publisher_.counters();
   if (!all.empty()) view.lost_events = all[MOAT_LOST_DROPS_SLOT].packets;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "control/daemon/drop_table.h"
+#include "control/enforce/end_sessions.h"
 #include "control/enforce/enforcer.h"
 #include "control/enforce/interfaces.h"
 #include "control/enforce/publisher.h"
@@ -44,6 +45,8 @@ class Views {
   [[nodiscard]] ServiceResult<std::vector<WhyView>> why(const std::string& source,
                                                         const std::string& database) const;
   [[nodiscard]] CountersView counters(const std::string& database) const;
+  [[nodiscard]] std::vector<SessionView> sessions(const std::vector<GuardedSession>& found,
+                                                  const std::string& database) const;
 
   // Whether what is enforced is known; the refusal says that it is not.
   [[nodiscard]] ServiceResult<void> check_policy() const;

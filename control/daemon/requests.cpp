@@ -27,6 +27,13 @@ std::unexpected<Refusal> refuse(Kind kind, std::string message, std::string reme
   return std::unexpected(Refusal{kind, std::move(message), std::move(remedy), {}});
 }
 
+// `unsaved`: what is wrong with the state; empty: nothing. Says what holds all the same.
+void warn_of_state(ChangeView& view, const std::string& unsaved, const std::string& file,
+                   std::string_view what_holds) {
+  if (unsaved.empty()) return;
+  view.warnings.push_back({Severity::warning, {file, 0, 0}, unsaved, "", std::string(what_holds)});
+}
+
 }  // namespace
 
 Cause cause_of(std::string what, const Peer& peer) {
@@ -140,6 +147,17 @@ ServiceResult<DropsView> Daemon::drops(const std::string& database, std::uint64_
   return drops_.table().view(database, since);
 }
 
+ServiceResult<std::vector<SessionView>> Daemon::sessions(const std::string& database) {
+  if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
+  if (auto known = views_.check_database(database); !known) return std::unexpected(known.error());
+  if (publisher_.enforced() == nullptr) return {};
+  const auto& config = settings_.config();
+  const auto found = guarded_sessions(publisher_.enforced()->policy,
+                                      {config.trusted_interfaces, config.interfaces}, *path_);
+  if (!found) return refuse(Kind::unavailable, found.error().message, found.error().remedy);
+  return views_.sessions(*found, database);
+}
+
 ServiceResult<void> Daemon::begin_change() {
   ended_.clear();
   if (is_detached_) return refuse(Kind::unavailable, "the guard has ended");
@@ -184,14 +202,11 @@ ServiceResult<ChangeView> Daemon::carry_out(const ServiceResult<Edit>& edit, con
   auto view = change_view(turn(cause_of(what, peer), noticed), begun);
   view.path = edit->path;
   view.rule_id = edit->rule_id;
+  view.unchanged = edit->unchanged;
   view.warnings = edit->warnings;
-  if (const auto unsaved = problem(Step::save); !unsaved.empty()) {
-    view.warnings.push_back({Severity::warning,
-                             {edit->path, 0, 0},
-                             unsaved,
-                             "",
-                             "the rule is enforced and in its file; make room for the state"});
-  }
+  warn_of_state(
+      view, problem(Step::save), edit->path,
+      view.enforced ? "the file is changed, and what it says is enforced" : "the file is changed");
   return view;
 }
 
@@ -201,11 +216,25 @@ ServiceResult<ChangeView> Daemon::add_rule(const NewRule& rule, const Peer& peer
   return carry_out(plan_add_rule(edit_basis(), rule), "rule added", peer, begun);
 }
 
-ServiceResult<ChangeView> Daemon::remove_rule(const std::string& database, const std::string& id,
-                                              const Peer& peer) {
+ServiceResult<ChangeView> Daemon::set_rule(const RuleName& rule, const RuleChange& change,
+                                           const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
-  return carry_out(plan_remove_rule(edit_basis(), database, id), "rule removed", peer, begun);
+  return carry_out(plan_set_rule(edit_basis(), rule, change), "rule changed", peer, begun);
+}
+
+ServiceResult<ChangeView> Daemon::remove_rule(const RuleName& rule, const Peer& peer) {
+  const auto begun = Steady::now();
+  if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
+  return carry_out(plan_remove_rule(edit_basis(), rule), "rule removed", peer, begun);
+}
+
+ServiceResult<ChangeView> Daemon::set_mode(const std::string& database, Mode mode,
+                                           const Peer& peer) {
+  const auto begun = Steady::now();
+  if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
+  const auto* what = mode == Mode::monitor ? "set to monitor mode" : "set to enforce mode";
+  return carry_out(plan_set_mode(edit_basis(), database, mode), what, peer, begun);
 }
 
 ServiceResult<ChangeView> Daemon::forget(const std::string& database, const Peer& peer) {
@@ -213,8 +242,11 @@ ServiceResult<ChangeView> Daemon::forget(const std::string& database, const Peer
   if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
   if (auto may = check_forget(edit_basis(), database); !may) return std::unexpected(may.error());
   publisher_.forget(database);
-  return change_view(turn(cause_of(fmt::format("{} forgotten", database), peer), WallClock::now()),
-                     begun);
+  auto view = change_view(
+      turn(cause_of(fmt::format("{} forgotten", database), peer), WallClock::now()), begun);
+  warn_of_state(view, problem(Step::save), paths_.state,
+                "if moatd starts anew before the state is saved, it may guard the database again");
+  return view;
 }
 
 ServiceResult<ChangeView> Daemon::reload(const Peer& peer) {

@@ -3,17 +3,19 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <set>
+#include <system_error>
 #include <tuple>
 
 #include "control/enforce/fit.h"
 #include "control/files/database_edit.h"
 #include "control/os/atomic_file.h"
 #include "control/os/file_io.h"
+#include "control/policy/expiry.h"
 #include "control/text/input_limits.h"
 
 namespace moat {
@@ -58,7 +60,10 @@ ServiceResult<const DatabaseFile*> find_file(const EditBasis& basis, const std::
   if (enforced != nullptr) {
     return refuse(Kind::conflict,
                   fmt::format("no file says anything about database {} any more", id),
-                  fmt::format("bring back {}", enforced->place.file));
+                  is_elsewhere(enforced->place.file, basis.files.folders.databases)
+                      ? fmt::format("moat.yaml names the folder {} now: move {} there",
+                                    basis.files.folders.databases, enforced->place.file)
+                      : fmt::format("bring back {}", enforced->place.file));
   }
   return refuse(Kind::not_found, fmt::format("there is no database \"{}\"", id),
                 "see `moat databases list`");
@@ -88,12 +93,13 @@ ServiceResult<DatabaseText> read_original(const EditBasis& basis, const std::str
   if (!file) return std::unexpected(file.error());
   const auto& path = (*file)->path;
   if ((*file)->is_being_written) {
-    return refuse(Kind::conflict, fmt::format("somebody is writing {}", path), "try again");
+    return refuse(Kind::conflict, fmt::format("somebody is writing {}", path),
+                  how_to_find_writer(path));
   }
   if (const auto& why = (*file)->unreadable) {
     return refuse(Kind::conflict, path + " cannot be edited", Faults{*why});
   }
-  auto bytes = read_regular_file(AT_FDCWD, path, path, limits::file_bytes);
+  auto bytes = read_linked_file(path, limits::file_bytes);
   if (!bytes) return refuse(Kind::conflict, path + " cannot be edited", Faults{bytes.error()});
   auto text = read_database_text(path, std::move(bytes->bytes), basis.now);
   if (!text.reading.value) {
@@ -145,8 +151,22 @@ ServiceResult<Edit> check_edit(const EditBasis& basis, const DatabaseText& origi
     return refuse(Kind::invalid, "nothing has changed: with this edit the file would have errors",
                   std::move(caused));
   }
-  return Edit{Edit::What::replace, original.file, original.bytes, edited->bytes, "",
+  return Edit{Edit::What::replace, original.file, original.bytes, edited->bytes, "", "",
               std::move(caused)};
+}
+
+// Nothing: never.
+ServiceResult<std::optional<WallTime>> make_expiry(const std::string& wanted,
+                                                   const EditBasis& basis) {
+  if (wanted.empty() || wanted == never_expires) return std::nullopt;
+  const auto expires = parse_expiry(wanted, basis.wall);
+  if (!expires) return refuse(expires.error(), wanted);
+  if (*expires > basis.now) return *expires;
+  return refuse(Kind::invalid,
+                fmt::format("the host's clock has been at {}, and a rule that expires before that "
+                            "counts as expired",
+                            format_time(basis.now)),
+                "if the clock is right now, say so with `moat clock reset`");
 }
 
 ServiceResult<Rule> make_rule(const NewRule& wanted, const EditBasis& basis) {
@@ -162,33 +182,112 @@ ServiceResult<Rule> make_rule(const NewRule& wanted, const EditBasis& basis) {
   }
   rule.managed_range = wanted.managed_range;
   rule.label = wanted.label;
-  if (!wanted.expires.empty()) {
-    const auto expires = parse_expiry(wanted.expires, basis.wall);
-    if (!expires) return refuse(expires.error(), wanted.expires);
-    if (*expires <= basis.now) {
-      return refuse(Kind::invalid,
-                    fmt::format("the host's clock has been at {}, and a rule that expires before "
-                                "that counts as expired",
-                                format_time(basis.now)),
-                    "if the clock is right now, say so with `moat clock reset`");
-    }
-    rule.expires = *expires;
-  }
+  const auto expires = make_expiry(wanted.expires, basis);
+  if (!expires) return std::unexpected(expires.error());
+  rule.expires = *expires;
   return rule;
 }
 
 // A source has one rule, and one that has expired keeps its place.
-std::optional<Refusal> find_expired(const Database& database, const Rule& wanted, WallTime now) {
-  for (const auto& rule : database.rules) {
-    if (rule.source() != wanted.source() || !rule.is_expired(now)) continue;
-    return Refusal{
-        Kind::conflict,
-        fmt::format("rule {} names {} already, and expired {}", rule.id, rule.source(),
-                    format_time(*rule.expires)),
-        fmt::format("remove it first: moat rules remove --database {} {}", database.id, rule.id),
-        {}};
+Refusal refuse_expired(const Database& database, const Rule& rule, const NewRule& wanted) {
+  return {
+      Kind::conflict,
+      fmt::format("rule {} names {} already, and expired {}", rule.id, rule.source(),
+                  format_time(*rule.expires)),
+      fmt::format("give it another end: moat rules set --database {} {} {}", database.id, rule.id,
+                  wanted.expires.empty() ? "--no-expires" : "--expires " + wanted.expires),
+      {}};
+}
+
+// What the rule that is there has otherwise: " (it has label \"x\", and no end)"
+std::string describe_difference(const Rule& there, const Rule& wanted) {
+  std::vector<std::string> parts;
+  if (!wanted.label.empty() && there.label != wanted.label) {
+    parts.push_back(there.label.empty() ? "no label" : fmt::format("label \"{}\"", there.label));
   }
-  return std::nullopt;
+  if (wanted.expires != there.expires) {
+    parts.push_back(there.expires ? fmt::format("its end {}", format_time(*there.expires))
+                                  : "no end");
+  }
+  if (parts.empty()) return "";
+  return fmt::format("; it has {}: see moat rules set", fmt::join(parts, " and "));
+}
+
+// That nothing is to be done, unless the file is held back: then what it says is not in force.
+ServiceResult<Edit> leave(const EditBasis& basis, const DatabaseText& text, std::string rule_id,
+                          std::string sentence) {
+  auto faults = faults_caused(basis, text);
+  if (has_error(faults)) {
+    return refuse(Kind::conflict, text.file + " is held back: mend it first", std::move(faults));
+  }
+  return Edit{Edit::What::replace, text.file,           text.bytes,       text.bytes,
+              std::move(rule_id),  std::move(sentence), std::move(faults)};
+}
+
+std::string list_rules(const std::vector<const Rule*>& rules) {
+  std::vector<std::string> all;
+  for (const auto* rule : rules) {
+    all.push_back(fmt::format("{} ({}{}{})", rule->id, rule->source(),
+                              rule->label.empty() ? "" : ", ", rule->label));
+  }
+  return fmt::format("{}", fmt::join(all, ", "));
+}
+
+std::unexpected<Refusal> refuse_unknown(const DatabaseText& text, const std::string& id) {
+  const auto& database = *text.reading.value;
+  if (std::ranges::find(database.peerings, id, &NetPeering::id) != database.peerings.end()) {
+    return refuse(Kind::not_found, fmt::format("{} is a net peering, not a rule", id),
+                  fmt::format("take it out of net-peerings in {}", text.file));
+  }
+  return refuse(Kind::not_found, fmt::format("database {} has no rule \"{}\"", database.id, id),
+                fmt::format("see `moat rules list --database {}`", database.id));
+}
+
+// The rule with this id, or the only one whose id begins like that.
+ServiceResult<const Rule*> find_by_id(const DatabaseText& text, const std::string& id) {
+  constexpr std::size_t min_prefix = 4;  // "r-" alone is what a script with an unset variable sends
+  std::vector<const Rule*> found;
+  for (const auto& rule : text.reading.value->rules) {
+    if (rule.id == id) return &rule;
+    if (rule.id.starts_with(id)) found.push_back(&rule);
+  }
+  if (found.empty()) return refuse_unknown(text, id);
+  if (id.size() < min_prefix) {
+    return refuse(Kind::invalid,
+                  fmt::format("\"{}\" is too short for the beginning of a rule's id", id),
+                  fmt::format("write {} characters or more, of {}", min_prefix, list_rules(found)));
+  }
+  if (found.size() > 1) {
+    return refuse(Kind::invalid, fmt::format("several rules' ids begin with \"{}\"", id),
+                  "write more of the one meant: " + list_rules(found));
+  }
+  return found.front();
+}
+
+// The rule that is named; it belongs to `text`.
+ServiceResult<const Rule*> find_rule(const DatabaseText& text, const RuleName& name) {
+  if (!name.id.empty()) return find_by_id(text, name.id);
+  Rule wanted;
+  wanted.managed_range = name.managed_range;
+  if (!name.cidr.empty()) {
+    const auto cidr = parse_prefix(name.cidr);
+    if (!cidr) return refuse(cidr.error(), name.cidr);
+    wanted.cidr = *cidr;
+  }
+  for (const auto& rule : text.reading.value->rules) {
+    if (rule.cidr == wanted.cidr && rule.managed_range == wanted.managed_range) return &rule;
+  }
+  const auto& id = text.reading.value->id;
+  return refuse(Kind::not_found, fmt::format("database {} has no rule for {}", id, wanted.source()),
+                wanted.cidr ? fmt::format("see `moat why {}`", format_address(wanted.cidr->address))
+                            : fmt::format("see `moat rules list --database {}`", id));
+}
+
+ServiceResult<void> check_name(const RuleName& name) {
+  const auto given = !name.id.empty() + !name.cidr.empty() + !name.managed_range.empty();
+  if (given == 1) return {};
+  return refuse(Kind::invalid, given == 0 ? "no rule is named" : "a rule is named in several ways",
+                "name it by exactly one of its id, its CIDR and its managed range");
 }
 
 // The id that `after` has and `before` has not.
@@ -199,49 +298,12 @@ std::string new_id(const Database& before, const Database& after) {
   return {};
 }
 
-// Zero for what is no unit.
-std::chrono::seconds length_of(char unit) {
-  using namespace std::chrono_literals;
-  switch (unit) {
-    case 's':
-      return 1s;
-    case 'm':
-      return 1min;
-    case 'h':
-      return 1h;
-    case 'd':
-      return std::chrono::days(1);
-    case 'w':
-      return std::chrono::weeks(1);
-    default:
-      return 0s;
-  }
-}
-
-// "12h", or a time. What is neither is told of both.
-std::expected<WallTime, Error> read_expiry(const std::string& text, WallTime now) {
-  constexpr auto both =
-      "write a time in UTC, as in 2027-01-31T18:00:00Z, or a length from now: 30m, 12h or 7d";
-  std::int64_t amount = 0;
-  const auto* end = text.data() + text.size();
-  const auto [unit, error] = std::from_chars(text.data(), end, amount);
-  const auto length = end - unit == 1 ? length_of(*unit) : std::chrono::seconds(0);
-  if (error != std::errc{} || length == length.zero()) {
-    const bool is_date = text.size() >= 10 && text[4] == '-';
-    auto time = parse_time(text);
-    if (!time && !is_date) return std::unexpected(Error{"not a time", both});
-    return time;
-  }
-  constexpr std::int64_t max = 100'000'000;  // some three years in seconds, far ahead in others
-  if (amount < 1 || amount > max) return std::unexpected(Error{"not a length of time", both});
-  return now + amount * length;
-}
-
 // Whether the file is sure to speak for another database.
 ServiceResult<void> check_other(const EditBasis& basis, const DatabaseFile& file,
                                 const std::string& id) {
   if (file.is_being_written) {
-    return refuse(Kind::conflict, fmt::format("somebody is writing {}", file.path), "try again");
+    return refuse(Kind::conflict, fmt::format("somebody is writing {}", file.path),
+                  how_to_find_writer(file.path));
   }
   const auto named = id_of(basis, file);
   if (named.empty()) {
@@ -278,27 +340,20 @@ ServiceResult<void> check_forget(const EditBasis& basis, const std::string& id) 
   return {};
 }
 
-std::expected<WallTime, Error> parse_expiry(const std::string& text, WallTime now) {
-  const auto time = read_expiry(text, now);
-  if (!time) return time;
-  if (*time <= now) {
-    return std::unexpected(Error{"has expired already", "name a time to come, or 30m, 12h, 7d"});
-  }
-  // Beyond the year 9999 a time cannot be written.
-  if (*time >= std::chrono::sys_days(std::chrono::year(10000) / 1 / 1)) {
-    return std::unexpected(Error{"too far ahead", "leave it out for a rule without end"});
-  }
-  return time;
-}
-
 ServiceResult<Edit> plan_add_rule(const EditBasis& basis, const NewRule& wanted) {
   const auto rule = make_rule(wanted, basis);
   if (!rule) return std::unexpected(rule.error());
   const auto original = read_original(basis, wanted.database);
   if (!original) return std::unexpected(original.error());
   const auto& database = *original->reading.value;
-  if (auto in_the_way = find_expired(database, *rule, basis.now)) {
-    return std::unexpected(*std::move(in_the_way));
+  const auto there = std::ranges::find(database.rules, rule->source(), &Rule::source);
+  if (there != database.rules.end() && there->is_expired(basis.now)) {
+    return std::unexpected(refuse_expired(database, *there, wanted));
+  }
+  if (there != database.rules.end() && wanted.if_absent) {
+    return leave(basis, *original, there->id,
+                 fmt::format("rule {} of {} names {} already{}", there->id, database.id,
+                             there->source(), describe_difference(*there, *rule)));
   }
   const auto edited = add_rule(*original, *rule);
   auto edit = check_edit(basis, *original, edited);
@@ -306,22 +361,50 @@ ServiceResult<Edit> plan_add_rule(const EditBasis& basis, const NewRule& wanted)
   return edit;
 }
 
-ServiceResult<Edit> plan_remove_rule(const EditBasis& basis, const std::string& wanted,
-                                     const std::string& id) {
-  const auto original = read_original(basis, wanted);
-  if (!original) return std::unexpected(original.error());
-  const auto& database = *original->reading.value;
-  if (std::ranges::find(database.rules, id, &Rule::id) == database.rules.end()) {
-    if (std::ranges::find(database.peerings, id, &NetPeering::id) != database.peerings.end()) {
-      return refuse(Kind::not_found, fmt::format("{} is a net peering, not a rule", id),
-                    fmt::format("take it out of net-peerings in {}", original->file));
-    }
-    return refuse(Kind::not_found, fmt::format("database {} has no rule \"{}\"", database.id, id),
-                  "see `moat rules list`");
+ServiceResult<Edit> plan_set_rule(const EditBasis& basis, const RuleName& name,
+                                  const RuleChange& change) {
+  if (change.label.empty() && change.expires.empty()) {
+    return refuse(Kind::invalid, "nothing is to be set", "give a label, or when it expires");
   }
-  auto edit = check_edit(basis, *original, remove_rule(*original, id));
+  if (auto named = check_name(name); !named) return std::unexpected(named.error());
+  const auto expires = make_expiry(change.expires, basis);
+  if (!expires) return std::unexpected(expires.error());
+  const auto original = read_original(basis, name.database);
+  if (!original) return std::unexpected(original.error());
+  const auto rule = find_rule(*original, name);
+  if (!rule) return std::unexpected(rule.error());
+  const auto id = (*rule)->id;
+  EditedText edited = *original;
+  if (!change.label.empty()) edited = set_label(*edited, id, change.label);
+  if (edited && !change.expires.empty()) edited = set_expiry(*edited, id, *expires);
+  if (edited && edited->bytes == original->bytes) {
+    return leave(basis, *original, id,
+                 fmt::format("rule {} of {} is so already", id, original->reading.value->id));
+  }
+  auto edit = check_edit(basis, *original, edited);
   if (edit) edit->rule_id = id;
   return edit;
+}
+
+ServiceResult<Edit> plan_remove_rule(const EditBasis& basis, const RuleName& name) {
+  if (auto named = check_name(name); !named) return std::unexpected(named.error());
+  const auto original = read_original(basis, name.database);
+  if (!original) return std::unexpected(original.error());
+  const auto rule = find_rule(*original, name);
+  if (!rule) return std::unexpected(rule.error());
+  auto edit = check_edit(basis, *original, remove_rule(*original, (*rule)->id));
+  if (edit) edit->rule_id = (*rule)->id;
+  return edit;
+}
+
+ServiceResult<Edit> plan_set_mode(const EditBasis& basis, const std::string& database, Mode mode) {
+  const auto original = read_original(basis, database);
+  if (!original) return std::unexpected(original.error());
+  if (original->reading.value->mode == mode) {
+    return leave(basis, *original, "",
+                 fmt::format("{} says mode: {} already", original->file, to_string(mode)));
+  }
+  return check_edit(basis, *original, set_mode(*original, mode));
 }
 
 namespace {
@@ -356,7 +439,7 @@ ServiceResult<std::optional<Edit>> plan_file(const std::string& path, const std:
   if (!now) return std::unexpected(now.error());
   if (*now == wanted) return std::nullopt;
   return Edit{
-      *now ? Edit::What::replace : Edit::What::make, path, now->value_or(""), wanted, "", {}};
+      *now ? Edit::What::replace : Edit::What::make, path, now->value_or(""), wanted, "", "", {}};
 }
 
 Edit reversed(const Edit& edit) {
@@ -364,7 +447,7 @@ Edit reversed(const Edit& edit) {
   const auto what = edit.what == What::make        ? What::take_away
                     : edit.what == What::take_away ? What::make
                                                    : What::replace;
-  return {what, edit.path, edit.after, edit.before, "", {}};
+  return {what, edit.path, edit.after, edit.before, "", "", {}};
 }
 
 std::expected<void, WriteError> take_away(const std::string& path) {
@@ -394,7 +477,7 @@ ServiceResult<FileEdits> plan_files(const EditBasis& basis, const WantedFiles& w
     if (is_wanted) continue;
     const auto now = read_now(file.path);
     if (!now) return std::unexpected(now.error());
-    if (*now) plan.edits.push_back({Edit::What::take_away, file.path, **now, "", "", {}});
+    if (*now) plan.edits.push_back({Edit::What::take_away, file.path, **now, "", "", "", {}});
   }
   for (const auto& [path, text] : wanted.texts) {
     auto edit = plan_file(path, text);
@@ -421,6 +504,7 @@ ServiceResult<std::optional<Edit>> plan_settings(const std::string& path, const 
 }
 
 ServiceResult<void> write_edit(const Edit& edit) {
+  if (edit.what == Edit::What::replace && edit.before == edit.after) return {};
   using What = Edit::What;
   const auto written = edit.what == What::make ? write_file(edit.path, edit.after, 0644)
                        : edit.what == What::take_away
@@ -442,6 +526,16 @@ ServiceResult<void> write_edits(const std::vector<Edit>& edits) {
     return written;
   }
   return {};
+}
+
+void remove_edit_leftovers(const RuleFiles& files) {
+  std::set<std::string> folders = {files.folders.databases};
+  for (const auto& file : files.databases) {
+    std::error_code error;
+    const auto real = std::filesystem::canonical(file.path, error);
+    if (!error) folders.insert(real.parent_path().string());
+  }
+  for (const auto& folder : folders) remove_old_leftovers(folder);
 }
 
 }  // namespace moat

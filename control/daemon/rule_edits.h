@@ -30,14 +30,17 @@ struct Edit {
   std::string path;
   std::string before;  // bytes
   std::string after;
-  std::string rule_id;  // added or removed
+  std::string rule_id;    // added, changed or removed
+  std::string unchanged;  // a sentence, where the file says all of it already
   Faults warnings;
 };
 
 [[nodiscard]] ServiceResult<Edit> plan_add_rule(const EditBasis& basis, const NewRule& rule);
-[[nodiscard]] ServiceResult<Edit> plan_remove_rule(const EditBasis& basis,
-                                                   const std::string& database,
-                                                   const std::string& id);
+[[nodiscard]] ServiceResult<Edit> plan_set_rule(const EditBasis& basis, const RuleName& rule,
+                                                const RuleChange& change);
+[[nodiscard]] ServiceResult<Edit> plan_remove_rule(const EditBasis& basis, const RuleName& rule);
+[[nodiscard]] ServiceResult<Edit> plan_set_mode(const EditBasis& basis, const std::string& database,
+                                                Mode mode);
 
 // What database files are to say, by path. `is_all`: what is not named goes.
 struct WantedFiles {
@@ -58,16 +61,18 @@ struct FileEdits {
                                                                const std::string& wanted,
                                                                const Config& now);
 
-// Refused if the file no longer says what the plan was made for.
+// Refused if the file no longer says what the plan was made for. Writes nothing where the bytes are
+// the same.
 [[nodiscard]] ServiceResult<void> write_edit(const Edit& edit);
 
 // All of them, or none: where one is refused, those before it are taken back.
 [[nodiscard]] ServiceResult<void> write_edits(const std::vector<Edit>& edits);
 
+// Removes what edits left unfinished, as moatd was killed: in the folders of database files, and in
+// those that symlinks among them lead to.
+void remove_edit_leftovers(const RuleFiles& files);
+
 // Refused while a file names the database, or may.
 [[nodiscard]] ServiceResult<void> check_forget(const EditBasis& basis, const std::string& database);
-
-// "2027-01-31T18:00:00Z", or from now on: "90s", "30m", "12h", "7d", "2w". Refused if it is past.
-[[nodiscard]] std::expected<WallTime, Error> parse_expiry(const std::string& text, WallTime now);
 
 }  // namespace moat

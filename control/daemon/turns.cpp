@@ -383,7 +383,21 @@ void Daemon::reload_on_signal() {
              static_cast<unsigned long long>(publisher_.clocks().monotonic / 1000));
   turn({"SIGHUP", "", ""}, WallClock::now(), true);
   ensure_guards();
-  if (is_ready_) sd_notify(0, "READY=1");
+  if (has_started_) sd_notify(0, "READY=1");
+}
+
+// For the service manager moatd has started once a generation is live, whether or not all is
+// guarded: it would end a moatd that does not say so, for ever anew, and with it a guard that
+// nothing could be pinned of.
+void Daemon::tell_service_manager(bool is_ready) {
+  const auto generation = publisher_.generation();
+  if (generation == 0) {
+    sd_notify(0, "STATUS=no rules are enforced yet, see `moat status`");
+    return;
+  }
+  sd_notifyf(0, "STATUS=generation %llu is enforced%s", static_cast<unsigned long long>(generation),
+             is_ready ? "" : "; NOT ALL IS GUARDED, see `moat status`");
+  if (!std::exchange(has_started_, true)) sd_notify(0, "READY=1");
 }
 
 // Ready: policy live, backstop at sockets, and every interface that is there attached. Before
@@ -394,15 +408,12 @@ void Daemon::tell_ready() {
   const bool has_backstop = !settings_.config().backstop || backstop_.at_sockets.on;
   const bool is_ready = publisher_.generation() != 0 && resolution && !resolution->not_guarded &&
                         has_guards_ && interfaces_.all_attached() && has_backstop;
-  sd_notifyf(0, "STATUS=generation %llu is enforced%s",
-             static_cast<unsigned long long>(publisher_.generation()),
-             is_ready ? "" : "; NOT ALL IS GUARDED, see `moat status`");
+  tell_service_manager(is_ready);
   if (is_ready == is_ready_ && has_told_ready_) return;
   const bool was_ready = is_ready_;
   is_ready_ = is_ready;
   has_told_ready_ = true;
   if (is_ready) {
-    sd_notify(0, "READY=1");
     log_.info("ready: generation {} is enforced", publisher_.generation());
   } else {
     log_.error("not ready{}: see `moat status`", was_ready ? " any more" : "");

@@ -249,6 +249,15 @@ class Compiler {
   std::vector<WideRange> ranges_;
 };
 
+// Of a packet that is to be dropped before it is known which database it is for, and may be for
+// any.
+Mode mode_of_unknown(const Policy& policy) {
+  const bool is_enforced = std::ranges::any_of(policy.databases, [&](const Database& database) {
+    return policy.mode_of(database) == Mode::enforce;
+  });
+  return is_enforced ? Mode::enforce : policy.mode;
+}
+
 }  // namespace
 
 Result<Table> compile(const Policy& policy, const SlotMap& slots, const ClockPair& clock,
@@ -256,7 +265,7 @@ Result<Table> compile(const Policy& policy, const SlotMap& slots, const ClockPai
   auto input = Compiler(policy, slots, clock).run();
   if (!input) return std::unexpected(input.error());
   input->generation = generation;
-  input->host_monitor = policy.mode == Mode::monitor;
+  input->monitor_unknown = mode_of_unknown(policy) == Mode::monitor;
   for (const Database& database : policy.databases)
     input->databases.push_back({slots.owner(database.id), policy.mode_of(database) == Mode::monitor,
                                 database.endpoint.address, database.endpoint.all,

@@ -45,6 +45,8 @@ Result<> CounterAccounts::fold_needed(const Assignment& assignment) {
 void CounterAccounts::fold_freed() {
   const auto& rules = state_.slots.rules().in_use;
   std::erase_if(state_.last_hits, [&](const auto& hit) { return !rules.contains(hit.first); });
+  std::erase_if(state_.counted_since,
+                [&](const auto& rule) { return !rules.contains(rule.first); });
   const auto freed_rules = state_.slots.rules().freed;
   const auto freed_owners = state_.slots.owners().freed;
   if (freed_rules.empty() && freed_owners.empty()) return;
@@ -89,17 +91,18 @@ void CounterAccounts::sweep() {
 Result<bool> CounterAccounts::sample(WallTime now) {
   auto counts = backend_.counters();
   if (!counts) return std::unexpected(std::move(counts.error()));
-  bool is_hit = false;
+  bool has_news = false;
   for (const auto& [key, slot] : state_.slots.rules().in_use) {
+    has_news |= state_.counted_since.try_emplace(key, now).second;
     const std::uint64_t packets = (*counts)[slot].packets;
     const auto last = state_.last_hits.find(key);
     if (packets == (last == state_.last_hits.end() ? 0 : last->second.packets)) continue;
     // What came while no daemon ran came at the latest now. Counters that begin anew are no hit.
     state_.last_hits[key] = {packets == 0 ? last->second.time : now, packets};
-    is_hit = true;
+    has_news = true;
   }
   counters_ = std::move(*counts);
-  return is_hit;
+  return has_news;
 }
 
 }  // namespace moat

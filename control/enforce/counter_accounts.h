@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The hit counters, and whom their counts belong to: a rule's hits, and its database's total when
-// the rule is gone. What has to last is in the state: `slots`, `retired`, `last_hits`.
+// the rule is gone. What has to last is in the state: `slots`, `retired`, `last_hits`,
+// `counted_since`.
 #pragma once
 
 #include <vector>
@@ -28,7 +29,8 @@ class CounterAccounts {
   // Clears the counters of slots that nobody has.
   void sweep();
 
-  // Reads all counters; rules with new hits get `now` as their last hit. True if there are any.
+  // Reads all counters; rules with new hits get `now` as their last hit, and new rules as the time
+  // since when they are counted. True if there are any.
   [[nodiscard]] Result<bool> sample(WallTime now);
 
   // As last sampled; MOAT_COUNTER_SLOTS of them, or none before that.

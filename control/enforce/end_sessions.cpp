@@ -142,17 +142,47 @@ void add_translated_ports(const Generation& live, const std::vector<Translation>
 Result<> forget_forwarded(const Generation& live, const std::vector<Translation>& sessions,
                           const std::vector<std::string>& guarded, EndedSessions& result) {
   const auto judged = indices(guarded);
+  Routes routes;
+  std::vector<const Translation*> over;
   for (const auto& session : sessions) {
     if (!session.forwarded || may_stay(live, session.wire)) continue;
-    const auto interface = route_interface(session.wire);
-    if (!interface || !judged.contains(*interface)) continue;
-    const auto done = forget(session);
-    if (!done) return std::unexpected(done.error());
-    if (!*done) continue;
-    result.count++;
-    result.sessions.push_back(session.wire);
+    const auto interface = routes.interface_to_peer(session.wire);
+    if (interface && judged.contains(*interface)) over.push_back(&session);
   }
+  const auto forgotten = forget(over);
+  if (!forgotten) return std::unexpected(forgotten.error());
+  result.count += static_cast<unsigned>(forgotten->size());
+  for (const auto* session : *forgotten) result.sessions.push_back(session->wire);
   return {};
+}
+
+bool is_guarded(const Policy& policy, const Session& session) {
+  if (!session.ipv6) return find_guard(policy, session.local, session.local_port) != nullptr;
+  return std::ranges::any_of(policy.databases, [&](const Database& database) {
+    return guards_ipv6(database.endpoint, session.local_port);
+  });
+}
+
+// As it is on the wire, if what is guarded there is not only guarded behind NAT.
+Session wire_of(const Policy& policy, const Translation* translation, const Session& session) {
+  if (translation == nullptr || !is_guarded(policy, translation->wire)) return session;
+  auto wire = translation->wire;
+  wire.own = session.own;
+  wire.cookie = session.cookie;
+  wire.inode = session.inode;
+  wire.idle = session.idle;
+  return wire;
+}
+
+void add_forwarded(const Policy& policy, const std::vector<Translation>& sessions,
+                   const std::vector<std::string>& guarded, std::vector<GuardedSession>& found) {
+  const auto judged = indices(guarded);
+  Routes routes;
+  for (const auto& session : sessions) {
+    if (!session.forwarded || !is_guarded(policy, session.wire)) continue;
+    const auto interface = routes.interface_to_peer(session.wire);
+    if (interface && judged.contains(*interface)) found.push_back({session.wire, false});
+  }
 }
 
 void add_doubt(std::string& doubt, const std::string& more) {
@@ -218,6 +248,34 @@ Result<EndedSessions> end_sessions(const Generation& live, const SessionInterfac
   if (!forgotten) return std::unexpected(forgotten.error());
   if (!exempt.doubt().empty()) add_doubt(result.doubt, exempt.doubt());
   return result;
+}
+
+Result<std::vector<GuardedSession>> guarded_sessions(const Policy& policy,
+                                                     const SessionInterfaces& interfaces,
+                                                     PacketPath& path) {
+  auto ports = guarded_ports(policy);
+  // Without NAT's table, sessions are as their sockets have them.
+  const auto changed = translations([&](const Translation& session) {
+                         return may_concern(ports, session);
+                       }).value_or(std::vector<Translation>{});
+  if (ports) {
+    for (const auto& each : changed) {
+      if (!each.forwarded) ports->push_back(each.translated.local_port);
+    }
+    sort_unique(*ports);
+  }
+  const auto sessions = connected_sessions(ports, true);
+  if (!sessions) return std::unexpected(sessions.error());
+  const TranslatedSockets translated(changed);
+  ExemptSessions exempt(interfaces.trusted, path);
+  std::vector<GuardedSession> found;
+  for (const auto& session : *sessions) {
+    auto wire = wire_of(policy, translated.find(session), session);
+    if (!is_guarded(policy, wire)) continue;
+    found.push_back({std::move(wire), session.own || exempt.contains(session)});
+  }
+  add_forwarded(policy, changed, interfaces.guarded, found);
+  return found;
 }
 
 }  // namespace moat

@@ -60,4 +60,13 @@ struct EndedSessions {
                                                  const SessionInterfaces& interfaces,
                                                  PacketPath& path);
 
+struct GuardedSession {
+  Session session;      // as it is on the wire
+  bool exempt = false;  // no rule is asked: of the host with itself, or by a trusted interface
+};
+
+// Who is connected to what `policy` guards, with how long they have been idle.
+[[nodiscard]] Result<std::vector<GuardedSession>> guarded_sessions(
+    const Policy& policy, const SessionInterfaces& interfaces, PacketPath& path);
+
 }  // namespace moat

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "control/os/user_name.h"
+#include "control/os/local_names.h"
 
 namespace moat {
 namespace {
@@ -137,6 +137,7 @@ void FileScanner::scan(WallClock::time_point noticed, WallTime now, bool is_aske
   // So that the status tells.
   is_stale_ |= being_written() != written_before || folder_faults() != faults_before;
   note_files(noticed);
+  note_written(noticed);
   propagation_.set_bound(settings_.config().bound);
   has_scanned_ = true;
 }
@@ -178,6 +179,21 @@ void FileScanner::note(const std::string& path, const FileStamp& stamp,
   if (!has_scanned_) return;
   changed_[path] = seen.owner;
   propagation_.notice(path, stamp.changed_at(), noticed);
+}
+
+void FileScanner::note_written(WallClock::time_point noticed) {
+  const auto now = being_written();
+  std::erase_if(in_pieces_, [&](const auto& entry) { return !now.contains(entry.first); });
+  for (const auto& path : now) in_pieces_.try_emplace(path, noticed);
+}
+
+std::vector<Propagation> FileScanner::pending() const {
+  auto changes = propagation_.pending();
+  for (const auto& [path, since] : in_pieces_) {
+    if (std::ranges::find(changes, path, &Propagation::path) == changes.end())
+      changes.push_back({path, since, since, std::nullopt, 0, false});
+  }
+  return changes;
 }
 
 bool FileScanner::take_settings_changed() { return std::exchange(settings_changed_, false); }

@@ -51,6 +51,10 @@ class FileScanner {
   // All that was read is in force, but for files of these paths, which are held back.
   void set_enforced(std::uint64_t generation, const std::vector<std::string>& held_back);
 
+  // The changes that are not enforced: noticed ones, and files that are being written, whose old
+  // version stands.
+  [[nodiscard]] std::vector<Propagation> pending() const;
+
   [[nodiscard]] PropagationTracker& propagation() { return propagation_; }
   [[nodiscard]] const PropagationTracker& propagation() const { return propagation_; }
 
@@ -79,6 +83,7 @@ class FileScanner {
   [[nodiscard]] std::vector<std::string> paths() const;
   void unsettle();
   void note_files(WallClock::time_point noticed);
+  void note_written(WallClock::time_point noticed);
   void note(const std::string& path, const FileStamp& stamp, WallClock::time_point noticed);
 
   Settings& settings_;
@@ -87,8 +92,9 @@ class FileScanner {
   RuleFileReader reader_;
   RuleFiles files_;
   std::map<FileId, Written> written_;
-  std::map<std::string, Seen> seen_;            // by path, as of the last scan
-  std::map<std::string, std::string> changed_;  // path -> owner, since the last success
+  std::map<std::string, WallClock::time_point> in_pieces_;  // since when each path is being written
+  std::map<std::string, Seen> seen_;                        // by path, as of the last scan
+  std::map<std::string, std::string> changed_;              // path -> owner, since the last success
   PropagationTracker propagation_;
   Steady::time_point scan_begun_;
   bool is_stale_ = true;

@@ -71,7 +71,81 @@ bool is_heard(const Policy& policy, const Session& listener) {
   });
 }
 
+bool is_usual(std::uint16_t port) {
+  return std::ranges::find(usual_ports, port, &UsualPort::port) != usual_ports.end();
+}
+
+// Which ports of the endpoint something listens on at addresses where no database guards them, and
+// those addresses.
+struct OpenAt {
+  std::set<std::uint16_t> ports;
+  std::set<Address> addresses;
+};
+OpenAt open_elsewhere(const Policy& policy, const Endpoint& endpoint,
+                      const std::vector<Session>& listeners,
+                      const std::vector<Address>& addresses) {
+  OpenAt open;
+  for (const auto& listener : listeners) {
+    const auto port = listener.local_port;
+    if (listener.loopback || (listener.ipv6 && !listener.ipv4_too)) continue;
+    if (endpoint.all ? !is_usual(port) : !names_port(endpoint, port)) continue;
+    for (const auto address : addresses) {
+      if (listener.local != Address{} && listener.local != address) continue;
+      if (find_guard(policy, address, port) != nullptr) continue;
+      open.ports.insert(port);
+      open.addresses.insert(address);
+    }
+  }
+  return open;
+}
+
+// `ports: all` needs an address.
+std::string address_remedy(const Database& database) {
+  auto remedy =
+      fmt::format("write the address that it has in {} as `address`", database.place.file);
+  if (!database.endpoint.all) remedy += ", or leave `address` out: that guards every address";
+  return remedy;
+}
+
+std::string list_addresses(const std::set<Address>& addresses) {
+  constexpr std::size_t max_named = 3;
+  std::vector<std::string> texts;
+  for (const auto address : addresses) {
+    if (texts.size() == max_named) {
+      texts.push_back(fmt::format("{} more", addresses.size() - max_named));
+      break;
+    }
+    texts.push_back(format_address(address));
+  }
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
 }  // namespace
+
+AbsentAddresses absent_addresses(const Policy& policy, const std::vector<Session>& listeners,
+                                 const std::vector<Address>& addresses) {
+  AbsentAddresses absent;
+  for (const auto& database : policy.databases) {
+    const auto& address = database.endpoint.address;
+    if (!address || std::ranges::find(addresses, *address) != addresses.end()) continue;
+    const auto open = open_elsewhere(policy, database.endpoint, listeners, addresses);
+    if (open.ports.empty()) {
+      absent.notices.push_back(fmt::format(
+          "no interface of this host has the address {} of database {}: its ports are guarded "
+          "there alone, once it is here",
+          format_address(*address), database.id));
+      continue;
+    }
+    const bool is_one = open.ports.size() == 1;
+    absent.open.push_back(fmt::format(
+        "{} {} {} open to everybody at {}: database {} guards {} at {} alone, which no interface "
+        "of this host has ({})",
+        is_one ? "port" : "ports", fmt::join(open.ports, ", "), is_one ? "is" : "are",
+        list_addresses(open.addresses), database.id, is_one ? "it" : "them",
+        format_address(*address), address_remedy(database)));
+  }
+  return absent;
+}
 
 std::vector<ExposedPort> exposed_ports(const Policy& before, const Policy& after) {
   std::vector<ExposedPort> open;

@@ -44,6 +44,18 @@ class ExposedPorts {
 [[nodiscard]] std::vector<std::uint16_t> unguarded_listeners(const Policy& policy,
                                                              const std::vector<Session>& listeners);
 
+// What the databases mean whose address the host does not have.
+struct AbsentAddresses {
+  std::vector<std::string> open;     // a sentence each: something listens at another address
+  std::vector<std::string> notices;  // nothing does, as on a standby that the address moves to
+};
+
+// `addresses`: the host's own. With `ports: all`, of the listeners those on a database's usual port
+// count: others, as of ssh, may be there for everybody.
+[[nodiscard]] AbsentAddresses absent_addresses(const Policy& policy,
+                                               const std::vector<Session>& listeners,
+                                               const std::vector<Address>& addresses);
+
 // For each database with `ports: all` whose file does not say what IPv6 is to be: that it is open,
 // where something listens.
 [[nodiscard]] std::vector<std::string> open_ipv6(const Policy& policy,

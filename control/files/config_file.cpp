@@ -174,10 +174,12 @@ class ConfigReader {
                    "name the interface of the clients");
     }
     if (const auto* backstop = fields_.find("backstop"); backstop != nullptr && !config.backstop) {
-      log_.warning(backstop->spot(),
-                   "without the backstop, an interface that appears while Moat runs is open until "
-                   "the program is on it, a few milliseconds later",
-                   "false", "write `backstop: true`");
+      log_.warning(
+          backstop->spot(),
+          "without the backstop, an interface that appears while Moat runs is open until "
+          "the program is on it, a few milliseconds later; one that `interfaces` does not name "
+          "stays open",
+          "false", "write `backstop: true`");
     }
   }
 

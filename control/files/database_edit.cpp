@@ -100,6 +100,27 @@ EditedText remove_rule(const DatabaseText& text, std::string_view rule_id) {
   return check(text, yaml_of(text).remove_item("rules", *index, WhenEmpty::keep_key), *database);
 }
 
+EditedText set_label(const DatabaseText& text, std::string_view rule_id, std::string_view label) {
+  auto database = database_of(text);
+  if (!database) return std::unexpected(database.error());
+  const auto index = find_index(database->rules, rule_id, "rule");
+  if (!index) return std::unexpected(index.error());
+  database->rules[*index].label = label;
+  const auto value = label.empty() ? std::nullopt : std::optional(quote_scalar(label));
+  return check(text, yaml_of(text).set_in_item("rules", *index, "label", value), *database);
+}
+
+EditedText set_expiry(const DatabaseText& text, std::string_view rule_id,
+                      std::optional<WallTime> expires) {
+  auto database = database_of(text);
+  if (!database) return std::unexpected(database.error());
+  const auto index = find_index(database->rules, rule_id, "rule");
+  if (!index) return std::unexpected(index.error());
+  database->rules[*index].expires = expires;
+  const auto value = expires ? std::optional(format_time(*expires)) : std::nullopt;
+  return check(text, yaml_of(text).set_in_item("rules", *index, "expires", value), *database);
+}
+
 EditedText add_peering(const DatabaseText& text, const NetPeering& peering) {
   auto database = database_of(text);
   if (!database) return std::unexpected(database.error());

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,7 +25,14 @@ using EditedText = std::expected<DatabaseText, Error>;
 // alone. Removing the last rule leaves `rules: []`: nobody, never "no rules key".
 [[nodiscard]] EditedText remove_rule(const DatabaseText& text, std::string_view rule_id);
 
-// The same for net peerings; removing the last one removes the key.
+// Gives the rule with this id another label or end, in its place; without a label, or an end, the
+// key goes. Its id stays, as the source does.
+[[nodiscard]] EditedText set_label(const DatabaseText& text, std::string_view rule_id,
+                                   std::string_view label);
+[[nodiscard]] EditedText set_expiry(const DatabaseText& text, std::string_view rule_id,
+                                    std::optional<WallTime> expires);
+
+// add_rule() and remove_rule() for net peerings; removing the last one removes the key.
 [[nodiscard]] EditedText add_peering(const DatabaseText& text, const NetPeering& peering);
 [[nodiscard]] EditedText remove_peering(const DatabaseText& text, std::string_view peering_id);
 

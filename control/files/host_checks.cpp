@@ -20,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "control/files/mptcp_joins.h"
@@ -54,24 +55,40 @@ std::string format_ranges(const std::vector<PortRange>& ranges) {
   return fmt::format("{}", fmt::join(texts, ","));
 }
 
+// Those of `ports` that the host may take for a connection that it opens, ascending.
+std::vector<std::uint16_t> at_risk(const std::vector<std::uint16_t>& ports, const HostFacts& host) {
+  std::vector<std::uint16_t> risky;
+  for (const auto port : ports) {
+    const auto holds = [port](PortRange range) { return range.contains(port); };
+    if (holds(host.ephemeral) && std::ranges::none_of(host.reserved, holds)) risky.push_back(port);
+  }
+  std::ranges::sort(risky);
+  risky.erase(std::ranges::unique(risky).begin(), risky.end());
+  return risky;
+}
+
+// What is reserved already stays so: a setting replaces the one before. In a file, as it would be
+// lost at a boot.
+std::string reserve_remedy(const Endpoint& endpoint, const HostFacts& host) {
+  constexpr auto file = "/etc/sysctl.d/90-moat.conf";
+  auto ports = host.guarded;
+  ports.insert(ports.end(), endpoint.ports.begin(), endpoint.ports.end());
+  auto reserved = host.reserved;
+  for (const auto port : at_risk(ports, host)) reserved.push_back({port, port});
+  return fmt::format("echo net.ipv4.ip_local_reserved_ports={} >{}; sysctl -p {}",
+                     format_ranges(reserved), file, file);
+}
+
 std::optional<Fault> check_ports(const Endpoint& endpoint, const Place& place,
                                  const HostFacts& host) {
-  auto reserved = host.reserved;
-  std::vector<std::uint16_t> at_risk;
-  for (const auto port : endpoint.ports) {
-    const auto holds = [port](PortRange range) { return range.contains(port); };
-    if (!holds(host.ephemeral) || std::ranges::any_of(reserved, holds)) continue;
-    at_risk.push_back(port);
-    reserved.push_back({port, port});
-  }
-  if (at_risk.empty()) return std::nullopt;
+  const auto risky = at_risk(endpoint.ports, host);
+  if (risky.empty()) return std::nullopt;
   return Fault{
       Severity::warning, place,
       fmt::format("the host may use this port for connections it opens ({} to {}), and replies to "
                   "them would be dropped",
                   host.ephemeral.first, host.ephemeral.last),
-      fmt::format("{}", fmt::join(at_risk, ", ")),
-      fmt::format("sysctl -w net.ipv4.ip_local_reserved_ports={}", format_ranges(reserved))};
+      fmt::format("{}", fmt::join(risky, ", ")), reserve_remedy(endpoint, host)};
 }
 
 std::string join(const std::vector<Address>& addresses) {
@@ -178,6 +195,19 @@ void check_trust(const ConfigResult& config, const HostFacts& host, Faults& faul
                       "by (a tunnel's packets, say) reaches local sockets without rules",
                       name, "take it out of `trusted-interfaces`"});
   }
+}
+
+// Without the backstop.
+std::optional<Fault> check_open(const ConfigResult& config, const HostFacts& host) {
+  std::vector<std::string> guarded;
+  for (const auto& [name, place] : config.interfaces) guarded.push_back(name);
+  const auto open = open_interfaces(host.links, guarded, config.value->trusted_interfaces);
+  if (guarded.empty() || open.empty()) return std::nullopt;  // nothing guarded is told already
+  return Fault{Severity::warning, config.interfaces.front().place,
+               "without the backstop, everybody gets in by what is not named here",
+               list_interfaces(open),
+               "name it here, or write `backstop: true`; if that is meant, name it in "
+               "`trusted-interfaces`"};
 }
 
 std::optional<Fault> check_cgroup(const std::string& folder, const Place& place) {
@@ -289,6 +319,7 @@ HostFacts read_host_facts() {
   if (const auto open = listeners()) facts.ipv6_ports = ipv6_ports(*open);
   facts.is_forwarding = first_line("/proc/sys/net/ipv4/ip_forward") == "1";
   facts.interfaces = list_link_names().value_or(std::vector<LinkNames>{});
+  facts.links = list_links().value_or(std::vector<LinkPlace>{});
   facts.no_ethernet = types_without_ethernet(facts.interfaces);
   return facts;
 }
@@ -321,6 +352,8 @@ Faults check_on_host(const ConfigResult& config, const HostFacts& host) {
     check_trust(config, host, faults);
     auto fault = check_cgroup(config.value->backstop_cgroup, config.backstop_cgroup_place);
     if (fault) faults.push_back(std::move(*fault));
+  } else if (config.value) {
+    if (auto fault = check_open(config, host)) faults.push_back(std::move(*fault));
   }
   return faults;
 }
@@ -338,6 +371,27 @@ Faults find_loopback(const ConfigResult& config, const std::vector<LinkNames>& i
                       name, "take it out: what comes from outside never comes by it"});
   }
   return faults;
+}
+
+std::vector<std::string> open_interfaces(const std::vector<LinkPlace>& links,
+                                         const std::vector<std::string>& attached,
+                                         const std::vector<std::string>& trusted) {
+  const auto named = by_name(links);
+  std::set<std::uint32_t> seen;
+  for (const auto* names : {&attached, &trusted}) {
+    for (const auto& name : *names) {
+      if (const auto link = named.find(name); link != named.end())
+        seen.insert(link->second->ifindex);
+    }
+  }
+  return unseen_links(links, seen);
+}
+
+std::string list_interfaces(const std::vector<std::string>& names) {
+  constexpr std::size_t max_named = 3;
+  if (names.size() <= max_named) return fmt::format("{}", fmt::join(names, ", "));
+  return fmt::format("{} and {} more", fmt::join(names.begin(), names.begin() + max_named, ", "),
+                     names.size() - max_named);
 }
 
 bool has_interface(const std::vector<LinkNames>& interfaces, const std::string& name) {

@@ -13,17 +13,21 @@
 #include "control/text/fault.h"
 #include "dataplane/host/link_names.h"
 #include "dataplane/host/mptcp.h"
+#include "dataplane/host/stacked_links.h"
 
 namespace moat {
 
 struct HostFacts {
   PortRange ephemeral{32768, 60999};  // ports of the host's own connections: ip_local_port_range
   std::vector<PortRange> reserved;    // taken out of those: ip_local_reserved_ports
-  std::vector<Address> addresses;     // host_addresses()
-  std::vector<MptcpEndpoint> mptcp;   // those with a port of their own
+  // Of all endpoints that are looked at with this one: the setting is one for all of them.
+  std::vector<std::uint16_t> guarded;
+  std::vector<Address> addresses;         // host_addresses()
+  std::vector<MptcpEndpoint> mptcp;       // those with a port of their own
   std::vector<std::uint16_t> ipv6_ports;  // TCP, on which something hears other hosts by IPv6
   bool is_forwarding = false;  // for others, as a router or a host of guests does: ip_forward
   std::vector<LinkNames> interfaces;       // nothing: they could not be read
+  std::vector<LinkPlace> links;            // the same, and how they stand on each other
   std::map<std::string, int> no_ethernet;  // by name, hardware type of those whose frames have none
 };
 
@@ -53,13 +57,22 @@ struct HostFacts {
                                    const HostFacts& host, bool is_forced);
 
 // Faults of what moat.yaml names: warnings of interfaces and of a cgroup that the host has not, of
-// interfaces that Moat's program cannot be on and of those both guarded and trusted; and those of
-// find_loopback().
+// interfaces that Moat's program cannot be on, of those both guarded and trusted, and of those that
+// stay open without the backstop; and those of find_loopback().
 [[nodiscard]] Faults check_on_host(const ConfigResult& config, const HostFacts& host);
 
 // An error for each of the guarded interfaces that is the loopback device by another name.
 [[nodiscard]] Faults find_loopback(const ConfigResult& config,
                                    const std::vector<LinkNames>& interfaces);
+
+// Interfaces by which packets come that no program of Moat's sees where there is no backstop:
+// neither one of `attached` nor one that is trusted brings them.
+[[nodiscard]] std::vector<std::string> open_interfaces(const std::vector<LinkPlace>& links,
+                                                       const std::vector<std::string>& attached,
+                                                       const std::vector<std::string>& trusted);
+
+// "eth1, eth2, eth3 and 4 more"
+[[nodiscard]] std::string list_interfaces(const std::vector<std::string>& names);
 
 [[nodiscard]] bool has_interface(const std::vector<LinkNames>& interfaces, const std::string& name);
 

@@ -18,6 +18,7 @@
 #include <system_error>
 
 #include "control/os/file_io.h"
+#include "control/os/found_file.h"
 #include "control/text/input_limits.h"
 #include "dataplane/error.h"
 #include "dataplane/fd.h"
@@ -86,7 +87,7 @@ std::optional<Fault> check_status(const struct stat& status, const std::string& 
 // leads to) may put another in its place; with the sticky bit, only its owner may.
 std::optional<Fault> check_real_folder(int fd, const std::string& shown) {
   std::error_code error;
-  const auto real = std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", fd), error);
+  const auto real = std::filesystem::read_symlink(name_of(fd), error);
   struct stat status{};
   if (error || ::stat(real.parent_path().c_str(), &status) != 0) return std::nullopt;
   if ((status.st_mode & (S_IWOTH | S_ISVTX)) != S_IWOTH) return std::nullopt;
@@ -95,20 +96,16 @@ std::optional<Fault> check_real_folder(int fd, const std::string& shown) {
 }
 
 // One attempt; nothing if the file changed meanwhile.
-std::expected<std::optional<FileBytes>, Fault> try_read(int folder_fd, const std::string& path,
-                                                        const std::string& shown,
+std::expected<std::optional<FileBytes>, Fault> try_read(const Fd& object, const std::string& shown,
                                                         std::size_t limit) {
   struct stat before{};
   // Looked at before it is opened: opening a device can be a deed.
-  if (::fstatat(folder_fd, path.c_str(), &before, 0) != 0) {
-    return std::unexpected(refuse_errno(shown, errno));
-  }
+  if (::fstat(object.get(), &before) != 0) return std::unexpected(refuse_errno(shown, errno));
   if (auto fault = check_status(before, shown, limit)) return std::unexpected(std::move(*fault));
-  const Fd fd(::openat(folder_fd, path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  const Fd fd(::open(name_of(object.get()).c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (!fd || ::fstat(fd.get(), &before) != 0) return std::unexpected(refuse_errno(shown, errno));
-  if (auto fault = check_status(before, shown, limit)) return std::unexpected(std::move(*fault));
   if (auto fault = check_real_folder(fd.get(), shown)) return std::unexpected(std::move(*fault));
-  FileBytes file{{}, stamp_of(before), {}};
+  FileBytes file{{}, stamp_of(before)};
   auto bytes = read_to_end(fd.get(), limit);
   if (!bytes) return std::unexpected(refuse_errno(shown, bytes.error()));
   struct stat after{};
@@ -116,8 +113,18 @@ std::expected<std::optional<FileBytes>, Fault> try_read(int folder_fd, const std
   if (stamp_of(after) != file.stamp || bytes->size() != file.stamp.size) return std::nullopt;
   file.bytes = std::move(*bytes);
   file.has_writer = has_writer(fd.get());
-  file.owner = after.st_uid;
   return file;
+}
+
+// What an O_PATH descriptor stands for.
+std::expected<FileBytes, Fault> read_object(const Fd& object, const std::string& shown,
+                                            std::size_t limit) {
+  for (int attempt = 0; attempt < max_attempts; ++attempt) {
+    auto file = try_read(object, shown, limit);
+    if (!file) return std::unexpected(std::move(file.error()));
+    if (*file) return std::move(**file);
+  }
+  return std::unexpected(refuse(shown, "changes while it is read", {}, "it is read again"));
 }
 
 struct CloseFolder {
@@ -228,23 +235,21 @@ std::string path_beside(const std::string& path, const std::string& list) {
 // The folder that the descriptor stands for; empty: it is not known where that is.
 std::string path_of(int folder_fd) {
   std::error_code error;
-  return std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", folder_fd), error).string();
+  return std::filesystem::read_symlink(name_of(folder_fd), error).string();
 }
 
-// Whether the name leads out of the folder, or into one below it. What lies in the folder itself is
-// as safe as that is.
-bool leads_away(int folder_fd, const std::string& name) {
+bool is_link_at(int folder_fd, const std::string& name) {
   struct stat status{};
-  return name.contains('/') ||
-         (::fstatat(folder_fd, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-          S_ISLNK(status.st_mode));
+  return ::fstatat(folder_fd, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+         S_ISLNK(status.st_mode);
 }
 
-// Whoever owns the folder may lead on from it.
+// For a name that leads out of the folder, or into one below it. What lies in the folder itself is
+// as safe as that is. Whoever owns the folder may lead on from it.
 std::optional<Fault> check_way_from(int folder_fd, const std::string& name,
                                     const std::string& shown) {
   struct stat folder{};
-  if (!leads_away(folder_fd, name) || ::fstat(folder_fd, &folder) != 0) return std::nullopt;
+  if (::fstat(folder_fd, &folder) != 0) return std::nullopt;
   const auto way = std::filesystem::path(path_of(folder_fd)) / name;
   const auto safe = check_way_to(way, folder.st_uid);
   if (safe) return std::nullopt;
@@ -253,16 +258,24 @@ std::optional<Fault> check_way_from(int folder_fd, const std::string& name,
 }
 
 // A link can be made by one who may not read what it leads to; faults would show him parts of that.
-std::optional<Fault> check_link(int folder_fd, const std::string& name, const std::string& path,
-                                const FileBytes& file) {
-  struct stat link{};
-  if (::fstatat(folder_fd, name.c_str(), &link, AT_SYMLINK_NOFOLLOW) != 0 ||
-      !S_ISLNK(link.st_mode) || !is_stranger(link.st_uid) || link.st_uid == file.owner) {
-    return std::nullopt;
+std::optional<Fault> check_links(const FoundFile& found, const std::string& shown) {
+  struct stat file{};
+  if (::fstat(found.object.get(), &file) != 0) return refuse_errno(shown, errno);
+  for (const auto stranger : found.strangers) {
+    if (stranger == file.st_uid) continue;
+    return refuse(shown, "is a symlink to a file of another user",
+                  fmt::format("of uid {}, to one of uid {}", stranger, file.st_uid),
+                  "put a copy there, or have root make the symlink");
   }
-  return refuse(path, "is a symlink to a file of another user",
-                fmt::format("of uid {}, to one of uid {}", link.st_uid, file.owner),
-                "put a copy there, or have root make the symlink");
+  return std::nullopt;
+}
+
+std::expected<FoundFile, Fault> find_linked(int folder_fd, const std::string& path,
+                                            const std::string& shown) {
+  auto found = find_file(folder_fd, path);
+  if (!found) return std::unexpected(refuse_errno(shown, found.error()));
+  if (auto fault = check_links(*found, shown)) return std::unexpected(std::move(*fault));
+  return std::move(*found);
 }
 
 // Without following a symlink out of the folder.
@@ -322,6 +335,11 @@ Fault in_pieces(const std::string& path, Severity severity) {
                                       : "what it said before stays in force until it is closed"};
 }
 
+bool is_elsewhere(const std::string& path, const std::string& folder) {
+  return !folder.empty() && std::filesystem::path(path).parent_path() !=
+                                (std::filesystem::path(folder) / "").parent_path();
+}
+
 std::optional<Fault> find_unsafe_way(const std::string& path) {
   const auto safe = check_way_to(path);
   if (safe) return std::nullopt;
@@ -339,12 +357,15 @@ std::optional<Fault> warn_of_unsafe_way(const std::string& path) {
 
 std::expected<FileBytes, Fault> read_regular_file(int folder_fd, const std::string& path,
                                                   const std::string& shown, std::size_t limit) {
-  for (int attempt = 0; attempt < max_attempts; ++attempt) {
-    auto file = try_read(folder_fd, path, shown, limit);
-    if (!file) return std::unexpected(std::move(file.error()));
-    if (*file) return std::move(**file);
-  }
-  return std::unexpected(refuse(shown, "changes while it is read", {}, "it is read again"));
+  const Fd object(::openat(folder_fd, path.c_str(), O_PATH | O_CLOEXEC));
+  if (!object) return std::unexpected(refuse_errno(shown, errno));
+  return read_object(object, shown, limit);
+}
+
+std::expected<FileBytes, Fault> read_linked_file(const std::string& path, std::size_t limit) {
+  const auto found = find_linked(AT_FDCWD, path, path);
+  if (!found) return std::unexpected(found.error());
+  return read_object(found->object, path, limit);
 }
 
 RangeFile RuleFileReader::range_file(const std::string& path, const KnownRanges& known) {
@@ -383,10 +404,10 @@ std::optional<Fault> RuleFileReader::check_folder(const std::string& path, Fault
 
 std::expected<FileBytes, Fault> RuleFileReader::read_file(int folder_fd, const std::string& name,
                                                           const std::string& path) const {
-  auto file = read_regular_file(folder_fd, name, path, limits::file_bytes);
-  if (!file) return file;
-  if (auto fault = check_link(folder_fd, name, path, *file)) return std::unexpected(*fault);
-  if (unsafe_ways_ != UnsafeWays::refused) return file;
+  const auto found = find_linked(folder_fd, name, path);
+  if (!found) return std::unexpected(found.error());
+  auto file = read_object(found->object, path, limits::file_bytes);
+  if (!file || !found->by_symlink || unsafe_ways_ != UnsafeWays::refused) return file;
   if (auto fault = check_way_from(folder_fd, name, path)) return std::unexpected(*fault);
   return file;
 }
@@ -396,9 +417,9 @@ std::expected<FileBytes, Fault> RuleFileReader::read_list(int folder_fd, const s
   const auto inside = open_beneath(folder_fd, list);
   if (!inside) return std::unexpected(inside.error());
   // What was found, whatever the name leads to by now.
-  auto file =
-      read_regular_file(AT_FDCWD, fmt::format("/proc/self/fd/{}", inside->get()), list, limit);
-  if (!file || unsafe_ways_ != UnsafeWays::refused) return file;
+  auto file = read_object(*inside, list, limit);
+  const bool leads_away = list.contains('/') || is_link_at(folder_fd, list);
+  if (!file || !leads_away || unsafe_ways_ != UnsafeWays::refused) return file;
   if (auto fault = check_way_from(folder_fd, list, list)) return std::unexpected(*fault);
   return file;
 }
@@ -527,6 +548,7 @@ RangeFile RuleFileReader::read_range_file(int folder_fd, const std::string& name
 
 RuleFiles RuleFileReader::read(const RuleFolders& folders, WallTime now) {
   RuleFiles files;
+  files.folders = folders;
   files_read_ = 0;
   begun_ = clock_();
   const auto check = [&](const std::string& path) { return check_folder(path, files.passed_over); };

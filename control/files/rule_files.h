@@ -57,6 +57,11 @@ struct RangeFile {
   bool is_being_written = false;   // it, or one of those
 };
 
+struct RuleFolders {
+  std::string databases;
+  std::string ranges;
+};
+
 struct RuleFiles {
   std::vector<DatabaseFile> databases;  // by path
   std::vector<RangeFile> ranges;        // by path
@@ -65,12 +70,11 @@ struct RuleFiles {
   std::optional<Fault> databases_folder;
   std::optional<Fault> ranges_folder;
   Faults passed_over;  // warnings, of a folder each: with the names that are not read, or unsafe
+  RuleFolders folders = {};  // where they are; empty: not known
 };
 
-struct RuleFolders {
-  std::string databases;
-  std::string ranges;
-};
+// Whether the file at `path` lay in another folder than `folder`, where its kind is read now.
+[[nodiscard]] bool is_elsewhere(const std::string& path, const std::string& folder);
 
 // "orders.yaml": a name that is read.
 [[nodiscard]] bool is_rule_file_name(std::string_view name);
@@ -80,7 +84,6 @@ struct FileBytes {
   std::string bytes;
   FileStamp stamp;
   std::optional<bool> has_writer;  // once it was read; see has_writer()
-  uid_t owner = 0;
 };
 
 // Reads `path`, relative to the folder open as `folder_fd` (AT_FDCWD: to the process's). The error
@@ -89,6 +92,11 @@ struct FileBytes {
                                                                 const std::string& path,
                                                                 const std::string& shown,
                                                                 std::size_t limit);
+
+// The same of a file that people leave to somebody, through symlinks. Refused where one that a user
+// has made leads to a file of another.
+[[nodiscard]] std::expected<FileBytes, Fault> read_linked_file(const std::string& path,
+                                                               std::size_t limit);
 
 // Why a stranger could put something else in the place of what has that path, if one could; see
 // check_way_to().

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/files/settings.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <iterator>
@@ -27,7 +25,7 @@ std::string absolute(const std::string& path) {
 Settings::Settings(const std::string& path) : path_(absolute(path)) {}
 
 bool Settings::read(const IsBeingWritten& is_being_written) {
-  auto file = read_regular_file(AT_FDCWD, path_, path_, limits::file_bytes);
+  auto file = read_linked_file(path_, limits::file_bytes);
   if (std::exchange(is_being_written_, false)) faults_.pop_back();
   if (file) {
     if (auto fault = find_unsafe_way(path_)) file = std::unexpected(std::move(*fault));

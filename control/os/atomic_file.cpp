@@ -4,19 +4,24 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/limits.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <system_error>
 #include <utility>
 
 #include "control/os/file_io.h"
+#include "control/os/found_file.h"
 #include "dataplane/fd.h"
 
 namespace moat {
@@ -25,13 +30,25 @@ namespace {
 using WriteResult = std::expected<void, WriteError>;
 using Kind = WriteError::Kind;
 
-std::string remedy_for(int error) {
+std::string folder_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string remedy_for(int error, const std::string& path) {
   switch (error) {
     case ENOSPC:
     case EDQUOT:
       return "make room on the file system";
     case EROFS:
-      return "mount the file system writable";
+      return fmt::format(
+          "mount the file system writable; where it is so for others, moatd's unit keeps it from "
+          "moatd: systemctl edit moatd, and name {} in ReadWritePaths=",
+          folder_of(path));
+    case EBUSY:
+      return "it is mounted by itself (a bind mount), and cannot be replaced: mount its folder "
+             "instead, or edit it in place";
     case EPERM:
       return "see lsattr: the file or its folder may be immutable";
     case EACCES:
@@ -44,7 +61,8 @@ std::string remedy_for(int error) {
 std::unexpected<WriteError> failure(std::string_view doing, const std::string& path, int error) {
   const auto kind =
       error == EROFS || error == EPERM || error == EACCES ? Kind::read_only : Kind::failed;
-  return std::unexpected(WriteError{{describe_errno(doing, path, error), remedy_for(error)}, kind});
+  return std::unexpected(
+      WriteError{{describe_errno(doing, path, error), remedy_for(error, path)}, kind});
 }
 
 std::unexpected<WriteError> has_changed(const std::string& path) {
@@ -52,22 +70,51 @@ std::unexpected<WriteError> has_changed(const std::string& path) {
       {fmt::format("{} has changed meanwhile", path), "look at it, and try again"}, Kind::changed});
 }
 
-std::string folder_of(const std::string& path) {
-  const auto slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
+// Where a file really lies. Its folder is held open: who may rename folders on the way there leads
+// nobody elsewhere meanwhile.
+struct Target {
+  Fd folder;  // O_PATH
+  std::string name;
+  std::string path;  // without symlinks
+
+  // A name for what is called `beside` in the same folder.
+  [[nodiscard]] std::string at(std::string_view beside) const {
+    return fmt::format("{}/{}", name_of(folder.get()), beside);
+  }
+};
+
+// Or errno.
+std::expected<std::string, int> real_path(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr),
+                                                         &std::free);
+  if (!real) return std::unexpected(errno);
+  return std::string(real.get());
 }
 
 // The file that `path` leads to. A new file is `path` itself.
 std::expected<std::string, WriteError> resolve_links(const std::string& path, bool may_be_new) {
-  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr),
-                                                         &std::free);
-  if (real) return std::string(real.get());
-  const int error = errno;
+  auto real = real_path(path);
+  if (real) return std::move(*real);
   struct stat link{};
   const bool is_there = ::lstat(path.c_str(), &link) == 0;
-  if (may_be_new && error == ENOENT && !is_there) return path;
-  return failure(is_there ? "follow the symlink" : "open", path, error);
+  if (!may_be_new || real.error() != ENOENT || is_there)
+    return failure(is_there ? "follow the symlink" : "open", path, real.error());
+  real = real_path(folder_of(path));
+  if (!real) return failure("open", path, real.error());
+  return fmt::format("{}/{}", *real == "/" ? "" : *real, path.substr(path.rfind('/') + 1));
+}
+
+std::expected<Target, WriteError> find_target(const std::string& path, bool may_be_new) {
+  const auto real = resolve_links(path, may_be_new);
+  if (!real) return std::unexpected(real.error());
+  open_how how{};
+  how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_SYMLINKS;  // there were none a moment ago
+  const auto folder = folder_of(*real);
+  Fd fd(static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, folder.c_str(), &how, sizeof(how))));
+  if (!fd && errno == ELOOP) return has_changed(path);
+  if (!fd) return failure("open", path, errno);
+  return Target{std::move(fd), real->substr(real->rfind('/') + 1), *real};
 }
 
 // A file's extended attributes, ACLs among them, by name.
@@ -114,7 +161,8 @@ struct Rights {
 // The rights of the file at `real`, if it says `expected`.
 std::expected<Rights, WriteError> check_unchanged(const std::string& path, const std::string& real,
                                                   std::string_view expected) {
-  const Fd fd(::open(real.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  const Fd fd(::open(real.c_str(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd && errno == ELOOP) return has_changed(path);  // a symlink by now
   struct stat status{};
   if (!fd || ::fstat(fd.get(), &status) != 0) return failure("open", path, errno);
   if (!S_ISREG(status.st_mode)) return has_changed(path);
@@ -125,7 +173,8 @@ std::expected<Rights, WriteError> check_unchanged(const std::string& path, const
   if (*bytes != expected) return has_changed(path);
   if (has_writer(fd.get()).value_or(false)) {
     return std::unexpected(WriteError{
-        {fmt::format("somebody has {} open for writing", path), "try again"}, Kind::changed});
+        {fmt::format("somebody has {} open for writing", path), how_to_find_writer(path)},
+        Kind::changed});
   }
   return Rights{status.st_uid, status.st_gid, status.st_mode, std::move(*attributes)};
 }
@@ -133,10 +182,10 @@ std::expected<Rights, WriteError> check_unchanged(const std::string& path, const
 // A file beside the real one, removed again unless it takes its place.
 class Temporary {
  public:
-  explicit Temporary(const std::string& target)
+  // `target` must outlive this.
+  explicit Temporary(const Target& target)
       : target_(target),
-        path_(fmt::format("{}/.{}.moat-XXXXXX", folder_of(target),
-                          target.substr(target.rfind('/') + 1))),
+        path_(target.at(fmt::format(".{}.moat-XXXXXX", target.name))),
         fd_(::mkostemp(path_.data(), O_CLOEXEC)),
         error_(fd_ ? 0 : errno) {}
   Temporary(const Temporary&) = delete;
@@ -149,21 +198,23 @@ class Temporary {
   // mode's bits for the group are its mask.
   WriteResult fill(std::string_view bytes, uid_t owner, gid_t group, mode_t mode,
                    const Attributes& attributes = {}) {
-    if (!fd_) return failure("create a file beside", target_, error_);
+    if (!fd_) return failure("create a file beside", target_.path, error_);
     if (::fchown(fd_.get(), owner, group) != 0) {
-      auto failed = failure("keep the owner of", target_, errno);
+      auto failed = failure("keep the owner of", target_.path, errno);
       failed.error().remedy = "edit it by hand, or give it to moatd's user and group";
       return failed;
     }
     if (auto kept = keep(attributes); !kept) return kept;
-    if (::fchmod(fd_.get(), mode & 07777) != 0) return failure("keep the mode of", target_, errno);
-    if (const int error = write_all(fd_.get(), bytes)) return failure("write", target_, error);
-    if (::fsync(fd_.get()) != 0) return failure("write", target_, errno);
+    if (::fchmod(fd_.get(), mode & 07777) != 0)
+      return failure("keep the mode of", target_.path, errno);
+    if (const int error = write_all(fd_.get(), bytes)) return failure("write", target_.path, error);
+    if (::fsync(fd_.get()) != 0) return failure("write", target_.path, errno);
     return {};
   }
 
   WriteResult take_place() {
-    if (::rename(path_.c_str(), target_.c_str()) != 0) return failure("replace", target_, errno);
+    if (::rename(path_.c_str(), place().c_str()) != 0)
+      return failure("replace", target_.path, errno);
     path_.clear();
     return sync_folder();
   }
@@ -173,27 +224,34 @@ class Temporary {
   WriteResult take_place_of(std::string_view expected, const Rights& rights) {
     if (const int error = exchange()) {
       if (error == EINVAL || error == ENOSYS) return take_place();  // this file system cannot
-      if (error == ENOENT) return has_changed(target_);
-      return failure("replace", target_, error);
+      if (error == ENOENT) return has_changed(target_.path);
+      return failure("replace", target_.path, error);
     }
-    const auto out = check_unchanged(target_, path_, expected);
+    const auto out = check_unchanged(target_.path, path_, expected);
     if (out && *out == rights) {
       ::unlink(path_.c_str());
       path_.clear();
       return sync_folder();
     }
     if (const int error = put_back()) {
-      auto failed = failure("put back what somebody has just written to", target_, error);
-      failed.error().remedy = "it is in " + std::exchange(path_, {});
+      auto failed = failure("put back what somebody has just written to", target_.path, error);
+      failed.error().remedy = "it is in " + shown(std::exchange(path_, {}));
       return failed;
     }
-    return out ? WriteResult(has_changed(target_)) : std::unexpected(out.error());
+    return out ? WriteResult(has_changed(target_.path)) : std::unexpected(out.error());
   }
 
  private:
+  [[nodiscard]] std::string place() const { return target_.at(target_.name); }
+
+  // The path of what lies beside the target, for people.
+  [[nodiscard]] std::string shown(const std::string& path) const {
+    return folder_of(target_.path) + path.substr(path.rfind('/'));
+  }
+
   // 0 or errno.
   int exchange() {
-    return ::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE) == 0
+    return ::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, place().c_str(), RENAME_EXCHANGE) == 0
                ? 0
                : errno;
   }
@@ -214,16 +272,16 @@ class Temporary {
   }
 
   WriteResult sync_folder() {
-    const auto folder = folder_of(target_);
-    const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!fd || ::fsync(fd.get()) != 0) return failure("write the folder", folder, errno);
+    const Fd fd(::openat(target_.folder.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd || ::fsync(fd.get()) != 0)
+      return failure("write the folder", folder_of(target_.path), errno);
     return {};
   }
 
   // Takes away what the folder has given it (a default ACL), too.
   WriteResult keep(const Attributes& attributes) {
     const auto given = attributes_of(fd_.get());
-    if (!given) return failure("read the attributes of", path_, given.error());
+    if (!given) return failure("read the attributes of", shown(path_), given.error());
     for (const auto& [name, value] : *given) {
       if (is_of_a_security_module(name) || attributes.contains(name)) continue;
       if (::fremovexattr(fd_.get(), name.c_str()) != 0) return not_kept(name, errno);
@@ -240,12 +298,12 @@ class Temporary {
   }
 
   [[nodiscard]] WriteResult not_kept(const std::string& attribute, int error) const {
-    auto failed = failure(fmt::format("keep the attribute {} of", attribute), target_, error);
+    auto failed = failure(fmt::format("keep the attribute {} of", attribute), target_.path, error);
     failed.error().remedy = "edit it by hand";
     return failed;
   }
 
-  std::string target_;
+  const Target& target_;
   std::string path_;
   Fd fd_;
   int error_;
@@ -265,7 +323,10 @@ WriteResult check_writable(const std::string& path, const std::string& real,
                    Kind::read_only});
   }
   if (::faccessat(AT_FDCWD, real.c_str(), W_OK, AT_EACCESS) != 0) {
-    return failure("write to", path, errno);
+    const int error = errno;
+    auto failed = failure("write to", path, error);
+    failed.error().remedy = remedy_for(error, real);
+    return failed;
   }
   return {};
 }
@@ -274,54 +335,79 @@ WriteResult check_writable(const std::string& path, const std::string& real,
 
 WriteResult replace_file(const std::string& path, std::string_view expected_bytes,
                          std::string_view new_bytes) {
-  const auto real = resolve_links(path, false);
-  if (!real) return std::unexpected(real.error());
+  const auto target = find_target(path, false);
+  if (!target) return std::unexpected(target.error());
+  const auto real = target->at(target->name);
   struct stat status{};
-  if (::stat(real->c_str(), &status) != 0) return failure("open", path, errno);
-  if (auto outcome = check_writable(path, *real, status); !outcome) return outcome;
-  const auto rights = check_unchanged(path, *real, expected_bytes);
+  if (::lstat(real.c_str(), &status) != 0) return failure("open", path, errno);
+  if (auto outcome = check_writable(path, real, status); !outcome) return outcome;
+  const auto rights = check_unchanged(path, real, expected_bytes);
   if (!rights) return std::unexpected(rights.error());
-  Temporary file(*real);
+  Temporary file(*target);
   if (auto outcome =
           file.fill(new_bytes, rights->owner, rights->group, rights->mode, rights->attributes);
       !outcome) {
     return outcome;
   }
   // Once more, as late as can be: the disk may have taken its time.
-  const auto now = check_unchanged(path, *real, expected_bytes);
+  const auto now = check_unchanged(path, real, expected_bytes);
   if (!now) return std::unexpected(now.error());
   if (*now != *rights) return has_changed(path);
   return file.take_place_of(expected_bytes, *rights);
 }
 
 WriteResult write_file(const std::string& path, std::string_view bytes, mode_t mode) {
-  const auto real = resolve_links(path, true);
-  if (!real) return std::unexpected(real.error());
+  const auto target = find_target(path, true);
+  if (!target) return std::unexpected(target.error());
   struct stat status{};
   status.st_uid = ::geteuid();
   status.st_gid = ::getegid();
   status.st_mode = mode;
-  if (::stat(real->c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+  if (::lstat(target->at(target->name).c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
     return std::unexpected(WriteError{{fmt::format("{} is no regular file", path), ""}});
   }
-  Temporary file(*real);
+  Temporary file(*target);
   if (auto outcome = file.fill(bytes, status.st_uid, status.st_gid, status.st_mode); !outcome) {
     return outcome;
   }
   return file.take_place();
 }
 
-void remove_leftovers(const std::string& folder) {
+namespace {
+
+bool is_temporary(std::string_view name) {
+  const auto mark = name.rfind(".moat-");
+  return name.starts_with('.') && mark != std::string_view::npos && mark > 0 &&
+         name.size() == mark + std::string_view(".moat-XXXXXX").size();
+}
+
+// Of the temporary files in `folder`, those that `is_left` says.
+void remove_temporary(const std::string& folder,
+                      const std::function<bool(const struct stat&)>& is_left) {
+  const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   std::error_code error;
-  for (std::filesystem::directory_iterator file(folder, error), end; !error && file != end;
+  for (std::filesystem::directory_iterator file(folder, error), end; fd && !error && file != end;
        file.increment(error)) {
     const auto name = file->path().filename().string();
-    const auto mark = name.rfind(".moat-");
-    const bool is_ours = name.starts_with('.') && mark != std::string::npos && mark > 0 &&
-                         name.size() == mark + std::string_view(".moat-XXXXXX").size();
-    std::error_code ignored;
-    if (is_ours) std::filesystem::remove(file->path(), ignored);
+    struct stat status{};
+    if (is_temporary(name) &&
+        ::fstatat(fd.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && is_left(status))
+      ::unlinkat(fd.get(), name.c_str(), 0);
   }
+}
+
+}  // namespace
+
+void remove_leftovers(const std::string& folder) {
+  remove_temporary(folder, [](const struct stat&) { return true; });
+}
+
+void remove_old_leftovers(const std::string& folder) {
+  constexpr std::time_t hour = 3'600;
+  const auto long_ago = std::time(nullptr) - hour;
+  remove_temporary(folder, [long_ago](const struct stat& status) {
+    return S_ISREG(status.st_mode) && status.st_uid == ::geteuid() && status.st_mtime < long_ago;
+  });
 }
 
 }  // namespace moat

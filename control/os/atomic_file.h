@@ -47,4 +47,8 @@ struct WriteError : Error {
 // Removes temporary files that a crash left in `folder`. Only for who writes there alone.
 void remove_leftovers(const std::string& folder);
 
+// The same where others write, too: regular files of this user's that nobody has written to for an
+// hour. One that is of another owner, as the file was that it was to replace, stays.
+void remove_old_leftovers(const std::string& folder);
+
 }  // namespace moat

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <grp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -13,9 +12,9 @@
 #include <cstring>
 #include <filesystem>
 #include <optional>
-#include <vector>
 
 #include "control/os/file_io.h"
+#include "control/os/local_names.h"
 #include "dataplane/own_folder.h"
 
 namespace moat {
@@ -27,14 +26,6 @@ constexpr mode_t folder_mode = 0755;
 std::unexpected<Error> fail(const std::string& doing, const std::string& path, int cause,
                             std::string remedy = {}) {
   return std::unexpected(Error{describe_errno(doing, path, cause), std::move(remedy)});
-}
-
-std::optional<gid_t> find_group(const std::string& name) {
-  std::vector<char> buffer(16384);
-  group entry{};
-  group* found = nullptr;
-  if (getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found) != 0) return {};
-  return found == nullptr ? std::nullopt : std::optional<gid_t>(found->gr_gid);
 }
 
 Fd make_socket() { return Fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); }

@@ -47,6 +47,10 @@ int write_all(int fd, std::string_view bytes) {
   return 0;
 }
 
+std::string how_to_find_writer(const std::string& path) {
+  return fmt::format("try again once it is closed; to see who has it open: fuser -v {}", path);
+}
+
 std::optional<bool> has_writer(int fd) {
   [[maybe_unused]] static const auto before = std::signal(SIGIO, SIG_IGN);
   // A read lease is granted while nobody writes. Whoever opens the file for writing while it is

@@ -24,6 +24,9 @@ namespace moat {
 // All of `bytes`; 0 or errno.
 [[nodiscard]] int write_all(int fd, std::string_view bytes);
 
+// What to do about a file that somebody has open for writing.
+[[nodiscard]] std::string how_to_find_writer(const std::string& path);
+
 // Whether somebody has the file open for writing. Nothing where the kernel does not tell, which it
 // does to the file's owner on file systems that have leases. `fd` must be open for reading only.
 // Has the process ignore SIGIO, which is how the kernel would tell of whoever opens the file

@@ -44,6 +44,13 @@ std::optional<Endpoint> subtract(const Endpoint& endpoint, const Endpoint& guard
   return select(endpoint, guarded, false);
 }
 
+std::vector<std::uint16_t> ports_taken(const Endpoint& endpoint, const Endpoint& other) {
+  if (!endpoint.address || other.address) return {};
+  auto ports = other.ports;
+  std::erase_if(ports, [&](auto port) { return !endpoint.all && !names_port(endpoint, port); });
+  return ports;
+}
+
 std::string format_endpoint(const Endpoint& endpoint) {
   auto text = endpoint.all ? std::string("every port")
               : endpoint.ports.size() == 1

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "control/policy/policy.h"
 
@@ -27,6 +28,11 @@ namespace moat {
 // What `endpoint` guards and `guarded` does not, or nothing. `all` without some ports is no
 // endpoint: it counts as nothing left.
 [[nodiscard]] std::optional<Endpoint> subtract(const Endpoint& endpoint, const Endpoint& guarded);
+
+// The ports of `other`, which has no address, that `endpoint`, which has one, guards there in its
+// stead; none where it is not so.
+[[nodiscard]] std::vector<std::uint16_t> ports_taken(const Endpoint& endpoint,
+                                                     const Endpoint& other);
 
 // "port 5432", "ports 5432, 6432 of 10.0.0.5", "every port of 10.0.0.5, IPv6 closed".
 [[nodiscard]] std::string format_endpoint(const Endpoint& endpoint);

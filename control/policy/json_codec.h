@@ -83,6 +83,9 @@ template <typename T>
 constexpr bool is_duration = is_a<T, std::chrono::duration>;
 template <typename T>
 constexpr bool is_plain = std::integral<T> || std::same_as<T, std::string>;
+// Written as one value of a row; a struct as its members.
+template <typename T>
+constexpr bool is_cell = is_plain<T> || std::same_as<T, WallTime>;
 template <typename T>
 constexpr bool is_list = is_a<T, std::vector> || is_a<T, std::set>;
 
@@ -150,7 +153,7 @@ struct Encoder {
   template <typename Key, typename T>
   static Json row_of(const Key& key, const T& value) {
     Encoder row{Json::array({value_of(key)})};
-    if constexpr (is_plain<T> || is_row<Style, T>) {
+    if constexpr (is_cell<T> || is_row<Style, T>) {
       row("", value);
     } else {
       members(value, row);
@@ -236,7 +239,7 @@ struct Decoder {
       typename M::key_type key{};
       typename M::mapped_type value{};
       row("", key);
-      if constexpr (is_plain<typename M::mapped_type> || is_row<Style, typename M::mapped_type>) {
+      if constexpr (is_cell<typename M::mapped_type> || is_row<Style, typename M::mapped_type>) {
         row("", value);
       } else {
         members(value, row);

@@ -96,7 +96,7 @@ bool looks_like_ipv6(std::string_view text) {
 Error why_no_address(std::string_view text) {
   if (text.empty()) return {"the address is empty", "write as in 192.0.2.1"};
   if (looks_like_ipv6(text)) {
-    return {"an IPv6 address", "there are rules for IPv4 alone: see `ports` in moat.yaml(5)"};
+    return {"an IPv6 address", "there are rules for IPv4 alone: see `endpoint` in moat.yaml(5)"};
   }
   if (std::ranges::any_of(text, [](char c) { return c == ' ' || c == '\t'; })) {
     return {"there is a space in the address", "write it without spaces"};

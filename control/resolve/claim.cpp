@@ -4,11 +4,30 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <tuple>
 
 #include "control/text/input_limits.h"
 
 namespace moat {
+namespace {
+
+// The name under which a file that was held back beside `old` is used: that one or, where it is
+// another file's by now or is not read, one that no file has, "orders-2.yaml" for "orders.yaml".
+std::string name_to_use(const std::string& path, const std::string& old,
+                        const std::set<std::string>& paths) {
+  const std::filesystem::path now(path);
+  if (!paths.contains(old) && std::filesystem::path(old).parent_path() == now.parent_path())
+    return old;
+  for (int number = 2;; ++number) {
+    auto free = now;
+    free.replace_filename(
+        fmt::format("{}-{}{}", now.stem().string(), number, now.extension().string()));
+    if (!paths.contains(free.string())) return free.string();
+  }
+}
+
+}  // namespace
 
 LastDatabases::LastDatabases(const EnforcedState* last, const std::set<std::string>& forgotten) {
   if (last == nullptr) return;
@@ -48,7 +67,8 @@ void Claim::hold(Fault fault) {
   faults.insert(after, std::move(fault));
 }
 
-Rivals hold_same_ids(std::string_view what, const IdClaims& claims, const Rivals& before) {
+Rivals hold_same_ids(std::string_view what, const IdClaims& claims, const Rivals& before,
+                     const std::set<std::string>& paths) {
   Rivals held;
   const auto hold = [&held](const IdClaim& file, std::string_view id, std::string message,
                             std::string remedy) {
@@ -77,7 +97,7 @@ Rivals hold_same_ids(std::string_view what, const IdClaims& claims, const Rivals
                        "held back beside it",
                        what, file.enforced_from),
            fmt::format("to use this file, rename it: mv {} {}", file.place.file,
-                       file.enforced_from));
+                       name_to_use(file.place.file, file.enforced_from, paths)));
     }
   }
   return held;

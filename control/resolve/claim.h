@@ -78,10 +78,18 @@ struct IdClaim {
 };
 using IdClaims = std::map<std::string_view, std::vector<IdClaim>>;  // by id
 
+template <typename Claims>
+[[nodiscard]] std::set<std::string> paths_of(const Claims& claims) {
+  std::set<std::string> paths;
+  for (const auto& claim : claims) paths.insert(claim.file->path);
+  return paths;
+}
+
 // Of several files that name one id, only the one counts from which it was last enforced; where it
 // is none of them, none does. Nor does one that was held back beside that file, once it is alone:
-// `before`. `what` they name: "database". Gives those that are held back now.
+// `before`. `what` they name: "database"; `paths`: of all files that could. Gives those that are
+// held back now.
 [[nodiscard]] Rivals hold_same_ids(std::string_view what, const IdClaims& claims,
-                                   const Rivals& before);
+                                   const Rivals& before, const std::set<std::string>& paths);
 
 }  // namespace moat

@@ -12,6 +12,21 @@
 #include "control/text/nearest.h"
 
 namespace moat {
+namespace {
+
+// What ends the conflict about `part`, which `id` guards or claims.
+std::string remedy_for_overlap(const DatabaseClaim* speaker, std::string_view id,
+                               const Endpoint& part) {
+  if (speaker == nullptr) {
+    return fmt::format("no file names that database: moat databases forget {} ends its guard", id);
+  }
+  const auto wanted = speaker->endpoint();
+  if (wanted && intersect(*wanted, part)) return "take it out of one of the two files";
+  return fmt::format("mend {} first: it is held back, and what was last enforced stays",
+                     speaker->file->path);
+}
+
+}  // namespace
 
 DatabaseClaims::DatabaseClaims(const RuleFiles& files, const ResolvedRanges& supply,
                                const LastDatabases& last)
@@ -45,7 +60,7 @@ void DatabaseClaims::hold_shared_ids() {
     by_id[claim.id].push_back({&claim, reading.value ? reading.value->place : Place{path, 0, 0},
                                last == last_.enforced.end() ? "" : last->second->place.file});
   }
-  rivals_ = hold_same_ids("database", by_id, last_.rivals);
+  rivals_ = hold_same_ids("database", by_id, last_.rivals, paths_of(claims_));
 }
 
 void DatabaseClaims::hold_unknown_ranges() {
@@ -148,6 +163,16 @@ bool DatabaseClaims::hold_overlaps() {
   return changed;
 }
 
+// The file that says what a database shall be: of several the one that it was last enforced from.
+// Of one that does not tell its id, what it last spoke for.
+const DatabaseClaim* DatabaseClaims::find_speaker(std::string_view id,
+                                                  const std::string& last_file) const {
+  const auto* last = find_file(claims_, last_file);
+  if (last != nullptr && (last->id == id || last->id.empty())) return last;
+  const auto found = std::ranges::find(claims_, id, &DatabaseClaim::id);
+  return found == claims_.end() ? nullptr : &*found;
+}
+
 // Holds `claim` back if it wants what `other` guards and did not have it before.
 bool DatabaseClaims::hold_overlap(DatabaseClaim& claim, std::string_view other_id,
                                   const Endpoint& other, const std::string& other_file,
@@ -156,20 +181,17 @@ bool DatabaseClaims::hold_overlap(DatabaseClaim& claim, std::string_view other_i
   const auto common = intersect(wanted.endpoint, other);
   if (!common || had(claim.id, *common)) return false;
   const bool is_kept = !other_is_claim || had(other_id, *common);
+  const auto* speaker = find_speaker(other_id, other_file);
   const bool is_own = other_file == claim.file->path;  // it was about that database before
-  const bool has_file =
-      is_spoken_for(other_id) || (!is_own && find_file(claims_, other_file) != nullptr);
+  const auto whose = speaker != nullptr ? " of " + speaker->file->path
+                     : is_own           ? ", which this file was about before"
+                                        : ", last enforced from " + other_file;
   const auto& place = claim.file->reading.endpoint_place;
-  claim.hold({Severity::error, place.line != 0 ? place : wanted.place,
-              fmt::format("{} by database {}{}{}",
-                          is_kept ? "this is guarded already" : "this is claimed too", other_id,
-                          is_own ? ", which this file was about before" : " of ",
-                          is_own ? "" : other_file),
-              format_endpoint(*common),
-              has_file ? "take it out of one of the two files"
-                       : fmt::format("no file names that database: moat databases forget {} ends "
-                                     "its guard",
-                                     other_id)});
+  claim.hold(
+      {Severity::error, place.line != 0 ? place : wanted.place,
+       fmt::format("{} by database {}{}",
+                   is_kept ? "this is guarded already" : "this is claimed too", other_id, whose),
+       format_endpoint(*common), remedy_for_overlap(speaker, other_id, *common)});
   return true;
 }
 

@@ -43,6 +43,8 @@ class DatabaseClaims {
   bool hold_overlaps();
   bool hold_overlap(DatabaseClaim& claim, std::string_view other_id, const Endpoint& other,
                     const std::string& other_file, bool other_is_claim);
+  [[nodiscard]] const DatabaseClaim* find_speaker(std::string_view id,
+                                                  const std::string& last_file) const;
   [[nodiscard]] bool had(std::string_view id, const Endpoint& part) const;
   [[nodiscard]] bool is_spoken_for(std::string_view id) const;
 

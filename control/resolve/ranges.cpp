@@ -58,7 +58,7 @@ class Supplier {
         by_id[range.id].push_back(id);
       }
     }
-    return hold_same_ids("managed range", by_id, rivals_);
+    return hold_same_ids("managed range", by_id, rivals_, paths_of(claims_));
   }
 
   // What stays although no file that holds says it.

@@ -11,6 +11,7 @@
 #include <tuple>
 #include <utility>
 
+#include "control/policy/endpoint.h"
 #include "control/resolve/claims.h"
 #include "control/resolve/placeholders.h"
 #include "control/resolve/prefix_budget.h"
@@ -19,15 +20,6 @@
 
 namespace moat {
 namespace {
-
-// Those ports that `other` guards on all addresses, and `endpoint`, which has one, has there in its
-// stead.
-std::vector<std::uint16_t> ports_taken(const Endpoint& endpoint, const Endpoint& other) {
-  if (other.address) return {};
-  auto ports = other.ports;
-  std::erase_if(ports, [&](auto port) { return !endpoint.all && !names_port(endpoint, port); });
-  return ports;
-}
 
 class Resolver {
  public:
@@ -138,6 +130,15 @@ class Resolver {
                 "named by rules but by no file any more, and kept as last enforced",
                 fmt::format("{}", fmt::join(ids, ", ")),
                 "bring the managed range back, or take it out of the rules"};
+    if (is_elsewhere(path, files_.folders.ranges)) {
+      fault.message = fmt::format(
+          "`managed-ranges` of moat.yaml names another folder now, {}, where no file has what "
+          "rules name; it is kept as last enforced",
+          files_.folders.ranges);
+      fault.remedy =
+          "move the file there, name its folder in moat.yaml again, or take the managed "
+          "range out of the rules";
+    }
     const auto file = std::ranges::find(ranges_.files, path, &FileStatus::path);
     if (file != ranges_.files.end()) {
       file->faults.push_back(std::move(fault));
@@ -152,29 +153,37 @@ class Resolver {
       if (claim.is_held && open_files_.contains(claim.file->path)) state = FileState::not_guarded;
       if (const auto* fresh = claim.fresh()) {
         warn_of_withdrawn(*fresh, claim.faults);
-        warn_of_relaxed(*fresh, claim.faults);
+        warn_of_precedence(*fresh, claim.faults);
       }
       result_.files.push_back({claim.file->path, claim.id, state, std::move(claim.faults)});
     }
   }
 
-  // At its address a database comes before those that guard the port on all addresses: what they
-  // would drop there passes where it is in monitor mode.
-  void warn_of_relaxed(const Database& database, Faults& faults) const {
+  // At its address a database comes before those that guard the port on all addresses, and their
+  // rules do not count there.
+  void warn_of_precedence(const Database& database, Faults& faults) const {
     const auto& policy = result_.state.policy;
-    if (!database.endpoint.address || policy.mode_of(database) == Mode::enforce) return;
+    const bool enforces = policy.mode_of(database) == Mode::enforce;
     for (const auto& other : policy.databases) {
-      if (other.id == database.id || policy.mode_of(other) == Mode::monitor) continue;
       const auto ports = ports_taken(database.endpoint, other.endpoint);
-      if (ports.empty()) continue;
+      if (other.id == database.id || ports.empty()) continue;
+      if (!enforces && policy.mode_of(other) == Mode::monitor) continue;
       const auto address = format_address(*database.endpoint.address);
       faults.push_back(
           {Severity::warning, database.place,
-           fmt::format("database {} is in monitor mode and has the address {}: what database {} "
-                       "drops at its ports there passes",
-                       database.id, address, other.id),
+           enforces
+               ? fmt::format("database {} has the address {}: at its ports there its rules decide, "
+                             "and those of database {} do not count",
+                             database.id, address, other.id)
+               : fmt::format("database {} is in monitor mode and has the address {}: what database "
+                             "{} drops at its ports there passes",
+                             database.id, address, other.id),
            fmt::format("{}", fmt::join(ports, ", ")),
-           fmt::format("write `mode: enforce` in {}, or another port", database.place.file)});
+           enforces
+               ? fmt::format("if that is not meant, write another port in {}, or leave "
+                             "`address` out",
+                             database.place.file)
+               : fmt::format("write `mode: enforce` in {}, or another port", database.place.file)});
     }
   }
 
@@ -210,12 +219,19 @@ class Resolver {
     FileStatus status{path, id, FileState::held_back, {}};
     if (!files_.databases_folder) {
       status.state = FileState::vanished;
+      const bool has_moved = is_elsewhere(path, files_.folders.databases);
       status.faults.push_back(
           {Severity::warning,
            {path, 0, 0},
-           fmt::format("no file names this database any more; {}", what_holds),
+           has_moved ? fmt::format("`databases` of moat.yaml names another folder now, {}, where "
+                                   "no file names this database; {}",
+                                   files_.folders.databases, what_holds)
+                     : fmt::format("no file names this database any more; {}", what_holds),
            id,
-           fmt::format("bring the file back, or end the guard with moat databases forget {}", id)});
+           fmt::format("{}, or end the guard with moat databases forget {}",
+                       has_moved ? "move the file there, name its folder in moat.yaml again"
+                                 : "bring the file back",
+                       id)});
     }
     result_.files.push_back(std::move(status));
   }

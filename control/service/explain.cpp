@@ -8,6 +8,8 @@
 #include <optional>
 #include <tuple>
 
+#include "control/policy/endpoint.h"
+
 namespace moat {
 namespace {
 
@@ -144,8 +146,8 @@ void explain_own(WhyView& view) {
       view.source);
 }
 
-WhyView explain_one(const Policy& policy, const Database& database, Address source, WallTime now,
-                    const OwnTraffic& own) {
+WhyView explain_by_rules(const Policy& policy, const Database& database, Address source,
+                         WallTime now, const OwnTraffic& own) {
   WhyView view;
   view.source = format_address(source);
   view.database = database.id;
@@ -160,6 +162,19 @@ WhyView explain_one(const Policy& policy, const Database& database, Address sour
     explain_martian(view);
   } else {
     explain_no_rule(view, policy, database, source, now);
+  }
+  return view;
+}
+
+WhyView explain_one(const Policy& policy, const Database& database, Address source, WallTime now,
+                    const OwnTraffic& own) {
+  auto view = explain_by_rules(policy, database, source, now, own);
+  for (const auto& other : policy.databases) {
+    const auto ports = ports_taken(other.endpoint, database.endpoint);
+    if (ports.empty()) continue;
+    const auto there = explain_by_rules(policy, other, source, now, own);
+    view.elsewhere.push_back({format_endpoint({other.endpoint.address, ports}), other.id,
+                              there.allowed || there.monitored});
   }
   return view;
 }

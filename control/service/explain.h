@@ -26,6 +26,8 @@ struct OwnTraffic {
 // One answer a database, by id; `database` empty: all of them, and none if the policy does not know
 // it. Says what the oracle says. Left for the caller: generation, last_hit and table_agrees.
 //
+// At an address that another database has, that one decides about the port: `elsewhere` names it.
+//
 // For a source that matches nothing, `detail` names a rule that has expired, or one whose border
 // the source is just beside, and `place` is that rule's; else the command that would let it in.
 [[nodiscard]] std::vector<WhyView> explain(const Policy& policy, Address source,

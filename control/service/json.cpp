@@ -28,22 +28,17 @@ Refusal invalid(std::string message, std::string remedy) {
   return {Refusal::Kind::invalid, std::move(message), std::move(remedy), {}};
 }
 
-// Looks at each member of a request for a rule; the first that is wrong is `wrong`.
-struct NewRuleChecker {
+// Looks at each member of a request; the first that is wrong is `wrong`.
+struct RequestChecker {
   const Json& json;
   std::vector<std::string_view> known = {};
   std::optional<Refusal> wrong = {};
 
   void operator()(const char* name, std::string& value) {
-    known.emplace_back(name);
-    const auto found = json.find(name);
-    if (found == json.end() || wrong) return;
-    if (found->is_string()) {
-      value = found->get<std::string>();
-    } else {
-      wrong = invalid(fmt::format("\"{}\" is {}, not a string", name, found->type_name()),
-                      fmt::format("write it as \"{}\": \"...\"", name));
-    }
+    take(name, value, &Json::is_string, "a string", R"("...")");
+  }
+  void operator()(const char* name, bool& value) {
+    take(name, value, &Json::is_boolean, "true or false", "true");
   }
 
   void check_keys() {
@@ -55,7 +50,30 @@ struct NewRuleChecker {
                                    : fmt::format("did you mean \"{}\"?", hint));
     }
   }
+
+ private:
+  template <typename T>
+  void take(const char* name, T& value, bool (Json::*is_fit)() const noexcept,
+            std::string_view what, std::string_view example) {
+    known.emplace_back(name);
+    const auto found = json.find(name);
+    if (found == json.end() || wrong) return;
+    if (((*found).*is_fit)()) {
+      value = found->template get<T>();
+    } else {
+      wrong = invalid(fmt::format("\"{}\" is {}, not {}", name, found->type_name(), what),
+                      fmt::format("write it as \"{}\": {}", name, example));
+    }
+  }
 };
+
+// A request as it may be, for who sent none.
+template <typename T>
+constexpr std::string_view example = R"({"cidr": "192.0.2.1/32"})";
+template <>
+constexpr std::string_view example<RuleChange> = R"({"expires": "12h"})";
+template <>
+constexpr std::string_view example<ModeChange> = R"({"mode": "monitor"})";
 
 }  // namespace
 
@@ -108,6 +126,7 @@ MOAT_VIEW(WhyView);
 MOAT_VIEW(CountersView);
 MOAT_VIEW(DropView);
 MOAT_VIEW(DropsView);
+MOAT_VIEW(SessionView);
 MOAT_VIEW(ChangeView);
 MOAT_VIEW(Refusal);
 MOAT_VIEW(FileStatus);
@@ -116,6 +135,8 @@ MOAT_VIEW(NewRule);
 MOAT_VIEW(NewFiles);
 MOAT_VIEW(TrialView);
 MOAT_VIEW(HistoryView);
+MOAT_VIEW(RuleChange);
+MOAT_VIEW(ModeChange);
 #undef MOAT_VIEW
 
 Json document(const Json& body) {
@@ -151,20 +172,18 @@ std::expected<Json, std::string> parse_json(std::string_view text) {
   }
 }
 
-std::expected<NewRule, Refusal> read_new_rule(std::string_view text) {
+template <typename T>
+std::expected<T, Refusal> read_request(std::string_view text) {
+  const auto like_this = fmt::format("send {}, say", example<T>);
   const auto json = parse_json(text);
-  if (!json) {
-    return std::unexpected(invalid("the request is no JSON: " + json.error(),
-                                   R"(send {"cidr": "192.0.2.1/32"}, say)"));
-  }
+  if (!json) return std::unexpected(invalid("the request is no JSON: " + json.error(), like_this));
   if (!json->is_object()) {
     return std::unexpected(
-        invalid(fmt::format("the request is {}, not an object", json->type_name()),
-                R"(send {"cidr": "192.0.2.1/32"}, say)"));
+        invalid(fmt::format("the request is {}, not an object", json->type_name()), like_this));
   }
-  NewRule rule;
-  NewRuleChecker checker{*json};
-  members(rule, checker);
+  T request;
+  RequestChecker checker{*json};
+  members(request, checker);
   checker.check_keys();
   if (checker.wrong) return std::unexpected(std::move(*checker.wrong));
   for (const auto& [name, value] : json->items()) {
@@ -172,8 +191,12 @@ std::expected<NewRule, Refusal> read_new_rule(std::string_view text) {
       return std::unexpected(
           invalid(fmt::format("\"{}\" is empty", name), "leave it out, or give it a value"));
   }
-  return rule;
+  return request;
 }
+
+template std::expected<NewRule, Refusal> read_request(std::string_view text);
+template std::expected<RuleChange, Refusal> read_request(std::string_view text);
+template std::expected<ModeChange, Refusal> read_request(std::string_view text);
 
 std::expected<NewFiles, Refusal> read_new_files(std::string_view text) {
   constexpr auto example = R"(send {"databases": {"orders.yaml": "database: ..."}})";

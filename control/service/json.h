@@ -24,8 +24,8 @@ using Json = nlohmann::ordered_json;
 inline constexpr std::string_view schema = "moat/1";
 
 // For StatusView, DatabaseView, RuleView, ManagedRangeView, WhyView, CountersView, DropView,
-// DropsView, ChangeView, TrialView, HistoryView, Refusal, FileStatus, Fault, NewRule and NewFiles,
-// and nothing else.
+// DropsView, SessionView, ChangeView, TrialView, HistoryView, Refusal, FileStatus, Fault, NewRule,
+// NewFiles, RuleChange and ModeChange, and nothing else.
 template <typename T>
 [[nodiscard]] Json encode(const T& view);
 
@@ -53,9 +53,11 @@ template <typename T>
 // twice.
 [[nodiscard]] std::expected<Json, std::string> parse_json(std::string_view text);
 
-// A request for a rule, read strictly: unknown keys, wrong types and anything but an object are
-// refused by name. What the values mean is for the service to judge.
-[[nodiscard]] std::expected<NewRule, Refusal> read_new_rule(std::string_view text);
+// A NewRule, RuleChange or ModeChange that somebody asks for, read strictly: unknown keys, wrong
+// types, empty texts and anything but an object are refused by name. What the values mean is for
+// the service to judge.
+template <typename T>
+[[nodiscard]] std::expected<T, Refusal> read_request(std::string_view text);
 
 // Likewise for a host's files.
 [[nodiscard]] std::expected<NewFiles, Refusal> read_new_files(std::string_view text);

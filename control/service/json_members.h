@@ -52,7 +52,7 @@ inline constexpr auto members_of<InterfaceStatus> =
     std::tuple("name", &InterfaceStatus::name, "present", &InterfaceStatus::present, "mode",
                &InterfaceStatus::mode, "program_id", &InterfaceStatus::program_id, "foreign",
                &InterfaceStatus::foreign, "reason", &InterfaceStatus::reason, "remedy",
-               &InterfaceStatus::remedy);
+               &InterfaceStatus::remedy, "moved", &InterfaceStatus::moved);
 template <>
 inline constexpr auto members_of<Propagation> =
     std::tuple("path", &Propagation::path, "written", &Propagation::written, "noticed",
@@ -103,21 +103,22 @@ inline constexpr auto members_of<StatusView> = std::tuple(
     &StatusView::table_bytes, "prefixes", &StatusView::prefixes, "databases",
     &StatusView::databases, "policy_known", &StatusView::policy_known, "mode", &StatusView::mode,
     "ready", &StatusView::ready, "since", &StatusView::since, "settings", &StatusView::settings,
-    "interfaces", &StatusView::interfaces, "backstop", &StatusView::backstop, "unpinned",
-    &StatusView::unpinned, "outside_backstop", &StatusView::outside_backstop, "files",
-    &StatusView::files, "last", &StatusView::last, "pending", &StatusView::pending, "bound_ms",
-    &StatusView::bound, "placeholders", &StatusView::placeholders, "shadowed",
-    &StatusView::shadowed, "monitored", &StatusView::monitored, "withdrawn", &StatusView::withdrawn,
-    "exposed", &StatusView::exposed, "open_ipv6", &StatusView::open_ipv6, "wide", &StatusView::wide,
-    "expired_rules", &StatusView::expired_rules, "expiring_rules", &StatusView::expiring_rules,
-    "trial", &StatusView::trial, "clock_was_at", &StatusView::clock_was_at, "problems",
-    &StatusView::problems, "notices", &StatusView::notices);
+    "interfaces", &StatusView::interfaces, "backstop", &StatusView::backstop, "open_interfaces",
+    &StatusView::open_interfaces, "unpinned", &StatusView::unpinned, "outside_backstop",
+    &StatusView::outside_backstop, "files", &StatusView::files, "last", &StatusView::last,
+    "pending", &StatusView::pending, "bound_ms", &StatusView::bound, "placeholders",
+    &StatusView::placeholders, "shadowed", &StatusView::shadowed, "monitored",
+    &StatusView::monitored, "withdrawn", &StatusView::withdrawn, "exposed", &StatusView::exposed,
+    "address_gone", &StatusView::address_gone, "open_ipv6", &StatusView::open_ipv6, "wide",
+    &StatusView::wide, "expired_rules", &StatusView::expired_rules, "expiring_rules",
+    &StatusView::expiring_rules, "trial", &StatusView::trial, "clock_was_at",
+    &StatusView::clock_was_at, "problems", &StatusView::problems, "notices", &StatusView::notices);
 template <>
-inline constexpr auto members_of<RuleView> =
-    std::tuple("database", &RuleView::database, "id", &RuleView::id, "type", &RuleView::type,
-               "source", &RuleView::source, "label", &RuleView::label, "expires",
-               &RuleView::expires, "state", &RuleView::state, "prefixes", &RuleView::prefixes,
-               "hits", &RuleView::hits, "last_hit", &RuleView::last_hit, "place", &RuleView::place);
+inline constexpr auto members_of<RuleView> = std::tuple(
+    "database", &RuleView::database, "id", &RuleView::id, "type", &RuleView::type, "source",
+    &RuleView::source, "label", &RuleView::label, "expires", &RuleView::expires, "state",
+    &RuleView::state, "prefixes", &RuleView::prefixes, "hits", &RuleView::hits, "last_hit",
+    &RuleView::last_hit, "place", &RuleView::place, "counted_since", &RuleView::counted_since);
 template <>
 inline constexpr auto members_of<DatabaseView> = std::tuple(
     "id", &DatabaseView::id, "endpoint", &DatabaseView::endpoint, "mode", &DatabaseView::mode,
@@ -142,13 +143,17 @@ inline constexpr auto members_of<DropsView> =
     std::tuple("drops", &DropsView::drops, "next", &DropsView::next, "dropped", &DropsView::dropped,
                "unlisted", &DropsView::unlisted, "lost_events", &DropsView::lost_events);
 template <>
-inline constexpr auto members_of<WhyView> =
-    std::tuple("source", &WhyView::source, "database", &WhyView::database, "allowed",
-               &WhyView::allowed, "reason", &WhyView::reason, "rule", &WhyView::rule, "rule_source",
-               &WhyView::rule_source, "label", &WhyView::label, "prefix", &WhyView::prefix, "place",
-               &WhyView::place, "detail", &WhyView::detail, "generation", &WhyView::generation,
-               "monitored", &WhyView::monitored, "last_hit", &WhyView::last_hit, "last_drop",
-               &WhyView::last_drop, "table_agrees", &WhyView::table_agrees);
+inline constexpr auto members_of<WhyView::Elsewhere> =
+    std::tuple("endpoint", &WhyView::Elsewhere::endpoint, "database", &WhyView::Elsewhere::database,
+               "allowed", &WhyView::Elsewhere::allowed);
+template <>
+inline constexpr auto members_of<WhyView> = std::tuple(
+    "source", &WhyView::source, "database", &WhyView::database, "allowed", &WhyView::allowed,
+    "reason", &WhyView::reason, "rule", &WhyView::rule, "rule_source", &WhyView::rule_source,
+    "label", &WhyView::label, "prefix", &WhyView::prefix, "place", &WhyView::place, "detail",
+    &WhyView::detail, "generation", &WhyView::generation, "monitored", &WhyView::monitored,
+    "last_hit", &WhyView::last_hit, "last_drop", &WhyView::last_drop, "table_agrees",
+    &WhyView::table_agrees, "elsewhere", &WhyView::elsewhere, "trusted_way", &WhyView::trusted_way);
 template <>
 inline constexpr auto members_of<CountersView::Reason> = std::tuple(
     "owner", &CountersView::Reason::owner, "reason", &CountersView::Reason::reason, "monitored",
@@ -156,20 +161,28 @@ inline constexpr auto members_of<CountersView::Reason> = std::tuple(
 template <>
 inline constexpr auto members_of<CountersView::Total> =
     std::tuple("database", &CountersView::Total::database, "allowed", &CountersView::Total::allowed,
-               "dropped", &CountersView::Total::dropped);
+               "dropped", &CountersView::Total::dropped, "mode", &CountersView::Total::mode);
 template <>
 inline constexpr auto members_of<CountersView> =
     std::tuple("rules", &CountersView::rules, "reasons", &CountersView::reasons, "totals",
                &CountersView::totals, "lost_events", &CountersView::lost_events);
 template <>
+inline constexpr auto members_of<SessionView> =
+    std::tuple("peer", &SessionView::peer, "peer_port", &SessionView::peer_port, "address",
+               &SessionView::address, "port", &SessionView::port, "database",
+               &SessionView::database, "rule", &SessionView::rule, "label", &SessionView::label,
+               "allowed", &SessionView::allowed, "monitored", &SessionView::monitored, "exempt",
+               &SessionView::exempt, "socket", &SessionView::socket, "idle_ms", &SessionView::idle);
+template <>
 inline constexpr auto members_of<EndedView> = std::tuple(
     "peer", &EndedView::peer, "database", &EndedView::database, "sessions", &EndedView::sessions);
 template <>
-inline constexpr auto members_of<ChangeView> = std::tuple(
-    "enforced", &ChangeView::enforced, "generation", &ChangeView::generation, "took_ms",
-    &ChangeView::took, "bound_ms", &ChangeView::bound, "path", &ChangeView::path, "rule_id",
-    &ChangeView::rule_id, "why_not", &ChangeView::why_not, "warnings", &ChangeView::warnings,
-    "ended_sessions", &ChangeView::ended_sessions, "ended", &ChangeView::ended);
+inline constexpr auto members_of<ChangeView> =
+    std::tuple("enforced", &ChangeView::enforced, "generation", &ChangeView::generation, "took_ms",
+               &ChangeView::took, "bound_ms", &ChangeView::bound, "path", &ChangeView::path,
+               "rule_id", &ChangeView::rule_id, "why_not", &ChangeView::why_not, "warnings",
+               &ChangeView::warnings, "ended_sessions", &ChangeView::ended_sessions, "ended",
+               &ChangeView::ended, "unchanged", &ChangeView::unchanged);
 template <>
 inline constexpr auto members_of<Refusal> =
     std::tuple("kind", &Refusal::kind, "message", &Refusal::message, "remedy", &Refusal::remedy,
@@ -177,6 +190,12 @@ inline constexpr auto members_of<Refusal> =
 template <>
 inline constexpr auto members_of<NewRule> =
     std::tuple("database", &NewRule::database, "cidr", &NewRule::cidr, "managed_range",
-               &NewRule::managed_range, "label", &NewRule::label, "expires", &NewRule::expires);
+               &NewRule::managed_range, "label", &NewRule::label, "expires", &NewRule::expires,
+               "if_absent", &NewRule::if_absent);
+template <>
+inline constexpr auto members_of<RuleChange> =
+    std::tuple("label", &RuleChange::label, "expires", &RuleChange::expires);
+template <>
+inline constexpr auto members_of<ModeChange> = std::tuple("mode", &ModeChange::mode);
 
 }  // namespace moat::view

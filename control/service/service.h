@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bpf/abi.h"
@@ -70,6 +71,9 @@ struct StatusView {
     bool before_expected = false;  // kernel and moat.yaml leave a place for it before sockets
     std::string not_before;        // why it is not there
   } backstop;
+  // Up, and neither guarded nor trusted, where moat.yaml has no backstop: everybody gets in by
+  // them.
+  std::vector<std::string> open_interfaces;
   std::string unpinned;  // why the guard would end with the daemon; empty: it would not
   // Guarded ports that something listens on in a cgroup that the backstop's does not hold.
   struct OutsideBackstop {
@@ -87,6 +91,9 @@ struct StatusView {
   std::vector<std::string> withdrawn;     // managed ranges kept though withdrawn
   std::vector<std::string>
       exposed;  // ports once guarded that something listens on, a sentence each
+  // A sentence for each database whose address the host has not, where something listens at
+  // another.
+  std::vector<std::string> address_gone;
   std::vector<std::string> open_ipv6;  // a sentence for each `ports: all` that leaves IPv6 open
   // NAT rules that lead past the guard, a sentence each, and how many ports they lead. Only the
   // command looks for them: the daemon starts no programs.
@@ -123,6 +130,7 @@ struct RuleView {
   Counts hits;
   std::optional<std::chrono::system_clock::time_point> last_hit;  // sampled
   Place place;
+  std::optional<WallTime> counted_since = {};  // when its hits began to be counted
 };
 
 struct DatabaseView {
@@ -193,6 +201,15 @@ struct WhyView {
   std::optional<std::chrono::system_clock::time_point> last_hit;
   std::optional<DropView> last_drop;
   std::optional<bool> table_agrees;  // the live table says the same as the oracle
+  // What of its ports another database decides, which has their address.
+  struct Elsewhere {
+    std::string endpoint;  // "port 5432 of 10.0.0.5"
+    std::string database;
+    bool allowed = false;
+  };
+  std::vector<Elsewhere> elsewhere;
+  // Of a source that is dropped: the trusted interface to which the route back to it leads.
+  std::string trusted_way;
 };
 
 struct CountersView {
@@ -208,9 +225,28 @@ struct CountersView {
     std::string database;
     Counts allowed;  // with what removed rules had: never falls
     Counts dropped;
+    Mode mode = Mode::enforce;  // monitor: what was dropped since it is in it has passed
   };
   std::vector<Total> totals;
   std::uint64_t lost_events = 0;  // drops that were not told of, as their events found no room
+};
+
+// A client that is connected to a guarded port, as it is on the wire.
+struct SessionView {
+  std::string peer;  // its address
+  std::uint16_t peer_port = 0;
+  std::string address;  // of this host
+  std::uint16_t port = 0;
+  std::string database;      // that guards the port; empty: none does
+  std::string rule;          // id of the rule or peering that allows the peer; empty: none does
+  std::string label;         // of the rule
+  bool allowed = false;      // by the rules, in whatever mode; IPv6 has none
+  bool monitored = false;    // it may stay in any case, by the mode
+  bool exempt = false;       // and by being the host's own, or by a trusted interface
+  std::uint64_t socket = 0;  // inode number, by which /proc/PID/fd names it; 0: it is forwarded
+  std::optional<Milliseconds> idle;  // since the peer last sent data
+
+  [[nodiscard]] bool may_stay() const { return allowed || exempt; }
 };
 
 // Sessions of one peer that a change has ended.
@@ -227,11 +263,12 @@ struct ChangeView {
   Milliseconds took{0};  // from the request, or the file's write, to enforced
   Milliseconds bound{120'000};
   std::string path;     // the file edited, if any
-  std::string rule_id;  // added or removed, if any
+  std::string rule_id;  // added, changed or removed, if any
   std::string why_not;  // when not enforced: the cause; it is retried
   Faults warnings;
   std::uint64_t ended_sessions = 0;  // whose peers are no longer allowed
   std::vector<EndedView> ended;      // by peer and database; 20 at most
+  std::string unchanged;             // a sentence, where the file said all of it already
 };
 
 // A generation that was enforced.
@@ -264,7 +301,29 @@ struct NewRule {
   std::string cidr;      // exactly one of these two
   std::string managed_range;
   std::string label;
-  std::string expires;  // RFC 3339 UTC, or a duration from now (30m, 12h, 7d); empty: never
+  std::string expires;     // as parse_expiry() reads it; empty: never
+  bool if_absent = false;  // it is no error that a rule names the source already
+};
+
+// Which rule, by exactly one of id, cidr and managed range. The beginning of an id will do, of 4
+// characters or more, if no other rule's begins like that.
+struct RuleName {
+  std::string database;  // empty: the host's only one
+  std::string id;
+  std::string cidr;
+  std::string managed_range;
+};
+
+// What a rule shall have instead; empty: stays.
+struct RuleChange {
+  std::string label;
+  std::string expires;  // as parse_expiry() reads it, or "never"
+};
+
+inline constexpr std::string_view never_expires = "never";
+
+struct ModeChange {
+  std::string mode;  // "enforce" or "monitor"
 };
 
 // What a host's files are to say, all at once.
@@ -278,7 +337,7 @@ class Service {
   virtual ~Service() = default;
 
   virtual StatusView status() = 0;
-  // These five are refused while StatusView::policy_known is false. `database` empty: all.
+  // These six are refused while StatusView::policy_known is false. `database` empty: all.
   virtual ServiceResult<std::vector<DatabaseView>> databases() = 0;
   virtual ServiceResult<std::vector<RuleView>> rules(const std::string& database) = 0;
   virtual ServiceResult<std::vector<WhyView>> why(const std::string& source,
@@ -286,6 +345,8 @@ class Service {
   virtual ServiceResult<std::vector<ManagedRangeView>> managed_ranges() = 0;
   virtual ServiceResult<ManagedRangeView> managed_range(const std::string& id) = 0;
   virtual ServiceResult<CountersView> counters(const std::string& database) = 0;
+  // Who is connected to guarded ports now.
+  virtual ServiceResult<std::vector<SessionView>> sessions(const std::string& database) = 0;
   // Those that have changed since `since` was DropsView::next; 0: all there are.
   virtual ServiceResult<DropsView> drops(const std::string& database, std::uint64_t since) = 0;
 
@@ -296,8 +357,12 @@ class Service {
   // Each edits or reads files, enforces, and answers when the kernel has; or when it is clear that
   // it has not (ChangeView::why_not; the daemon goes on trying).
   virtual ServiceResult<ChangeView> add_rule(const NewRule& rule, const Peer& peer) = 0;
-  virtual ServiceResult<ChangeView> remove_rule(const std::string& database, const std::string& id,
-                                                const Peer& peer) = 0;
+  virtual ServiceResult<ChangeView> set_rule(const RuleName& rule, const RuleChange& change,
+                                             const Peer& peer) = 0;
+  virtual ServiceResult<ChangeView> remove_rule(const RuleName& rule, const Peer& peer) = 0;
+  // The mode of one database, in its file.
+  virtual ServiceResult<ChangeView> set_mode(const std::string& database, Mode mode,
+                                             const Peer& peer) = 0;
   virtual ServiceResult<ChangeView> forget(const std::string& database, const Peer& peer) = 0;
   virtual ServiceResult<ChangeView> reload(const Peer& peer) = 0;
   // The database files become what they were in that generation. Files of databases that had none

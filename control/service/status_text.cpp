@@ -9,6 +9,7 @@
 #include <set>
 #include <string_view>
 
+#include "control/files/host_checks.h"
 #include "control/policy/coverage.h"
 #include "control/resolve/placeholders.h"
 
@@ -87,8 +88,15 @@ std::string backstop_gap(const StatusView::Backstop& backstop) {
   return backstop.before_sockets ? "the backstop is off at sockets" : "the backstop is off";
 }
 
+// Whether moat.yaml itself has nothing judge packets: no interface is named, or had the program
+// from before, and the backstop is not wanted.
+bool is_nothing_wanted(const StatusView& status) {
+  return status.settings.interfaces.empty() && status.interfaces.empty() && !status.backstop.wanted;
+}
+
 // Why Moat's program is not on it.
 std::string why_not_on(const InterfaceStatus& interface) {
+  if (interface.moved) return interface.reason;
   if (!interface.present) return "the host has no such interface";
   if (interface.foreign)
     return fmt::format("somebody else's XDP program ({}) is on it", interface.program_id);
@@ -105,7 +113,11 @@ void add_interface_problem(const InterfaceStatus& interface, bool has_backstop,
                            std::vector<Problem>& into) {
   if (interface.is_attached()) return;
   std::string text;
-  if (!interface.present) {
+  if (interface.moved) {
+    text =
+        fmt::format("{} was moved away (into a container?): {}, which drops there by these rules",
+                    interface.name, interface.reason);
+  } else if (!interface.present) {
     text = fmt::format("{}: the host has no such interface; it is guarded once it appears",
                        interface.name);
   } else if (has_backstop) {
@@ -150,6 +162,12 @@ void add_file_problems(const StatusView& status, std::vector<Problem>& into) {
                       file.faults});
     }
   }
+  for (const auto& id : status.withdrawn) {
+    into.push_back({fmt::format("managed range {} is withdrawn: rules name it, so its last CIDRs "
+                                "stay allowed (bring it back, or take it out of the rules)",
+                                id),
+                    {}});
+  }
 }
 
 std::string describe(const Propagation& change) {
@@ -170,13 +188,18 @@ std::string headline(const StatusView& status) {
   if (!missing.empty() && missing.size() < status.interfaces.size()) {
     wrong.push_back(fmt::format("NOT on {}", fmt::join(missing, ", ")));
   }
+  if (!status.open_interfaces.empty())
+    wrong.push_back(fmt::format("OPEN by {}", list_interfaces(status.open_interfaces)));
   add(static_cast<std::size_t>(std::ranges::count(status.pending, true, &Propagation::overdue)),
       "change is overdue", "changes are overdue");
+  add(static_cast<std::size_t>(std::ranges::count(status.pending, false, &Propagation::overdue)),
+      "change is pending", "changes are pending");
   add(count_files(status, FileState::held_back), "rule file is held back",
       "rule files are held back");
   add(count_files(status, FileState::vanished), "rule file has vanished",
       "rule files have vanished");
   if (status.trial) wrong.emplace_back("a change waits to be confirmed");
+  add(status.withdrawn.size(), "managed range is withdrawn", "managed ranges are withdrawn");
   if (auto gap = backstop_gap(status.backstop); !gap.empty()) wrong.push_back(std::move(gap));
   if (!status.unpinned.empty()) wrong.emplace_back("the guard ends when moatd ends");
   if (!status.outside_backstop.empty()) {
@@ -192,10 +215,12 @@ std::string headline(const StatusView& status) {
   } else if (!status.monitored.empty()) {
     wrong.push_back(
         fmt::format("monitor mode lets every drop of {} pass", fmt::join(status.monitored, ", ")));
-  } else if (status.mode == Mode::monitor) {
+  } else if (status.mode == Mode::monitor && status.databases == 0) {
     wrong.emplace_back("monitor mode lets drops pass that concern no database");
   }
   add(status.exposed.size(), "port, once guarded, is open", "ports, once guarded, are open");
+  add(status.address_gone.size(), "database is OPEN, as the host has not its address",
+      "databases are OPEN, as the host has not their addresses");
   add(status.open_ipv6.size(), "database is open by IPv6", "databases are open by IPv6");
   const auto all =
       static_cast<std::size_t>(std::ranges::count(status.wide, true, &StatusView::Wide::is_all));
@@ -217,7 +242,7 @@ std::string headline(const StatusView& status) {
 }
 
 bool is_well(const StatusView& status) {
-  return status.mode == Mode::enforce && status.monitored.empty() && count_problems(status) == 0;
+  return status.monitored.empty() && status.pending.empty() && count_problems(status) == 0;
 }
 
 std::size_t count_problems(const StatusView& status) {
@@ -228,6 +253,20 @@ std::size_t count_problems(const StatusView& status) {
 
 std::vector<Problem> problems(const StatusView& status) {
   std::vector<Problem> all;
+  if (is_nothing_wanted(status)) {
+    all.push_back(
+        {"NOT GUARDED: moat.yaml names no interface and has `backstop: false`: all ports "
+         "are open (name the interface of the clients in `interfaces`, or write "
+         "`backstop: true`)",
+         {}});
+  }
+  if (!status.open_interfaces.empty()) {
+    all.push_back({fmt::format("NOT GUARDED: what comes by {}: moat.yaml does not name it, and the "
+                               "backstop is off (name it in `interfaces`, or write `backstop: "
+                               "true`; if that is meant, name it in `trusted-interfaces`)",
+                               list_interfaces(status.open_interfaces)),
+                   {}});
+  }
   add_file_problems(status, all);
   // What is not guarded at all comes before what is held back.
   std::vector<Problem> interfaces;
@@ -269,8 +308,8 @@ std::vector<Problem> problems(const StatusView& status) {
                                      database, addresses, addresses * 100 / kClientAddresses),
                    {}});
   }
-  for (const auto* sentences :
-       {&status.problems, &status.exposed, &status.open_ipv6, &status.past_guard}) {
+  for (const auto* sentences : {&status.address_gone, &status.problems, &status.exposed,
+                                &status.open_ipv6, &status.past_guard}) {
     for (const auto& sentence : *sentences) all.push_back({sentence, {}});
   }
   return all;
@@ -278,7 +317,13 @@ std::vector<Problem> problems(const StatusView& status) {
 
 std::vector<Problem> remarks(const StatusView& status) {
   std::vector<Problem> all;
-  if (status.mode == Mode::monitor) {
+  for (const auto& change : status.pending) {
+    if (change.overdue) continue;
+    all.push_back({fmt::format("pending: {} is not enforced yet: what it said before stays",
+                               describe(change)),
+                   {}});
+  }
+  if (status.mode == Mode::monitor && status.monitored.size() == status.databases) {
     all.push_back({"monitor mode: what would be dropped is counted and passes", {}});
   } else {
     for (const auto& id : status.monitored) {
@@ -295,12 +340,6 @@ std::vector<Problem> remarks(const StatusView& status) {
     all.push_back({with_remedy(text, interface.remedy), {}});
   }
   for (const auto& notice : status.notices) all.push_back({notice, {}});
-  for (const auto& id : status.withdrawn) {
-    all.push_back({fmt::format("managed range {} is withdrawn: rules name it, so its last CIDRs "
-                               "stay allowed",
-                               id),
-                   {}});
-  }
   for (const auto& file : status.files) {
     if (file.state != FileState::active || file.faults.empty()) continue;
     all.push_back({fmt::format("warnings: {}", subject_of(file)), file.faults});
@@ -319,9 +358,10 @@ std::string unjudged(const StatusView& status) {
   if (attached.empty()) {
     return fmt::format("Moat's program is on no interface, and {}: the packet gets in", backstop);
   }
-  return fmt::format(
-      "Moat's program is on {} alone, and {}: by another interface the packet gets in",
-      fmt::join(attached, ", "), backstop);
+  return fmt::format("Moat's program is on {} alone, and {}: by {} the packet gets in",
+                     fmt::join(attached, ", "), backstop,
+                     status.open_interfaces.empty() ? "another interface"
+                                                    : list_interfaces(status.open_interfaces));
 }
 
 std::string not_enforced_by(const StatusView& status) {
@@ -331,6 +371,10 @@ std::string not_enforced_by(const StatusView& status) {
     gaps.push_back(fmt::format("NOT on {}: {}", interface.name, why_not_on(interface)));
   }
   if (auto gap = backstop_gap(status.backstop); !gap.empty()) gaps.push_back(std::move(gap));
+  for (const auto& change : status.pending)
+    gaps.push_back(fmt::format("NOT what {} says now", describe(change)));
+  if (is_nothing_wanted(status))
+    gaps.emplace_back("NOTHING is guarded: moat.yaml names no interface and has `backstop: false`");
   return fmt::format("{}", fmt::join(gaps, "; "));
 }
 

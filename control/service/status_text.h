@@ -29,15 +29,15 @@ struct Problem {
 // What is wrong, worst first.
 [[nodiscard]] std::vector<Problem> problems(const StatusView& status);
 
-// What is not wrong, and yet to be looked at: warnings in files, withdrawn ranges, generic mode.
+// What is not wrong, and yet to be looked at: warnings in files, pending changes, generic mode.
 [[nodiscard]] std::vector<Problem> remarks(const StatusView& status);
 
 // By what ways packets come in that nothing of Moat's judges, whatever the rules say; empty: by
 // none that is known.
 [[nodiscard]] std::string unjudged(const StatusView& status);
 
-// What a generation is not enforced by though it should be: "NOT on eth1: the host has no such
-// interface"; empty: nothing.
+// What a generation is not enforced by though it should be, and the files that say something else
+// by now: "NOT on eth1: the host has no such interface"; empty: nothing.
 [[nodiscard]] std::string not_enforced_by(const StatusView& status);
 
 // That generation `status.generation` is live and what it says is not known.

@@ -116,10 +116,10 @@ inline constexpr auto members_of<StateRecord> =
     std::tuple("generation", &State::generation, "enforced", &StateRecord::enforced_record,
                "incomplete", &State::is_incomplete, "rule-slots", &StateRecord::rule_slots,
                "owner-slots", &StateRecord::owner_slots, "retired", rows(&State::retired),
-               "last-hits", rows(&State::last_hits), "latest-time", latest(&LatestTime::time),
-               "latest-boot", latest(&LatestTime::boot), "latest-monotonic",
-               latest(&LatestTime::monotonic), "forgotten", &State::forgotten, "pins", &State::pins,
-               "uncovered", &State::exposed, "settings", &State::settings);
+               "last-hits", rows(&State::last_hits), "counted-since", rows(&State::counted_since),
+               "latest-time", latest(&LatestTime::time), "latest-boot", latest(&LatestTime::boot),
+               "latest-monotonic", latest(&LatestTime::monotonic), "forgotten", &State::forgotten,
+               "pins", &State::pins, "uncovered", &State::exposed, "settings", &State::settings);
 
 }  // namespace view
 

@@ -91,10 +91,9 @@ std::size_t TextLines::first_comment_above(std::size_t first, std::size_t lowest
   const auto column = indentation(first);
   const auto speaks = [&](std::size_t index) {
     if (!is_comment(index) || indentation(index) != column) return false;
-    const auto text = line(index).substr(column + 1);
-    const auto begin = text.find_first_not_of(" \t");
-    return begin != std::string_view::npos &&
-           std::string_view("-=#*").find(text[begin]) == std::string_view::npos;
+    auto text = line(index).substr(column + 1);
+    if (text.starts_with(' ')) text.remove_prefix(1);
+    return !text.empty() && std::string_view("-=#* \t").find(text[0]) == std::string_view::npos;
   };
   while (first > lowest && speaks(first - 1)) --first;
   return first;

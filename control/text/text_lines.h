@@ -55,8 +55,8 @@ class TextLines {
   [[nodiscard]] std::size_t last_content(LineRange range, std::size_t column) const;
 
   // The first of the comment lines right above `first` that speak of it: indented like it, and none
-  // of them something commented out or a rule across the page ("# - x", "# ----"). Not above line
-  // `lowest`; `first` if there are none.
+  // of them something commented out ("# - x", and what is indented below it, "#   y") or a rule
+  // across the page ("# ----"). Not above line `lowest`; `first` if there are none.
   [[nodiscard]] std::size_t first_comment_above(std::size_t first, std::size_t lowest) const;
 
   // `text` has a line end after each line; the last one goes where the file has none either.

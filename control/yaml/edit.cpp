@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <vector>
 
 #include "control/text/utf8.h"
 
@@ -84,8 +85,50 @@ YamlText::Result YamlText::set_value(std::string_view name, std::string_view val
     const auto entry = fmt::format("{}: {}", name, value);
     return apply(add_key(fmt::format("{}{}", entry, lines_.line_end()), entry));
   }
-  const auto begin = value_of(*key).offset;
-  return apply(Changes{{begin, end_of_value(*key) - begin, std::string(value)}});
+  return apply(replace_value(*key, value));
+}
+
+YamlText::Result YamlText::set_in_item(std::string_view name, std::size_t index,
+                                       std::string_view key,
+                                       std::optional<std::string_view> value) const {
+  const auto* list = find_key(name);
+  if (list == nullptr) return std::unexpected(unknown_layout());
+  const auto& item = value_of(*list).children[index];
+  // A pair of a list in brackets, without braces of its own, has no end that could be told.
+  const bool is_in_brackets = value_of(*list).is_flow || item.is_flow;
+  if (is_in_brackets && !brackets_.is_at(item.offset, '{')) {
+    return std::unexpected(unknown_layout());
+  }
+  for (std::size_t i = 0; i < item.children.size(); i += 2) {
+    if (item.children[i].text != key) continue;
+    if (value) return apply(replace_value(item.children[i], *value));
+    return apply(remove_pair(item, i / 2));
+  }
+  if (!value) return std::string(lines_.bytes());
+  return apply(add_pair(item, fmt::format("{}: {}", key, *value)));
+}
+
+Changes YamlText::replace_value(const Node& key, std::string_view value) const {
+  const auto begin = value_of(key).offset;
+  return {{begin, end_of_value(key) - begin, std::string(value)}};
+}
+
+// After the item's last pair.
+Changes YamlText::add_pair(const Node& item, const std::string& pair) const {
+  const auto end = end_of_value(*std::prev(item.children.end(), 2));
+  if (item.is_flow) return {{end, 0, ", " + pair}};
+  const std::string indent(lines_.column_at(item.children.front().offset), ' ');
+  return {
+      lines_.insert_after(lines_.line_at(end - 1), indent + pair + std::string(lines_.line_end()))};
+}
+
+std::expected<Changes, Error> YamlText::remove_pair(const Node& item, std::size_t index) const {
+  std::vector<Span> pairs;
+  for (std::size_t i = 0; i < item.children.size(); i += 2) {
+    pairs.push_back({item.children[i].offset, end_of_value(item.children[i])});
+  }
+  if (item.is_flow) return remove_entry(lines_, brackets_, item.offset, pairs, index);
+  return remove_block_pair(lines_, pairs, index);
 }
 
 const Node* YamlText::find_key(std::string_view name) const {

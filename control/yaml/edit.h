@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -44,8 +45,17 @@ class YamlText {
   // Gives the root's `name` a scalar, as it shall stand in the file.
   [[nodiscard]] Result set_value(std::string_view name, std::string_view value) const;
 
+  // Gives `key` of one item, which is a map, a scalar as it shall stand in the file; nothing: takes
+  // the key out, with the comment lines above it that speak of it alone.
+  [[nodiscard]] Result set_in_item(std::string_view name, std::size_t index, std::string_view key,
+                                   std::optional<std::string_view> value) const;
+
  private:
   [[nodiscard]] const Node* find_key(std::string_view name) const;
+  [[nodiscard]] Changes replace_value(const Node& key, std::string_view value) const;
+  [[nodiscard]] Changes add_pair(const Node& item, const std::string& pair) const;
+  [[nodiscard]] std::expected<Changes, Error> remove_pair(const Node& item,
+                                                          std::size_t index) const;
   [[nodiscard]] std::expected<Changes, Error> fill_empty(const Node& key, const Item& item) const;
   [[nodiscard]] std::expected<Changes, Error> remove_only_item(const Node& key,
                                                                WhenEmpty when) const;

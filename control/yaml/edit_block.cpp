@@ -95,4 +95,24 @@ std::expected<Changes, Error> remove_from_block(const TextLines& lines, const No
   return Changes{lines.erase(range)};
 }
 
+std::expected<Changes, Error> remove_block_pair(const TextLines& lines,
+                                                const std::vector<Span>& pairs, std::size_t index) {
+  const auto [begin, end] = pairs[index];
+  LineRange range{lines.line_at(begin), lines.line_at(end - 1)};
+  const bool is_last = index + 1 == pairs.size();
+  if (lines.is_start_empty(begin)) {
+    const bool heads_more = !is_last && lines.line_at(pairs[index + 1].begin) == range.last + 1;
+    if (index > 0 && !heads_more) {
+      const auto above = lines.line_at(pairs[index - 1].end - 1);
+      range.first = lines.first_comment_above(range.first, above + 1);
+    }
+    return Changes{lines.erase(range)};
+  }
+  // It stands beside the dash, where the next one goes.
+  if (is_last || lines.line_at(pairs[index + 1].begin) != range.last + 1) {
+    return std::unexpected(unknown_layout());
+  }
+  return Changes{{begin, pairs[index + 1].begin - begin, {}}};
+}
+
 }  // namespace moat

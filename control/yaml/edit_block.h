@@ -38,4 +38,10 @@ struct BlockStyle {
                                                               const Node& root, const Node& key,
                                                               std::size_t index);
 
+// Removes one of the pairs of an item whose dash is followed by `pairs`, each from its key to the
+// end of its value, on lines of their own.
+[[nodiscard]] std::expected<Changes, Error> remove_block_pair(const TextLines& lines,
+                                                              const std::vector<Span>& pairs,
+                                                              std::size_t index);
+
 }  // namespace moat

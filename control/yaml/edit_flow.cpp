@@ -13,11 +13,6 @@ void collect_quoted(const Node& node, std::vector<std::size_t>& offsets) {
   for (const auto& child : node.children) collect_quoted(child, offsets);
 }
 
-struct Span {  // of bytes: from begin to before end
-  std::size_t begin = 0;
-  std::size_t end = 0;
-};
-
 // Where the items are. A pair without braces has no end that could be told.
 std::expected<std::vector<Span>, Error> find_items(const Brackets& brackets, const Node& list) {
   std::vector<Span> items;
@@ -44,12 +39,12 @@ bool are_on_one_line(const TextLines& lines, std::size_t a, std::size_t b) {
 }
 
 // As with dashes, a comment above an item right below which the next one stands heads both.
-Change erase_lines_of(const TextLines& lines, const Node& list, const std::vector<Span>& items,
+Change erase_lines_of(const TextLines& lines, std::size_t opening, const std::vector<Span>& items,
                       std::size_t index, Span whole) {
   LineRange range{lines.line_at(whole.begin), lines.line_at(whole.end - 1)};
   const bool heads_more =
       index + 1 < items.size() && lines.line_at(items[index + 1].begin) == range.last + 1;
-  const auto above = index == 0 ? lines.line_at(list.offset) : lines.line_at(items[index - 1].end);
+  const auto above = index == 0 ? lines.line_at(opening) : lines.line_at(items[index - 1].end);
   if (!heads_more) range.first = lines.first_comment_above(range.first, above + 1);
   return lines.erase(range);
 }
@@ -165,12 +160,17 @@ std::expected<Changes, Error> remove_from_flow(const TextLines& lines, const Bra
                                                const Node& list, std::size_t index) {
   const auto items = find_items(brackets, list);
   if (!items) return std::unexpected(items.error());
-  const auto whole = with_comma(brackets, (*items)[index]);
+  return remove_entry(lines, brackets, list.offset, *items, index);
+}
+
+Changes remove_entry(const TextLines& lines, const Brackets& brackets, std::size_t opening,
+                     const std::vector<Span>& entries, std::size_t index) {
+  const auto whole = with_comma(brackets, entries[index]);
   if (has_own_lines(lines, whole)) {
-    return Changes{erase_lines_of(lines, list, *items, index, whole)};
+    return {erase_lines_of(lines, opening, entries, index, whole)};
   }
-  const auto span = inline_span(lines, brackets, *items, index);
-  return Changes{{span.begin, span.end - span.begin, {}}};
+  const auto span = inline_span(lines, brackets, entries, index);
+  return {{span.begin, span.end - span.begin, {}}};
 }
 
 }  // namespace moat

@@ -40,6 +40,11 @@ class Brackets {
   std::vector<std::size_t> quoted_;  // where quoted scalars begin, ascending
 };
 
+struct Span {  // of bytes: from begin to before end
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
 [[nodiscard]] std::string flow_text(const Item& item);
 
 // `list` is in brackets and has at least one item.
@@ -50,5 +55,9 @@ class Brackets {
 [[nodiscard]] std::expected<Changes, Error> remove_from_flow(const TextLines& lines,
                                                              const Brackets& brackets,
                                                              const Node& list, std::size_t index);
+// The same of `entries` of any brackets that open at `opening`: items of a list, pairs of a map.
+[[nodiscard]] Changes remove_entry(const TextLines& lines, const Brackets& brackets,
+                                   std::size_t opening, const std::vector<Span>& entries,
+                                   std::size_t index);
 
 }  // namespace moat

@@ -192,17 +192,23 @@ Result<std::vector<Translation>> translations(
   return found;
 }
 
-Result<bool> forget(const Translation& translation) {
+Result<std::vector<const Translation*>> forget(
+    const std::vector<const Translation*>& translations) {
   constexpr auto what = "end a connection that NAT has changed";
+  std::vector<const Translation*> forgotten;
+  if (translations.empty()) return forgotten;
   auto socket = NetlinkSocket::open(NETLINK_NETFILTER, what);
   if (!socket) return std::unexpected(socket.error());
-  Request request =
-      make_request(IPCTNL_MSG_CT_DELETE, NLM_F_ACK, translation.wire.ipv6 ? AF_INET6 : AF_INET,
-                   translation.name.size());
-  request.append(translation.name);
-  const int cause = socket->ask(request.message(), [](const nlmsghdr*) {});
-  if (cause != 0 && cause != ENOENT) return netlink_error(what, cause, "needs CAP_NET_ADMIN");
-  return cause == 0;
+  for (const auto* translation : translations) {
+    Request request =
+        make_request(IPCTNL_MSG_CT_DELETE, NLM_F_ACK, translation->wire.ipv6 ? AF_INET6 : AF_INET,
+                     translation->name.size());
+    request.append(translation->name);
+    const int cause = socket->ask(request.message(), [](const nlmsghdr*) {});
+    if (cause == 0) forgotten.push_back(translation);
+    if (cause != 0 && cause != ENOENT) return netlink_error(what, cause, "needs CAP_NET_ADMIN");
+  }
+  return forgotten;
 }
 
 }  // namespace moat

@@ -24,8 +24,9 @@ struct Translation {
 [[nodiscard]] Result<std::vector<Translation>> translations(
     const std::function<bool(const Translation&)>& concerns);
 
-// Has the kernel forget a forwarded one: what its ends still send is not translated any more.
-// True unless it went by itself meanwhile.
-[[nodiscard]] Result<bool> forget(const Translation& translation);
+// Has the kernel forget forwarded ones: what their ends still send is not translated any more.
+// Gives those that had not gone by themselves meanwhile.
+[[nodiscard]] Result<std::vector<const Translation*>> forget(
+    const std::vector<const Translation*>& translations);
 
 }  // namespace moat

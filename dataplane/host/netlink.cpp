@@ -4,6 +4,8 @@
 #include <linux/if.h>
 #include <linux/rtnetlink.h>
 
+#include <optional>
+
 #include "dataplane/host/netlink_socket.h"
 
 namespace moat {
@@ -24,6 +26,34 @@ int keep_event(const nlmsghdr* message, void* data) {
   });
   events.push_back(std::move(event));
   return MNL_CB_OK;
+}
+
+constexpr auto route_lookup = "look up a route";
+
+Result<std::uint32_t> look_up_route(NetlinkSocket& socket, const Session& session) {
+  NetlinkRequest<rtmsg> request(RTM_GETROUTE, NLM_F_ACK);
+  nlmsghdr* header = request.message();
+  request->rtm_family = session.ipv6 ? AF_INET6 : AF_INET;
+  request->rtm_dst_len = request->rtm_src_len = session.ipv6 ? 128 : 32;
+  if (session.ipv6) {
+    mnl_attr_put(header, RTA_DST, session.peer_ipv6.size(), session.peer_ipv6.data());
+    mnl_attr_put(header, RTA_SRC, session.local_ipv6.size(), session.local_ipv6.data());
+  } else {
+    mnl_attr_put_u32(header, RTA_DST, session.peer.to_network());
+    mnl_attr_put_u32(header, RTA_SRC, session.local.to_network());
+  }
+  // A link-local peer is bound to its link.
+  if (session.ifindex != 0) mnl_attr_put_u32(header, RTA_OIF, session.ifindex);
+  std::optional<std::uint32_t> interface;
+  const int cause = socket.ask(header, [&](const nlmsghdr* message) {
+    if (message->nlmsg_type != RTM_NEWROUTE) return;
+    for_each_attribute<rtmsg>(message, [&](const nlattr* attribute) {
+      if (mnl_attr_get_type(attribute) == RTA_OIF) interface = mnl_attr_get_u32(attribute);
+    });
+  });
+  if (cause != 0) return netlink_error(route_lookup, cause);
+  if (!interface) return std::unexpected(Error{"look up a route: there is none", ""});
+  return *interface;
 }
 
 }  // namespace
@@ -63,33 +93,23 @@ LinkMonitor::News LinkMonitor::read() {
   }
 }
 
-Result<std::uint32_t> route_interface(const Session& session) {
-  constexpr auto what = "look up a route";
-  auto socket = NetlinkSocket::open(NETLINK_ROUTE, what);
-  if (!socket) return std::unexpected(socket.error());
-  NetlinkRequest<rtmsg> request(RTM_GETROUTE, NLM_F_ACK);
-  nlmsghdr* header = request.message();
-  request->rtm_family = session.ipv6 ? AF_INET6 : AF_INET;
-  request->rtm_dst_len = request->rtm_src_len = session.ipv6 ? 128 : 32;
-  if (session.ipv6) {
-    mnl_attr_put(header, RTA_DST, session.peer_ipv6.size(), session.peer_ipv6.data());
-    mnl_attr_put(header, RTA_SRC, session.local_ipv6.size(), session.local_ipv6.data());
-  } else {
-    mnl_attr_put_u32(header, RTA_DST, session.peer.to_network());
-    mnl_attr_put_u32(header, RTA_SRC, session.local.to_network());
+struct Routes::Socket {
+  NetlinkSocket netlink;
+};
+
+Routes::Routes() = default;
+Routes::~Routes() = default;
+
+Result<std::uint32_t> Routes::interface_to_peer(const Session& session) {
+  const Ends ends = {session.local, session.local_ipv6, session.peer, session.peer_ipv6,
+                     session.ifindex};
+  if (const auto known = known_.find(ends); known != known_.end()) return known->second;
+  if (!socket_) {
+    auto netlink = NetlinkSocket::open(NETLINK_ROUTE, route_lookup);
+    if (!netlink) return std::unexpected(netlink.error());
+    socket_ = std::make_unique<Socket>(std::move(*netlink));
   }
-  // A link-local peer is bound to its link.
-  if (session.ifindex != 0) mnl_attr_put_u32(header, RTA_OIF, session.ifindex);
-  std::optional<std::uint32_t> interface;
-  const int cause = socket->ask(header, [&](const nlmsghdr* message) {
-    if (message->nlmsg_type != RTM_NEWROUTE) return;
-    for_each_attribute<rtmsg>(message, [&](const nlattr* attribute) {
-      if (mnl_attr_get_type(attribute) == RTA_OIF) interface = mnl_attr_get_u32(attribute);
-    });
-  });
-  if (cause != 0) return netlink_error(what, cause);
-  if (!interface) return std::unexpected(Error{"look up a route: there is none", ""});
-  return *interface;
+  return known_.emplace(ends, look_up_route(socket_->netlink, session)).first->second;
 }
 
 }  // namespace moat

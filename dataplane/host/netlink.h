@@ -4,9 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
-#include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "dataplane/error.h"
@@ -46,7 +47,25 @@ class LinkMonitor {
   std::unique_ptr<Socket> socket_;
 };
 
-// Index of the interface by which packets of the session leave for its peer.
-[[nodiscard]] Result<std::uint32_t> route_interface(const Session& session);
+// By which interface packets leave for sessions' peers. Made for one look at many sessions: what it
+// has asked the kernel it does not ask again.
+class Routes {
+ public:
+  Routes();
+  ~Routes();
+  Routes(const Routes&) = delete;
+  Routes& operator=(const Routes&) = delete;
+
+  // Its index.
+  [[nodiscard]] Result<std::uint32_t> interface_to_peer(const Session& session);
+
+ private:
+  // Both addresses, and the interface that the session is bound to.
+  using Ends = std::tuple<Address, Address6, Address, Address6, std::uint32_t>;
+  struct Socket;
+
+  std::unique_ptr<Socket> socket_;  // none before the first question
+  std::map<Ends, Result<std::uint32_t>> known_;
+};
 
 }  // namespace moat

@@ -53,6 +53,7 @@ Session describe(const inet_diag_msg& message, const OwnAddresses& own) {
   session.peer_port = ntohs(id.idiag_dport);
   session.ifindex = id.idiag_if;
   session.cookie = std::uint64_t{id.idiag_cookie[1]} << 32 | id.idiag_cookie[0];
+  session.inode = message.idiag_inode;
   session.time_wait = (state_bit(message.idiag_state) & remains) != 0;
   const auto local = std::bit_cast<Address6>(id.idiag_src);
   const auto peer = std::bit_cast<Address6>(id.idiag_dst);
@@ -118,6 +119,15 @@ std::uint32_t token_of_session(const nlattr* information) {
   return token;
 }
 
+// INET_DIAG_INFO of a TCP socket; newer kernels write more of it.
+std::optional<std::chrono::milliseconds> idle_of(const nlattr* information) {
+  constexpr auto at = offsetof(tcp_info, tcpi_last_data_recv);
+  std::uint32_t idle = 0;
+  if (mnl_attr_get_payload_len(information) < at + sizeof idle) return std::nullopt;
+  std::memcpy(&idle, static_cast<const char*>(mnl_attr_get_payload(information)) + at, sizeof idle);
+  return std::chrono::milliseconds(idle);
+}
+
 Found read_socket(const nlmsghdr* message, const inet_diag_msg& about, int protocol,
                   const OwnAddresses& own) {
   Found found{{about.idiag_family, about.id}, describe(about, own)};
@@ -135,7 +145,11 @@ Found read_socket(const nlmsghdr* message, const inet_diag_msg& about, int proto
         found.token = token_of_subflow(attribute);
         break;
       case INET_DIAG_INFO:
-        if (protocol == IPPROTO_MPTCP) found.token = token_of_session(attribute);
+        if (protocol == IPPROTO_MPTCP) {
+          found.token = token_of_session(attribute);
+        } else {
+          session.idle = idle_of(attribute);
+        }
         break;
       default:
         break;
@@ -149,7 +163,7 @@ struct Query {
   std::uint32_t states;
   LocalPorts ports;
   int protocol = IPPROTO_TCP;
-  bool with_tokens = false;  // the kernel gives a lot else with them
+  bool with_info = false;  // tokens and how long they are idle; the kernel gives a lot else with it
 };
 
 using Request = NetlinkRequest<inet_diag_req_v2>;
@@ -163,7 +177,7 @@ int dump(NetlinkSocket& socket, int family, const Query& query, const OwnAddress
   request->sdiag_family = static_cast<std::uint8_t>(family);
   request->sdiag_protocol = static_cast<std::uint8_t>(query.protocol);
   request->idiag_states = query.states;
-  if (query.with_tokens) request->idiag_ext = 1u << (INET_DIAG_INFO - 1);
+  if (query.with_info) request->idiag_ext = 1u << (INET_DIAG_INFO - 1);
   if (query.protocol == IPPROTO_MPTCP) {  // too large for its field
     mnl_attr_put_u32(request.message(), INET_DIAG_REQ_PROTOCOL, IPPROTO_MPTCP);
   }
@@ -222,10 +236,10 @@ Result<> add_subflows(NetlinkSocket& socket, const LocalPorts& ports, const OwnA
   return {};
 }
 
-Result<std::vector<Session>> sessions(std::uint32_t states, const LocalPorts& ports) {
+Result<std::vector<Session>> sessions(const Query& query) {
   auto socket = open_diag();
   if (!socket) return std::unexpected(socket.error());
-  auto found = dump_both(*socket, {states, ports}, OwnAddresses::read());
+  auto found = dump_both(*socket, query, OwnAddresses::read());
   if (!found) return std::unexpected(found.error());
   std::vector<Session> out;
   out.reserve(found->size());
@@ -243,17 +257,25 @@ int destroy(NetlinkSocket& socket, const Handle& handle) {
   return socket.ask(request.message(), [](const nlmsghdr*) {});
 }
 
+std::string format(bool is_ipv6, Address ipv4, const Address6& ipv6) {
+  return is_ipv6 ? format_address(ipv6) : format_address(ipv4);
+}
+
 }  // namespace
 
 std::string format_peer(const Session& session) {
-  return session.ipv6 ? format_address(session.peer_ipv6) : format_address(session.peer);
+  return format(session.ipv6, session.peer, session.peer_ipv6);
 }
 
-Result<std::vector<Session>> connected_sessions(const LocalPorts& ports) {
-  return sessions(connected, ports);
+std::string format_local(const Session& session) {
+  return format(session.ipv6, session.local, session.local_ipv6);
 }
 
-Result<std::vector<Session>> listeners() { return sessions(listening, std::nullopt); }
+Result<std::vector<Session>> connected_sessions(const LocalPorts& ports, bool with_idle) {
+  return sessions({connected, ports, IPPROTO_TCP, with_idle});
+}
+
+Result<std::vector<Session>> listeners() { return sessions({listening, std::nullopt}); }
 
 std::vector<std::uint16_t> ipv6_ports(const std::vector<Session>& listeners) {
   std::set<std::uint16_t> ports;

@@ -3,6 +3,7 @@
 // sessions whose peer may no longer be.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -26,22 +27,28 @@ struct Session {
   std::uint32_t ifindex = 0;  // of the bound device, 0 without
   std::uint64_t cookie = 0;   // by which the kernel tells the socket from all others
   std::uint64_t cgroup = 0;   // number of the cgroup2 it was made in; 0: the kernel does not tell
+  std::uint64_t inode = 0;    // by which /proc names it; 0: no process has it
   bool loopback = false;      // of a listener: on a loopback address alone
   bool ipv4_too = false;      // of an IPv6 listener on any address: it takes IPv4 as well
   // The peer is this host: a loopback address, or one that an interface of the host has.
   bool own = false;
   // Nobody's session any more, but what is left of one answers its peer's packets, for a minute.
   bool time_wait = false;
+  // Since the peer last sent data; nothing: not asked for, or the kernel does not tell.
+  std::optional<std::chrono::milliseconds> idle = {};
 };
 
-// Its address: "192.0.2.9", "2001:db8::9".
+// An address of it: "192.0.2.9", "2001:db8::9".
 [[nodiscard]] std::string format_peer(const Session& session);
+[[nodiscard]] std::string format_local(const Session& session);
 
 // Local ports, host byte order; nothing: every port.
 using LocalPorts = std::optional<std::vector<std::uint16_t>>;
 
-// Connected sockets, handshakes under way included, whose local port is one of `ports`.
-[[nodiscard]] Result<std::vector<Session>> connected_sessions(const LocalPorts& ports);
+// Connected sockets, handshakes under way included, whose local port is one of `ports`. With how
+// long they are idle if asked to: the kernel gives a lot else with it.
+[[nodiscard]] Result<std::vector<Session>> connected_sessions(const LocalPorts& ports,
+                                                              bool with_idle = false);
 
 // Listening sockets.
 [[nodiscard]] Result<std::vector<Session>> listeners();

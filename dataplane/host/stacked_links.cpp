@@ -11,12 +11,12 @@
 namespace moat {
 namespace {
 
-bool is_vlan(const nlattr* link_info) {
-  bool found = false;
+std::string kind_of(const nlattr* link_info) {
+  std::string kind;
   for_each_nested(link_info, [&](const nlattr* attribute) {
-    if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND) found = text_of(attribute) == "vlan";
+    if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND) kind = text_of(attribute);
   });
-  return found;
+  return kind;
 }
 
 std::vector<std::string> other_names(const nlattr* properties) {
@@ -31,8 +31,8 @@ LinkPlace place_of(const nlmsghdr* message, const ifinfomsg& info) {
   LinkPlace place;
   place.ifindex = static_cast<std::uint32_t>(info.ifi_index);
   place.loopback = (info.ifi_flags & IFF_LOOPBACK) != 0;
+  place.up = (info.ifi_flags & IFF_UP) != 0;
   std::uint32_t lower = 0;
-  bool vlan = false;
   bool elsewhere = false;  // the index of the lower one is another namespace's
   for_each_attribute<ifinfomsg>(message, [&](const nlattr* attribute) {
     switch (mnl_attr_get_type(attribute)) {
@@ -49,7 +49,7 @@ LinkPlace place_of(const nlmsghdr* message, const ifinfomsg& info) {
         elsewhere = true;
         break;
       case IFLA_LINKINFO:
-        vlan = is_vlan(attribute);
+        place.kind = kind_of(attribute);
         break;
       case IFLA_MASTER:
         place.master = mnl_attr_get_u32(attribute);
@@ -58,8 +58,19 @@ LinkPlace place_of(const nlmsghdr* message, const ifinfomsg& info) {
         break;
     }
   });
-  if (vlan && !elsewhere) place.vlan_on = lower;
+  if (place.kind == "vlan" && !elsewhere) place.vlan_on = lower;
   return place;
+}
+
+// A program on it sees what its ports bring to the host.
+bool takes_from_ports(const LinkPlace& link) {
+  return link.kind == "bridge" || link.kind == "bond" || link.kind == "team";
+}
+
+// Nothing from elsewhere comes by these.
+bool brings_nothing(const LinkPlace& link) {
+  return link.loopback || link.kind == "dummy" || link.kind == "ifb" || link.kind == "nlmon" ||
+         link.kind == "vrf";
 }
 
 }  // namespace
@@ -103,6 +114,22 @@ std::set<std::uint32_t> with_stacked(const std::vector<LinkPlace>& links,
     }
   }
   return seen;
+}
+
+std::vector<std::string> unseen_links(const std::vector<LinkPlace>& links,
+                                      const std::set<std::uint32_t>& seen) {
+  const auto covered = with_stacked(links, seen);
+  const auto is_stood_for = [&](const LinkPlace& link) {
+    const auto master = std::ranges::find(links, link.master, &LinkPlace::ifindex);
+    return link.vlan_on != 0 || (master != links.end() && master->up && takes_from_ports(*master));
+  };
+  std::vector<std::string> names;
+  for (const LinkPlace& link : links) {
+    if (!link.up || brings_nothing(link) || is_stood_for(link)) continue;
+    if (!covered.contains(link.ifindex)) names.push_back(link.name);
+  }
+  std::ranges::sort(names);
+  return names;
 }
 
 }  // namespace moat

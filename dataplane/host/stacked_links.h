@@ -21,6 +21,8 @@ struct LinkPlace {
   std::string name = {};      // the kernel's
   std::vector<std::string> other_names = {};  // of `ip link property`
   bool loopback = false;
+  bool up = false;
+  std::string kind = {};  // "vlan", "bridge", ...; empty: a NIC, as a rule
 };
 
 [[nodiscard]] Result<std::vector<LinkPlace>> list_links();
@@ -32,5 +34,10 @@ struct LinkPlace {
 // other port. Not macvlans, which bring packets of each other's as well.
 [[nodiscard]] std::set<std::uint32_t> with_stacked(const std::vector<LinkPlace>& links,
                                                    std::set<std::uint32_t> seen);
+
+// Names of the interfaces that are up and bring packets which none of `seen` brought. A VLAN's NIC
+// stands for it, and for ports their bridge or bond. Ascending.
+[[nodiscard]] std::vector<std::string> unseen_links(const std::vector<LinkPlace>& links,
+                                                    const std::set<std::uint32_t>& seen);
 
 }  // namespace moat

@@ -100,7 +100,7 @@ moat_table begin_header(const TableInput& input) {
   header.generation = input.generation;
   header.prefixes = input.prefixes;
   header.databases = static_cast<std::uint32_t>(input.databases.size());
-  header.db[0].monitor = input.host_monitor;
+  header.db[0].monitor = input.monitor_unknown;
   header.db[MOAT_SEVERAL_MONITORED].monitor = 1;
   for (std::size_t i = 0; i < input.databases.size(); i++) {
     header.db[i + 1].owner = input.databases[i].owner;

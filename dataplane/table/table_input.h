@@ -27,7 +27,7 @@ struct TableInput {
   };
 
   std::uint64_t generation = 0;
-  bool host_monitor = false;
+  bool monitor_unknown = false;        // drops of packets whose database is not known pass
   std::uint32_t prefixes = 0;          // named by the policy; for people
   std::vector<Database> databases;     // numbers 1..64 in this order
   std::vector<Range> ranges;           // ascending, the first at 0, neighbours of different classes

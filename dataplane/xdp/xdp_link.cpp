@@ -301,6 +301,7 @@ InterfaceStatus XdpLinks::inspect(const std::string& interface) const {
   if (!status.present) {
     status.reason = "no such interface";
     status.remedy = "it is attached when it appears; see the names with: ip link";
+    tell_moved(status);
     return status;
   }
   if (const auto type = type_without_ethernet(name_of(ifindex))) {
@@ -342,6 +343,19 @@ InterfaceStatus XdpLinks::inspect(const std::string& interface) const {
     status.reason = "not attached";
   }
   return status;
+}
+
+// A link goes with its interface to another network namespace, and keeps the pin.
+void XdpLinks::tell_moved(InterfaceStatus& status) const {
+  for (const Link& link : links_) {
+    const auto ifindex = link_info(link.fd.get()).ifindex;
+    if (link.pin != status.name || ifindex == 0 || find(ifindex) == &link) continue;
+    status.moved = true;
+    status.reason = "it is in another network namespace, and Moat's program still on it";
+    status.remedy =
+        fmt::format("move it back; or, to end the guard of it there: bpftool link detach pinned {}",
+                    pins_.path(folder + link.pin));
+  }
 }
 
 // Whether it is Moat's, by the number that an earlier daemon noted, or by its name.

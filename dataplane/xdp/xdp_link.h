@@ -69,6 +69,7 @@ class XdpLinks {
   [[nodiscard]] Link* move_to_native(Link& link, std::uint32_t ifindex, WantedAttach wanted);
   [[nodiscard]] bool is_own(std::uint32_t program) const;
   void tell_own(InterfaceStatus& status) const;
+  void tell_moved(InterfaceStatus& status) const;
   [[nodiscard]] std::optional<Note> attach_as(std::uint32_t ifindex, AttachMode mode);
 
   BpfPins pins_;

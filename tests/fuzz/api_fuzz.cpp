@@ -57,12 +57,23 @@ class Echo final : public Service {
     view.next = since;
     return view;
   }
+  ServiceResult<std::vector<SessionView>> sessions(const std::string& database) override {
+    SessionView view;
+    view.peer = database;
+    return std::vector{view};
+  }
   ServiceResult<ChangeView> add_rule(const NewRule& rule, const Peer& peer) override {
     return change(rule.label + rule.cidr + peer.user);
   }
-  ServiceResult<ChangeView> remove_rule(const std::string& database, const std::string& id,
-                                        const Peer&) override {
-    return change(database + id);
+  ServiceResult<ChangeView> set_rule(const RuleName& rule, const RuleChange& wanted,
+                                     const Peer&) override {
+    return change(rule.id + wanted.label + wanted.expires);
+  }
+  ServiceResult<ChangeView> remove_rule(const RuleName& rule, const Peer&) override {
+    return change(rule.database + rule.id + rule.cidr);
+  }
+  ServiceResult<ChangeView> set_mode(const std::string& database, Mode mode, const Peer&) override {
+    return change(database + std::string(to_string(mode)));
   }
   ServiceResult<ChangeView> forget(const std::string& database, const Peer&) override {
     return change(database);

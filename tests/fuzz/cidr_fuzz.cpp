@@ -22,7 +22,8 @@ void require_round_trip(std::string_view text, const std::expected<T, Error>& re
 }  // namespace moat::testing
 
 void moat::testing::fuzz(std::string_view text) {
-  testing::require_round_trip(text, parse_address(text), format_address);
+  testing::require_round_trip(text, parse_address(text),
+                              [](Address address) { return format_address(address); });
   testing::require_round_trip(text, parse_prefix(text), format_prefix);
   testing::require_round_trip(text, parse_time(text), format_time);
   const auto duration = parse_duration(text);

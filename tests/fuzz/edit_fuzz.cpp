@@ -124,7 +124,7 @@ void require_edit(const Database& before, const EditedText& edited,
 
 void run(const std::uint8_t* data, std::size_t size) {
   FuzzedDataProvider input(data, size);
-  const auto kind = input.ConsumeIntegralInRange<int>(0, 2);
+  const auto kind = input.ConsumeIntegralInRange<int>(0, 4);
   const Rule rule = make_rule(input);
   const auto choice = input.ConsumeIntegral<std::uint8_t>();
   const bool is_made = input.ConsumeBool();
@@ -151,6 +151,14 @@ void run(const std::uint8_t* data, std::size_t size) {
     Database wanted = before;
     wanted.mode = choice % 2 == 0 ? Mode::monitor : Mode::enforce;
     require_edit(before, set_mode(text, *wanted.mode), said(wanted));
+  } else if (kind > 2 && !before.rules.empty()) {
+    Database wanted = before;
+    auto& changed = wanted.rules[choice % before.rules.size()];
+    if (kind == 3) changed.label = rule.label;
+    if (kind == 4) changed.expires = rule.expires;
+    const auto edited = kind == 3 ? set_label(text, changed.id, rule.label)
+                                  : set_expiry(text, changed.id, rule.expires);
+    require_edit(before, edited, said(wanted));
   }
 }
 

@@ -35,6 +35,7 @@ left=$(find "$place/other/host" -mindepth 1 -not -path "$place/other/host/etc*")
 
 mkdir -p "$usr/share/man" "$usr/lib"
 moat_install --build "$build" --interface eth0 || fail "does not install"
+grep -q "set up for eth0 in monitor mode" "$place/log" || fail "does not tell of monitor mode"
 [[ -x $usr/bin/moat && -x $usr/sbin/moatd ]] || fail "a program is missing"
 grep -q '^mode: monitor' "$place/etc/moat/moat.yaml" || fail "not in monitor mode"
 grep -q '^interfaces: \[eth0\]' "$place/etc/moat/moat.yaml" || fail "not on the interface"
@@ -51,7 +52,9 @@ fi
 
 echo "# mine" >>"$place/etc/moat/moat.yaml"
 rm "$place/etc/moat/databases.d/postgresql.yaml"
-moat_install --build "$build" --interface eth0 || fail "does not install again"
+moat_install --build "$build" --interface eth7 || fail "does not install again"
+! grep -q "monitor mode" "$place/log" || fail "says of a kept configuration what it may not say"
+grep -q "eth7 was not written" "$place/log" || fail "does not tell that the interface is not written"
 grep -q '^# mine' "$place/etc/moat/moat.yaml" || fail "the operator's configuration is overwritten"
 [[ -z $(ls "$place/etc/moat/databases.d") ]] || fail "a database that was taken out is back"
 

@@ -29,6 +29,7 @@ class FakeService : public Service {
   std::vector<WhyView> why_views;
   CountersView counters_view;
   DropsView drops_view;
+  std::vector<SessionView> session_views;
   ChangeView change;
   std::vector<HistoryView> history_views;
   TrialView trial_view;
@@ -72,13 +73,24 @@ class FakeService : public Service {
     if (since == refuse_since) return std::unexpected(Refusal{});
     return answer("drops(" + database + "," + std::to_string(since) + ")", drops_view);
   }
+  ServiceResult<std::vector<SessionView>> sessions(const std::string& database) override {
+    return answer("sessions(" + database + ")", session_views);
+  }
   ServiceResult<ChangeView> add_rule(const NewRule& rule, const Peer& who) override {
     new_rule = rule;
     return change_by(who, "add_rule");
   }
-  ServiceResult<ChangeView> remove_rule(const std::string& database, const std::string& id,
-                                        const Peer& who) override {
-    return change_by(who, "remove_rule(" + database + "," + id + ")");
+  ServiceResult<ChangeView> set_rule(const RuleName& rule, const RuleChange& wanted,
+                                     const Peer& who) override {
+    return change_by(who,
+                     "set_rule(" + words(rule) + ": " + wanted.label + "," + wanted.expires + ")");
+  }
+  ServiceResult<ChangeView> remove_rule(const RuleName& rule, const Peer& who) override {
+    return change_by(who, "remove_rule(" + words(rule) + ")");
+  }
+  ServiceResult<ChangeView> set_mode(const std::string& database, Mode mode,
+                                     const Peer& who) override {
+    return change_by(who, "set_mode(" + database + "," + std::string(to_string(mode)) + ")");
   }
   ServiceResult<ChangeView> forget(const std::string& database, const Peer& who) override {
     return change_by(who, "forget(" + database + ")");
@@ -116,6 +128,12 @@ class FakeService : public Service {
   ServiceResult<ChangeView> undo(const Peer& who) override { return change_by(who, "undo"); }
 
  private:
+  static std::string words(const RuleName& rule) {
+    auto text = rule.database + "," + rule.id;
+    if (!rule.cidr.empty()) text += "," + rule.cidr;
+    if (!rule.managed_range.empty()) text += "," + rule.managed_range;
+    return text;
+  }
   template <typename T>
   ServiceResult<T> answer(const std::string& call, const T& view) {
     calls.push_back(call);

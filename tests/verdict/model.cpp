@@ -211,9 +211,14 @@ bool is_drop(moat_reason reason) {
 }
 
 bool is_monitored(const Policy& policy, const Expected& expected) {
-  const Mode of_database = expected.database ? policy.mode_of(*expected.database) : policy.mode;
-  const Mode mode = expected.mode.value_or(of_database);
-  return is_drop(expected.reason) && mode == Mode::monitor;
+  if (!is_drop(expected.reason)) return false;
+  if (expected.mode) return *expected.mode == Mode::monitor;
+  if (expected.database) return policy.mode_of(*expected.database) == Mode::monitor;
+  // It may be for any database: passed only where all of them, and the host, monitor.
+  if (policy.mode != Mode::monitor) return false;
+  return std::ranges::all_of(policy.databases, [&policy](const Database& database) {
+    return policy.mode_of(database) == Mode::monitor;
+  });
 }
 
 std::uint32_t slot_of(const Policy& policy, const SlotMap& slots, const Expected& expected) {

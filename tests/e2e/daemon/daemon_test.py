@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""moatd as a whole, in network namespaces of its own: daemon_test.py MOATD CLOCK_SHIM [TEST...]
+"""moatd as a whole, in network namespaces of its own: daemon_test.py MOATD CLOCK_SHIM MOAT [TEST...]
 
 A database host and a peer, joined by one veth pair; a server that echoes stands for the database.
 The peer has two addresses: one that the rule file lists, and a stranger's.
@@ -25,6 +25,7 @@ import unittest
 
 MOATD = ""
 CLOCK_SHIM = ""
+MOAT = ""
 HOST, LISTED, STRANGER = "198.18.0.5", "198.18.0.9", "198.18.7.9"
 CLONE_NEWNET = 0x40000000
 PREFIX = f"moat-daemon-{os.getpid()}"
@@ -45,6 +46,20 @@ database: orders
 endpoint: {port: 5432}
 rules:
   - cidr: 198.18.0.0/24   # the office
+"""
+
+
+# Stands for an SSH server: accepts one client, and runs a command as if the client had typed it.
+SSH_SERVER = """
+import os, socket, subprocess, sys
+os.environ["SSH_CONNECTION"] = "203.0.113.1 1 203.0.113.2 22"
+listener = socket.create_server((sys.argv[1], 22))
+print("listens", flush=True)
+session, _ = listener.accept()
+listener.close()
+with open("/proc/self/comm", "w") as name:
+    name.write("sshd")
+sys.exit(subprocess.run(sys.argv[2:]).returncode)
 """
 
 
@@ -267,6 +282,19 @@ class DaemonTest(unittest.TestCase):
         status, answer = self.request("GET", path)
         self.assertEqual(status, 200, answer)
         return answer
+
+    def metrics(self):
+        connection = UnixConnection(self.path("moatd.sock"))
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return text
+
+    def moat(self, *arguments):
+        """The command, as root types it on the host."""
+        return subprocess.run(
+            ["nsenter", f"--net=/run/netns/{PREFIX}-host", MOAT, *arguments, "--socket",
+             self.path("moatd.sock")], check=False, capture_output=True, text=True, timeout=LONG)
 
     def status(self):
         return self.get("/v1/status")
@@ -495,6 +523,25 @@ class DaemonTest(unittest.TestCase):
             messages += manager.recv(4096)
         self.assertIn(b"RELOADING=1", messages)
 
+    def test_tells_the_service_manager_what_is_not_guarded_and_starts_all_the_same(self):
+        manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(manager.close)
+        manager.bind(self.path("notify"))
+        manager.settimeout(LONG)
+        self.write("etc/databases.d/bills.yaml", "database: bills\nendpoint: {port: 70000}\n")
+        self.daemon = self.launch({"NOTIFY_SOCKET": self.path("notify")})
+        messages = b""
+        while b"READY=1" not in messages:
+            messages += manager.recv(4096)
+        self.assertIn(b"NOT ALL IS GUARDED", messages)
+        self.assertFalse(self.status()["ready"])
+        self.assertFalse(reaches(STRANGER))
+        self.daemon.send_signal(signal.SIGHUP)
+        messages = b""
+        while not messages.endswith(b"READY=1"):
+            messages += manager.recv(4096)
+        self.assertIn(b"RELOADING=1", messages)
+
     # Changes.
 
     def test_edited_file_is_enforced(self):
@@ -596,6 +643,7 @@ class DaemonTest(unittest.TestCase):
             status, answer = self.request("POST", "/v1/rules", {"cidr": "198.18.7.0/24"})
             self.assertEqual(status, 409, answer)
             self.assertIn("open for writing", answer["error"]["message"])
+            self.assertIn("fuser -v " + self.path("etc"), answer["error"]["remedy"])
             file.write("  - cidr: 198.18.7.0/24\n")
         self.wait_for_generation(2)
         self.assert_reaches(STRANGER)
@@ -633,6 +681,157 @@ class DaemonTest(unittest.TestCase):
         session.close()
         with open(self.path("etc/databases.d/orders.yaml"), encoding="utf-8") as file:
             self.assertEqual(file.read(), ORDERS)
+
+    def test_rule_set_in_its_place_keeps_sessions_and_hits(self):
+        self.start()
+        session = self.assert_session(LISTED)
+        before = self.rules()[0]
+        self.assertGreater(before["hits"]["packets"], 0)
+        path = f"/v1/rules?database=orders&id={before['id'][:6]}"
+        status, change = self.request("PATCH", path, {"label": "The office", "expires": "1h"})
+        self.assertEqual((status, change["ended_sessions"]), (200, 0), change)
+        after = self.rules()[0]
+        self.assertEqual((after["id"], after["label"]), (before["id"], "The office"))
+        self.assertGreaterEqual(after["hits"]["packets"], before["hits"]["packets"])
+        with open(self.path("etc/databases.d/orders.yaml"), encoding="utf-8") as file:
+            self.assertIn("  - cidr: 198.18.0.0/24   # the office\n    label: The office\n"
+                          "    expires: ", file.read())
+        session.sendall(b"!")
+        self.assertEqual(session.recv(1), b"!")
+        status, change = self.request("PATCH", path, {"label": "The office", "expires": "never"})
+        self.assertEqual((status, self.rules()[0]["expires"]), (200, None), change)
+        session.sendall(b"!")
+        self.assertEqual(session.recv(1), b"!")
+
+    def test_expired_rule_set_to_another_end_lets_in_again(self):
+        self.edit("etc/databases.d/orders.yaml", "   # the office",
+                  "\n    expires: 2020-01-01T00:00:00Z")
+        self.start()
+        self.assertFalse(reaches(LISTED))
+        status, refused = self.request("POST", "/v1/rules", {"cidr": "198.18.0.0/24"})
+        self.assertEqual(status, 409, refused)
+        remedy = refused["error"]["remedy"]
+        self.assertIn("moat rules set --database orders r-", remedy)
+        command = remedy[remedy.index("moat ") + len("moat "):].split()
+        self.assertEqual(self.moat(*command).returncode, 0)
+        self.assert_reaches(LISTED)
+
+    def test_adding_what_is_there_changes_nothing(self):
+        self.start()
+        before = self.status()["generation"]
+        added = self.moat("rules", "add", "--cidr", "198.18.0.0/24", "--if-absent")
+        self.assertEqual(added.returncode, 0, added.stderr)
+        self.assertEqual(added.stdout.strip(), self.rules()[0]["id"])
+        self.assertIn("names 198.18.0.0/24 already: nothing was changed", added.stderr)
+        self.assertEqual(self.status()["generation"], before)
+
+    def test_one_database_in_monitor_mode_lets_pass_and_says_so(self):
+        self.write("etc/databases.d/shop.yaml",
+                   "database: shop\nendpoint: {port: 3306}\nrules: []\n")
+        shop = Server(3306)
+        self.addCleanup(shop.close)
+        self.start()
+        self.assertFalse(reaches(STRANGER))
+        self.assertEqual(self.moat("databases", "monitor", "orders", "--yes").returncode, 0)
+        session = self.assert_session(STRANGER, "monitor mode")
+        self.assertFalse(reaches(STRANGER, 3306), "shop is enforced")
+        self.assertEqual(self.status()["monitored"], ["orders"])
+        modes = {d["id"]: d["mode"] for d in self.get("/v1/databases")["databases"]}
+        self.assertEqual(modes, {"orders": "monitor", "shop": "enforce"})
+        modes = {t["database"]: t["mode"] for t in self.get("/v1/counters")["totals"]}
+        self.assertEqual(modes, {"orders": "monitor", "shop": "enforce"})
+        self.assertIn('moat_database_monitored{database="orders"} 1', self.metrics())
+        self.assertIn('moat_database_monitored{database="shop"} 0', self.metrics())
+        why = self.get(f"/v1/why?source={STRANGER}&database=orders")["answers"][0]
+        self.assertEqual((why["allowed"], why["monitored"]), (False, True))
+        wait_until(lambda: any(d["monitored"] for d in self.get("/v1/drops")["drops"]),
+                   "a drop that passed")
+
+        ends = self.moat("preflight", "--json")
+        self.assertEqual(ends.returncode, 1, ends.stderr)
+        would_end = json.loads(ends.stdout)["ends"]
+        self.assertEqual([(s["peer"], s["database"]) for s in would_end], [(STRANGER, "orders")])
+        self.assertEqual(would_end[0]["process"]["pid"], os.getpid())
+        change = self.moat("databases", "enforce", "orders", "--json")
+        self.assertEqual(json.loads(change.stdout)["ended"],
+                         [{"peer": STRANGER, "database": "orders", "sessions": 1}])
+        session.close()
+        self.assertFalse(reaches(STRANGER))
+        self.assertEqual(self.moat("preflight").returncode, 0)
+
+    def test_sessions_are_told_with_what_candidate_rules_make_of_them(self):
+        self.start()
+        session = self.assert_session(LISTED)
+        self.addCleanup(session.close)
+        os.makedirs(self.path("new/databases.d"))
+        os.makedirs(self.path("new/managed-ranges.d"))
+        self.write("new/databases.d/orders.yaml", ORDERS.replace("198.18.0.0/24", "198.18.7.0/24"))
+        told = self.moat("sessions", "--config", self.path("new"), "--json")
+        self.assertEqual(told.returncode, 0, told.stderr)
+        [row] = json.loads(told.stdout)["sessions"]
+        self.assertEqual((row["peer"], row["peer_port"], row["port"]),
+                         (LISTED, session.getsockname()[1], 5432))
+        self.assertEqual((row["allowed"], row["rule"]), (True, self.rules()[0]["id"]))
+        self.assertFalse(row["candidate"]["allowed"])
+        self.assertEqual(row["process"]["pid"], os.getpid())
+        self.assertIsNotNone(row["idle_ms"])
+        preflight = self.moat("preflight", "--config", self.path("new"))
+        self.assertEqual(preflight.returncode, 1)
+        self.assertIn(LISTED, preflight.stdout)
+        self.write("new/databases.d/orders.yaml", ORDERS.replace("5432", "5433"))
+        preflight = self.moat("preflight", "--config", self.path("new"))
+        self.assertEqual(preflight.returncode, 0, preflight.stdout)
+        self.assertIn("port 5432 of orders would be open to everyone", preflight.stdout)
+
+    def test_session_by_nat_is_told_as_it_is_on_the_wire(self):
+        other = Server(7000)
+        self.addCleanup(other.close)
+        host = f"{PREFIX}-host"
+        run("ip", "netns", "exec", host, "nft", "add table ip t; add chain ip t pre "
+            "{ type nat hook prerouting priority dstnat; }; "
+            "add rule ip t pre tcp dport 5432 redirect to :7000")
+        self.start()
+        session = self.assert_session(LISTED)
+        self.addCleanup(session.close)
+        [row] = self.get("/v1/sessions")["sessions"]
+        self.assertEqual((row["peer"], row["port"], row["database"]), (LISTED, 5432, "orders"))
+        self.assertEqual((row["allowed"], row["exempt"]), (True, False))
+        self.assertNotEqual(row["socket"], 0)
+
+    def test_own_address_is_that_of_the_ssh_session(self):
+        self.start()
+        command = [MOAT, "rules", "add", "--me", "--label", "Me", "--socket",
+                   self.path("moatd.sock")]
+        server = subprocess.Popen(
+            ["nsenter", f"--net=/run/netns/{PREFIX}-host", sys.executable, "-c", SSH_SERVER, HOST]
+            + command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(server.stdout.readline(), "listens\n")
+
+        def connect_by_ssh():
+            client = socket.socket()
+            client.settimeout(LONG)
+            client.bind((STRANGER, 0))
+            client.connect((HOST, 22))
+            return client
+
+        client = within("peer", connect_by_ssh)
+        _, errors = server.communicate(timeout=LONG)
+        client.close()
+        self.assertEqual(server.returncode, 0, errors)
+        self.assertIn(f"your address is {STRANGER}", errors)
+        self.assertEqual([r["source"] for r in self.rules()],
+                         ["198.18.0.0/24", STRANGER + "/32"])
+        self.assert_reaches(STRANGER)
+
+    def test_rules_are_counted_since_they_are_there(self):
+        self.start()
+        rule = wait_until(lambda: self.rules()[0]["counted_since"] and self.rules()[0], "counted")
+        self.stop()
+        self.start()
+        self.assertEqual(self.rules()[0]["counted_since"], rule["counted_since"])
+        unused = self.moat("rules", "list", "--unused", "30d")
+        self.assertEqual(unused.stdout, "")
+        self.assertIn("counted for less than 30d", unused.stderr)
 
     def test_refused_edit_changes_nothing(self):
         self.start()
@@ -1406,5 +1605,5 @@ if __name__ == "__main__":
     if os.geteuid() != 0:
         print("needs root")
         sys.exit(77)
-    MOATD, CLOCK_SHIM = (os.path.abspath(sys.argv.pop(1)) for _ in range(2))
+    MOATD, CLOCK_SHIM, MOAT = (os.path.abspath(sys.argv.pop(1)) for _ in range(3))
     unittest.main(verbosity=2, warnings="ignore")

@@ -124,6 +124,7 @@ TEST_F(ApiTest, AnswersEachPathFromTheService) {
       {"/v1/managed-ranges/mr-a", "managed_range(mr-a)", "digest"},
       {"/v1/why?source=192.0.2.1&database=orders", "why(192.0.2.1,orders)", "answers"},
       {"/v1/counters?database=orders", "counters(orders)", "totals"},
+      {"/v1/sessions?database=orders", "sessions(orders)", "sessions"},
       {"/v1/drops", "drops(,0)", "drops"},
       {"/v1/drops?database=orders&since=18446744073709551615", "drops(orders,18446744073709551615)",
        "next"}};
@@ -167,6 +168,8 @@ TEST_F(ApiTest, ChangesWhatItIsToldTo) {
   const std::vector<std::tuple<std::string, std::string, std::string>> cases{
       {"DELETE", "/v1/rules?database=orders&id=r-1", "remove_rule(orders,r-1)"},
       {"DELETE", "/v1/rules?id=r-1", "remove_rule(,r-1)"},
+      {"DELETE", "/v1/rules?cidr=192.0.2.1%2F32", "remove_rule(,,192.0.2.1/32)"},
+      {"DELETE", "/v1/rules?managed_range=mr-a", "remove_rule(,,mr-a)"},
       {"DELETE", "/v1/databases/orders", "forget(orders)"},
       {"POST", "/v1/reload", "reload"},
       {"POST", "/v1/clock/reset", "reset_clock"},
@@ -176,6 +179,24 @@ TEST_F(ApiTest, ChangesWhatItIsToldTo) {
     EXPECT_EQ(send(host_.path(), {path, method}).code, 200) << path;
     EXPECT_EQ(service_.calls, std::vector{call});
   }
+}
+
+TEST_F(ApiTest, ChangesWhatABodySays) {
+  service_.change.enforced = true;
+  const auto patch = [this](const std::string& path, const std::string& body) {
+    service_.calls.clear();
+    return send(host_.path(), {path, "PATCH", body});
+  };
+  EXPECT_EQ(patch("/v1/rules?database=orders&id=r-1", R"({"expires": "7d", "label": "a"})").code,
+            200);
+  EXPECT_EQ(service_.calls, std::vector<std::string>{"set_rule(orders,r-1: a,7d)"});
+  EXPECT_EQ(patch("/v1/databases/orders", R"({"mode": "monitor"})").code, 200);
+  EXPECT_EQ(service_.calls, std::vector<std::string>{"set_mode(orders,monitor)"});
+  EXPECT_EQ(patch("/v1/rules", R"({"label": "a"})").error(), "no rule is named");
+  EXPECT_EQ(patch("/v1/databases/orders", R"({"mode": "observe"})").error(),
+            "no such mode: \"observe\"");
+  EXPECT_EQ(patch("/v1/databases/orders", R"({"rules": "none"})").error(), "unknown key \"rules\"");
+  EXPECT_TRUE(service_.calls.empty());
 }
 
 TEST_F(ApiTest, SaysAcceptedForWhatIsNotEnforcedYet) {
@@ -244,7 +265,7 @@ TEST_F(ApiTest, KnowsNoOtherPathsAndMethods) {
   }
   const auto response = send(host_.path(), {"/v1/rules", "PUT"});
   EXPECT_EQ(response.code, 405);
-  EXPECT_NE(response.headers.find("Allow: GET, POST, DELETE"), std::string::npos);
+  EXPECT_NE(response.headers.find("Allow: GET, POST, PATCH, DELETE"), std::string::npos);
 }
 
 TEST_F(ApiTest, DecodesIdsButEndsNoneAtAZeroByte) {

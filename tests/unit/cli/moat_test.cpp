@@ -3,17 +3,23 @@
 // against the real API with a service that plays its part.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 #include <spawn.h>
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <chrono>
 #include <fstream>
+#include <future>
 #include <initializer_list>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
+#include <thread>
 
+#include "control/cli/client.h"
 #include "control/cli/commands.h"
 #include "control/policy/cidrs_digest.h"
 #include "control/service/json.h"
@@ -21,6 +27,7 @@
 #include "tests/support/fake_service.h"
 #include "tests/support/overlaps.h"
 #include "tests/support/own_netns.h"
+#include "tests/support/patience.h"
 
 namespace moat {
 namespace {
@@ -189,6 +196,18 @@ TEST_F(CliTest, CheckIsContentWithFilesInOrder) {
   }
 }
 
+TEST_F(CliTest, CheckReservesThePortsOfAllDatabasesAtOnce) {
+  if (!has_own_host_) GTEST_SKIP() << "needs root";
+  write_config();
+  write("databases.d/a.yaml", "database: a\nendpoint: {port: 40000}\nrules: []\n");
+  write("databases.d/b.yaml", "database: b\nendpoint: {port: 45000}\nrules: []\n");
+  for (const auto& line : lines(moat({"check", files()}).out)) {
+    EXPECT_NE(line.find("net.ipv4.ip_local_reserved_ports=40000,45000 "), std::string::npos)
+        << line;
+  }
+  EXPECT_EQ(lines(moat({"check", files()}).out).size(), 2);
+}
+
 TEST_F(CliTest, CheckFindsWhatIsWrongBetweenFiles) {
   write_config();
   const auto bills = write("databases.d/bills.yaml",
@@ -294,6 +313,13 @@ TEST_F(CliTest, WhySaysWhatMakesItOtherThanItSeems) {
   EXPECT_EQ(said.out.find("!"), std::string::npos) << said.out;
 
   auto& status = service_.status_view;
+  status.pending = {{why.place.file, {}, {}, {}, 0, false}};
+  said = ask({"why", "192.0.2.72"});
+  EXPECT_EQ(said.out.find("rules: today"), std::string::npos) << said.out;
+  EXPECT_NE(said.out.find("  file         has changed, and that is not enforced yet"),
+            std::string::npos)
+      << said.out;
+  status.pending.clear();
   status.files = {{why.place.file, "orders", FileState::held_back, {}}};
   status.interfaces[0].mode = AttachMode::none;
   status.backstop = {};
@@ -309,6 +335,33 @@ TEST_F(CliTest, WhySaysWhatMakesItOtherThanItSeems) {
     EXPECT_NE(said.out.find(line), std::string::npos) << line << said.out;
   }
   EXPECT_EQ(ask({"why", "192.0.2.72", "--json"}).json()["reservations"].size(), 2);
+}
+
+TEST_F(CliTest, WhySaysThatASourceComesByATrustedInterface) {
+  play_config();
+  WhyView why{"172.30.0.2", "orders", false, "no-rule"};
+  why.generation = 18;
+  why.trusted_way = "docker0";
+  service_.why_views = {why, why};
+  const auto said = ask({"why", "172.30.0.2"});
+  EXPECT_NE(said.out.find("! 172.30.0.2 is reached by docker0, which is trusted: what comes by it "
+                          "gets in without rules. See moat status\n"),
+            std::string::npos)
+      << said.out;
+  EXPECT_EQ(ask({"why", "172.30.0.2", "--json"}).json()["reservations"].size(), 1);
+}
+
+TEST_F(CliTest, WhyIsNotAllowedWithoutAWordWhereAnotherDatabaseDecides) {
+  write_config();
+  write("databases.d/near.yaml",
+        "database: near\nendpoint: {port: 5432, address: 198.51.100.5}\nrules: []\n");
+  const auto said = moat({"why", "192.0.2.65", "--config", files(), "--database", "orders"});
+  EXPECT_EQ(lines(said.out).front(),
+            "192.0.2.65 to orders: allowed, but dropped at port 5432 of 198.51.100.5");
+  EXPECT_NE(
+      said.out.find("database near has port 5432 of 198.51.100.5, and decides there: dropped"),
+      std::string::npos)
+      << said.out;
 }
 
 TEST_F(CliTest, SaysThatWhatIsEnforcedIsNotKnown) {
@@ -423,6 +476,57 @@ TEST_F(CliTest, DropsFollowedAreALineEachAndAskForWhatIsNew) {
   }
 }
 
+// A moatd that is stopped and started again while a command goes on.
+class RestartTest : public CliTest {
+ protected:
+  // Runs the command, with `before_` until stdout has `text`, then with `after_`.
+  RunResult over_restart(std::vector<std::string> arguments, const std::string& text) {
+    const auto socket = (folder_.path() / "restarted").string();
+    std::optional<ApiHost> host(std::in_place, before_);
+    std::filesystem::create_symlink(host->path(), socket);
+    arguments.insert(arguments.end(), {"--socket", socket});
+    auto running = std::async(std::launch::async, [&] { return moat(arguments); });
+    await("stdout", text);
+    host.reset();
+    await("stderr", "waiting for it");
+    const ApiHost next(after_);
+    std::filesystem::remove(socket);
+    std::filesystem::create_symlink(next.path(), socket);
+    return running.get();
+  }
+  void await(const std::string& stream, const std::string& text) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10 * patience());
+    while (!read_file(folder_.path() / stream).contains(text)) {
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline) << text << " is not in " << stream;
+      std::this_thread::yield();
+    }
+  }
+
+  FakeService before_;
+  FakeService after_;
+};
+
+TEST_F(RestartTest, DropsAreFollowedByTheNumbersOfTheNewMoatd) {
+  before_.drops_view.drops = {drop_view()};
+  before_.drops_view.next = 8;
+  after_.drops_view.drops = {drop_view()};
+  after_.drops_view.drops[0].source = "198.51.100.9";
+  after_.drops_view.next = 20;
+  after_.refuse_since = 20;  // ends it
+  const auto said = over_restart({"drops", "--follow"}, "192.0.2.72");
+  EXPECT_EQ(said.exit, 1) << said.err;
+  EXPECT_NE(said.out.find("198.51.100.9"), std::string::npos) << said.out;
+  EXPECT_NE(said.err.find("moatd answers again"), std::string::npos) << said.err;
+  ASSERT_GE(after_.calls.size(), 2);
+  EXPECT_EQ(after_.calls[1], "drops(,0)") << "it counts anew";
+}
+
+TEST_F(RestartTest, CountersAreWatchedOn) {
+  before_.counters_view.totals = {{"orders", {1, 1}, {0, 0}}};
+  after_.refusal = Refusal{};  // ends it
+  EXPECT_EQ(over_restart({"counters", "--watch"}, "orders").exit, 1);
+}
+
 TEST_F(CliTest, WrongUseExitsWithTwo) {
   const std::vector<std::vector<std::string>> cases{
       {},
@@ -490,13 +594,29 @@ TEST_F(CliTest, SaysHowToStartADaemonThatIsNotThere) {
     EXPECT_EQ(outcome.exit, 3) << arguments.front();
     EXPECT_EQ(outcome.out, "");
     EXPECT_NE(outcome.err.find("systemctl start moatd"), std::string::npos) << outcome.err;
-    EXPECT_NE(outcome.err.find("what it enforced stays enforced, unless `moat detach`"),
+    EXPECT_NE(outcome.err.find("what it enforced stays enforced if it was pinned"),
               std::string::npos)
         << outcome.err;
   }
   const auto json = moat({"status", "--json", "--socket", files() + "/none"});
   EXPECT_EQ(json.exit, 3);
   EXPECT_EQ(json.json()["error"]["kind"], "unavailable");
+}
+
+TEST_F(CliTest, LooksWhetherTheGuardIsPinnedWhereMoatdIsGone) {
+  const auto pins = (folder_.path() / "bpf").string();
+  const auto nothing =
+      "NOTHING is guarded, as nothing is pinned in " + pins + ", unless moatd had another --bpffs";
+  const auto stays = "what it enforced stays enforced: it is pinned in " + pins;
+  EXPECT_EQ(what_stays(pins), nothing);
+  std::filesystem::create_directories(pins + "/links");
+  std::ofstream(pins + "/xdp") << "a program that is on nothing";
+  EXPECT_EQ(what_stays(pins), nothing);
+  std::ofstream(pins + "/links/eth0") << "";
+  EXPECT_EQ(what_stays(pins), stays);
+  std::filesystem::remove(pins + "/links/eth0");
+  std::ofstream(pins + "/backstop-link") << "";
+  EXPECT_EQ(what_stays(pins), stays);
 }
 
 TEST_F(CliTest, StatusOpensWithASentence) {
@@ -592,6 +712,215 @@ TEST_F(CliTest, AddsARuleAndSaysWhenItIsEnforced) {
             encode(NewRule{"orders", "192.0.2.1/32", "", "My workstation", "12h"}));
 }
 
+TEST_F(CliTest, ChangesARuleInItsPlace) {
+  service_.change = {true, 18, Milliseconds(9.2), Milliseconds(120'000), "o.yaml", "r-1", "", {}};
+  const auto set =
+      ask({"rules", "set", "--database", "orders", "r-1", "--label", "At home", "--no-expires"});
+  EXPECT_EQ(set.exit, 0) << set.err;
+  EXPECT_EQ(set.err, "generation 18 enforced in 9 ms (bound 120 s)\n");
+  ask({"rules", "set", "--cidr", "192.0.2.1/32", "--expires", "7d"});
+  EXPECT_EQ(service_.calls,
+            (std::vector<std::string>{"status", "set_rule(orders,r-1: At home,never)", "status",
+                                      "set_rule(,,192.0.2.1/32: ,7d)"}));
+}
+
+TEST_F(CliTest, RefusesToSetNothingOrTwoThings) {
+  for (const auto& arguments : std::vector<std::vector<std::string>>{
+           {"rules", "set", "r-1"},
+           {"rules", "set", "--label", "a"},
+           {"rules", "set", "r-1", "--cidr", "192.0.2.1/32", "--label", "a"},
+           {"rules", "set", "r-1", "--expires", "7d", "--no-expires"},
+           {"rules", "remove"},
+           {"rules", "remove", "r-1", "--managed-range", "mr-a"}}) {
+    EXPECT_EQ(ask(arguments).exit, 2) << fmt::format("{}", fmt::join(arguments, " "));
+  }
+  EXPECT_TRUE(service_.calls.empty());
+}
+
+TEST_F(CliTest, RemovesTheRuleForASource) {
+  service_.change.enforced = true;
+  EXPECT_EQ(ask({"rules", "remove", "--cidr", "192.0.2.1/32"}).exit, 0);
+  EXPECT_EQ(ask({"rules", "remove", "--managed-range", "mr-a"}).exit, 0);
+  EXPECT_EQ(service_.calls, (std::vector<std::string>{"status", "remove_rule(,,192.0.2.1/32)",
+                                                      "status", "remove_rule(,,mr-a)"}));
+}
+
+TEST_F(CliTest, SaysThatThereWasNothingToDo) {
+  service_.change.enforced = true;
+  service_.change.rule_id = "r-1";
+  service_.change.unchanged = "rule r-1 of orders names 192.0.2.1/32 already";
+  const auto outcome = ask({"rules", "add", "--cidr", "192.0.2.1/32", "--if-absent"});
+  EXPECT_EQ(outcome.exit, 0);
+  EXPECT_EQ(outcome.out, "r-1\n");
+  EXPECT_EQ(outcome.err, "rule r-1 of orders names 192.0.2.1/32 already: nothing was changed\n");
+  EXPECT_TRUE(service_.new_rule.if_absent);
+}
+
+TEST_F(CliTest, TakesTheDatabaseFromTheEnvironmentWhereItIsLeftOut) {
+  service_.change.enforced = true;
+  setenv("MOAT_DATABASE", "orders", 1);
+  ask({"rules", "remove", "r-1"});
+  ask({"rules", "remove", "r-1", "--database", "shop"});
+  ask({"counters"});
+  EXPECT_NE(moat({"rules", "add", "--help"}).out.find("MOAT_DATABASE"), std::string::npos);
+  unsetenv("MOAT_DATABASE");
+  EXPECT_EQ(service_.calls,
+            (std::vector<std::string>{"status", "remove_rule(orders,r-1)", "status",
+                                      "remove_rule(shop,r-1)", "counters(orders)"}));
+}
+
+TEST_F(CliTest, SetsTheModeOfADatabaseAndAsksBeforeItOpens) {
+  service_.change.enforced = true;
+  const auto unasked = ask({"databases", "monitor", "orders"});
+  EXPECT_EQ(unasked.exit, 2);
+  EXPECT_NE(unasked.err.find("in monitor mode everybody reaches orders"), std::string::npos);
+  EXPECT_TRUE(service_.calls.empty());
+  EXPECT_EQ(ask({"databases", "monitor", "orders", "--yes"}).exit, 0);
+  EXPECT_EQ(ask({"databases", "enforce", "orders"}).exit, 0);
+  EXPECT_EQ(service_.calls, (std::vector<std::string>{"status", "set_mode(orders,monitor)",
+                                                      "status", "set_mode(orders,enforce)"}));
+}
+
+TEST_F(CliTest, NamesNobodysAddressOutsideAnSshSession) {
+  setenv("SSH_CONNECTION", "203.0.113.1 1 203.0.113.2 22", 1);
+  const auto outcome = ask({"rules", "add", "--me"});
+  unsetenv("SSH_CONNECTION");
+  EXPECT_EQ(outcome.exit, 1);
+  EXPECT_NE(outcome.err.find("your own address is not known"), std::string::npos) << outcome.err;
+  EXPECT_TRUE(service_.calls.empty());
+  EXPECT_EQ(ask({"rules", "add", "--me", "--cidr", "192.0.2.1/32"}).exit, 2);
+}
+
+TEST_F(CliTest, ListsRulesWithoutAHitForSoLong) {
+  play_config();
+  const auto now = std::chrono::system_clock::now();
+  const auto days_ago = [now](int days) {
+    return std::chrono::floor<std::chrono::seconds>(now) - std::chrono::days(days);
+  };
+  auto& rules = service_.rule_views;
+  rules.resize(1);
+  rules[0].last_hit = days_ago(1);
+  const auto add = [&](const std::string& id, std::optional<int> hit, std::optional<int> since) {
+    auto rule = rules[0];
+    rule.id = id;
+    rule.last_hit = hit ? std::optional(now - std::chrono::days(*hit)) : std::nullopt;
+    rule.counted_since = since ? std::optional(days_ago(*since)) : std::nullopt;
+    rules.push_back(rule);
+  };
+  add("r-long-ago", 31, 400);
+  add("r-never", std::nullopt, 40);
+  add("r-new", std::nullopt, 29);
+  add("r-unknown", std::nullopt, std::nullopt);
+  const auto outcome = ask({"rules", "list", "--unused", "30d"});
+  EXPECT_EQ(outcome.exit, 0);
+  const auto rows = lines(outcome.out);
+  ASSERT_EQ(rows.size(), 3U) << outcome.out;
+  EXPECT_NE(rows[1].find("r-long-ago"), std::string::npos);
+  EXPECT_NE(rows[2].find("r-never"), std::string::npos);
+  EXPECT_NE(rows[2].find("none in 40 d"), std::string::npos);
+  EXPECT_EQ(outcome.err, "2 rules without a hit not listed: counted for less than 30d\n");
+  EXPECT_EQ(ask({"rules", "list", "--unused", "30d", "--json"}).json()["rules"].size(), 2U);
+  EXPECT_EQ(ask({"rules", "list", "--unused", "soon"}).exit, 2);
+}
+
+// Two clients of orders, one of them allowed.
+std::vector<SessionView> two_sessions() {
+  SessionView allowed;
+  allowed.peer = "192.0.2.66";
+  allowed.peer_port = 40001;
+  allowed.address = "10.0.0.5";
+  allowed.port = 5432;
+  allowed.database = "orders";
+  allowed.rule = "r-office";
+  allowed.allowed = true;
+  allowed.idle = Milliseconds(1500);
+  auto stranger = allowed;
+  stranger.peer = "203.0.113.9";
+  stranger.rule.clear();
+  stranger.allowed = false;
+  stranger.monitored = true;
+  return {allowed, stranger};
+}
+
+TEST_F(CliTest, ShowsSessionsAndWhatOtherRulesMakeOfThem) {
+  write_config();
+  play_config();
+  service_.session_views = two_sessions();
+  const auto now = ask({"sessions"});
+  EXPECT_EQ(now.exit, 0) << now.err;
+  const auto rows = lines(now.out);
+  ASSERT_EQ(rows.size(), 3U) << now.out;
+  EXPECT_NE(rows[1].find("192.0.2.66:40001"), std::string::npos);
+  EXPECT_NE(rows[1].find("1.5 s"), std::string::npos);
+  EXPECT_NE(rows[2].find("not allowed: monitor mode"), std::string::npos);
+  write("databases.d/orders.yaml",
+        "database: orders\nendpoint: {port: 5432}\nrules:\n  - cidr: 203.0.113.9/32\n");
+  const auto then = ask({"sessions", "--config", files()});
+  EXPECT_TRUE(lines(then.out)[1].ends_with("ends")) << then.out;
+  EXPECT_TRUE(lines(then.out)[2].ends_with("stays")) << then.out;
+  const auto json = ask({"sessions", "--config", files(), "--json"}).json()["sessions"];
+  EXPECT_EQ(json[0]["candidate"]["allowed"], false);
+  EXPECT_EQ(json[1]["candidate"]["allowed"], true);
+  write("databases.d/orders.yaml", "database: orders\n");
+  EXPECT_EQ(ask({"sessions", "--config", files()}).exit, 1);
+}
+
+TEST_F(CliTest, SaysBeforehandWhatEnforcingWouldEnd) {
+  write_config();
+  play_config();
+  service_.session_views = two_sessions();
+  const auto outcome = ask({"preflight"});
+  EXPECT_EQ(outcome.exit, 1);
+  EXPECT_NE(outcome.out.find("203.0.113.9"), std::string::npos) << outcome.out;
+  EXPECT_EQ(outcome.out.find("192.0.2.66"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.err.find("1 session of 1 address would end"), std::string::npos) << outcome.err;
+  service_.session_views[1].exempt = true;
+  EXPECT_EQ(ask({"preflight"}).exit, 0);
+  EXPECT_EQ(ask({"preflight", "--config", files()}).exit, 0);
+  write("databases.d/orders.yaml", "database: orders\nendpoint: {port: 5433}\nrules: []\n");
+  const auto moved = ask({"preflight", "--config", files()});
+  EXPECT_EQ(moved.exit, 0);
+  EXPECT_NE(moved.out.find("port 5432 of orders would be open to everyone"), std::string::npos)
+      << moved.out;
+  EXPECT_EQ(ask({"preflight", "--config", files(), "--json"}).json()["opens"][0]["database"],
+            "orders");
+}
+
+TEST_F(CliTest, HelpsWithCommandsAndTopics) {
+  EXPECT_EQ(moat({"help", "rules", "add"}).out, moat({"rules", "add", "--help"}).out);
+  EXPECT_EQ(moat({"help", "rules"}).out, moat({"rules", "--help"}).out);
+  EXPECT_NE(moat({"help", "expires"}).out.find("2027-01-31T19:00:00+01:00"), std::string::npos);
+  const auto all = moat({"help"});
+  EXPECT_EQ(all.exit, 0);
+  EXPECT_NE(all.out.find("Topics, besides the commands"), std::string::npos);
+  const auto wrong = moat({"help", "expiers"});
+  EXPECT_EQ(wrong.exit, 2);
+  EXPECT_EQ(wrong.err,
+            "moat: there is no command or topic \"expiers\"\n      did you mean expires?\n");
+}
+
+TEST_F(CliTest, ChecksForRulesThatAnotherMakesNeedless) {
+  write_config();
+  play_config();
+  const auto path =
+      write("databases.d/orders.yaml",
+            "database: orders\nendpoint: {port: 5432}\nrules:\n"
+            "  - {id: r-office, cidr: 192.0.2.64/29}\n  - cidr: 192.0.2.0/24\n"
+            "  - cidr: 198.51.100.7/32\n  - managed-range: mr-a\n  - cidr: 10.0.0.0/8\n");
+  service_.rule_views[0].place.file = path;
+  service_.rule_views[0].counted_since =
+      std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()) -
+      std::chrono::days(40);
+  const auto outcome = ask({"check", files()});
+  EXPECT_EQ(outcome.exit, 0) << outcome.out;
+  for (const auto* words :
+       {"orders.yaml:4:5: warning: another rule lets in all of it; no hit in 40 d",
+        "orders.yaml:6:5: warning: a managed range lets in all of it",
+        "orders.yaml:8:5: warning: lets in 16777216 addresses"}) {
+    EXPECT_NE(outcome.out.find(words), std::string::npos) << words << "\n" << outcome.out;
+  }
+}
+
 TEST_F(CliTest, ShowsARefusalInTheWordsOfCheck) {
   const Fault fault{
       Severity::error, {"/o.yaml", 34, 5}, "a 31st rule", "192.0.2.1/32", "remove one"};
@@ -615,6 +944,13 @@ TEST_F(CliTest, AReloadSaysByWhatItIsNotEnforced) {
   EXPECT_EQ(outcome.exit, 1);
   EXPECT_EQ(outcome.err,
             "generation 18 enforced, but NOT on eth1: the host has no such interface\n");
+  service_.status_view.interfaces.pop_back();
+  service_.status_view.pending = {{"o.yaml", {}, {}, {}, 0, false}};
+  const auto pending = ask({"reload"});
+  EXPECT_EQ(pending.exit, 1);
+  EXPECT_EQ(pending.err, "generation 18 enforced, but NOT what o.yaml says now\n");
+  service_.status_view.pending.clear();
+  service_.status_view.interfaces.push_back({"eth1", false, AttachMode::none, 0, false, "", ""});
   service_.change.warnings = {{Severity::error, {"o.yaml", 1, 1}, "not a CIDR", "x", ""}};
   const auto held = ask({"reload"});
   EXPECT_NE(held.err.find("enforced, but NOT on eth1"), std::string::npos) << held.err;
@@ -676,6 +1012,17 @@ TEST_F(CliTest, DetachesWithoutAskingIfTold) {
   service_.change.enforced = true;
   EXPECT_EQ(ask({"detach", "--yes"}).exit, 0);
   EXPECT_EQ(service_.calls, (std::vector<std::string>{"status", "detach"}));
+}
+
+TEST_F(CliTest, SaysHowToEndTheGuardWithoutMoatd) {
+  const std::string socket = files() + "/none";
+  EXPECT_NE(moat({"detach", "--yes", "--socket", socket})
+                .err.find("to end the guard without it, remove the pins: rm -r FOLDER"),
+            std::string::npos);
+  EXPECT_EQ(moat({"reload", "--socket", socket}).err.find("remove the pins"), std::string::npos);
+  service_.refusal = Refusal{Refusal::Kind::unavailable, "busy", "", {}};
+  EXPECT_EQ(ask({"detach", "--yes"}).err.find("remove the pins"), std::string::npos)
+      << "moatd is there";
 }
 
 TEST_F(CliTest, EscapesWhatGoesIntoAPath) {

@@ -3,16 +3,25 @@
 // the event loop brings is left to the end-to-end tests.
 #include "control/daemon/daemon.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <spdlog/sinks/ostream_sink.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <sstream>
 
+#include "control/service/status_text.h"
 #include "tests/support/fake_path.h"
 #include "tests/support/overlaps.h"
+#include "tests/support/own_netns.h"
 #include "tests/support/temporary_folder.h"
 
 namespace moat {
@@ -82,6 +91,65 @@ TEST_F(DaemonTest, EnforcesAttachesAndIsReady) {
   EXPECT_TRUE(status.problems.empty());
   EXPECT_EQ(status.databases, 1);
   EXPECT_TRUE(status.backstop.at_sockets);
+}
+
+// What a daemon under it tells the service manager.
+class ServiceManager {
+ public:
+  explicit ServiceManager(const std::string& path)
+      : socket_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    EXPECT_EQ(::bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
+  }
+  ServiceManager(const ServiceManager&) = delete;
+  ServiceManager& operator=(const ServiceManager&) = delete;
+  ~ServiceManager() { ::unsetenv("NOTIFY_SOCKET"); }
+
+  // Since it was last asked, a message a line.
+  std::string told() {
+    std::string all;
+    std::array<char, 4096> buffer{};
+    for (;;) {
+      const auto got = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
+      if (got < 0) return all;
+      all.append(buffer.data(), static_cast<std::size_t>(got)) += '\n';
+    }
+  }
+
+ private:
+  Fd socket_;
+};
+
+TEST_F(DaemonTest, TheServiceHasStartedOnceRulesAreEnforcedThoughNotAllIsGuarded) {
+  ServiceManager manager(folder_ / "notify");
+  folder_.put("databases.d/bills.yaml", "database: bills\nendpoint: {port: 60OO}\nrules: []\n");
+  start();
+  EXPECT_EQ(manager.told(), "");
+  EXPECT_TRUE(reload().enforced);
+  EXPECT_FALSE(daemon_->status().ready);
+  const auto told = manager.told();
+  const std::string status =
+      "STATUS=generation 1 is enforced; NOT ALL IS GUARDED, see `moat status`\n";
+  EXPECT_TRUE(told.starts_with(status + "READY=1\n")) << told;
+  std::filesystem::remove(folder_ / "databases.d/bills.yaml");
+  reload();
+  EXPECT_TRUE(daemon_->status().ready);
+  EXPECT_EQ(manager.told().find("READY"), std::string::npos) << "told before";
+}
+
+TEST_F(DaemonTest, TheServiceHasNotStartedWhereNoRulesAreEnforced) {
+  ServiceManager manager(folder_ / "notify");
+  start([](FakePath& path) { path.failures["publish"] = "create map: Cannot allocate memory"; });
+  reload();
+  const auto told = manager.told();
+  EXPECT_TRUE(told.starts_with("STATUS=no rules are enforced yet")) << told;
+  EXPECT_EQ(told.find("READY"), std::string::npos) << told;
+  path_->failures.clear();
+  reload();
+  EXPECT_NE(manager.told().find("READY=1\n"), std::string::npos);
 }
 
 TEST_F(DaemonTest, APacketPathThatCannotBeOpenedEndsTheStart) {
@@ -157,7 +225,7 @@ TEST_F(DaemonTest, AnEditThatWouldBeTooMuchForATableIsRefused) {
   ASSERT_FALSE(change.error().faults.empty());
   EXPECT_NE(change.error().faults[0].message.find("the managed ranges overlap in"),
             std::string::npos);
-  EXPECT_TRUE(daemon_->remove_rule("d1", daemon_->rules("d1").value()[0].id, {}));
+  EXPECT_TRUE(daemon_->remove_rule({"d1", daemon_->rules("d1").value()[0].id, "", ""}, {}));
 }
 
 TEST_F(DaemonTest, AChangeThatThePacketPathRefusesLeavesTheLastOne) {
@@ -170,6 +238,41 @@ TEST_F(DaemonTest, AChangeThatThePacketPathRefusesLeavesTheLastOne) {
   ASSERT_TRUE(why);
   EXPECT_TRUE(why->at(0).allowed);
   EXPECT_EQ(daemon_->status().pending.size(), 1);
+}
+
+TEST_F(DaemonTest, AFileThatIsBeingWrittenIsPending) {
+  start();
+  reload();
+  std::ofstream file(folder_ / "databases.d/orders.yaml", std::ios::app);
+  file << "  - cidr: 198.51.100.0/24\n" << std::flush;
+  EXPECT_TRUE(reload().enforced);
+  const auto status = daemon_->status();
+  ASSERT_EQ(status.pending.size(), 1);
+  EXPECT_EQ(status.pending[0].path, folder_ / "databases.d/orders.yaml");
+  EXPECT_TRUE(not_enforced_by(status).contains("NOT what " + status.pending[0].path))
+      << "so reload ends with 1";
+  file.close();
+  reload();
+  EXPECT_TRUE(daemon_->status().pending.empty());
+}
+
+TEST_F(DaemonTest, AnotherFolderInMoatYamlIsToldAsTheCause) {
+  start();
+  reload();
+  std::filesystem::create_directory(folder_ / "other.d");
+  folder_.put("moat.yaml", "interfaces: [moat-a]\ndrop-sessions: false\ndatabases: other.d\n");
+  reload();
+  const auto status = daemon_->status();
+  const auto file = std::ranges::find(status.files, FileState::vanished, &FileStatus::state);
+  ASSERT_TRUE(file != status.files.end());
+  EXPECT_TRUE(format_fault(file->faults.at(0))
+                  .contains("names another folder now, " + (folder_ / "other.d")))
+      << format_fault(file->faults.at(0));
+  const auto edit = daemon_->add_rule({.cidr = "198.51.100.7/32"}, {});
+  ASSERT_FALSE(edit);
+  EXPECT_TRUE(
+      edit.error().remedy.starts_with("moat.yaml names the folder " + (folder_ / "other.d")))
+      << edit.error().remedy;
 }
 
 TEST_F(DaemonTest, AnInterfaceThatCannotBeAttachedIsNotReady) {
@@ -220,6 +323,29 @@ TEST_F(DaemonTest, AStateThatCannotBeSavedIsAProblem) {
   folder_.put("state", "in the way");
   reload();
   EXPECT_TRUE(has_problem("the state is not saved"));
+}
+
+TEST_F(DaemonTest, AChangeWithoutAStateSaysWhatHoldsAllTheSame) {
+  start();
+  reload();
+  std::filesystem::remove_all(folder_ / "state");
+  folder_.put("state", "in the way");
+  const auto warning = [](const ServiceResult<ChangeView>& change) {
+    EXPECT_TRUE(change && change->warnings.size() == 1);
+    if (!change || change->warnings.size() != 1) return std::string();
+    EXPECT_TRUE(change->warnings[0].message.starts_with("the state is not saved"));
+    return change->warnings[0].remedy;
+  };
+  const auto added = daemon_->add_rule({.cidr = "198.51.100.0/24"}, {});
+  EXPECT_EQ(warning(added), "the file is changed, and what it says is enforced");
+  EXPECT_EQ(warning(daemon_->remove_rule({.database = "orders", .id = added->rule_id}, {})),
+            "the file is changed, and what it says is enforced");
+  path_->failures["publish"] = "create map: Cannot allocate memory";
+  EXPECT_EQ(warning(daemon_->add_rule({.cidr = "198.51.100.0/24"}, {})), "the file is changed");
+  path_->failures.clear();
+  std::filesystem::remove(folder_ / "databases.d/orders.yaml");
+  EXPECT_EQ(warning(daemon_->forget("orders", {})),
+            "if moatd starts anew before the state is saved, it may guard the database again");
 }
 
 TEST_F(DaemonTest, AStateFolderThatCannotBeUsedIsAProblemAndNoReasonNotToGuard) {
@@ -303,6 +429,76 @@ TEST_F(DaemonTest, AnEditWritesTheFileAndIsEnforced) {
   const auto why = daemon_->why("198.51.100.7", "");
   ASSERT_TRUE(why);
   EXPECT_TRUE(why->at(0).allowed);
+}
+
+// On a host of its own: moat-a is 198.51.100.5, docker0 leads to 172.30.0.0/24 and is trusted.
+class DaemonTestAsRoot : public DaemonTest {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(enter_own_netns()) << "needs root";
+    ASSERT_TRUE(
+        run("ip link add moat-a type veth peer name far-a && ip link set moat-a up && "
+            "ip addr add 198.51.100.5/24 dev moat-a && ip link set far-a up && "
+            "ip link add docker0 type bridge && ip link set docker0 up && "
+            "ip addr add 172.30.0.1/24 dev docker0"));
+    DaemonTest::SetUp();
+    // The other end of moat-a is here as well, and is nobody's way in.
+    put_config("trusted-interfaces: [lo, far-a, docker0]\n");
+  }
+  void put_config(const std::string& more) {
+    folder_.put("moat.yaml", "interfaces: [moat-a]\ndrop-sessions: false\n" + more);
+  }
+  std::string trusted_way(const std::string& source) {
+    const auto why = daemon_->why(source, "");
+    return why ? why->at(0).trusted_way : why.error().message;
+  }
+};
+
+TEST_F(DaemonTestAsRoot, WhyKnowsTheTrustedInterfaceToWhichTheRouteLeads) {
+  ASSERT_TRUE(run("ip addr add fd00:30::1/64 dev docker0 nodad"));
+  start();
+  reload();
+  EXPECT_EQ(trusted_way("172.30.0.2"), "docker0");
+  EXPECT_EQ(trusted_way("fd00:30::2"), "docker0");
+  EXPECT_EQ(trusted_way("198.51.100.9"), "") << "Moat's program drops it there";
+  EXPECT_EQ(trusted_way("203.0.113.1"), "") << "there is no route";
+  EXPECT_EQ(trusted_way("172.30.0.1"), "") << "the host's own";
+  EXPECT_EQ(trusted_way("192.0.2.9"), "") << "allowed";
+  put_config("trusted-interfaces: [lo]\n");
+  reload();
+  EXPECT_EQ(trusted_way("172.30.0.2"), "");
+}
+
+TEST_F(DaemonTestAsRoot, AnInterfaceThatIsNotNamedIsOpenWithoutTheBackstop) {
+  ASSERT_TRUE(run("ip link add eth1 type veth peer name far-1 && ip link set eth1 up"));
+  start();
+  reload();
+  EXPECT_TRUE(daemon_->status().open_interfaces.empty());
+  put_config("backstop: false\ntrusted-interfaces: [lo, far-a, docker0]\n");
+  reload();
+  EXPECT_EQ(daemon_->status().open_interfaces, (std::vector<std::string>{"eth1"}));
+  EXPECT_EQ(count_problems(daemon_->status()), 1);
+}
+
+TEST_F(DaemonTestAsRoot, ADatabaseWhoseAddressHasGoneIsAProblemWhileSomethingListens) {
+  folder_.put("databases.d/orders.yaml",
+              "database: orders\nendpoint: {port: 5432, address: 198.51.100.5}\nrules: []\n");
+  start();
+  reload();
+  EXPECT_EQ(count_problems(daemon_->status()), 0);
+  ASSERT_TRUE(
+      run("ip addr add 198.51.100.6/24 dev moat-a && ip addr del 198.51.100.5/24 dev "
+          "moat-a && ip addr add 198.51.100.6/24 dev moat-a 2>/dev/null || true"));
+  EXPECT_EQ(count_problems(daemon_->status()), 0) << "nothing listens";
+  const Fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const sockaddr_in any = {
+      .sin_family = AF_INET, .sin_port = htons(5432), .sin_addr = {}, .sin_zero = {}};
+  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any), 0);
+  ASSERT_EQ(::listen(listener.get(), 1), 0);
+  const auto open = daemon_->status().address_gone;
+  ASSERT_EQ(open.size(), 1);
+  EXPECT_TRUE(open[0].contains("port 5432 is open to everybody at 172.30.0.1, 198.51.100.6"))
+      << open[0];
 }
 
 }  // namespace

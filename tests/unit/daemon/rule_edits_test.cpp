@@ -4,8 +4,10 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <iostream>
 
 #include "control/resolve/resolve.h"
 #include "tests/support/temporary_folder.h"
@@ -50,14 +52,14 @@ class EditsTest : public testing::Test {
   }
 
   // The edit, planned and written.
-  ServiceResult<Edit> add(const NewRule& rule) {
-    const auto planned = plan_add_rule(basis(), rule);
-    if (!planned) return planned;
-    if (auto written = write_edit(*planned); !written) return std::unexpected(written.error());
-    return planned;
-  }
+  ServiceResult<Edit> add(const NewRule& rule) { return write(plan_add_rule(basis(), rule)); }
   ServiceResult<Edit> remove(const std::string& database, const std::string& id) {
-    const auto planned = plan_remove_rule(basis(), database, id);
+    return write(plan_remove_rule(basis(), {database, id, "", ""}));
+  }
+  ServiceResult<Edit> set(const std::string& id, const RuleChange& change) {
+    return write(plan_set_rule(basis(), {"orders", id, "", ""}, change));
+  }
+  static ServiceResult<Edit> write(const ServiceResult<Edit>& planned) {
     if (!planned) return planned;
     if (auto written = write_edit(*planned); !written) return std::unexpected(written.error());
     return planned;
@@ -123,17 +125,120 @@ TEST_F(EditsTest, NeedsNoDatabaseWhereThereIsOne) {
   EXPECT_EQ(refused.error().remedy, "say which with --database");
 }
 
-TEST_F(EditsTest, SaysHowToRemoveARuleThatHasExpired) {
+TEST_F(EditsTest, SaysHowToGiveARuleThatHasExpiredAnotherEnd) {
   put("orders",
       "database: orders\nendpoint: {port: 5432}\nrules:\n"
       "  - {id: r-old, cidr: 203.0.113.0/24, expires: 2020-01-01T00:00:00Z}\n");
-  const auto refused = add({"orders", "203.0.113.0/24", "", "", ""});
+  for (const bool if_absent : {false, true}) {
+    const auto refused = add({"orders", "203.0.113.0/24", "", "", "7d", if_absent});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().message,
+              "rule r-old names 203.0.113.0/24 already, and expired 2020-01-01T00:00:00Z");
+    EXPECT_EQ(refused.error().remedy,
+              "give it another end: moat rules set --database orders r-old --expires 7d");
+  }
+  EXPECT_EQ(add({"orders", "203.0.113.0/24", "", "", ""}).error().remedy,
+            "give it another end: moat rules set --database orders r-old --no-expires");
+  ASSERT_TRUE(set("r-old", {"", "7d"}));
+  EXPECT_EQ(read_database("f", get("orders"), now).value->rules[0].expires,
+            now + std::chrono::days(7));
+}
+
+TEST_F(EditsTest, ChangesARuleInItsPlaceAndKeepsItsId) {
+  const auto id = read_database("f", orders_yaml, now).value->rules[0].id;
+  const auto edit = set(id, {"At home", "2027-01-31"});
+  ASSERT_TRUE(edit) << edit.error().message;
+  EXPECT_EQ(edit->rule_id, id);
+  EXPECT_EQ(get("orders"),
+            "# Orders\n"
+            "database: orders\n"
+            "endpoint: {port: 5432}\n"
+            "rules:\n"
+            "  - cidr: 198.51.100.25/32   # mine\n"
+            "    label: At home\n"
+            "    expires: 2027-01-31T00:00:00Z\n");
+  EXPECT_EQ(read_database("f", get("orders"), now).value->rules[0].id, id);
+  ASSERT_TRUE(set(id, {"My workstation", "never"}));
+  EXPECT_EQ(get("orders"), orders_yaml);
+  const auto again = set(id, {"My workstation", "never"});
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->unchanged, "rule " + id + " of orders is so already");
+}
+
+TEST_F(EditsTest, RefusesToSetWhatNoFileMaySay) {
+  const auto id = read_database("f", orders_yaml, now).value->rules[0].id;
+  expect_refused(set(id, {"", ""}), Kind::invalid, "nothing is to be set");
+  expect_refused(set(id, {"", "2020-01-01"}), Kind::invalid, "expired already");
+  expect_refused(set(id, {std::string(300, 'x'), ""}), Kind::invalid, "300 bytes");
+  expect_refused(set("r-nothing", {"a", ""}), Kind::not_found, "r-nothing");
+}
+
+TEST_F(EditsTest, KnowsARuleByTheBeginningOfItsIdAndByItsSource) {
+  const std::string three =
+      "database: orders\nendpoint: {port: 5432}\nrules:\n"
+      "  - {id: r-1111aaaa, cidr: 203.0.113.0/24, label: Office}\n"
+      "  - {id: r-1111bbbb, cidr: 10.0.0.0/8}\n"
+      "  - {id: r-1111, managed-range: mr-app-one}\n";
+  put("orders", three);
+  const auto named = [this](const RuleName& name) {
+    const auto planned = plan_remove_rule(basis(), name);
+    return planned ? planned->rule_id : planned.error().message + " | " + planned.error().remedy;
+  };
+  EXPECT_EQ(named({"orders", "r-1111a", "", ""}), "r-1111aaaa");
+  EXPECT_EQ(named({"orders", "r-1111", "", ""}), "r-1111") << "a whole id is no beginning";
+  EXPECT_EQ(named({"orders", "", "10.0.0.0/8", ""}), "r-1111bbbb");
+  EXPECT_EQ(named({"orders", "", "", "mr-app-one"}), "r-1111");
+  EXPECT_EQ(named({"orders", "r-111", "", ""}),
+            "several rules' ids begin with \"r-111\" | write more of the one meant: "
+            "r-1111aaaa (203.0.113.0/24, Office), r-1111bbbb (10.0.0.0/8), r-1111 (mr-app-one)");
+  EXPECT_EQ(named({"orders", "", "10.0.0.0/9", ""}),
+            "database orders has no rule for 10.0.0.0/9 | see `moat why 10.0.0.0`");
+  EXPECT_EQ(named({"orders", "", "10.0.0.1/8", ""}),
+            "host bits are set: \"10.0.0.1/8\" | the network is 10.0.0.0/8, this address "
+            "alone 10.0.0.1/32");
+  EXPECT_EQ(named({"orders", "", "", ""}),
+            "no rule is named | name it by exactly one of its id, its CIDR and its managed range");
+  put("orders", orders_yaml);
+  EXPECT_TRUE(named({"orders", "r-", "", ""})
+                  .starts_with("\"r-\" is too short for the beginning of a rule's id"));
+}
+
+TEST_F(EditsTest, LeavesARuleThatIsThereAlready) {
+  const auto id = read_database("f", orders_yaml, now).value->rules[0].id;
+  const auto same = add({"orders", "198.51.100.25/32", "", "My workstation", "", true});
+  ASSERT_TRUE(same) << same.error().message;
+  EXPECT_EQ(same->rule_id, id);
+  EXPECT_EQ(same->unchanged, "rule " + id + " of orders names 198.51.100.25/32 already");
+  const auto other = add({"orders", "198.51.100.25/32", "", "At home", "7d", true});
+  ASSERT_TRUE(other);
+  EXPECT_EQ(other->unchanged, "rule " + id +
+                                  " of orders names 198.51.100.25/32 already; it has label \"My "
+                                  "workstation\" and no end: see moat rules set");
+  EXPECT_EQ(get("orders"), orders_yaml);
+  EXPECT_EQ(add({"orders", "10.0.0.0/8", "", "", "", true})->unchanged, "");
+  EXPECT_NE(get("orders"), orders_yaml);
+}
+
+TEST_F(EditsTest, CallsNothingDoneThatAFileHeldBackSays) {
+  (void)basis();
+  const std::string clashing =
+      "database: shop\nendpoint: {port: 5432}\nrules: [{cidr: 10.0.0.0/8}]\n";
+  put("shop", clashing);
+  const auto refused = add({"shop", "10.0.0.0/8", "", "", "", true});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message,
-            "rule r-old names 203.0.113.0/24 already, and expired 2020-01-01T00:00:00Z");
-  EXPECT_EQ(refused.error().remedy, "remove it first: moat rules remove --database orders r-old");
-  EXPECT_TRUE(remove("orders", "r-old"));
-  EXPECT_TRUE(add({"orders", "203.0.113.0/24", "", "", ""}));
+            folder_ / "databases.d/shop.yaml" + " is held back: mend it first");
+  EXPECT_FALSE(refused.error().faults.empty());
+}
+
+TEST_F(EditsTest, SetsTheModeOfADatabase) {
+  ASSERT_TRUE(write(plan_set_mode(basis(), "orders", Mode::monitor)));
+  EXPECT_EQ(get("orders"), std::string(orders_yaml) + "mode: monitor\n");
+  EXPECT_EQ(write(plan_set_mode(basis(), "orders", Mode::monitor))->unchanged,
+            folder_ / "databases.d/orders.yaml" + " says mode: monitor already");
+  ASSERT_TRUE(write(plan_set_mode(basis(), "orders", Mode::enforce)));
+  EXPECT_EQ(get("orders"), std::string(orders_yaml) + "mode: enforce\n");
+  EXPECT_FALSE(plan_set_mode(basis(), "odrers", Mode::monitor));
 }
 
 TEST_F(EditsTest, AddsAManagedRangeWithAnExpiry) {
@@ -222,6 +327,25 @@ TEST_F(EditsTest, RefusesToTouchAFileThatIsInvalid) {
   EXPECT_FALSE(refused.error().faults.empty());
 }
 
+TEST_F(EditsTest, ShowsNoFileThatAUsersSymlinkHasLedToSinceItWasRead) {
+  if (::geteuid() != 0) {
+    std::cout << "NOT TESTED: needs root\n";
+    return;
+  }
+  const auto read = basis();
+  const auto path = folder_ / "databases.d/orders.yaml";
+  const auto secret =
+      folder_.put("secret", "database: orders\nendpoint: {port: hash}\nrules: []\n", 0600);
+  std::filesystem::remove(path);
+  std::filesystem::create_symlink(secret, path);
+  ASSERT_EQ(::lchown(path.c_str(), 65534, 65534), 0);
+  const auto planned = plan_add_rule(read, {.database = "orders", .cidr = "10.0.0.0/8"});
+  ASSERT_FALSE(planned);
+  const auto words = all_words(planned.error());
+  EXPECT_NE(words.find("is a symlink to a file of another user"), std::string::npos) << words;
+  EXPECT_EQ(words.find("hash"), std::string::npos) << words;
+}
+
 TEST_F(EditsTest, RefusesWhatItDoesNotKnow) {
   expect_refused(add({"odrers", "10.0.0.0/8", "", "", ""}), Kind::not_found, "odrers");
   expect_refused(remove("orders", "r-nothing"), Kind::not_found, "r-nothing");
@@ -265,18 +389,20 @@ TEST_F(EditsTest, SaysWhatIsWrongWithAFileTooBrokenToTellItsDatabase) {
   }
 }
 
-TEST(ParseExpiry, TakesTimesAndLengths) {
-  using namespace std::chrono;
-  EXPECT_EQ(parse_expiry("90s", now), now + seconds(90));
-  EXPECT_EQ(parse_expiry("30m", now), now + minutes(30));
-  EXPECT_EQ(parse_expiry("7d", now), now + days(7));
-  EXPECT_EQ(parse_expiry("2w", now), now + weeks(2));
-  EXPECT_EQ(parse_expiry("2099-01-31T18:00:00Z", now).value(),
-            parse_time("2099-01-31T18:00:00Z").value());
-  for (const auto* bad : {"", "m", "0m", "-5m", "5", "5 m", "1y", "99999999999999999999s",
-                          "100000000w", "2020-01-01T00:00:00Z", "tomorrow"}) {
-    EXPECT_FALSE(parse_expiry(bad, now)) << bad;
+TEST_F(EditsTest, WhatKilledEditsLeftIsRemovedAlsoWhereASymlinkLeads) {
+  std::filesystem::create_directory(folder_ / "real");
+  folder_.put("real/bills.yaml", "database: bills\nendpoint: {port: 3306}\nrules: []\n");
+  std::filesystem::create_symlink(folder_ / "real/bills.yaml", folder_ / "databases.d/bills.yaml");
+  const auto two_hours_ago = std::filesystem::file_time_type::clock::now() - std::chrono::hours(2);
+  for (const auto* left :
+       {"databases.d/.orders.yaml.moat-a1B2c3", "real/.bills.yaml.moat-a1B2c3"}) {
+    folder_.put(left, "x");
+    std::filesystem::last_write_time(folder_ / left, two_hours_ago);
   }
+  remove_edit_leftovers(basis().files);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "databases.d/.orders.yaml.moat-a1B2c3"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "real/.bills.yaml.moat-a1B2c3"));
+  EXPECT_EQ(get("orders"), orders_yaml);
 }
 
 }  // namespace

@@ -201,6 +201,27 @@ TEST_F(EnforcerTest, AFileThatIsWrittenAnewInPiecesIsTakenOnceItIsAtRest) {
   EXPECT_EQ(publisher_->generation(), 1) << "in the end it says what it said before";
 }
 
+TEST_F(EnforcerTest, AFileThatIsBeingWrittenIsPendingUntilItIsClosed) {
+  const auto path = folder_ / "databases.d/orders.yaml";
+  turn();
+  EXPECT_TRUE(scanner_->pending().empty());
+  std::ofstream file(path, std::ios::app);
+  file << "  - cidr: 198.51.100.0/24\n" << std::flush;
+  const auto ask = [&] {
+    scanner_->scan(std::chrono::system_clock::now(), publisher_->expiry_time(), true);
+    EXPECT_TRUE(enforcer_->apply({}).enforced);
+  };
+  ask();
+  EXPECT_FALSE(allows("198.51.100.9"));
+  ASSERT_EQ(scanner_->pending().size(), 1);
+  EXPECT_EQ(scanner_->pending()[0].path, path);
+  EXPECT_FALSE(scanner_->pending()[0].enforced);
+  file.close();
+  ask();
+  EXPECT_TRUE(allows("198.51.100.9"));
+  EXPECT_TRUE(scanner_->pending().empty());
+}
+
 TEST_F(EnforcerTest, AFileThatHasShrunkIsTakenAtOnceWhereSomebodyAsks) {
   const auto path = folder_ / "databases.d/orders.yaml";
   turn();

@@ -145,6 +145,67 @@ TEST(UnguardedListeners, OfIPv6AreGuardedWhereAllOfItIsClosed) {
   EXPECT_TRUE(unguarded_listeners(policy({whole}), {ipv6}).empty());
 }
 
+class AbsentAddress : public testing::Test {
+ protected:
+  AbsentAddresses found(const Policy& policy, const std::vector<Session>& listeners) {
+    return absent_addresses(policy, listeners, {ip("10.0.0.6"), ip("10.0.0.7")});
+  }
+};
+
+TEST_F(AbsentAddress, LeavesThePortOpenWhereSomethingListensAtAnother) {
+  auto orders = guarded("orders", {5432}, "10.0.0.5");
+  orders.place = {"orders.yaml", 1, 1};
+  const auto open = found(policy({orders}), {listening(5432), listening(22)}).open;
+  ASSERT_EQ(open.size(), 1U);
+  EXPECT_EQ(open[0],
+            "port 5432 is open to everybody at 10.0.0.6, 10.0.0.7: database orders guards it at "
+            "10.0.0.5 alone, which no interface of this host has (write the address that it has in "
+            "orders.yaml as `address`, or leave `address` out: that guards every address)");
+}
+
+TEST_F(AbsentAddress, IsANoticeWhereNothingListensElsewhere) {
+  const auto orders = guarded("orders", {5432}, "10.0.0.5");
+  auto local = listening(5432, "127.0.0.1");
+  local.loopback = true;
+  for (const auto& listeners :
+       {std::vector<Session>{}, {listening(22)}, {listening(5432, "10.0.0.5")}, {local}}) {
+    const auto absent = found(policy({orders}), listeners);
+    EXPECT_TRUE(absent.open.empty());
+    ASSERT_EQ(absent.notices.size(), 1U);
+    EXPECT_EQ(absent.notices[0],
+              "no interface of this host has the address 10.0.0.5 of database orders: its ports "
+              "are guarded there alone, once it is here");
+  }
+}
+
+TEST_F(AbsentAddress, IsNoMatterWhereAnotherDatabaseGuardsThePort) {
+  const auto here = policy({guarded("orders", {5432}, "10.0.0.6")});
+  EXPECT_TRUE(found(here, {listening(5432)}).open.empty()) << "its address is the host's";
+  EXPECT_TRUE(found(here, {}).notices.empty());
+  const auto both = policy({guarded("orders", {5432}, "10.0.0.5"), guarded("all", {5432})});
+  EXPECT_TRUE(found(both, {listening(5432)}).open.empty());
+  const auto one = policy({guarded("a", {5432}, "10.0.0.5"), guarded("b", {5432}, "10.0.0.6")});
+  ASSERT_EQ(found(one, {listening(5432)}).open.size(), 1U);
+  EXPECT_TRUE(found(one, {listening(5432)}).open[0].contains("at 10.0.0.7: "));
+  EXPECT_TRUE(found(one, {listening(5432, "10.0.0.6")}).open.empty());
+}
+
+TEST_F(AbsentAddress, OfAllPortsIsHeldToThoseThatDatabasesListenOn) {
+  const auto all = policy({guarded("vault", {}, "10.0.0.5")});
+  EXPECT_TRUE(found(all, {listening(22)}).open.empty());
+  ASSERT_EQ(found(all, {listening(22), listening(5432)}).open.size(), 1U);
+  EXPECT_TRUE(found(all, {listening(22), listening(5432)}).open[0].starts_with("port 5432 is"));
+}
+
+TEST_F(AbsentAddress, CountsListenersOfBothFamilies) {
+  auto both = listening(5432);
+  both.ipv6 = true;
+  const auto orders = policy({guarded("orders", {5432}, "10.0.0.5")});
+  EXPECT_TRUE(found(orders, {both}).open.empty()) << "IPv6 is closed";
+  both.ipv4_too = true;
+  EXPECT_EQ(found(orders, {both}).open.size(), 1U);
+}
+
 TEST(OpenIpv6, IsToldUntilAFileSaysWhatItIsToBe) {
   auto ssh = listening(22);
   ssh.ipv6 = true;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <numeric>
 
@@ -387,6 +388,24 @@ TEST_F(PublishTest, NotesLastHitsAndKeepsThem) {
       << "hits while no daemon ran are not lost";
   publish(orders({rule("192.0.2.0/24")}));
   EXPECT_TRUE(publisher_->state().last_hits.empty()) << "a removed rule's are of no use";
+}
+
+TEST_F(PublishTest, NotesSinceWhenARuleIsCounted) {
+  publish(orders({rule("192.0.2.0/24")}));
+  ASSERT_TRUE(publisher_->sample());
+  pass(seconds(10));
+  publish(orders({rule("192.0.2.0/24"), rule("10.0.0.0/8")}));
+  ASSERT_TRUE(publisher_->sample());
+  ASSERT_TRUE(publisher_->save());
+  restart();
+  pass(seconds(10));
+  ASSERT_TRUE(publisher_->sample());
+  std::vector<WallTime> since;
+  for (const auto& [rule, time] : publisher_->state().counted_since) since.push_back(time);
+  std::ranges::sort(since);
+  EXPECT_EQ(since, (std::vector<WallTime>{start, start + seconds(10)}));
+  publish(orders({rule("192.0.2.0/24")}));
+  EXPECT_EQ(publisher_->state().counted_since.size(), 1U);
 }
 
 TEST_F(PublishTest, TellsRangesApartByContentOnly) {

@@ -120,7 +120,8 @@ INSTANTIATE_TEST_SUITE_P(
         FaultCase{
             "no backstop", head + "backstop: false\n",
             "2:11 warning: without the backstop, an interface that appears while Moat runs is "
-            "open until the program is on it, a few milliseconds later: false\n"},
+            "open until the program is on it, a few milliseconds later; one that `interfaces` does "
+            "not name stays open: false\n"},
         FaultCase{"unknown key", head + "interface: eth1\n",
                   "2:1 moat.yaml has no such key: interface\n"},
         FaultCase{"bad attach", head + "attach: offload\n", "2:9 no such way to attach: offload\n"},

@@ -211,6 +211,36 @@ RC_GTEST_PROP(PolicyEdit, EditsTheFileAsItEditsThePolicy, ()) {
   }
 }
 
+// Another label, or end, for a rule of any layout leaves all other lines and rules as they were.
+RC_GTEST_PROP(PolicyEdit, SetsARuleInItsPlace, ()) {
+  const auto layout = *any_layout();
+  const auto numbers =
+      *rc::gen::nonEmpty(rc::gen::unique<std::vector<int>>(rc::gen::inRange(1, 9)));
+  const auto number = *rc::gen::elementOf(numbers);
+  const auto text = render(layout, numbers);
+  RC_LOG() << text;
+  const auto before = read(text);
+  auto wanted = *before.reading.value;
+  const auto rule = std::ranges::find(wanted.rules, make_rule(number).source(), &Rule::source);
+  const auto label = *rc::gen::element<std::string>("", "{[: #", "New");
+  rule->label = label.empty() ? "" : label + tag_of(number);
+  rule->expires = *rc::gen::element<std::optional<WallTime>>(
+      std::nullopt, parse_time("2027-01-31T18:00:00Z").value());
+  const auto labelled = set_label(before, rule->id, rule->label);
+  RC_ASSERT(labelled.has_value());
+  RC_LOG() << "--- " << number << "\n" << labelled->bytes;
+  const auto edited = set_expiry(*labelled, rule->id, rule->expires);
+  RC_ASSERT(edited.has_value());
+  RC_LOG() << "---\n" << edited->bytes;
+  RC_ASSERT(other_lines(edited->bytes, number, numbers) == other_lines(text, number, numbers));
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    const auto& found = edited->reading.value->rules[i];
+    RC_ASSERT(found.id == wanted.rules[i].id);
+    RC_ASSERT(found.label == wanted.rules[i].label);
+    RC_ASSERT(found.expires == wanted.rules[i].expires);
+  }
+}
+
 // Whatever bytes there are: no crash, no third way between an edit and a refusal.
 RC_GTEST_PROP(PolicyEdit, EditsADamagedFileRightOrRefuses, ()) {
   auto text = render(*any_layout(), *rc::gen::unique<std::vector<int>>(rc::gen::inRange(1, 8)));

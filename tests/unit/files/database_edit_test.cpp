@@ -89,6 +89,9 @@ const AddCase add_cases[] = {
      "one\n"},
     {"to nobody in brackets with a comment", head + "rules: [  # nobody\n  ]\n",
      head + "rules: [  # nobody\n    {cidr: 192.0.2.1/32, label: New one}\n  ]\n"},
+    {"to nobody in brackets with an example, which may be used later",
+     head + "rules: [\n  # {cidr: 10.0.0.0/8},\n]\n",
+     head + "rules: [\n  # {cidr: 10.0.0.0/8},\n  {cidr: 192.0.2.1/32, label: New one}\n]\n"},
     {"to nobody in brackets below the key", head + "rules:\n  []\n",
      head + "rules:\n  [{cidr: 192.0.2.1/32, label: New one}]\n"},
     {"in brackets", head + "rules: [{cidr: 10.0.0.0/8}]  # all\n",
@@ -213,6 +216,15 @@ const RemoveCase remove_cases[] = {
      "11.0.0.0/8",
      head + "rules:\n  # Offices\n  # -------\n  # Paris\n  - cidr: 10.0.0.0/8\n\n"
             "  # - cidr: 12.0.0.0/8\n"},
+    {"without the further lines of a rule that is commented out",
+     head + "rules:\n  - cidr: 10.0.0.0/8\n  # - cidr: 12.0.0.0/8\n"
+            "  #   expires: 2027-01-31T18:00:00Z\n  - cidr: 11.0.0.0/8\n",
+     "11.0.0.0/8",
+     head + "rules:\n  - cidr: 10.0.0.0/8\n  # - cidr: 12.0.0.0/8\n"
+            "  #   expires: 2027-01-31T18:00:00Z\n"},
+    {"with a comment below a rule that is commented out",
+     head + "rules:\n  #- cidr: 12.0.0.0/8\n  #\tlabel: x\n  #Lyon\n  - cidr: 11.0.0.0/8\n",
+     "11.0.0.0/8", head + "rules: []\n  #- cidr: 12.0.0.0/8\n  #\tlabel: x\n"},
     {"without comments that are indented otherwise",
      head + "rules:\n# Offices\n  # Paris\n  - cidr: 10.0.0.0/8\n\n    # x\n  - cidr: 11.0.0.0/8\n",
      "10.0.0.0/8", head + "rules:\n# Offices\n\n    # x\n  - cidr: 11.0.0.0/8\n"},
@@ -265,6 +277,88 @@ TEST(RemoveRule, KnowsAWrittenId) {
 TEST(RemoveRule, RefusesAnIdThatNoRuleHas) {
   EXPECT_EQ(refusal(edit(remove_rule, two, "r-00000000")),
             "no rule has this id: \"r-00000000\" | list them for their ids");
+}
+
+struct SetCase {
+  const char* name;
+  std::string before;
+  std::string label;    // empty: none
+  std::string expires;  // of the rule then, as the file says it; empty: never
+  std::string after;
+};
+
+// All set the rule for 10.0.0.0/8.
+const SetCase set_cases[] = {
+    {"below the last key of the rule, indented as it is",
+     head + "rules:\n    -   cidr: 10.0.0.0/8  # a\n    # b\n    - cidr: 11.0.0.0/8\n", "New one",
+     "2027-01-31T18:00:00Z",
+     head + "rules:\n    -   cidr: 10.0.0.0/8  # a\n        label: New one\n"
+            "        expires: 2027-01-31T18:00:00Z\n    # b\n    - cidr: 11.0.0.0/8\n"},
+    {"in the place of what was there, whatever its quotes",
+     head + "rules:\n  - label: 'it''s # old'  # a\n    cidr: 10.0.0.0/8\n"
+            "    expires: 2026-01-31T18:00:00Z  # b\n",
+     "New one", "2027-01-31T18:00:00Z",
+     head + "rules:\n  - label: New one  # a\n    cidr: 10.0.0.0/8\n"
+            "    expires: 2027-01-31T18:00:00Z  # b\n"},
+    {"out of the rule, with the comments that speak of it",
+     head + "rules:\n  - cidr: 10.0.0.0/8\n    # mine\n    label: a\n\n    # until then\n"
+            "    expires: 2027-01-31T18:00:00Z  # b\n",
+     "", "", head + "rules:\n  - cidr: 10.0.0.0/8\n\n"},
+    {"out of the place beside the dash",
+     head + "rules:\n  - label: a  # b\n    cidr: 10.0.0.0/8  # c\n", "", "",
+     head + "rules:\n  - cidr: 10.0.0.0/8  # c\n"},
+    {"out of the place below the dash",
+     head + "rules:\n  -\n    label: a  # b\n    cidr: 10.0.0.0/8  # c\n", "", "",
+     head + "rules:\n  -\n    cidr: 10.0.0.0/8  # c\n"},
+    {"in braces", head + "rules:\n  - {cidr: 10.0.0.0/8}  # a\n", "a, b", "2027-01-31T18:00:00Z",
+     head +
+         "rules:\n  - {cidr: 10.0.0.0/8, label: \"a, b\", expires: 2027-01-31T18:00:00Z}  # a\n"},
+    {"out of braces, at their end",
+     head + "rules: [{cidr: 10.0.0.0/8, label: '}'}, {cidr: 11.0.0.0/8}]\n", "", "",
+     head + "rules: [{cidr: 10.0.0.0/8}, {cidr: 11.0.0.0/8}]\n"},
+    {"out of braces, at their beginning",
+     head + "rules: [{label: a, expires: 2027-01-31T18:00:00Z, cidr: 10.0.0.0/8}]\n", "", "",
+     head + "rules: [{cidr: 10.0.0.0/8}]\n"},
+    {"out of braces on several lines",
+     head + "rules:\n  - {cidr: 10.0.0.0/8,  # a\n     label: b,  # c\n"
+            "     expires: 2027-01-31T18:00:00Z}\n",
+     "", "", head + "rules:\n  - {cidr: 10.0.0.0/8,  # a\n     }\n"},
+    {"with carriage returns", "database: a\r\nendpoint: {port: 1}\r\nrules:\r\n- cidr: 10.0.0.0/8",
+     "b", "", "database: a\r\nendpoint: {port: 1}\r\nrules:\r\n- cidr: 10.0.0.0/8\r\n  label: b"},
+};
+
+TEST(SetRule, ChangesOneRuleInItsPlaceAndKeepsItsId) {
+  for (const auto& row : set_cases) {
+    const auto id = id_of(row.before, "10.0.0.0/8");
+    const auto expires =
+        row.expires.empty() ? std::nullopt : std::optional(parse_time(row.expires).value());
+    const auto labelled = set_label(read_database_text("f", row.before, WallTime{}), id, row.label);
+    ASSERT_TRUE(labelled) << row.name << ": " << labelled.error().message;
+    const auto edited = set_expiry(*labelled, id, expires);
+    ASSERT_TRUE(edited) << row.name << ": " << edited.error().message;
+    EXPECT_EQ(edited->bytes, row.after) << row.name;
+    EXPECT_EQ(id_of(edited->bytes, "10.0.0.0/8"), id) << row.name;
+  }
+}
+
+TEST(SetRule, ChangesNothingThatIsSoAlready) {
+  const auto before = head + "rules:\n  - {id: a, cidr: 10.0.0.0/8}\n";
+  EXPECT_EQ(edit(set_label, before, "a", "").value(), before);
+  EXPECT_EQ(edit(set_expiry, before, "a", std::nullopt).value(), before);
+}
+
+TEST(SetRule, RefusesALabelThatNoFileMayHave) {
+  const auto before = head + "rules:\n  - {id: a, cidr: 10.0.0.0/8}\n";
+  const auto words = refusal(edit(set_label, before, "a", std::string(300, 'x')));
+  EXPECT_TRUE(words.starts_with("`label` has 300 bytes")) << words;
+}
+
+TEST(SetRule, RefusesALayoutThatHasNoEnds) {
+  EXPECT_EQ(
+      refusal(edit(set_label, head + "rules: [cidr: 10.0.0.0/8]\n",
+                   id_of(head + "rules: [cidr: 10.0.0.0/8]\n", "10.0.0.0/8"), "a")),
+      "the file is laid out in a way that cannot be edited safely | edit it by hand, or write "
+      "one item a line, each begun by a dash");
 }
 
 TEST(AddPeering, MakesTheKeyIfThereIsNone) {

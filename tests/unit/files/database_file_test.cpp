@@ -54,6 +54,21 @@ TEST(ReadDatabase, ReadsTheExample) {
   for (const auto& rule : database.rules) EXPECT_TRUE(rule.id.starts_with("r-")) << rule.id;
 }
 
+TEST(ReadDatabase, ReadsTheFirstDatabaseAsItIsInstalledAndWithItsExampleInUse) {
+  const std::string path = "config/first-database.yaml";
+  auto text = read_file(path);
+  const auto installed = read_database(path, text, now);
+  ASSERT_TRUE(installed.value) << full_text(installed.faults);
+  EXPECT_TRUE(installed.value->rules.empty());
+  const auto mark = text.find("  # {");
+  ASSERT_NE(mark, std::string::npos);
+  const auto in_use = read_database(path, text.erase(mark + 2, 2), now);
+  ASSERT_TRUE(in_use.value) << full_text(in_use.faults);
+  EXPECT_TRUE(in_use.faults.empty()) << full_text(in_use.faults);
+  ASSERT_EQ(in_use.value->rules.size(), 1u);
+  EXPECT_EQ(in_use.value->rules[0].label, "My workstation");
+}
+
 struct GoodCase {
   const char* name;
   std::string text;

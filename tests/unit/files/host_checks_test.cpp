@@ -36,7 +36,21 @@ TEST(HostChecks, WarnOfPortsThatTheHostMayTake) {
   EXPECT_EQ(faults[0].place, place);
   EXPECT_EQ(faults[0].value, "32768, 60999");
   EXPECT_EQ(faults[0].remedy,
-            "sysctl -w net.ipv4.ip_local_reserved_ports=8080,50000-50100,32768,60999");
+            "echo net.ipv4.ip_local_reserved_ports=8080,50000-50100,32768,60999 "
+            ">/etc/sysctl.d/90-moat.conf; sysctl -p /etc/sysctl.d/90-moat.conf");
+}
+
+TEST(HostChecks, ReserveThePortsOfAllDatabasesByOneSetting) {
+  HostFacts host;
+  host.guarded = {5432, 45000, 40000, 40000};
+  for (const auto port : std::vector<std::uint16_t>{40000, 45000}) {
+    const auto faults = check({std::nullopt, {port}, false}, host);
+    ASSERT_EQ(faults.size(), 1);
+    EXPECT_EQ(faults[0].value, std::to_string(port));
+    EXPECT_TRUE(faults[0].remedy.starts_with(
+        "echo net.ipv4.ip_local_reserved_ports=40000,45000 >/etc/sysctl.d/"))
+        << faults[0].remedy;
+  }
 }
 
 TEST(HostChecks, WarnOfAnAddressThatNoInterfaceHas) {
@@ -147,6 +161,24 @@ TEST(HostChecks, WarnOfInterfacesThatAreGuardedAndTrusted) {
       check("interfaces: [eth0]\ntrusted-interfaces: [wan0]\nbackstop: false\n").find("trusted:"),
       std::string::npos)
       << "nothing trusts it";
+}
+
+TEST(HostChecks, WarnOfInterfacesThatStayOpenWithoutTheBackstop) {
+  HostFacts host;
+  host.interfaces = {{{"lo"}, true}, {{"eth0"}, false}, {{"eth1", "wan1"}, false}};
+  host.links = {{.ifindex = 1, .name = "lo", .loopback = true, .up = true},
+                {.ifindex = 2, .name = "eth0", .up = true},
+                {.ifindex = 3, .name = "eth1", .other_names = {"wan1"}, .up = true}};
+  const auto check = [&](const std::string& text) {
+    auto faults = check_on_host(read_config("moat.yaml", text), host);
+    return fault_text(faults);
+  };
+  EXPECT_EQ(check("interfaces: [eth0]\n"), "") << "the backstop judges";
+  EXPECT_EQ(check("interfaces: [eth0]\nbackstop: false\n"),
+            "1:14 warning: without the backstop, everybody gets in by what is not named here: "
+            "eth1\n");
+  EXPECT_EQ(check("interfaces: [eth0, wan1]\nbackstop: false\n"), "");
+  EXPECT_EQ(check("interfaces: [eth0]\ntrusted-interfaces: [lo, eth1]\nbackstop: false\n"), "");
 }
 
 TEST(HostChecks, NameTheNearestInterface) {

@@ -6,10 +6,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <string>
@@ -20,6 +23,7 @@
 #include "control/text/input_limits.h"
 #include "tests/support/patience.h"
 #include "tests/support/shared_mapping.h"
+#include "tests/support/stopped_at.h"
 #include "tests/support/temporary_folder.h"
 
 namespace moat {
@@ -418,6 +422,71 @@ TEST_F(RuleFilesTest, follows_no_symlink_of_a_user_to_a_file_of_another) {
   reader_.unsettle_all();
   ASSERT_EQ(::lchown(link.c_str(), 65534, 65534), 0);
   EXPECT_THAT(refusal(), testing::HasSubstr("is a symlink to a file of another user"));
+}
+
+// Nor further on than the name itself, nor by way of a folder.
+TEST_F(RuleFilesTest, follows_no_symlink_of_a_user_on_the_way_of_roots) {
+  if (::geteuid() != 0) {
+    std::cout << "NOT TESTED: needs root\n";
+    return;
+  }
+  const TemporaryFolder elsewhere;
+  elsewhere.put("secret", "hash: 6\n", 0600);
+  const auto own = [&](const std::string& path) {
+    ASSERT_EQ(::lchown(path.c_str(), 65534, 65534), 0);
+  };
+  fs::create_symlink("secret", elsewhere / "file");
+  own(elsewhere / "file");
+  fs::create_symlink(".", elsewhere / "folder");
+  own(elsewhere / "folder");
+  ASSERT_EQ(::chown(databases_.path().c_str(), 65534, 65534), 0);
+  for (const auto* way : {"file", "folder/secret"}) {
+    fs::create_symlink(elsewhere / way, databases_ / "a.yaml");
+    EXPECT_THAT(refusal(), testing::HasSubstr("is a symlink to a file of another user")) << way;
+    fs::remove(databases_ / "a.yaml");
+  }
+}
+
+bool is_of_files(const SystemCall& call) {
+  const auto number = call.entry.nr;
+#ifdef SYS_readlink
+  if (number == SYS_readlink) return true;
+#endif
+  return number == SYS_openat || number == SYS_openat2 || number == SYS_newfstatat ||
+         number == SYS_readlinkat;
+}
+
+// A user swaps a file of his with a symlink, and back, between any two of the reader's calls.
+TEST_F(RuleFilesTest, shows_no_file_of_another_however_quickly_a_symlink_is_swapped) {
+  if (::geteuid() != 0) {
+    std::cout << "NOT TESTED: needs root\n";
+    return;
+  }
+  const TemporaryFolder elsewhere;
+  const auto secret = elsewhere.put("secret", "database: x\nendpoint: {port: hash}\n", 0600);
+  const auto file = databases_.put("a.yaml", orders), link = databases_ / ".link";
+  fs::create_symlink(secret, link);
+  for (const auto& path : {file, link}) ASSERT_EQ(::lchown(path.c_str(), 65534, 65534), 0);
+  const auto shows_nothing = [&] {
+    const auto faults = read().databases.at(0).reading.faults;
+    return std::ranges::none_of(
+        faults, [](const Fault& fault) { return format_fault(fault).contains("hash"); });
+  };
+  const auto swap = [&] {
+    ASSERT_EQ(::renameat2(AT_FDCWD, file.c_str(), AT_FDCWD, link.c_str(), RENAME_EXCHANGE), 0);
+  };
+  int calls = 0;
+  ASSERT_TRUE(stopped_at(is_of_files, shows_nothing, [&](int number) { calls = number; }));
+  for (int there = 1; there <= calls; there++) {
+    for (int back = there + 1; back <= calls + 1; back++) {
+      EXPECT_TRUE(stopped_at(is_of_files, shows_nothing,
+                             [&](int number) {
+                               if (number == there || number == back) swap();
+                             }))
+          << "swapped before calls " << there << " and " << back;
+      if (fs::is_symlink(file)) swap();
+    }
+  }
 }
 
 TEST_F(RuleFilesTest, sees_a_missing_cidrs_file_appear) {

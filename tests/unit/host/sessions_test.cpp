@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -15,6 +16,7 @@
 #include "dataplane/host/netlink.h"
 #include "tests/support/own_netns.h"
 #include "tests/support/patience.h"
+#include "tests/support/stopped_at.h"
 
 namespace moat {
 namespace {
@@ -251,8 +253,8 @@ TEST_F(Sessions, FindsTheInterfaceTowardsAnAddress) {
       run("ip link add route0 type veth peer name route1 && ip addr add 192.0.2.1/24 dev route0 && "
           "ip link set route0 up && ip link set route1 up"));
 
-  const auto there = route_interface({.peer = ip(192, 0, 2, 77)});
-  const auto nowhere = route_interface({.peer = ip(198, 51, 100, 1)});
+  const auto there = Routes().interface_to_peer({.peer = ip(192, 0, 2, 77)});
+  const auto nowhere = Routes().interface_to_peer({.peer = ip(198, 51, 100, 1)});
 
   ASSERT_TRUE(there) << there.error().message;
   EXPECT_EQ(*there, if_nametoindex("route0"));
@@ -271,13 +273,34 @@ TEST_F(Sessions, FindsTheInterfaceThatTheLocalAddressDecides) {
           "ip route add default via 203.0.113.254 dev route1 table 77"));
 
   const auto peer = ip(198, 51, 100, 1);
-  const auto usual = route_interface({.local = ip(192, 0, 2, 1), .peer = peer});
-  const auto by_rule = route_interface({.local = ip(203, 0, 113, 1), .peer = peer});
+  const auto usual = Routes().interface_to_peer({.local = ip(192, 0, 2, 1), .peer = peer});
+  const auto by_rule = Routes().interface_to_peer({.local = ip(203, 0, 113, 1), .peer = peer});
 
   ASSERT_TRUE(usual && by_rule);
   EXPECT_EQ(*usual, if_nametoindex("route0"));
   EXPECT_EQ(*by_rule, if_nametoindex("route1"));
   EXPECT_TRUE(run("ip rule del table 77 && ip link del route0"));
+}
+
+TEST_F(Sessions, AsksForARouteOnceAndByOneSocket) {
+  ASSERT_TRUE(
+      run("ip link add route0 type veth peer name route1 && "
+          "ip link set route0 up && ip link set route1 up && ip addr add 192.0.2.1/24 dev route0"));
+  const auto look = [] {
+    Routes routes;
+    for (const unsigned peer : {77, 78, 77, 78, 77})
+      if (!routes.interface_to_peer({.peer = ip(192, 0, 2, peer)})) return false;
+    return true;
+  };
+  int sockets = 0;
+  int questions = 0;
+  EXPECT_TRUE(stopped_at([](const SystemCall& call) { return call.entry.nr == SYS_socket; }, look,
+                         [&](int number) { sockets = number; }));
+  EXPECT_TRUE(stopped_at([](const SystemCall& call) { return call.entry.nr == SYS_sendto; }, look,
+                         [&](int number) { questions = number; }));
+  EXPECT_EQ(sockets, 1);
+  EXPECT_EQ(questions, 2);
+  EXPECT_TRUE(run("ip link del route0"));
 }
 
 }  // namespace

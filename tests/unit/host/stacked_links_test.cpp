@@ -38,6 +38,39 @@ TEST(StackedLinks, nothing_stands_on_nothing) {
   EXPECT_EQ(with_stacked({}, {2}), Indices{2});
 }
 
+using Names = std::vector<std::string>;
+
+TEST(UnseenLinks, are_those_up_that_bring_packets_of_their_own) {
+  std::vector<LinkPlace> links = {
+      {.ifindex = 1, .name = "lo", .loopback = true, .up = true},
+      {.ifindex = 2, .name = "eth0", .up = true},
+      {.ifindex = 3, .name = "eth1", .up = true},
+      {.ifindex = 4, .name = "eth2"},
+      {.ifindex = 5, .vlan_on = 2, .name = "eth0.5", .up = true, .kind = "vlan"},
+      {.ifindex = 6, .vlan_on = 3, .name = "eth1.6", .up = true, .kind = "vlan"},
+      {.ifindex = 7, .name = "dummy0", .up = true, .kind = "dummy"}};
+  EXPECT_EQ(unseen_links(links, {2}), (Names{"eth1"}));
+  EXPECT_EQ(unseen_links(links, {2, 3}), Names{});
+  EXPECT_EQ(unseen_links(links, {}), (Names{"eth0", "eth1"}));
+}
+
+TEST(UnseenLinks, name_the_bridge_and_not_its_ports) {
+  const std::vector<LinkPlace> links = {
+      {.ifindex = 2, .master = 9, .name = "eth0", .up = true},
+      {.ifindex = 3, .master = 9, .name = "veth1", .up = true, .kind = "veth"},
+      {.ifindex = 9, .name = "br0", .up = true, .kind = "bridge"}};
+  EXPECT_EQ(unseen_links(links, {2}), (Names{"br0"}));
+  EXPECT_EQ(unseen_links(links, {9}), Names{});
+  EXPECT_EQ(unseen_links(links, {2, 3}), Names{});
+}
+
+TEST(UnseenLinks, name_the_ports_of_a_vrf) {
+  const std::vector<LinkPlace> links = {{.ifindex = 2, .master = 9, .name = "eth0", .up = true},
+                                        {.ifindex = 3, .master = 9, .name = "eth1", .up = true},
+                                        {.ifindex = 9, .name = "red", .up = true, .kind = "vrf"}};
+  EXPECT_EQ(unseen_links(links, {2}), (Names{"eth1"}));
+}
+
 TEST(StackedLinks, the_kernels_list_tells_a_port_from_its_bridge) {
   if (!enter_own_netns()) GTEST_SKIP() << "needs root";
   ASSERT_TRUE(
@@ -48,6 +81,8 @@ TEST(StackedLinks, the_kernels_list_tells_a_port_from_its_bridge) {
   const auto port = std::ranges::find(*links, if_nametoindex("sl0"), &LinkPlace::ifindex);
   const auto other = std::ranges::find(*links, if_nametoindex("sl1"), &LinkPlace::ifindex);
   ASSERT_TRUE(port != links->end() && other != links->end());
+  EXPECT_EQ(port->kind, "veth");
+  EXPECT_FALSE(port->up);
   EXPECT_EQ(port->master, if_nametoindex("slb"));
   EXPECT_EQ(other->master, 0u);
   // The ends of a veth name each other as what they are linked to; that makes no VLAN of them.

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/os/atomic_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -16,9 +17,12 @@
 #include <array>
 #include <csignal>
 #include <cstdint>
+#include <ctime>
 #include <functional>
 #include <string>
 
+#include "dataplane/fd.h"
+#include "tests/support/stopped_at.h"
 #include "tests/support/temporary_folder.h"
 
 namespace moat {
@@ -61,40 +65,21 @@ TEST(ReplaceFile, refuses_a_file_that_says_something_else) {
   EXPECT_EQ(folder.count(), 1u);
 }
 
-bool is_rename(std::uint64_t call) {
+bool is_rename(const SystemCall& call) {
+  const auto number = call.entry.nr;
 #ifdef SYS_rename
-  if (call == SYS_rename) return true;
+  if (number == SYS_rename) return true;
 #endif
-  return call == SYS_renameat || call == SYS_renameat2;
+  return number == SYS_renameat || number == SYS_renameat2;
 }
 
-// Runs `act` in a process that is stopped right before each of its renames, for `meanwhile` with
-// the rename's number from 1. Whether `act` returned true.
+bool makes_a_file(const SystemCall& call) {
+  return call.entry.nr == SYS_openat && (call.entry.args[2] & O_CREAT) != 0;
+}
+
 bool stopped_at_renames(const std::function<bool()>& act,
                         const std::function<void(int)>& meanwhile) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
-    ::raise(SIGSTOP);
-    ::_exit(act() ? 0 : 1);
-  }
-  int status = 0;
-  int renames = 0;
-  EXPECT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFSTOPPED(status));
-  EXPECT_EQ(::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL),
-            0);
-  for (;;) {
-    EXPECT_EQ(::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr), 0);
-    EXPECT_EQ(::waitpid(child, &status, 0), child);
-    if (!WIFSTOPPED(status)) return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    if (WSTOPSIG(status) != (SIGTRAP | 0x80)) continue;
-    __ptrace_syscall_info info{};
-    EXPECT_GT(::ptrace(static_cast<__ptrace_request>(PTRACE_GET_SYSCALL_INFO), child, sizeof(info),
-                       &info),
-              0);
-    if (info.op == PTRACE_SYSCALL_INFO_ENTRY && is_rename(info.entry.nr)) meanwhile(++renames);
-  }
+  return stopped_at(is_rename, act, meanwhile);
 }
 
 void replace_as_editors_do(const TemporaryFolder& folder, const std::string& bytes) {
@@ -217,6 +202,41 @@ TEST(ReplaceFile, follows_symlinks_and_keeps_them) {
   EXPECT_TRUE(std::filesystem::is_symlink(folder / "a.yaml"));
 }
 
+// Who owns a folder on the way may put a symlink in its place at any time.
+TEST(ReplaceFile, is_led_nowhere_else_by_a_folder_that_becomes_a_symlink) {
+  const TemporaryFolder home;
+  const TemporaryFolder elsewhere;
+  elsewhere.put("a.yaml", "old");
+  std::filesystem::create_directory(home / "rules");
+  const auto path = home.put("rules/a.yaml", "old");
+  const bool is_done = stopped_at(
+      makes_a_file, [&] { return replace_file(path, "old", "new").has_value(); },
+      [&](int) {
+        std::filesystem::rename(home / "rules", home / "kept");
+        std::filesystem::create_directory_symlink(elsewhere.path(), home / "rules");
+      });
+  EXPECT_TRUE(is_done);
+  EXPECT_EQ(elsewhere.get("a.yaml"), "old");
+  EXPECT_EQ(elsewhere.count(), 1u);
+  EXPECT_EQ(home.get("kept/a.yaml"), "new");
+}
+
+TEST(ReplaceFile, is_led_nowhere_else_by_a_file_that_becomes_a_symlink) {
+  const TemporaryFolder folder;
+  const TemporaryFolder elsewhere;
+  const auto other = elsewhere.put("other", "old");
+  const auto path = folder.put("a.yaml", "old");
+  const bool was_refused = stopped_at(
+      makes_a_file, [&] { return !replace_file(path, "old", "new"); },
+      [&](int) {
+        ::unlink(path.c_str());
+        EXPECT_EQ(::symlink(other.c_str(), path.c_str()), 0);
+      });
+  EXPECT_TRUE(was_refused);
+  EXPECT_TRUE(std::filesystem::is_symlink(path));
+  EXPECT_EQ(folder.count(), 1u);
+}
+
 TEST(ReplaceFile, refuses_a_read_only_file_by_name_even_for_root) {
   const TemporaryFolder folder;
   const auto path = folder.put("a.yaml", "old", 0444);
@@ -225,6 +245,16 @@ TEST(ReplaceFile, refuses_a_read_only_file_by_name_even_for_root) {
   EXPECT_EQ(outcome.error().kind, Kind::read_only);
   EXPECT_EQ(outcome.error().message, path + " is read-only (mode 0444)");
   EXPECT_EQ(folder.get("a.yaml"), "old");
+}
+
+TEST(ReplaceFile, says_how_to_find_who_has_the_file_open_for_writing) {
+  const TemporaryFolder folder;
+  const auto path = folder.put("a.yaml", "old");
+  const Fd writer(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  const auto outcome = replace_file(path, "old", "new");
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().message, "somebody has " + path + " open for writing");
+  EXPECT_TRUE(outcome.error().remedy.ends_with("fuser -v " + path)) << outcome.error().remedy;
 }
 
 TEST(ReplaceFile, refuses_what_is_not_there_or_no_file) {
@@ -314,6 +344,35 @@ TEST(SmallDiskAsRoot, a_read_only_file_system_is_named) {
   if (!ran) GTEST_SKIP() << "no mount namespace";
 }
 
+TEST(SmallDiskAsRoot, the_folder_that_a_symlink_leads_to_is_named_where_it_is_read_only) {
+  const TemporaryFolder folder;
+  const TemporaryFolder links;
+  std::filesystem::create_symlink(folder / "a.yaml", links / "a.yaml");
+  const auto ran = run_on_small_disk(folder.path(), [&] {
+    folder.put("a.yaml", "old");
+    ::mount("", folder.path().c_str(), "", MS_REMOUNT | MS_RDONLY, "");
+    const auto outcome = replace_file(links / "a.yaml", "old", "new");
+    return !outcome &&
+           outcome.error().remedy.ends_with("name " + folder.path() + " in ReadWritePaths=");
+  });
+  if (!ran) GTEST_SKIP() << "no mount namespace";
+}
+
+TEST(SmallDiskAsRoot, a_file_that_is_mounted_by_itself_is_told_and_left_alone) {
+  const TemporaryFolder folder;
+  const auto ran = run_on_small_disk(folder.path(), [&folder] {
+    folder.put("real", "old");
+    folder.put("a.yaml", "");
+    if (::mount((folder / "real").c_str(), (folder / "a.yaml").c_str(), "", MS_BIND, "") != 0)
+      return false;
+    const auto outcome = replace_file(folder / "a.yaml", "old", "new");
+    return !outcome && outcome.error().message.find("busy") != std::string::npos &&
+           outcome.error().remedy.find("mount its folder instead") != std::string::npos &&
+           folder.get("a.yaml") == "old" && folder.count() == 2;
+  });
+  if (!ran) GTEST_SKIP() << "no mount namespace";
+}
+
 TEST(Leftovers, only_temporary_files_are_removed) {
   const TemporaryFolder folder;
   for (const auto* name : {".state.moat-a1B2c3", "state", ".state", ".state.moat-long-name"}) {
@@ -322,6 +381,37 @@ TEST(Leftovers, only_temporary_files_are_removed) {
   remove_leftovers(folder.path());
   EXPECT_EQ(folder.count(), 3u);
   EXPECT_FALSE(std::filesystem::exists(folder / ".state.moat-a1B2c3"));
+}
+
+void make_old(const std::string& path) {
+  const timespec long_ago = {.tv_sec = ::time(nullptr) - 7'200, .tv_nsec = 0};
+  const std::array<timespec, 2> times = {long_ago, long_ago};
+  EXPECT_EQ(::utimensat(AT_FDCWD, path.c_str(), times.data(), AT_SYMLINK_NOFOLLOW), 0) << path;
+}
+
+TEST(OldLeftovers, only_regular_files_of_ones_own_that_are_old_are_removed) {
+  const TemporaryFolder folder;
+  folder.put(".a.yaml.moat-a1B2c3", "x");
+  folder.put(".b.yaml.moat-a1B2c3", "of an edit that goes on");
+  folder.put("a.yaml", "x");
+  folder.put(".a.yaml.swp", "x");
+  std::filesystem::create_symlink(folder / "a.yaml", folder / ".c.yaml.moat-a1B2c3");
+  std::filesystem::create_directory(folder / ".d.yaml.moat-a1B2c3");
+  for (const auto* name : {".a.yaml.moat-a1B2c3", "a.yaml", ".a.yaml.swp", ".c.yaml.moat-a1B2c3",
+                           ".d.yaml.moat-a1B2c3"})
+    make_old(folder / name);
+  remove_old_leftovers(folder.path());
+  EXPECT_EQ(folder.count(), 5u);
+  EXPECT_FALSE(std::filesystem::exists(folder / ".a.yaml.moat-a1B2c3"));
+}
+
+TEST(OldLeftoversAsRoot, what_is_of_another_owner_stays) {
+  const TemporaryFolder folder;
+  folder.put(".a.yaml.moat-a1B2c3", "x");
+  ASSERT_EQ(::chown((folder / ".a.yaml.moat-a1B2c3").c_str(), 1000, 1000), 0) << "needs root";
+  make_old(folder / ".a.yaml.moat-a1B2c3");
+  remove_old_leftovers(folder.path());
+  EXPECT_EQ(folder.count(), 1u);
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
 
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -98,9 +100,19 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"0x0a.0.0.0/8", "not an IPv4 address", as_in},
         BadText{"db.example.net", "not an IPv4 address", as_in},
         BadText{"2001:db8::/32", "an IPv6 address",
-                "there are rules for IPv4 alone: see `ports` in moat.yaml(5)"},
+                "there are rules for IPv4 alone: see `endpoint` in moat.yaml(5)"},
         BadText{"::ffff:192.0.2.1/128", "an IPv6 address",
-                "there are rules for IPv4 alone: see `ports` in moat.yaml(5)"}));
+                "there are rules for IPv4 alone: see `endpoint` in moat.yaml(5)"}));
+
+TEST(ParseAddress, PointsToWhatTheManualHas) {
+  const auto remedy = parse_address("2001:db8::1").error().remedy;
+  const auto begin = remedy.find('`') + 1;
+  const auto word = remedy.substr(begin, remedy.find('`', begin) - begin);
+  std::ifstream manual("config/moat.yaml.5.scd");
+  ASSERT_TRUE(manual) << "run in the source tree's root";
+  const std::string text((std::istreambuf_iterator<char>(manual)), {});
+  EXPECT_NE(text.find("\n*" + word + "*\n"), std::string::npos) << word;
+}
 
 TEST(ParseAddress, TakesAnAddressAndNothingAfterIt) {
   EXPECT_EQ(parse_address("192.0.2.1"), Address(0xc0000201));

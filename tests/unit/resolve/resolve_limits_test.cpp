@@ -159,6 +159,27 @@ TEST(ResolveFolders, at_a_first_start_nothing_is_guarded_without_the_folder_of_d
   EXPECT_EQ(status_lines(resolution), (std::vector<std::string>{"databases.d  not-guarded"}));
 }
 
+TEST(ResolveFolders, another_folder_in_moat_yaml_is_told_as_the_cause) {
+  const auto named = database("orders", "port: 5432", "[{managed-range: mr-a}]");
+  const auto before = run({{{{"old.d/a.yaml", named}}, {{"old-ranges.d/r.yaml", range("mr-a")}}}});
+  RuleFiles files;
+  files.folders = {"new.d", "new-ranges.d"};
+  auto after = resolve(files, Mode::enforce, &before.state);
+  EXPECT_EQ(policy_lines(after), policy_lines(before));
+  const auto said = fault_text(after);
+  for (const auto* text :
+       {"`databases` of moat.yaml names another folder now, new.d, where no file names this "
+        "database; it stays as last enforced: \"orders\" (move the file there, name its folder in "
+        "moat.yaml again, or end the guard with moat databases forget orders)",
+        "`managed-ranges` of moat.yaml names another folder now, new-ranges.d, where no file has "
+        "what rules name; it is kept as last enforced: \"mr-a\" (move the file there"}) {
+    EXPECT_NE(said.find(text), std::string::npos) << said;
+  }
+  files.folders = {"old.d/", "old-ranges.d"};
+  EXPECT_EQ(fault_text(resolve(files, Mode::enforce, &before.state)).find("another folder"),
+            std::string::npos);
+}
+
 TEST(ResolveFolders, the_mode_of_the_host_is_taken_over) {
   EXPECT_EQ(resolve({}, Mode::monitor, nullptr).state.policy.mode, Mode::monitor);
 }

@@ -511,7 +511,22 @@ const std::string all_on = database("private", "address: 198.18.0.5, ports: all"
 const std::string relaxes_orders =
     "database reports is in monitor mode and has the address 198.18.0.5: what database orders "
     "drops at its ports there passes: \"5432\"";
-const std::vector<Story> relaxed = {
+const std::vector<Story> precedence = {
+    {"at_an_address_the_database_that_has_it_decides",
+     {{{{"a.yaml", orders}}, {}}, {{{"a.yaml", orders}, {"b.yaml", reports_on}}, {}}},
+     {orders_line, "reports ports 5432, 9999 of 198.18.0.5: 192.0.2.1/32"},
+     {"a.yaml orders active", "b.yaml reports active"},
+     {},
+     {"b.yaml:1:1: warning: database reports has the address 198.18.0.5: at its ports there its "
+      "rules decide, and those of database orders do not count: \"5432\" (if that is not meant, "
+      "write another port in b.yaml, or leave `address` out)"}},
+    {"at_an_address_of_its_own_every_port",
+     {{{{"a.yaml", orders + "mode: monitor\n"}, {"b.yaml", all_on}}, {}}},
+     {orders_line + " (monitor)", "private every port of 198.18.0.5: 192.0.2.1/32"},
+     {"a.yaml orders active", "b.yaml private active"},
+     {},
+     {"those of database orders do not count: \"5432\""}},
+
     {"a_port_by_one_in_monitor_mode_with_an_address",
      {{{{"a.yaml", orders}}, {}},
       {{{"a.yaml", orders}, {"b.yaml", reports_on + "mode: monitor\n"}}, {}}},
@@ -547,6 +562,62 @@ const std::vector<Story> rivals = {
       {{{"a.yaml", orders_edited}}, {}}},
      {"orders port 5432: "},
      {"a.yaml orders active"}},
+    {"take_no_name_that_is_another_files",
+     {{{{"a.yaml", orders}}, {}},
+      {{{"a.yaml", orders}, {"b.yaml", orders_edited}}, {}},
+      {{{"a.yaml", billing}, {"b.yaml", orders_edited}, {"b-2.yaml", garbage}}, {}}},
+     {billing_line, orders_line},
+     {"a.yaml billing active", "b-2.yaml  not-guarded", "b.yaml orders held-back"},
+     {},
+     {"(to use this file, rename it: mv b.yaml b-3.yaml)"},
+     true},
+    {"take_no_name_in_a_folder_that_is_not_read",
+     {{{{"old/a.yaml", orders}}, {}},
+      {{{"old/a.yaml", orders}, {"new/a.yaml", orders_edited}}, {}},
+      {{{"new/a.yaml", orders_edited}}, {}}},
+     {orders_line},
+     {"new/a.yaml orders held-back"},
+     {},
+     {"(to use this file, rename it: mv new/a.yaml new/a-2.yaml)"}},
+    {"and_what_waits_for_them_are_told_what_to_do",
+     {{{{"a.yaml", database("c", "ports: [1, 2]")}}, {}},
+      {{{"a.yaml", database("c", "ports: [1, 2]")}, {"c.yaml", database("c", "port: 2")}}, {}},
+      {{{"a.yaml", database("a", "port: 1")},
+        {"b.yaml", database("b", "port: 2")},
+        {"c.yaml", database("c", "port: 3")}},
+       {}}},
+     {"c ports 1, 2: 192.0.2.1/32"},
+     {"a.yaml a held-back", "b.yaml b held-back", "c.yaml c held-back"},
+     {},
+     {"a.yaml:2:11: error: this is guarded already by database c of c.yaml: \"port 1\" (mend "
+      "c.yaml "
+      "first: it is held back, and what was last enforced stays)",
+      "b.yaml:2:11: error: this is guarded already by database c of c.yaml: \"port 2\" (mend "
+      "c.yaml "
+      "first: ",
+      "(to use this file, rename it: mv c.yaml c-2.yaml)"}},
+    {"and_what_waits_for_them_are_used_once_that_is_done",
+     {{{{"a.yaml", database("c", "ports: [1, 2]")}}, {}},
+      {{{"a.yaml", database("c", "ports: [1, 2]")}, {"c.yaml", database("c", "port: 2")}}, {}},
+      {{{"a.yaml", database("a", "port: 1")},
+        {"b.yaml", database("b", "port: 2")},
+        {"c.yaml", database("c", "port: 3")}},
+       {}},
+      {{{"a.yaml", database("a", "port: 1")},
+        {"b.yaml", database("b", "port: 2")},
+        {"c-2.yaml", database("c", "port: 3")}},
+       {}}},
+     {"a port 1: 192.0.2.1/32", "b port 2: 192.0.2.1/32", "c port 3: 192.0.2.1/32"},
+     {"a.yaml a active", "b.yaml b active", "c-2.yaml c active"}},
+    {"leave_to_be_forgotten_what_no_file_names_any_more",
+     {{{{"a.yaml", orders}, {"b.yaml", billing}}, {}},
+      {{{"a.yaml", database("shop", "port: 1")}, {"b.yaml", database("billing", "port: 5432")}},
+       {}}},
+     {billing_line, orders_line, "shop port 1: 192.0.2.1/32"},
+     {"a.yaml orders vanished", "a.yaml shop active", "b.yaml billing held-back"},
+     {},
+     {"this is guarded already by database orders, last enforced from a.yaml: \"port 5432\" (no "
+      "file names that database: moat databases forget orders ends its guard)"}},
     {"win_where_neither_was_enforced",
      {{{{"a.yaml", orders}, {"b.yaml", orders_edited}}, {}}, {{{"b.yaml", orders_edited}}, {}}},
      {"orders port 5432: "},
@@ -569,7 +640,7 @@ INSTANTIATE_TEST_SUITE_P(one_file, Resolve, testing::ValuesIn(one_file), name_of
 INSTANTIATE_TEST_SUITE_P(first_starts, Resolve, testing::ValuesIn(first_starts), name_of);
 INSTANTIATE_TEST_SUITE_P(conflicts, Resolve, testing::ValuesIn(conflicts), name_of);
 INSTANTIATE_TEST_SUITE_P(newcomers, Resolve, testing::ValuesIn(newcomers), name_of);
-INSTANTIATE_TEST_SUITE_P(relaxed, Resolve, testing::ValuesIn(relaxed), name_of);
+INSTANTIATE_TEST_SUITE_P(precedence, Resolve, testing::ValuesIn(precedence), name_of);
 INSTANTIATE_TEST_SUITE_P(rivals, Resolve, testing::ValuesIn(rivals), name_of);
 INSTANTIATE_TEST_SUITE_P(managed_ranges, Resolve, testing::ValuesIn(managed_ranges), name_of);
 

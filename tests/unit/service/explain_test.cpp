@@ -200,6 +200,27 @@ TEST(Why, NamesTheHostsOwnAddressByTheRuleThatListsIt) {
   EXPECT_EQ(explain(policy, own.addresses[0], "", now, own).at(0).rule, "r-self");
 }
 
+TEST(Why, NamesTheDatabaseThatDecidesAtAnAddress) {
+  auto policy = policy_of({rule("r-office", "192.0.2.64/29", 4)});
+  policy.databases[0].endpoint.ports = {5432, 6432};
+  Database near;
+  near.id = "near";
+  near.endpoint = {parse_address("198.51.100.5").value(), {6432}, false, std::nullopt};
+  policy.databases.push_back(near);
+  const auto elsewhere = [&](std::string_view source) {
+    return explain(policy, parse_address(source).value(), "orders", now).at(0).elsewhere;
+  };
+  ASSERT_EQ(elsewhere("192.0.2.71").size(), 1);
+  EXPECT_EQ(elsewhere("192.0.2.71")[0].endpoint, "port 6432 of 198.51.100.5");
+  EXPECT_EQ(elsewhere("192.0.2.71")[0].database, "near");
+  EXPECT_FALSE(elsewhere("192.0.2.71")[0].allowed);
+  policy.databases[1].rules = {rule("r-near", "192.0.2.71/32", 4)};
+  EXPECT_TRUE(elsewhere("192.0.2.71")[0].allowed);
+  policy.databases[1].endpoint.ports = {9999};
+  EXPECT_TRUE(elsewhere("192.0.2.71").empty());
+  EXPECT_TRUE(explain(policy, Address{1}, "near", now).at(0).elsewhere.empty());
+}
+
 TEST(Why, TakesAnIpv4AddressAsADualStackSocketShowsIt) {
   EXPECT_EQ(parse_source("::ffff:192.0.2.71").value(), parse_address("192.0.2.71").value());
   EXPECT_EQ(parse_source("::FFFF:c000:0247").value(), parse_address("192.0.2.71").value());

@@ -18,7 +18,7 @@ const Fault fault{Severity::warning, place, "message", "value", "remedy"};
 
 RuleView rule_view() {
   return {"orders", "r-1",  "managed-range",          "mr-a", "Büro", noon, RuleState::expired,
-          12,       {3, 4}, noon + milliseconds(123), place};
+          12,       {3, 4}, noon + milliseconds(123), place,  noon};
 }
 
 DropView drop_view() {
@@ -55,8 +55,9 @@ TEST(View, KeepsAStatus) {
   view.settings.attach = WantedAttach::generic;
   view.settings.trusted_interfaces = {"eth1"};
   view.settings.settle = milliseconds(20);
-  view.interfaces = {{"eth0", true, AttachMode::generic, 7, true, "reason", "remedy"}};
+  view.interfaces = {{"eth0", true, AttachMode::generic, 7, true, "reason", "remedy", true}};
   view.backstop = {true, true, "/sys/fs/cgroup", "reason", true, true, "because"};
+  view.open_interfaces = {"eth1"};
   view.unpinned = "no bpf filesystem";
   view.wide = {{"orders", kClientAddresses, true}};
   view.expired_rules = 3;
@@ -72,6 +73,7 @@ TEST(View, KeepsAStatus) {
   view.monitored = {"orders"};
   view.withdrawn = {"mr-b"};
   view.exposed = {"port 5432 is open"};
+  view.address_gone = {"port 5432 is open"};
   view.open_ipv6 = {"IPv6 is open"};
   view.trial = TrialView{"7f", 17, "ada", Milliseconds(1.5)};
   view.clock_was_at = std::chrono::floor<std::chrono::seconds>(noon);
@@ -110,19 +112,42 @@ TEST(View, KeepsAManagedRange) {
 }
 
 TEST(View, KeepsAReasonWhy) {
-  expect_same_after_the_way_there_and_back(WhyView{"192.0.2.1", "orders", true, "allowed", "r-1",
-                                                   "mr-a", "Büro", "192.0.2.0/24", place, "detail",
-                                                   18, true, noon, drop_view(), false});
+  expect_same_after_the_way_there_and_back(WhyView{"192.0.2.1",
+                                                   "orders",
+                                                   true,
+                                                   "allowed",
+                                                   "r-1",
+                                                   "mr-a",
+                                                   "Büro",
+                                                   "192.0.2.0/24",
+                                                   place,
+                                                   "detail",
+                                                   18,
+                                                   true,
+                                                   noon,
+                                                   drop_view(),
+                                                   false,
+                                                   {{"port 5432 of 10.0.0.5", "near", true}},
+                                                   "docker0"});
 }
 
 TEST(View, KeepsCounters) {
-  expect_same_after_the_way_there_and_back(CountersView{
-      {rule_view()}, {{"host", "ipv6", true, {5, 6}}}, {{"orders", {7, 8}, {9, 10}}}, 11});
+  expect_same_after_the_way_there_and_back(
+      CountersView{{rule_view()},
+                   {{"host", "ipv6", true, {5, 6}}},
+                   {{"orders", {7, 8}, {9, 10}, Mode::monitor}},
+                   11});
 }
 
 TEST(View, KeepsDrops) {
   expect_same_after_the_way_there_and_back(drop_view());
   expect_same_after_the_way_there_and_back(DropsView{{drop_view()}, 8, 100, 90, 2});
+}
+
+TEST(View, KeepsASession) {
+  expect_same_after_the_way_there_and_back(SessionView{"192.0.2.9", 51234, "10.0.0.5", 5432,
+                                                       "orders", "r-1", "Büro", true, true, true,
+                                                       4711, Milliseconds(250)});
 }
 
 TEST(View, KeepsAChange) {
@@ -136,7 +161,8 @@ TEST(View, KeepsAChange) {
                  "why not",
                  {fault},
                  3,
-                 {{"192.0.2.9", "orders", 2}, {"2001:db8::9", "", 1}}});
+                 {{"192.0.2.9", "orders", 2}, {"2001:db8::9", "", 1}},
+                 "rule r-1 is so already"});
 }
 
 TEST(View, KeepsAGenerationAndATrial) {
@@ -163,18 +189,27 @@ TEST(View, KeepsARefusal) {
 }
 
 TEST(View, KeepsARequestForARule) {
-  const NewRule rule{"orders", "192.0.2.1/32", "mr-a", "Büro", "12h"};
+  const NewRule rule{"orders", "192.0.2.1/32", "mr-a", "Büro", "12h", true};
   expect_same_after_the_way_there_and_back(rule);
   for (const auto* name : {"database", "cidr", "managed_range", "label", "expires"}) {
     auto json = encode(rule);
     json[name] = "";
-    const auto refused = read_new_rule(dump(json));
+    const auto refused = read_request<NewRule>(dump(json));
     ASSERT_FALSE(refused) << name;
     EXPECT_EQ(refused.error().message, fmt::format("\"{}\" is empty", name));
   }
-  const auto read = read_new_rule(dump(encode(rule)));
+  const auto read = read_request<NewRule>(dump(encode(rule)));
   ASSERT_TRUE(read);
   EXPECT_EQ(encode(*read), encode(rule));
+}
+
+TEST(View, KeepsRequestsForAChange) {
+  expect_same_after_the_way_there_and_back(RuleChange{"Büro", "never"});
+  expect_same_after_the_way_there_and_back(ModeChange{"monitor"});
+  EXPECT_EQ(read_request<RuleChange>(R"({"cidr": "192.0.2.1/32"})").error().message,
+            "unknown key \"cidr\"");
+  EXPECT_EQ(read_request<NewRule>(R"({"if_absent": "yes"})").error().remedy,
+            "write it as \"if_absent\": true");
 }
 
 TEST(View, WritesTimesDurationsAndWordsForPrograms) {

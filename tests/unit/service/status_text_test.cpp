@@ -29,6 +29,17 @@ TEST(Headline, SaysThatAllIsWell) {
   EXPECT_EQ(headline(one), "Guarding 1 database on eth0, eth1; all rules enforced.");
 }
 
+TEST(Headline, KnowsNoMonitorModeWhereEachDatabaseEnforces) {
+  auto status = well();
+  status.mode = Mode::monitor;
+  EXPECT_EQ(headline(status), "Guarding 2 databases on eth0; all rules enforced.");
+  EXPECT_TRUE(is_well(status));
+  EXPECT_TRUE(remarks(status).empty());
+  status.monitored = {"orders"};
+  ASSERT_EQ(remarks(status).size(), 1);
+  EXPECT_TRUE(remarks(status)[0].text.starts_with("database orders is in monitor mode"));
+}
+
 TEST(Problems, NameTheCgroupOfAListenerThatTheBackstopDoesNotHold) {
   auto status = well();
   status.backstop.cgroup = "/cgroup/database";
@@ -68,6 +79,12 @@ INSTANTIATE_TEST_SUITE_P(
                s.backstop.at_sockets = s.backstop.before_sockets = false;
              },
              "NOT GUARDING 2 databases: Moat's program is on no interface; the backstop is off."},
+        Case{"NothingWanted",
+             [](StatusView& s) {
+               s.interfaces.clear();
+               s.backstop = {};
+             },
+             "NOT GUARDING 2 databases: Moat's program is on no interface."},
         Case{"BackstopAlone", [](StatusView& s) { s.interfaces[0].mode = AttachMode::none; },
              "Guarding 2 databases by the backstop alone."},
         Case{"ForeignProgram",
@@ -76,14 +93,24 @@ INSTANTIATE_TEST_SUITE_P(
                s.interfaces[1].foreign = true;
              },
              "Guarding 2 databases on eth0; NOT on eth1."},
+        Case{"OpenInterface",
+             [](StatusView& s) {
+               s.backstop = {};
+               s.open_interfaces = {"eth1", "eth2"};
+             },
+             "Guarding 2 databases on eth0; OPEN by eth1, eth2."},
         Case{"NotGuarded", [](StatusView& s) { s.files[0].state = FileState::not_guarded; },
              "Guarding 2 databases on eth0; 1 database file is NOT GUARDED."},
         Case{"HeldBack", [](StatusView& s) { s.files[0].state = FileState::held_back; },
              "Guarding 2 databases on eth0; 1 rule file is held back."},
         Case{"Vanished", [](StatusView& s) { s.files[0].state = FileState::vanished; },
              "Guarding 2 databases on eth0; 1 rule file has vanished."},
+        Case{"Withdrawn", [](StatusView& s) { s.withdrawn = {"mr-a"}; },
+             "Guarding 2 databases on eth0; 1 managed range is withdrawn."},
         Case{"Overdue", [](StatusView& s) { s.pending = {{"a.yaml", {}, {}, {}, 0, true}}; },
              "Guarding 2 databases on eth0; 1 change is overdue."},
+        Case{"Pending", [](StatusView& s) { s.pending = {{"a.yaml", {}, {}, {}, 0, false}}; },
+             "Guarding 2 databases on eth0; 1 change is pending."},
         Case{"BackstopOff",
              [](StatusView& s) { s.backstop.at_sockets = s.backstop.before_sockets = false; },
              "Guarding 2 databases on eth0; the backstop is off."},
@@ -118,6 +145,8 @@ INSTANTIATE_TEST_SUITE_P(
                s.files[0].state = FileState::not_guarded;
              },
              "NOT GUARDING anything; 1 database file is NOT GUARDED."},
+        Case{"AddressGone", [](StatusView& s) { s.address_gone = {"port 5432 is open"}; },
+             "Guarding 2 databases on eth0; 1 database is OPEN, as the host has not its address."},
         Case{"OpenIpv6", [](StatusView& s) { s.open_ipv6 = {"ports: all of a guards IPv4 alone"}; },
              "Guarding 2 databases on eth0; 1 database is open by IPv6."},
         Case{"PastTheGuard",
@@ -138,9 +167,13 @@ INSTANTIATE_TEST_SUITE_P(
              "Only watching 2 databases on eth0; monitor mode lets every drop pass."},
         Case{"MonitorOfOneDatabase", [](StatusView& s) { s.monitored = {"orders"}; },
              "Guarding 2 databases on eth0; monitor mode lets every drop of orders pass."},
-        Case{"MonitorOfTheHostAlone", [](StatusView& s) { s.mode = Mode::monitor; },
-             "Guarding 2 databases on eth0; monitor mode lets drops pass that concern no "
-             "database."}),
+        Case{"MonitorWithoutADatabase",
+             [](StatusView& s) {
+               s.mode = Mode::monitor;
+               s.databases = 0;
+             },
+             "NOT GUARDING anything: no rule file names a database; monitor mode lets drops pass "
+             "that concern no database."}),
     [](const auto& test) { return test.param.name; });
 
 TEST(Problems, PutWhatIsNotGuardedFirst) {
@@ -176,17 +209,61 @@ TEST(Problems, SayThatNothingJudgesAnInterfaceWithoutTheBackstop) {
             "eth0?)");
 }
 
+TEST(Problems, SayThatMoatYamlHasNothingGuard) {
+  auto status = well();
+  status.interfaces.clear();
+  EXPECT_EQ(count_problems(status), 0) << "the backstop judges";
+  status.backstop = {};
+  ASSERT_EQ(count_problems(status), 1);
+  EXPECT_EQ(problems(status)[0].text,
+            "NOT GUARDED: moat.yaml names no interface and has `backstop: false`: all ports are "
+            "open (name the interface of the clients in `interfaces`, or write `backstop: true`)");
+  EXPECT_EQ(not_enforced_by(status),
+            "NOTHING is guarded: moat.yaml names no interface and has `backstop: false`");
+}
+
+TEST(Problems, NameTheInterfacesThatStayOpenWithoutTheBackstop) {
+  auto status = well();
+  status.backstop = {};
+  EXPECT_EQ(count_problems(status), 0);
+  status.open_interfaces = {"eth1"};
+  ASSERT_EQ(count_problems(status), 1);
+  EXPECT_EQ(problems(status)[0].text,
+            "NOT GUARDED: what comes by eth1: moat.yaml does not name it, and the backstop is off "
+            "(name it in `interfaces`, or write `backstop: true`; if that is meant, name it in "
+            "`trusted-interfaces`)");
+  EXPECT_EQ(unjudged(status),
+            "Moat's program is on eth0 alone, and there is no backstop: by eth1 the packet gets "
+            "in");
+}
+
+TEST(Problems, SayThatAnInterfaceWasMovedAway) {
+  auto status = well();
+  status.interfaces.push_back({"eth1", false, AttachMode::none, 0, false,
+                               "it is in another network namespace, and Moat's program still on it",
+                               "move it back", true});
+  ASSERT_EQ(count_problems(status), 1);
+  EXPECT_EQ(problems(status)[0].text,
+            "eth1 was moved away (into a container?): it is in another network namespace, and "
+            "Moat's program still on it, which drops there by these rules (move it back)");
+  EXPECT_EQ(not_enforced_by(status),
+            "NOT on eth1: it is in another network namespace, and Moat's program still on it");
+}
+
 TEST(Problems, AreWhatIsToldAsWrongAndNoMode) {
   auto status = well();
   EXPECT_EQ(count_problems(status), 0);
   status.mode = Mode::monitor;
   status.monitored = {"bills", "orders"};
-  status.withdrawn = {"mr-a"};
   EXPECT_EQ(count_problems(status), 0) << "somebody has chosen that";
+  status.withdrawn = {"mr-a"};
+  EXPECT_EQ(count_problems(status), 1) << "check calls it an error";
+  status.withdrawn.clear();
   status.exposed = {"port 5432 is open"};
+  status.address_gone = {"port 6432 is open"};
   status.open_ipv6 = {"IPv6 is open"};
   status.past_guard = {"NAT leads port 5400"};
-  EXPECT_EQ(count_problems(status), 3);
+  EXPECT_EQ(count_problems(status), 4);
   EXPECT_EQ(count_problems(StatusView{}), 1) << "nothing is enforced";
 }
 
@@ -219,6 +296,15 @@ TEST(Unjudged, IsWhereAGenerationIsNotEnforced) {
             "NOT on eth1: the host has no such interface; the backstop is off at sockets");
 }
 
+TEST(Unjudged, IsAChangeThatIsPending) {
+  auto status = well();
+  status.pending = {{"/a.yaml", {}, {}, {}, 0, false}};
+  EXPECT_EQ(not_enforced_by(status), "NOT what /a.yaml says now");
+  EXPECT_EQ(count_problems(status), 0);
+  EXPECT_EQ(remarks(status).at(0).text,
+            "pending: /a.yaml is not enforced yet: what it said before stays");
+}
+
 TEST(Problems, NameWhatOfTheBackstopIsOff) {
   struct {
     bool at, before, expected;
@@ -248,17 +334,15 @@ TEST(Problems, NameWhatOfTheBackstopIsOff) {
   }
 }
 
-TEST(Remarks, NameGenericModeAndWithdrawnRangesAndWarnings) {
+TEST(Remarks, NameGenericModeAndWarnings) {
   auto status = well();
   status.interfaces[0].mode = AttachMode::generic;
   status.interfaces[0].reason = "the driver has no XDP";
-  status.withdrawn = {"mr-a"};
   status.files[0].faults = {{Severity::warning, {"orders.yaml", 1, 1}, "hm", "", ""}};
   const auto all = remarks(status);
-  ASSERT_EQ(all.size(), 3);
+  ASSERT_EQ(all.size(), 2);
   EXPECT_EQ(all[0].text, "eth0 runs in generic mode, which is slower: the driver has no XDP");
-  EXPECT_TRUE(all[1].text.starts_with("managed range mr-a is withdrawn"));
-  EXPECT_EQ(all[2].faults.size(), 1);
+  EXPECT_EQ(all[1].faults.size(), 1);
   EXPECT_TRUE(is_well(status));
 }
 

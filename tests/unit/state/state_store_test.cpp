@@ -44,6 +44,7 @@ State full_state() {
                        "3b388fcd-9c61-4ebd-b00f-cdf4f69ca7d8", std::chrono::nanoseconds(12345)};
   state.retired["orders"] = {7, 900};
   state.last_hits[{"orders", "r-1"}] = {parse_time("2027-01-30T08:00:00Z").value(), 7};
+  state.counted_since[{"orders", "r-2"}] = parse_time("2027-01-29T08:00:00Z").value();
   state.forgotten = {"old"};
   state.settings = "interfaces: [eth0]   # caf\u00e9\n";
   state.exposed = {{"orders", Address(0x0a000005), 6432}, {"old", std::nullopt, 5432}};
@@ -478,6 +479,7 @@ std::string recorded(const std::string& name) {
 State earlier_state() {
   auto state = full_state();
   state.exposed.clear();
+  state.counted_since.clear();
   state.enforced->rivals.clear();
   return state;
 }

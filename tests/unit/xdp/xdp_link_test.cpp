@@ -63,6 +63,7 @@ TEST_F(XdpLinkTest, a_missing_interface_is_told) {
   EXPECT_FALSE(status.present);
   EXPECT_EQ(status.mode, AttachMode::none);
   EXPECT_EQ(status.reason, "no such interface");
+  EXPECT_FALSE(status.moved);
   EXPECT_FALSE(ensure("a-name-longer-than-any-interface").present);
 }
 
@@ -325,6 +326,11 @@ TEST_F(XdpLinkTest, an_interface_moved_to_another_namespace_is_not_taken_for_our
   ensure("mt0");
   const auto index = ::if_nametoindex("mt0");
   ASSERT_TRUE(run(fmt::format("ip link set mt0 netns /proc/{}/fd/{}", getpid(), other.get())));
+  const auto moved = backend_->inspect("mt0");
+  EXPECT_FALSE(moved.present);
+  EXPECT_TRUE(moved.moved);
+  EXPECT_TRUE(moved.remedy.contains("bpftool link detach pinned " + folder() + "/links/mt0"))
+      << moved.remedy;
   // The next interface here has the same index.
   ASSERT_TRUE(run(fmt::format("ip link add mt8 index {} type veth peer name mt9", index)));
   EXPECT_EQ(backend_->inspect("mt8").mode, AttachMode::none);
@@ -333,6 +339,7 @@ TEST_F(XdpLinkTest, an_interface_moved_to_another_namespace_is_not_taken_for_our
   EXPECT_EQ(backend_->attached_interfaces(), Names{"mt8"});
   EXPECT_TRUE(drops("mt8", 11));
   EXPECT_TRUE(run("ip link del mt1")) << "takes the one that moved along";
+  EXPECT_FALSE(ensure("mt0").moved);
 }
 
 TEST_F(XdpLinkTest, detaching_one_leaves_the_others) {

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Monitor mode, and rules that expire."""
 
-from scapy.all import Dot1Q, IPOption
+from scapy.all import Dot1Q, IPOption, IPv6ExtHdrDestOpt
 
-from builder import NO_RULE, NOT_GUARDED, Case, both, ether, ip, ip6, same, tcp
+from builder import A, A6, B, B6, NO_RULE, NOT_GUARDED, Case, both, ether, ip, ip6, same, tcp
 
 
 def to(port=5432, **fields):
@@ -19,17 +19,38 @@ def tags(count):
     return build
 
 
+def chain(source):
+    source6 = {A: A6, B: B6}[source]
+    headers = ether() / ip6(source6)
+    for _ in range(9):
+        headers = headers / IPv6ExtHdrDestOpt()
+    return headers / tcp()
+
+
 def monitor_cases():
     host = {"policy": "monitor-host"}
+    every = {"policy": "monitor-all"}
     one = {"policy": "monitor-database"}
+    yield Case("all-no-rule", "The host monitors, and so do all databases.", to(),
+               b="monitor no-rule orders", **every)
+    yield Case("all-malformed", "Then what is dropped before the database is known passes, too.",
+               to(ihl=4), **same("monitor malformed host"), **every)
+    yield Case("all-vlan-depth", "So do tags too deep.", tags(5),
+               **same("monitor vlan-depth host"), **every)
+    yield Case("all-fragment", "So do fragments.", to(flags="MF"),
+               **same("monitor fragment host"), **every)
+    yield Case("all-chain", "So does an IPv6 chain that is not walked to its end.", chain,
+               **same("monitor ipv6 host"), **every)
     yield Case("host-no-rule", "The host monitors: counted as a drop, and passed.", to(),
                b="monitor no-rule orders", **host)
-    yield Case("host-malformed", "Drops before the database is known follow the host's mode.",
-               to(ihl=4), **same("monitor malformed host"), **host)
-    yield Case("host-vlan-depth", "So do tags too deep.", tags(5),
-               **same("monitor vlan-depth host"), **host)
-    yield Case("host-fragment", "So do fragments.", to(flags="MF"),
-               **same("monitor fragment host"), **host)
+    yield Case("host-malformed", "A drop before the database is known: it may be for the one that "
+               "enforces.", to(ihl=4), **same("drop malformed host"), **host)
+    yield Case("host-vlan-depth", "So may tags too deep.", tags(5),
+               **same("drop vlan-depth host"), **host)
+    yield Case("host-fragment", "So may a fragment.", to(flags="MF"),
+               **same("drop fragment host"), **host)
+    yield Case("host-chain", "So may what is behind an IPv6 chain that is not walked to its end.",
+               chain, **same("drop ipv6 host"), **host)
     yield Case("host-ipv6", "So does IPv6 of a monitored database.",
                lambda source: ether() / ip6("2001:db8::1") / tcp(),
                **same("monitor ipv6 orders"), **host)

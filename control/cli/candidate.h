@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Rule files that are not in force yet.
+#pragma once
+
+#include <string>
+
+#include "control/cli/client.h"
+#include "control/cli/rule_load.h"
+
+namespace moat {
+
+// Those in a folder; refused if they have errors, as moatd would not enforce them. Tells where
+// moat.yaml is missing.
+[[nodiscard]] ClientResult<LoadedRules> load_candidate(const std::string& folder);
+
+}  // namespace moat
