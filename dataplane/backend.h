@@ -59,6 +59,35 @@ struct BackstopStatus {
   }
 };
 
+// One end of the fast path.
+struct FastPathPort {
+  std::string name;       // DPDK's: "net_af_packet0"
+  std::string interface;  // the kernel's; empty: it has none
+  std::string problem;    // what is wrong with it, or empty
+  std::uint32_t mtu = 0;
+  bool has_link = false;
+  std::uint64_t rx_packets = 0;
+  std::uint64_t rx_missed = 0;   // the port was not polled often enough
+  std::uint64_t rx_no_mbuf = 0;  // no buffer was left
+  std::uint64_t rx_errors = 0;
+  std::uint64_t tx_packets = 0;
+  std::uint64_t tx_full = 0;  // the port's queue had no room
+};
+
+// The fast path, which judges in a process of its own (moat-dpdk): as it last told.
+struct FastPathStatus {
+  bool is_wanted = false;
+  bool is_connected = false;     // its process runs and has told what it judges by
+  std::uint64_t generation = 0;  // that it judges by; 0: none, and it lets nothing through
+  bool is_behind = false;        // that is not what is live, as far as is known
+  std::string problem;           // what is wrong with it, or empty
+  std::string remedy;
+  std::uint32_t lcores = 0;
+  bool has_hugepages = false;
+  std::uint64_t closed = 0;         // frames dropped before the first table
+  std::vector<FastPathPort> ports;  // the NIC and the kernel port, as of a few seconds ago
+};
+
 struct Live {
   std::uint64_t generation = 0;  // 0: nothing is enforced
   std::uint64_t digest = 0;
@@ -70,8 +99,13 @@ class Backend {
   virtual ~Backend() = default;
 
   // Stages the table, reads it back, commits it with one write. Returns when no packet is judged by
-  // the old generation any more. On an error the old generation is still the live one.
+  // the old generation any more, but for where check_everywhere() names. On an error the old
+  // generation is still the live one.
   [[nodiscard]] virtual Result<> publish(const Table& table) = 0;
+
+  // Part of a packet path may be another process, which follows publish() in its own time and is
+  // not waited for. Error: what does not judge by the live table yet, and why.
+  [[nodiscard]] virtual Result<> check_everywhere() const { return {}; }
 
   // What is live now, read from the packet path itself and checked against its digest.
   [[nodiscard]] virtual Result<Live> live() = 0;
@@ -159,6 +193,18 @@ class PacketPath : public Backend {
 
   // For the next daemon's OpenPath.
   [[nodiscard]] virtual PinIds pinned() const = 0;
+
+  // Packets that come by these interfaces were counted by another packet path: from the next
+  // ensure_backstop() on, the backstop counts of them only what it drops.
+  virtual void leave_counted(const std::vector<std::string>& /*interfaces*/) {}
+
+  // Whether there is to be a fast path. One that is there is followed in either case.
+  virtual void want_fast_path(bool /*is_wanted*/) {}
+  [[nodiscard]] virtual FastPathStatus fast_path() const { return {}; }
+  // To wait on: readable when there is something for attend() to do; -1: never.
+  [[nodiscard]] virtual int fd() const { return -1; }
+  // Hears the fast path and answers it. True: it stands otherwise than before.
+  [[nodiscard]] virtual bool attend() { return false; }
 
   // What others had done to it and was put right since this was last asked, by whichever of these
   // functions: "the pin links/eth0 was missing".

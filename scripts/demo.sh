@@ -3,9 +3,10 @@
 # Shows what Moat does, on a small network of namespaces with a real PostgreSQL behind it. As root,
 # on Debian 12: installs what is missing, builds, runs, checks each claim, and leaves nothing behind.
 #
-#   scripts/demo.sh [--keep] [--build DIR]
-#     --keep       leaves the scene up, and tells how to enter and how to end it
-#     --build DIR  takes the binaries from DIR; installs and builds nothing
+#   scripts/demo.sh [--keep] [--build DIR] [--fast-path dpdk]
+#     --keep            leaves the scene up, and tells how to enter and how to end it
+#     --build DIR       takes the binaries from DIR; installs and builds nothing
+#     --fast-path dpdk  has moat-dpdk judge what comes in, in place of the XDP program
 set -euo pipefail
 # shellcheck source=lib/build.sh
 . "$(dirname "$0")/lib/build.sh"
@@ -34,6 +35,7 @@ holds() { printf '   %sok%s  %s\n' "$green" "$plain" "$1"; }
 fails() {
   printf '   %sFAILED%s  %s\n' "$red" "$plain" "$1" >&2
   tail -n 15 "$scene/moatd.log" | sed 's/^/   moatd: /' >&2
+  [[ -z $fast_path ]] || tail -n 15 "$scene/moat-dpdk.log" | sed 's/^/   moat-dpdk: /' >&2
   exit 1
 }
 
@@ -108,7 +110,47 @@ set_the_scene() {
 END
   cp -r "$root"/config/{moat.yaml,databases.d,managed-ranges.d} "$scene/moat"
   cd "$scene/moat"
+  [[ -z $fast_path ]] || set_the_fast_path
   start_postgres
+}
+
+# A NIC's frames have whole checksums. A veth leaves them to whoever receives.
+set_the_fast_path() {
+  on router ethtool -K db-host tx off >/dev/null
+  hosts+=(nic)  # moat-dpdk makes it
+  sed -i "s|^interfaces: .*|interfaces: []|" moat.yaml
+  cat >>moat.yaml <<END
+fast-path: {nic: "net_af_packet0,iface=eth0", lcores: [$(($(nproc) - 1))], hugepages: auto}
+END
+}
+
+# Asleep when nothing comes, as the CPU has other things to do here; and forced, as the only NIC has the
+# default route.
+start_fast_path() {
+  start moat-dpdk db-host "$binaries/control/daemon/moat-dpdk" --config moat.yaml --folder "$scene/dpdk" \
+    --netns "$prefix-nic" --idle 50 --force
+  await 60 "moat-dpdk to have the rules" has_followed || fails "the fast path does not run"
+}
+has_followed() { moat_status_json | jq -e '.fast_path.connected and (.fast_path.behind | not)'; }
+
+the_fast_path_takes_over() {
+  step "moat-dpdk takes the NIC, and judges what comes in by it."
+  start_fast_path
+  run db-host ip -brief address
+  run db-host moat status
+  check "the rules are in force there" grep -q 'Guarding 1 database on moat0' <<<"$said"
+}
+
+the_fast_path_dies() {
+  step "moat-dpdk is killed. Nobody gets in, until it is back."
+  run db-host kill -9 "${pids[moat-dpdk]}"
+  await 5 "the end of moat-dpdk" is_gone moat-dpdk
+  check "the stranger is kept out" is_kept_out stranger
+  check "so is the office" is_kept_out office
+  stop moat-dpdk
+  start_fast_path
+  check "the office gets in again" reaches office
+  check "the stranger does not" is_kept_out stranger
 }
 
 the_wall_goes_up() {
@@ -247,31 +289,42 @@ It ends with
 END
 }
 
-keep=no binaries=
+usage() {
+  sed -n '/^#   scripts/,/^set/s/^#   //p' "$0" >&2
+  exit 2
+}
+
+keep=no binaries='' fast_path=''
 while [[ $# -gt 0 ]]; do
   case $1 in
     --keep) keep=yes ;;
+    --fast-path)
+      [[ ${2:-} == dpdk ]] || usage
+      fast_path=$2 && shift
+      ;;
     --build) binaries=${2:?--build needs a folder} && shift ;;
-    *) sed -n '/^#   scripts/,/^set/s/^#   //p' "$0" >&2 && exit 2 ;;
+    *) usage ;;
   esac
   shift
 done
 [[ $EUID -eq 0 ]] || { echo "demo: run this as root: it makes network namespaces" >&2; exit 2; }
 if [[ -z $binaries ]]; then
   binaries=$root/build
-  "$root/scripts/setup.sh" build test
+  "$root/scripts/setup.sh" build test ${fast_path:+"$fast_path"}
   echo "Building Moat in $binaries ..."
-  configure "$binaries"
-  build "$binaries" control/daemon/moatd control/cli/moat
+  configure "$binaries" ${fast_path:+-Ddpdk=enabled}
+  build "$binaries" control/daemon/moatd control/cli/moat ${fast_path:+control/daemon/moat-dpdk}
 fi
 binaries=$(cd "$binaries" && pwd)
 
 set_the_scene
 the_wall_goes_up
+[[ -z $fast_path ]] || the_fast_path_takes_over
 who_gets_in
 rules_change
 files_change
 the_daemon_dies
+[[ -z $fast_path ]] || the_fast_path_dies
 what_it_tells
 printf '\n%sAll of it held.%s\n' "$green" "$plain"
 [[ $keep == no ]] || tell_how_to_enter

@@ -80,7 +80,7 @@ make_known_to_the_host() {
   [[ -d /run/systemd/system ]] || return 0
   case $prefix in
     /usr | /usr/local) ;;
-    *) systemctl link "$prefix/lib/systemd/system/moatd.service" ;;
+    *) systemctl link "$prefix"/lib/systemd/system/moat*.service ;;
   esac
   systemctl daemon-reload
 }
@@ -118,6 +118,8 @@ uninstall() {
   if [[ -z $destdir ]]; then
     [[ ! -e /sys/fs/bpf/moat ]] ||
       die "the guard is still up; end it with \`moat detach\`, then come again"
+    [[ ! -e /run/netns/moat-nic ]] ||
+      die "the fast path still has its NIC; give it back as moat-dpdk(8) says, then come again"
     [[ ! -d /run/systemd/system ]] || systemctl disable --now moatd.service || true
   fi
   # What is in a folder comes before it.

@@ -477,10 +477,10 @@ Result<> run(const Options& options) {
   // Half of them listed in every size: the first thirty prefixes are in all.
   write_pcap(feed.path, make_keys(make_prefixes(Shape::mixed, 30), 4096, 50, Pattern::random));
   DpdkSettings settings;
-  settings.nic = "net_pcap0,infinite_rx=1,rx_pcap=" + feed.path;
+  settings.fast_path.nic = "net_pcap0,infinite_rx=1,rx_pcap=" + feed.path;
   settings.eal = {"--force-max-simd-bitwidth=512"};
   settings.eal.insert(settings.eal.end(), options.eal.begin(), options.eal.end());
-  settings.lcores = {};
+  settings.fast_path.lcores = {};
   auto eal = Eal::begin(settings);
   if (!eal) return std::unexpected(eal.error());
   auto nic = Port::only();

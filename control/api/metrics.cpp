@@ -87,6 +87,41 @@ void add_propagation(Families& families, const StatusView& status) {
             "From the latest change's being written to its being enforced.", took.count());
 }
 
+// Nothing on a host that has none.
+void add_fast_path(Families& families, const FastPathStatus& fast_path) {
+  if (!fast_path.is_wanted && !fast_path.is_connected) return;
+  add_gauge(families, "moat_fast_path_connected", "Whether the fast path's process is reached.",
+            fast_path.is_connected);
+  add_gauge(families, "moat_fast_path_generation",
+            "Number of the table that the fast path judges by; 0: none, nothing passes.",
+            static_cast<double>(fast_path.generation));
+  add_gauge(families, "moat_fast_path_behind",
+            "Whether the fast path does not judge by the live table, as far as is known.",
+            fast_path.is_behind);
+  families.push_back(counter("moat_fast_path_closed_packets_total",
+                             "Frames that the fast path dropped as it had no table yet.")
+                         .add(static_cast<double>(fast_path.closed))
+                         .take());
+  auto link = gauge("moat_fast_path_link", "Whether the fast path's port has a link.");
+  auto packets = counter("moat_fast_path_packets_total", "Packets of the fast path's port.");
+  auto lost = counter("moat_fast_path_lost_packets_total",
+                      "Packets that the fast path's port lost, by cause.");
+  const auto add = [](Family& family, const FastPathPort& port, const char* label,
+                      const char* value, std::uint64_t count) {
+    family.add(static_cast<double>(count), {{"port", port.name}, {label, value}});
+  };
+  for (const auto& port : fast_path.ports) {
+    link.add(port.has_link, {{"port", port.name}});
+    add(packets, port, "direction", "received", port.rx_packets);
+    add(packets, port, "direction", "sent", port.tx_packets);
+    add(lost, port, "cause", "rx-missed", port.rx_missed);
+    add(lost, port, "cause", "rx-no-buffer", port.rx_no_mbuf);
+    add(lost, port, "cause", "rx-error", port.rx_errors);
+    add(lost, port, "cause", "tx-full", port.tx_full);
+  }
+  for (auto* family : {&link, &packets, &lost}) families.push_back(family->take());
+}
+
 void add_status(Families& families, const StatusView& status) {
   const auto problems = count_problems(status);
   add_gauge(families, "moat_ready", "Whether everything that is configured is enforced.",
@@ -107,6 +142,7 @@ void add_status(Families& families, const StatusView& status) {
   }
   families.push_back(interfaces.take());
 
+  add_fast_path(families, status.fast_path);
   auto backstop = gauge("moat_backstop_on", "Whether this part of the backstop is on.");
   backstop.add(status.backstop.at_sockets, {{"part", "at-sockets"}});
   backstop.add(status.backstop.before_sockets, {{"part", "before-sockets"}});

@@ -20,12 +20,15 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds between_looks{200};
 
-// A change that failed left its generation in place: the one that enforces it is a later one.
+// A change that failed left its generation in place: the one that enforces it is a later one. One
+// that the fast path does not have yet is live already.
 bool is_enforced(const StatusView& status, const ChangeView& change) {
   const bool waits = std::ranges::any_of(status.pending, [&](const Propagation& pending) {
     return change.path.empty() || pending.path == change.path;
   });
-  return !waits && status.generation > change.generation;
+  if (waits || status.fast_path.is_behind) return false;
+  return status.generation > change.generation ||
+         (change.is_behind && status.generation == change.generation);
 }
 
 // Looks at the status until the change is in force, or the bound has passed.

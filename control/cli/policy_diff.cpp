@@ -70,6 +70,12 @@ std::vector<PolicyChange::Field> diff_fields(const PolicyItem& before, const Pol
 
 std::string on_or_off(bool value) { return value ? "true" : "false"; }
 
+std::string describe(const std::optional<FastPathSettings>& fast_path) {
+  if (!fast_path) return "";
+  return fmt::format("{} to {}, lcores [{}], hugepages {}", fast_path->nic, fast_path->kernel_port,
+                     fmt::join(fast_path->lcores, ", "), word(fast_path->hugepages));
+}
+
 }  // namespace
 
 // All but the folders: those are the files' own affair.
@@ -89,6 +95,7 @@ PolicyItem config_item(const Config& config) {
            {"backstop", on_or_off(config.backstop)},
            {"backstop-cgroup", config.backstop_cgroup},
            {"drop-sessions", on_or_off(config.drop_sessions)},
+           {"fast-path", describe(config.fast_path)},
            {"bound", time(config.bound)},
            {"reconcile", time(config.reconcile)},
            {"settle", time(config.settle)}}};

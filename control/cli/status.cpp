@@ -53,6 +53,15 @@ std::string describe(const StatusView::Backstop& backstop) {
   return backstop.before_sockets ? "OFF at sockets, on before sockets" : "OFF";
 }
 
+std::string describe(const FastPathStatus& fast_path) {
+  if (!fast_path.is_connected) return "moat-dpdk is not reached";
+  if (fast_path.generation == 0) return "no generation: lets nothing through";
+  return fmt::format("generation {}, {}, {}{}", fast_path.generation,
+                     plural(fast_path.lcores, "lcore"),
+                     fast_path.has_hugepages ? "with hugepages" : "without hugepages",
+                     fast_path.is_behind ? "; BEHIND" : "");
+}
+
 // Than lo, the host's way to itself.
 bool trusts_others(const Config& settings) {
   return std::ranges::any_of(settings.trusted_interfaces,
@@ -73,6 +82,8 @@ void print_facts(const StatusView& status) {
   fact("Backstop", describe(status.backstop));
   if (status.backstop.at_sockets && !status.backstop.before_sockets)
     fact("", printable(status.backstop.not_before));
+  if (status.fast_path.is_wanted || status.fast_path.is_connected)
+    fact("Fast path", describe(status.fast_path));
   if (const auto& trusted = status.settings.trusted_interfaces; trusts_others(status.settings))
     fact("Trusted", printable(fmt::format("{} (what comes by them reaches local sockets without "
                                           "rules)",
@@ -94,6 +105,28 @@ void print_interfaces(const StatusView& status) {
     table.add({{interface.name},
                {mode, colour},
                {interface.program_id == 0 ? "-" : fmt::format("{}", interface.program_id)}});
+  }
+  if (table.empty()) return;
+  print_line("");
+  table.print();
+}
+
+void print_fast_path(const FastPathStatus& fast_path) {
+  TextTable table({{"FAST PATH"},
+                   {"INTERFACE"},
+                   {"LINK"},
+                   {"RECEIVED", true},
+                   {"LOST", true},
+                   {"SENT", true},
+                   {"NO ROOM", true}});
+  for (const auto& port : fast_path.ports) {
+    table.add({{port.name},
+               {port.interface.empty() ? "-" : port.interface},
+               {port.has_link ? "up" : "down", port.has_link ? Colour::good : Colour::bad},
+               {format_number(port.rx_packets)},
+               {format_number(port.rx_missed + port.rx_no_mbuf + port.rx_errors)},
+               {format_number(port.tx_packets)},
+               {format_number(port.tx_full)}});
   }
   if (table.empty()) return;
   print_line("");
@@ -182,6 +215,7 @@ Exit show_status(const Cli& cli) {
   print_problems(remarks(*status), Colour::doubtful, "-");
   print_facts(*status);
   print_interfaces(*status);
+  print_fast_path(status->fast_path);
   print_databases(*databases, *rules);
   print_other_files(*status);
   return exit;

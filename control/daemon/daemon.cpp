@@ -141,6 +141,11 @@ Result<> Daemon::arm_sources() {
   made.push_back(loop_.on_signal(SIGHUP, [this] { reload_on_signal(); }));
   made.push_back(loop_.on_readable(links_->fd(), [this] { on_links_changed(); }));
   made.push_back(loop_.on_readable(clock_->fd(), on_clock));
+  if (path_->fd() >= 0) {
+    made.push_back(loop_.on_readable(path_->fd(), [this] {
+      if (path_->attend()) on_fast_path_changed();
+    }));
+  }
   if (watch_.fd() >= 0) {  // without, reconcile makes up for it
     made.push_back(loop_.on_readable(watch_.fd(), [this] { on_files_changed(); }));
   }

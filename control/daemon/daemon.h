@@ -7,6 +7,7 @@
 //   clock, expiry -----------> renew
 //   rtnetlink ---------------> interfaces
 //   ring buffer -------------> drops
+//   fast path ---------------> a turn, if it has what it had not
 //
 // The start is a turn like any other; so a restart changes nothing that need not change.
 #pragma once
@@ -99,7 +100,18 @@ class Daemon final : public Service {
   using Steady = std::chrono::steady_clock;
 
   // What may fail while the daemon goes on, worst first.
-  enum class Step { table, pins, socket, save, trial, end_sessions, history, sample, drops };
+  enum class Step {
+    table,
+    pins,
+    socket,
+    fast_path,
+    save,
+    trial,
+    end_sessions,
+    history,
+    sample,
+    drops
+  };
 
   Daemon(Log& log, DaemonPaths paths, Settings settings, StateStore store,
          std::unique_ptr<PacketPath> path, LoadedState loaded, KernelClocks clocks, EventLoop loop);
@@ -127,6 +139,7 @@ class Daemon final : public Service {
   bool ensure_backstop();
   void log_part(std::string_view where, const BackstopStatus::Part& part);
   void ensure_pins();
+  void note_fast_path();
   void log_trusted();
   void end_sessions();
   void note_ended(const std::vector<Session>& sessions);
@@ -136,12 +149,14 @@ class Daemon final : public Service {
   void rearm();
   void retry_later();
   void check_overdue();
+  [[nodiscard]] std::string why_not_enforced() const;
   void tell_ready();
   void tell_service_manager(bool is_ready);
 
   void on_files_changed();
   void on_settled();
   void on_links_changed();
+  void on_fast_path_changed();
   void on_time_passed(const char* why);
   void observe_clock();
   void run_api();

@@ -6,17 +6,26 @@
 
 #include "control/daemon/daemon.h"
 #include "control/os/log.h"
+#include "control/os/paths.h"
+#include "dataplane/dpdk/joined_path.h"
 #include "dataplane/xdp/xdp_backend.h"
 
 namespace {
 
-int serve(const moat::DaemonPaths& paths) {
+int serve(const moat::DaemonPaths& paths, const std::string& fast_path) {
   const auto log = moat::make_log();
   const auto fail = [&log](const moat::Error& error) {
     log->error("{}", moat::format_error(error));
     return EXIT_FAILURE;
   };
-  auto daemon = moat::Daemon::start(paths, moat::XdpBackend::open, *log);
+  const auto open_path =
+      [&](const std::string& pins,
+          moat::PinIds earlier) -> moat::Result<std::unique_ptr<moat::PacketPath>> {
+    auto kernel = moat::XdpBackend::open(pins, std::move(earlier));
+    if (!kernel) return std::unexpected(kernel.error());
+    return moat::join_fast_path(std::move(*kernel), fast_path);
+  };
+  auto daemon = moat::Daemon::start(paths, open_path, *log);
   if (!daemon) return fail(daemon.error());
   if (auto ended = (*daemon)->run(); !ended) return fail(ended.error());
   return EXIT_SUCCESS;
@@ -27,12 +36,14 @@ int serve(const moat::DaemonPaths& paths) {
 int main(int argc, char** argv) {
   CLI::App app("Guards the databases of this host: enforces what the rule files say.", "moatd");
   moat::DaemonPaths paths;
+  std::string fast_path{moat::paths::fast_path};
   bool in_foreground = true;
   app.add_option("--config", paths.config, "The configuration")->capture_default_str();
   app.add_option("--bpffs", paths.bpffs, "Folder for the pins, on a bpf file system")
       ->capture_default_str();
   app.add_option("--state", paths.state, "Folder for the state")->capture_default_str();
   app.add_option("--socket", paths.socket, "The control socket")->capture_default_str();
+  app.add_option("--fast-path", fast_path, "moat-dpdk's folder")->capture_default_str();
   app.add_flag("--foreground", in_foreground, "Stay in the foreground; it always does");
   app.set_version_flag("--version", "moatd " MOAT_VERSION);
   try {
@@ -41,5 +52,5 @@ int main(int argc, char** argv) {
     constexpr int wrong_use = 2;
     return app.exit(error) == 0 ? EXIT_SUCCESS : wrong_use;
   }
-  return serve(paths);
+  return serve(paths, fast_path);
 }

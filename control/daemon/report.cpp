@@ -88,6 +88,7 @@ std::vector<std::string> find_open_interfaces(const Config& config,
   const auto links = list_links();
   if (!links) return {};
   std::vector<std::string> known = config.interfaces;
+  if (config.fast_path) known.push_back(config.fast_path->kernel_port);  // moat-dpdk judges it
   for (const auto& interface : interfaces) known.push_back(interface.name);
   return open_interfaces(*links, known, config.trusted_interfaces);
 }
@@ -175,6 +176,7 @@ StatusView Views::status(const DaemonFacts& facts) const {
   add_nearest_names(settings_.config().interfaces, view.interfaces);
   view.backstop = facts.backstop;
   view.open_interfaces = find_open_interfaces(settings_.config(), view.interfaces);
+  view.fast_path = facts.fast_path;
   view.unpinned = facts.unpinned;
   if (settings_.is_held_back() || settings_.is_being_written()) {
     const auto state = settings_.is_held_back() ? FileState::held_back : FileState::active;

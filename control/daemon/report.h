@@ -23,6 +23,7 @@ struct DaemonFacts {
   bool is_ready = false;
   std::chrono::system_clock::time_point since;
   StatusView::Backstop backstop;
+  FastPathStatus fast_path;
   std::string unpinned;               // why the guard would end with the daemon
   std::vector<std::string> problems;  // that the daemon itself has met, worst first
   std::vector<std::string> removed_interfaces;

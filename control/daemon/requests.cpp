@@ -56,9 +56,10 @@ DaemonFacts Daemon::facts() const {
   facts.is_ready = is_ready_;
   facts.since = since_;
   facts.backstop = backstop_view();
+  facts.fast_path = path_->fast_path();
   facts.unpinned = problem(Step::pins);
   for (const auto& [step, what] : problems_) {
-    if (step != Step::pins) facts.problems.push_back(what);
+    if (step != Step::pins && step != Step::fast_path) facts.problems.push_back(what);
   }
   if (!watch_.problem().empty()) facts.problems.push_back(watch_.problem());
   facts.problems.insert(facts.problems.end(), backstop_.problems.begin(), backstop_.problems.end());
@@ -181,6 +182,7 @@ EditBasis Daemon::edit_basis() const {
 ChangeView Daemon::change_view(const ApplyResult& applied, Steady::time_point begun) {
   ChangeView view;
   view.enforced = applied.enforced;
+  view.is_behind = applied.is_behind;
   view.generation = applied.generation;
   const auto end = applied.enforced ? std::max(applied.enforced_at, begun) : Steady::now();
   view.took = Milliseconds(end - begun);

@@ -46,6 +46,7 @@ void Daemon::scan(WallClock::time_point noticed, bool is_asked_for) {
 
 ApplyResult Daemon::enforce(const Cause& cause) {
   ensure_table();  // or what is not live would be called enforced
+  path_->want_fast_path(settings_.config().fast_path.has_value());
   auto applied = enforcer_.apply(cause);
   if (applied.enforced) {
     retry_timer_.stop();
@@ -55,7 +56,9 @@ ApplyResult Daemon::enforce(const Cause& cause) {
   }
   // Only once there is something to enforce: a program without a table judges nothing.
   const bool is_first = !has_guards_ && publisher_.generation() != 0;
-  if (applied.enforced) publisher_.keep_settings(settings_.bytes_in_force());
+  const bool is_live = applied.enforced || applied.is_behind;
+  if (is_live) publisher_.keep_settings(settings_.bytes_in_force());
+  note_fast_path();
   if (is_first || applied.settings_changed) ensure_guards();
   // Or a shorter interval would begin when the longer one has passed.
   if (applied.settings_changed) reconcile_timer_.set_after(settings_.config().reconcile);
@@ -70,6 +73,7 @@ ApplyResult Daemon::enforce(const Cause& cause) {
 ApplyResult Daemon::renew(const std::string& why, bool forced) {
   auto applied = enforcer_.renew(why, forced);
   if (!applied.enforced) retry_later();
+  note_fast_path();
   finish();
   record(applied);
   rearm();
@@ -157,6 +161,7 @@ void Daemon::ensure_guards() {
   // The last settings that are known of may be older than those by which all this was put there.
   if (settings_.has_fallen_back() && !publisher_.knows_policy()) return;
   has_guards_ = true;
+  path_->want_fast_path(config.fast_path.has_value());
   auto changes = interfaces_.ensure(config);
   for (auto& name : changes.removed) removed_interfaces_.insert(std::move(name));
   for (const auto& name : config.interfaces) removed_interfaces_.erase(name);
@@ -177,6 +182,15 @@ void Daemon::log_trusted() {
     log_.warn("trusted interfaces: {}; what comes by them reaches local sockets without rules",
               fmt::join(trusted, ", "));
   }
+}
+
+// The words go to the log; the status tells of the fast path by itself.
+void Daemon::note_fast_path() {
+  const auto status = path_->fast_path();
+  set_problem(
+      Step::fast_path,
+      status.problem.empty() ? Result<>() : std::unexpected(Error{status.problem, status.remedy}),
+      "the fast path");
 }
 
 void Daemon::ensure_pins() {
@@ -335,10 +349,17 @@ void Daemon::rearm() {
 void Daemon::check_overdue() {
   const auto bound = std::chrono::duration<double>(settings_.config().bound).count();
   for (const auto& change : scanner_.propagation().mark_overdue(WallClock::now())) {
+    const auto why = why_not_enforced();
     log_.error("{} was changed more than {} s ago and is not enforced{}{}", change.path, bound,
-               enforcer_.failure().empty() ? "" : ": ", enforcer_.failure());
+               why.empty() ? "" : ": ", why);
   }
   rearm();
+}
+
+std::string Daemon::why_not_enforced() const {
+  const auto everywhere = publisher_.check_everywhere();
+  if (!enforcer_.failure().empty() || everywhere) return enforcer_.failure();
+  return format_error(everywhere.error());
 }
 
 void Daemon::on_files_changed() {
@@ -365,6 +386,17 @@ void Daemon::on_links_changed() {
   if (is_detached_ || (news.events.empty() && !news.overrun)) return;
   ensure_guards();
   tell_ready();
+}
+
+// Its kernel port is another one after its process has been started anew.
+void Daemon::on_fast_path_changed() {
+  if (is_detached_) return;
+  note_fast_path();
+  ensure_guards();
+  if (!enforcer_.is_behind() || !publisher_.check_everywhere()) return;
+  log_.info("the fast path has generation {}", publisher_.generation());
+  enforce({});
+  end_sessions();  // of those it let in meanwhile
 }
 
 void Daemon::run_api() {

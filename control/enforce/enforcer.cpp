@@ -54,17 +54,30 @@ ApplyResult Enforcer::apply(const Cause& cause) {
     tell_relaxed(*before, resolution.state.policy);
   }
 
-  ApplyResult applied{true, outcome->committed, false, outcome->generation, outcome->enforced_at,
-                      "",   complete(cause)};
+  auto applied = result_of(*outcome, complete(cause));
   if (outcome->committed) {
     applied.change = describe_change(before.value_or(Policy{}), resolution.state.policy);
-    log_.info("generation {} enforced in {:.1f} ms{}{}{}", outcome->generation,
+    log_.info("generation {} {} in {:.1f} ms{}{}{}", outcome->generation,
+              applied.enforced ? "enforced" : "live, but not everywhere yet,",
               milliseconds(outcome->enforced_at - scanner_.scan_begun()),
               applied.change.empty() ? "" : ": ", applied.change, by(applied.cause));
   }
-  succeed(std::move(resolution), outcome->generation);
+  succeed(std::move(resolution), *outcome);
   applied.settings_changed = scanner_.take_settings_changed();
   return applied;
+}
+
+// What was published is enforced once everything judges by it.
+ApplyResult Enforcer::result_of(const Publisher::PublishResult& outcome, Cause cause) {
+  const auto everywhere = publisher_.check_everywhere();
+  is_behind_ = !everywhere;
+  return {.enforced = !is_behind_,
+          .committed = outcome.committed,
+          .is_behind = is_behind_,
+          .generation = outcome.generation,
+          .enforced_at = outcome.enforced_at,
+          .why_not = everywhere ? "" : format_error(everywhere.error()),
+          .cause = std::move(cause)};
 }
 
 // `resolution`: what shall be enforced.
@@ -95,13 +108,16 @@ void Enforcer::guard_anyway(const Policy& wanted) {
   }
 }
 
-void Enforcer::succeed(Resolution resolution, std::uint64_t generation) {
+void Enforcer::succeed(Resolution resolution, const Publisher::PublishResult& outcome) {
   std::vector<std::string> held_back;
   for (const auto& file : resolution.files) {
     if (file.state != FileState::active) held_back.push_back(file.path);
   }
   if (settings_.is_held_back()) held_back.push_back(settings_.path());
-  scanner_.set_enforced(generation, held_back);
+  if (is_behind_)
+    scanner_.set_stale();
+  else
+    scanner_.set_enforced(outcome.generation, held_back);
   resolution_ = std::move(resolution);
   if (!failure_.empty()) log_.info("enforced again after: {}", failure_);
   failure_.clear();
@@ -114,19 +130,22 @@ ApplyResult Enforcer::fail(const Error& error) {
   }
   scanner_.set_stale();
   failure_ = why;
-  return {false, false, scanner_.take_settings_changed(), publisher_.generation(), {}, why, {}, ""};
+  return {.settings_changed = scanner_.take_settings_changed(),
+          .generation = publisher_.generation(),
+          .why_not = why};
 }
 
 ApplyResult Enforcer::renew(const std::string& why, bool forced) {
   const auto begun = Steady::now();
   const auto outcome = publisher_.renew(forced);
   if (!outcome) return fail(outcome.error());
+  auto done = result_of(*outcome, {why, "", ""});
   if (outcome->committed) {
-    log_.info("generation {} enforced in {:.1f} ms: {}", outcome->generation,
+    log_.info("generation {} {} in {:.1f} ms: {}", outcome->generation,
+              done.enforced ? "enforced" : "live, but not everywhere yet,",
               milliseconds(Steady::now() - begun), why);
   }
-  return {true, outcome->committed, false, outcome->generation, outcome->enforced_at,
-          "",   {why, ""},          ""};
+  return done;
 }
 
 Cause Enforcer::complete(const Cause& cause) const {

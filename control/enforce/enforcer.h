@@ -3,6 +3,7 @@
 //
 //   FileScanner::scan()  settings and rule files, as far as they changed; each change is noticed
 //   Enforcer::apply()    resolve -> publish -> one line in the log
+//                        live, but not everywhere yet: not enforced, until a later turn finds it is
 //                        too much for a table: once more, with files held back until it fits
 //                        nothing live and not to be published: what was last, or nobody allowed
 //
@@ -33,7 +34,8 @@ struct Cause {
 
 struct ApplyResult {
   bool enforced = false;   // what the files say, as far as it can be used, is in force
-  bool committed = false;  // and that took a new generation
+  bool committed = false;  // that took a new generation
+  bool is_behind = false;  // it is live, but not everywhere yet
   bool settings_changed = false;
   std::uint64_t generation = 0;
   std::chrono::steady_clock::time_point enforced_at;
@@ -60,11 +62,14 @@ class Enforcer {
   [[nodiscard]] const ExposedPorts& exposed() const { return exposed_; }
   // Why the last turn failed; empty if it did not.
   [[nodiscard]] const std::string& failure() const { return failure_; }
+  // What is live was not so everywhere when it was last looked at.
+  [[nodiscard]] bool is_behind() const { return is_behind_; }
 
  private:
   [[nodiscard]] Result<Publisher::PublishResult> publish_what_fits(Resolution& resolution);
   void guard_anyway(const Policy& wanted);
-  void succeed(Resolution resolution, std::uint64_t generation);
+  void succeed(Resolution resolution, const Publisher::PublishResult& outcome);
+  [[nodiscard]] ApplyResult result_of(const Publisher::PublishResult& outcome, Cause cause);
   ApplyResult fail(const Error& error);
   void tell_held_back(const Resolution& resolution);
   void report_exposed(const std::vector<ExposedPort>& ports, const Policy& policy);
@@ -78,6 +83,7 @@ class Enforcer {
   std::optional<Resolution> resolution_;
   ExposedPorts exposed_;
   std::string failure_;
+  bool is_behind_ = false;
   std::set<std::string> told_;  // what is held back, as last logged
 };
 

@@ -89,6 +89,9 @@ class Publisher {
   // Whether what was published is what packets are judged by; quick. Errors: that cannot be told.
   [[nodiscard]] Result<bool> is_live() const;
 
+  // Error: what does not judge by the live generation yet, and why. See Backend.
+  [[nodiscard]] Result<> check_everywhere() const { return backend_.check_everywhere(); }
+
   // What is wrong with the live generation, if it is not what it should be: compares its bytes.
   [[nodiscard]] std::optional<std::string> inspect();
 

@@ -2,6 +2,7 @@
 // moat.yaml: where rules are enforced, and how.
 #include <fmt/format.h>
 #include <net/if.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <array>
@@ -21,6 +22,11 @@ constexpr std::size_t max_path_bytes = 4095;
 constexpr std::string_view no_cgroup =
     "write the folder of a cgroup, from the root: /sys/fs/cgroup/a";
 
+constexpr std::string_view nic_form =
+    "write `nic: \"0000:3b:00.0\"` or `nic: \"net_af_xdp0,iface=eth1\"`";
+constexpr std::string_view lcores_form = "write the numbers of CPUs: `lcores: [2, 3]`";
+constexpr unsigned max_cpu = CPU_SETSIZE - 1;
+
 constexpr std::array config_keys = {
     Key{"interfaces", true, "write `interfaces: [eth0]`"},
     Key{"attach", false, "write auto, native or generic"},
@@ -32,6 +38,13 @@ constexpr std::array config_keys = {
     Key{"backstop-cgroup", false, no_cgroup},
     Key{"drop-sessions", false, "write true or false"},
     Key{"propagation", false, "write `{bound: 120s, reconcile: 30s, settle: 50ms}`"},
+    Key{"fast-path", false, nic_form},
+};
+constexpr std::array fast_path_keys = {
+    Key{"nic", true, nic_form},
+    Key{"kernel-port", false, "write `kernel-port: moat0`"},
+    Key{"lcores", false, lcores_form},
+    Key{"hugepages", false, "write auto, on or off"},
 };
 constexpr std::array propagation_keys = {
     Key{"bound", false, "write `bound: 120s`"},
@@ -79,6 +92,47 @@ std::expected<std::string, Error> parse_cgroup(std::string_view text) {
   return std::unexpected(Error{"not the folder of a cgroup", std::string(no_cgroup)});
 }
 
+// "net_af_xdp0" of "net_af_xdp0,iface=eth1"
+bool is_dpdk_device(std::string_view text) {
+  const auto name = text.substr(0, text.find(','));
+  return name.size() > 4 && name.starts_with("net_") && std::ranges::all_of(name, [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+         });
+}
+
+std::expected<std::string, Error> parse_nic(std::string_view text) {
+  const std::string nic(text);
+  if (is_pci("0000:" + nic)) {
+    return std::unexpected(
+        Error{"a PCI address without its domain", "write it in full: \"0000:" + nic + "\""});
+  }
+  const bool has_blank = std::ranges::any_of(text, [](char c) { return c >= '\0' && c <= ' '; });
+  if (has_blank || (!is_pci(nic) && !is_dpdk_device(text))) {
+    return std::unexpected(Error{"neither a PCI address nor a DPDK device", std::string(nic_form)});
+  }
+  if (is_pci(nic) || !text.contains(",iface=")) return nic;
+  if (auto interface = parse_guarded_interface(interface_of(nic)); !interface)
+    return std::unexpected(interface.error());
+  return nic;
+}
+
+std::expected<unsigned, Error> parse_lcore(std::string_view text) {
+  unsigned number = 0;
+  const auto* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc{} || rest != end || number > max_cpu)
+    return std::unexpected(
+        Error{fmt::format("not the number of a CPU, 0 to {}", max_cpu), "see `lscpu --extended`"});
+  return number;
+}
+
+std::expected<Hugepages, Error> parse_hugepages(std::string_view text) {
+  if (text == "auto") return Hugepages::automatic;
+  if (text == "on") return Hugepages::on;
+  if (text == "off") return Hugepages::off;
+  return std::unexpected(Error{"no such use of hugepages", "write auto, on or off"});
+}
+
 class ConfigReader {
  public:
   ConfigReader(const Fields& fields, FaultLog& log, ConfigResult& reading)
@@ -102,6 +156,7 @@ class ConfigReader {
     if (const auto* propagation = fields_.find("propagation")) {
       read_propagation(*propagation, config);
     }
+    if (const auto* fast_path = fields_.find("fast-path")) read_fast_path(*fast_path, config);
     check_together(config);
     return config;
   }
@@ -161,6 +216,65 @@ class ConfigReader {
     }
   }
 
+  void read_fast_path(const Node& node, Config& config) {
+    const auto fields = Fields::of(node, "fast-path", fast_path_keys, log_);
+    if (!fields) return;
+    FastPathSettings settings;
+    if (const auto* nic = fields->find("nic"))
+      settings.nic = read_parsed(*nic, "nic", parse_nic, log_).value_or("");
+    if (const auto* port = fields->find("kernel-port")) {
+      settings.kernel_port = read_parsed(*port, "kernel-port", parse_guarded_interface, log_)
+                                 .value_or(settings.kernel_port);
+    }
+    if (const auto* lcores = fields->find("lcores")) read_lcores(*lcores, settings.lcores);
+    if (const auto* hugepages = fields->find("hugepages")) {
+      settings.hugepages =
+          read_parsed(*hugepages, "hugepages", parse_hugepages, log_).value_or(settings.hugepages);
+    }
+    check_apart(settings);
+    config.fast_path = std::move(settings);
+  }
+
+  void read_lcores(const Node& node, std::vector<unsigned>& lcores) {
+    const auto* items = read_list(node, "lcores", lcores_form, log_);
+    if (items == nullptr) return;
+    lcores.clear();
+    for (const auto& item : *items) {
+      const auto lcore = read_parsed(item, "lcores", parse_lcore, log_);
+      if (!lcore) continue;
+      if (std::ranges::find(lcores, *lcore) != lcores.end())
+        log_.error(item.spot(), "the same CPU twice", item.text, "name it once");
+      lcores.push_back(*lcore);
+    }
+    if (items->empty() || items->size() > FastPathSettings::max_lcores) {
+      log_.error(node.spot(),
+                 fmt::format("{} lcores; the fast path has 1 to {}", items->size(),
+                             FastPathSettings::max_lcores),
+                 {}, std::string(lcores_form));
+    }
+  }
+
+  // The NIC of the fast path is no interface of the host's any more, and by the kernel port comes
+  // what was judged.
+  void check_apart(const FastPathSettings& settings) {
+    const auto check = [&](const std::vector<ConfigResult::NamedInterface>& named,
+                           const std::string& key) {
+      for (const auto& [name, place] : named) {
+        if (name == settings.kernel_port) {
+          log_.error({place.line, place.column},
+                     "this is the fast path's kernel port: what comes by it, moat-dpdk has judged",
+                     name, fmt::format("take it out of `{}`", key));
+        } else if (!is_pci(settings.nic) && name == interface_of(settings.nic)) {
+          log_.error({place.line, place.column},
+                     "this is the fast path's NIC, which moat-dpdk takes from the kernel", name,
+                     fmt::format("take it out of `{}`", key));
+        }
+      }
+    };
+    check(reading_.interfaces, "interfaces");
+    check(reading_.trusted_interfaces, "trusted-interfaces");
+  }
+
   void check_together(const Config& config) {
     if (config.databases == config.managed_ranges) {
       const auto* key = fields_.key("databases");
@@ -169,7 +283,8 @@ class ConfigReader {
                  "give each a folder of its own");
     }
     const auto* interfaces = fields_.find("interfaces");
-    if (interfaces != nullptr && interfaces->is(Node::Kind::list) && interfaces->children.empty()) {
+    if (interfaces != nullptr && interfaces->is(Node::Kind::list) && interfaces->children.empty() &&
+        !config.fast_path) {
       log_.warning(interfaces->spot(), "no interface is guarded", {},
                    "name the interface of the clients");
     }

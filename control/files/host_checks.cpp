@@ -201,8 +201,10 @@ void check_trust(const ConfigResult& config, const HostFacts& host, Faults& faul
 std::optional<Fault> check_open(const ConfigResult& config, const HostFacts& host) {
   std::vector<std::string> guarded;
   for (const auto& [name, place] : config.interfaces) guarded.push_back(name);
+  if (guarded.empty()) return std::nullopt;  // that is told already
+  if (const auto& fast_path = config.value->fast_path) guarded.push_back(fast_path->kernel_port);
   const auto open = open_interfaces(host.links, guarded, config.value->trusted_interfaces);
-  if (guarded.empty() || open.empty()) return std::nullopt;  // nothing guarded is told already
+  if (open.empty()) return std::nullopt;
   return Fault{Severity::warning, config.interfaces.front().place,
                "without the backstop, everybody gets in by what is not named here",
                list_interfaces(open),

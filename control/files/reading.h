@@ -21,6 +21,7 @@
 #include "control/policy/policy.h"
 #include "control/text/fault.h"
 #include "dataplane/backend.h"
+#include "dataplane/fast_path_settings.h"
 
 namespace moat {
 
@@ -36,6 +37,7 @@ struct Config {
   bool backstop = true;
   std::string backstop_cgroup;  // folder; empty: the root of cgroup2
   bool drop_sessions = true;
+  std::optional<FastPathSettings> fast_path;  // nothing: the host has none
   std::chrono::milliseconds bound{120'000};
   std::chrono::milliseconds reconcile{30'000};
   std::chrono::milliseconds settle{50};

@@ -98,7 +98,9 @@ Result<> History::add(const HistoryEntry& entry) {
     if (!name) return std::unexpected(name.error());
     record.texts.push_back({file.path, std::move(*name)});
   }
-  if (auto written = write_json_file(path_of(entry.generation), record); !written) return written;
+  if (auto written = write_json_file(path_of(entry.generation), record, Durability::later);
+      !written)
+    return written;
   records_.insert_or_assign(entry.generation, std::move(record));
   prune();
   return {};
@@ -110,7 +112,8 @@ Result<std::string> History::keep(const std::string& bytes) const {
   const auto path = fmt::format("{}/{}", texts(), name);
   std::error_code error;
   if (fs::exists(path, error)) return name;
-  if (auto written = write_file(path, bytes); !written) return std::unexpected(written.error());
+  if (auto written = write_file(path, bytes, 0640, Durability::later); !written)
+    return std::unexpected(written.error());
   return name;
 }
 

@@ -7,7 +7,8 @@
 //                 them
 //
 // The texts of a generation come first, then the generation, then what is too old goes: whatever a
-// crash leaves, each generation that is there is whole.
+// crash of moatd leaves, each generation that is there is whole. Nobody waits until it is on disk:
+// a power cut may take the generations of its last seconds.
 #pragma once
 
 #include <chrono>

@@ -50,14 +50,15 @@ Result<std::optional<T>> read_json_file(const std::string& path) {
   return value;
 }
 
-// Atomically, and on disk when it returns. Bytes that are no UTF-8 become U+FFFD.
+// Atomically. Bytes that are no UTF-8 become U+FFFD.
 template <typename T>
-Result<> write_json_file(const std::string& path, const T& value) {
+Result<> write_json_file(const std::string& path, const T& value, Durability durability) {
   view::Encoder<FileStyle> encoder{nlohmann::json::object()};
   view::members(value, encoder);
   const auto text =
       encoder.json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  if (auto written = write_file(path, text); !written) return std::unexpected(written.error());
+  if (auto written = write_file(path, text, 0640, durability); !written)
+    return std::unexpected(written.error());
   return {};
 }
 

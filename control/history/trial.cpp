@@ -62,7 +62,9 @@ std::vector<Trial::Former> read_former(const std::string& settings, const RuleFi
 
 Result<std::optional<Trial>> TrialStore::load() const { return read_json_file<Trial>(path()); }
 
-Result<> TrialStore::save(const Trial& trial) const { return write_json_file(path(), trial); }
+Result<> TrialStore::save(const Trial& trial) const {
+  return write_json_file(path(), trial, Durability::now);
+}
 
 Result<> TrialStore::remove() const {
   if (::unlink(path().c_str()) != 0 && errno != ENOENT) return failure("remove", path());

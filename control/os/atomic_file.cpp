@@ -183,8 +183,9 @@ std::expected<Rights, WriteError> check_unchanged(const std::string& path, const
 class Temporary {
  public:
   // `target` must outlive this.
-  explicit Temporary(const Target& target)
+  explicit Temporary(const Target& target, Durability durability = Durability::now)
       : target_(target),
+        durability_(durability),
         path_(target.at(fmt::format(".{}.moat-XXXXXX", target.name))),
         fd_(::mkostemp(path_.data(), O_CLOEXEC)),
         error_(fd_ ? 0 : errno) {}
@@ -208,7 +209,8 @@ class Temporary {
     if (::fchmod(fd_.get(), mode & 07777) != 0)
       return failure("keep the mode of", target_.path, errno);
     if (const int error = write_all(fd_.get(), bytes)) return failure("write", target_.path, error);
-    if (::fsync(fd_.get()) != 0) return failure("write", target_.path, errno);
+    if (durability_ == Durability::now && ::fsync(fd_.get()) != 0)
+      return failure("write", target_.path, errno);
     return {};
   }
 
@@ -272,6 +274,7 @@ class Temporary {
   }
 
   WriteResult sync_folder() {
+    if (durability_ == Durability::later) return {};
     const Fd fd(::openat(target_.folder.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd || ::fsync(fd.get()) != 0)
       return failure("write the folder", folder_of(target_.path), errno);
@@ -304,6 +307,7 @@ class Temporary {
   }
 
   const Target& target_;
+  const Durability durability_;
   std::string path_;
   Fd fd_;
   int error_;
@@ -356,7 +360,8 @@ WriteResult replace_file(const std::string& path, std::string_view expected_byte
   return file.take_place_of(expected_bytes, *rights);
 }
 
-WriteResult write_file(const std::string& path, std::string_view bytes, mode_t mode) {
+WriteResult write_file(const std::string& path, std::string_view bytes, mode_t mode,
+                       Durability durability) {
   const auto target = find_target(path, true);
   if (!target) return std::unexpected(target.error());
   struct stat status{};
@@ -366,7 +371,7 @@ WriteResult write_file(const std::string& path, std::string_view bytes, mode_t m
   if (::lstat(target->at(target->name).c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
     return std::unexpected(WriteError{{fmt::format("{} is no regular file", path), ""}});
   }
-  Temporary file(*target);
+  Temporary file(*target, durability);
   if (auto outcome = file.fill(bytes, status.st_uid, status.st_gid, status.st_mode); !outcome) {
     return outcome;
   }

@@ -39,10 +39,14 @@ struct WriteError : Error {
                                                            std::string_view expected_bytes,
                                                            std::string_view new_bytes);
 
+// Whether what is written is on disk on return, or seconds later: then a power cut may leave an
+// empty file in its place.
+enum class Durability { now, later };
+
 // Writes a file of Moat's own, new or not. `mode` is that of a new file; umask does not apply.
 [[nodiscard]] std::expected<void, WriteError> write_file(const std::string& path,
-                                                         std::string_view bytes,
-                                                         mode_t mode = 0640);
+                                                         std::string_view bytes, mode_t mode = 0640,
+                                                         Durability durability = Durability::now);
 
 // Removes temporary files that a crash left in `folder`. Only for who writes there alone.
 void remove_leftovers(const std::string& folder);

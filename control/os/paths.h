@@ -10,5 +10,6 @@ inline constexpr std::string_view config = "/etc/moat/moat.yaml";
 inline constexpr std::string_view socket = "/run/moat/moatd.sock";
 inline constexpr std::string_view bpffs = "/sys/fs/bpf/moat";
 inline constexpr std::string_view state = "/var/lib/moat";
+inline constexpr std::string_view fast_path = "/run/moat-dpdk";
 
 }  // namespace moat::paths

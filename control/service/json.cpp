@@ -217,5 +217,6 @@ std::expected<NewFiles, Refusal> read_new_files(std::string_view text) {
 std::string_view word(RuleState state) { return word_of(state); }
 std::string_view word(AttachMode mode) { return word_of(mode); }
 std::string_view word(WantedAttach attach) { return word_of(attach); }
+std::string_view word(Hugepages hugepages) { return word_of(hugepages); }
 
 }  // namespace moat

@@ -66,5 +66,6 @@ template <typename T>
 [[nodiscard]] std::string_view word(RuleState state);
 [[nodiscard]] std::string_view word(AttachMode mode);
 [[nodiscard]] std::string_view word(WantedAttach attach);
+[[nodiscard]] std::string_view word(Hugepages hugepages);
 
 }  // namespace moat

@@ -22,6 +22,9 @@ inline constexpr auto words<WantedAttach> =
                                                               {WantedAttach::native, "native"},
                                                               {WantedAttach::generic, "generic"}});
 template <>
+inline constexpr auto words<Hugepages> = std::to_array<std::pair<Hugepages, std::string_view>>(
+    {{Hugepages::automatic, "auto"}, {Hugepages::on, "on"}, {Hugepages::off, "off"}});
+template <>
 inline constexpr auto words<RuleState> =
     std::to_array<std::pair<RuleState, std::string_view>>({{RuleState::active, "active"},
                                                            {RuleState::expired, "expired"},
@@ -63,12 +66,17 @@ inline constexpr auto members_of<FileStatus> =
     std::tuple("path", &FileStatus::path, "id", &FileStatus::id, "state", &FileStatus::state,
                "faults", &FileStatus::faults);
 template <>
-inline constexpr auto members_of<Config> = std::tuple(
-    "interfaces", &Config::interfaces, "attach", &Config::attach, "mode", &Config::mode,
-    "databases", &Config::databases, "managed_ranges", &Config::managed_ranges,
-    "trusted_interfaces", &Config::trusted_interfaces, "backstop", &Config::backstop,
-    "backstop_cgroup", &Config::backstop_cgroup, "drop_sessions", &Config::drop_sessions,
-    "bound_ms", &Config::bound, "reconcile_ms", &Config::reconcile, "settle_ms", &Config::settle);
+inline constexpr auto members_of<FastPathSettings> =
+    std::tuple("nic", &FastPathSettings::nic, "kernel_port", &FastPathSettings::kernel_port,
+               "lcores", &FastPathSettings::lcores, "hugepages", &FastPathSettings::hugepages);
+template <>
+inline constexpr auto members_of<Config> =
+    std::tuple("interfaces", &Config::interfaces, "attach", &Config::attach, "mode", &Config::mode,
+               "databases", &Config::databases, "managed_ranges", &Config::managed_ranges,
+               "trusted_interfaces", &Config::trusted_interfaces, "backstop", &Config::backstop,
+               "backstop_cgroup", &Config::backstop_cgroup, "drop_sessions", &Config::drop_sessions,
+               "fast_path", &Config::fast_path, "bound_ms", &Config::bound, "reconcile_ms",
+               &Config::reconcile, "settle_ms", &Config::settle);
 template <>
 inline constexpr auto members_of<StatusView::Backstop> = std::tuple(
     "wanted", &StatusView::Backstop::wanted, "at_sockets", &StatusView::Backstop::at_sockets,
@@ -98,20 +106,34 @@ template <>
 inline constexpr auto members_of<NewFiles> =
     std::tuple("databases", &NewFiles::databases, "settings", &NewFiles::settings);
 template <>
+inline constexpr auto members_of<FastPathPort> = std::tuple(
+    "name", &FastPathPort::name, "interface", &FastPathPort::interface, "problem",
+    &FastPathPort::problem, "mtu", &FastPathPort::mtu, "has_link", &FastPathPort::has_link,
+    "rx_packets", &FastPathPort::rx_packets, "rx_missed", &FastPathPort::rx_missed, "rx_no_mbuf",
+    &FastPathPort::rx_no_mbuf, "rx_errors", &FastPathPort::rx_errors, "tx_packets",
+    &FastPathPort::tx_packets, "tx_full", &FastPathPort::tx_full);
+template <>
+inline constexpr auto members_of<FastPathStatus> =
+    std::tuple("wanted", &FastPathStatus::is_wanted, "connected", &FastPathStatus::is_connected,
+               "generation", &FastPathStatus::generation, "behind", &FastPathStatus::is_behind,
+               "problem", &FastPathStatus::problem, "remedy", &FastPathStatus::remedy, "lcores",
+               &FastPathStatus::lcores, "has_hugepages", &FastPathStatus::has_hugepages, "closed",
+               &FastPathStatus::closed, "ports", &FastPathStatus::ports);
+template <>
 inline constexpr auto members_of<StatusView> = std::tuple(
     "version", &StatusView::version, "generation", &StatusView::generation, "table_bytes",
     &StatusView::table_bytes, "prefixes", &StatusView::prefixes, "databases",
     &StatusView::databases, "policy_known", &StatusView::policy_known, "mode", &StatusView::mode,
     "ready", &StatusView::ready, "since", &StatusView::since, "settings", &StatusView::settings,
-    "interfaces", &StatusView::interfaces, "backstop", &StatusView::backstop, "open_interfaces",
-    &StatusView::open_interfaces, "unpinned", &StatusView::unpinned, "outside_backstop",
-    &StatusView::outside_backstop, "files", &StatusView::files, "last", &StatusView::last,
-    "pending", &StatusView::pending, "bound_ms", &StatusView::bound, "placeholders",
-    &StatusView::placeholders, "shadowed", &StatusView::shadowed, "monitored",
-    &StatusView::monitored, "withdrawn", &StatusView::withdrawn, "exposed", &StatusView::exposed,
-    "address_gone", &StatusView::address_gone, "open_ipv6", &StatusView::open_ipv6, "wide",
-    &StatusView::wide, "expired_rules", &StatusView::expired_rules, "expiring_rules",
-    &StatusView::expiring_rules, "trial", &StatusView::trial, "clock_was_at",
+    "interfaces", &StatusView::interfaces, "backstop", &StatusView::backstop, "fast_path",
+    &StatusView::fast_path, "open_interfaces", &StatusView::open_interfaces, "unpinned",
+    &StatusView::unpinned, "outside_backstop", &StatusView::outside_backstop, "files",
+    &StatusView::files, "last", &StatusView::last, "pending", &StatusView::pending, "bound_ms",
+    &StatusView::bound, "placeholders", &StatusView::placeholders, "shadowed",
+    &StatusView::shadowed, "monitored", &StatusView::monitored, "withdrawn", &StatusView::withdrawn,
+    "exposed", &StatusView::exposed, "address_gone", &StatusView::address_gone, "open_ipv6",
+    &StatusView::open_ipv6, "wide", &StatusView::wide, "expired_rules", &StatusView::expired_rules,
+    "expiring_rules", &StatusView::expiring_rules, "trial", &StatusView::trial, "clock_was_at",
     &StatusView::clock_was_at, "problems", &StatusView::problems, "notices", &StatusView::notices);
 template <>
 inline constexpr auto members_of<RuleView> = std::tuple(
@@ -177,12 +199,12 @@ template <>
 inline constexpr auto members_of<EndedView> = std::tuple(
     "peer", &EndedView::peer, "database", &EndedView::database, "sessions", &EndedView::sessions);
 template <>
-inline constexpr auto members_of<ChangeView> =
-    std::tuple("enforced", &ChangeView::enforced, "generation", &ChangeView::generation, "took_ms",
-               &ChangeView::took, "bound_ms", &ChangeView::bound, "path", &ChangeView::path,
-               "rule_id", &ChangeView::rule_id, "why_not", &ChangeView::why_not, "warnings",
-               &ChangeView::warnings, "ended_sessions", &ChangeView::ended_sessions, "ended",
-               &ChangeView::ended, "unchanged", &ChangeView::unchanged);
+inline constexpr auto members_of<ChangeView> = std::tuple(
+    "enforced", &ChangeView::enforced, "behind", &ChangeView::is_behind, "generation",
+    &ChangeView::generation, "took_ms", &ChangeView::took, "bound_ms", &ChangeView::bound, "path",
+    &ChangeView::path, "rule_id", &ChangeView::rule_id, "why_not", &ChangeView::why_not, "warnings",
+    &ChangeView::warnings, "ended_sessions", &ChangeView::ended_sessions, "ended",
+    &ChangeView::ended, "unchanged", &ChangeView::unchanged);
 template <>
 inline constexpr auto members_of<Refusal> =
     std::tuple("kind", &Refusal::kind, "message", &Refusal::message, "remedy", &Refusal::remedy,

@@ -74,6 +74,7 @@ struct StatusView {
   // Up, and neither guarded nor trusted, where moat.yaml has no backstop: everybody gets in by
   // them.
   std::vector<std::string> open_interfaces;
+  FastPathStatus fast_path;
   std::string unpinned;  // why the guard would end with the daemon; empty: it would not
   // Guarded ports that something listens on in a cgroup that the backstop's does not hold.
   struct OutsideBackstop {
@@ -269,6 +270,7 @@ struct ChangeView {
   std::uint64_t ended_sessions = 0;  // whose peers are no longer allowed
   std::vector<EndedView> ended;      // by peer and database; 20 at most
   std::string unchanged;             // a sentence, where the file said all of it already
+  bool is_behind = false;            // this generation is live, but not in the fast path yet
 };
 
 // A generation that was enforced.

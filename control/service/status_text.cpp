@@ -24,6 +24,14 @@ std::vector<std::string> interface_names(const StatusView& status, bool attached
   return names;
 }
 
+// Interfaces by which packets come in judged, be it by the program there or by the fast path.
+std::vector<std::string> guarded_names(const StatusView& status) {
+  auto names = interface_names(status, true);
+  const auto& ports = status.fast_path.ports;
+  if (status.fast_path.generation != 0 && !ports.empty()) names.push_back(ports.back().interface);
+  return names;
+}
+
 std::size_t count_files(const StatusView& status, FileState state) {
   return static_cast<std::size_t>(std::ranges::count(status.files, state, &FileStatus::state));
 }
@@ -42,7 +50,7 @@ std::string outside_ports(const StatusView& status) {
 // "Guarding 2 databases on eth0, eth1"
 std::string subject(const StatusView& status) {
   const auto what = count(status.databases, "database", "databases");
-  const auto attached = interface_names(status, true);
+  const auto attached = guarded_names(status);
   const bool only_watches = status.monitored.size() == status.databases;
   const std::string_view verb = only_watches ? "Only watching" : "Guarding";
   if (status.databases == 0) {
@@ -89,9 +97,18 @@ std::string backstop_gap(const StatusView::Backstop& backstop) {
 }
 
 // Whether moat.yaml itself has nothing judge packets: no interface is named, or had the program
-// from before, and the backstop is not wanted.
+// from before, and neither the backstop nor the fast path is wanted.
 bool is_nothing_wanted(const StatusView& status) {
-  return status.settings.interfaces.empty() && status.interfaces.empty() && !status.backstop.wanted;
+  return status.settings.interfaces.empty() && status.interfaces.empty() &&
+         !status.backstop.wanted && !status.fast_path.is_wanted;
+}
+
+// What is wrong with the fast path in a few words; empty: nothing.
+std::string fast_path_gap(const FastPathStatus& fast_path) {
+  if (fast_path.problem.empty()) return "";
+  if (!fast_path.is_connected) return "the fast path is not reached";
+  return fast_path.is_behind ? "the fast path does NOT have these rules"
+                             : "the fast path has a problem";
 }
 
 // Why Moat's program is not on it.
@@ -200,6 +217,7 @@ std::string headline(const StatusView& status) {
       "rule files have vanished");
   if (status.trial) wrong.emplace_back("a change waits to be confirmed");
   add(status.withdrawn.size(), "managed range is withdrawn", "managed ranges are withdrawn");
+  if (auto gap = fast_path_gap(status.fast_path); !gap.empty()) wrong.push_back(std::move(gap));
   if (auto gap = backstop_gap(status.backstop); !gap.empty()) wrong.push_back(std::move(gap));
   if (!status.unpinned.empty()) wrong.emplace_back("the guard ends when moatd ends");
   if (!status.outside_backstop.empty()) {
@@ -288,6 +306,12 @@ std::vector<Problem> problems(const StatusView& status) {
                                std::ceil(status.trial->left.count() / 1000), status.trial->author),
                    {}});
   }
+  if (const auto& fast_path = status.fast_path; !fast_path.problem.empty())
+    all.push_back({with_remedy("the fast path: " + fast_path.problem, fast_path.remedy), {}});
+  for (const auto& port : status.fast_path.ports) {
+    if (!port.problem.empty())
+      all.push_back({fmt::format("the fast path's port {}: {}", port.name, port.problem), {}});
+  }
   for (auto& problem : backstop_problems(status.backstop)) all.push_back(std::move(problem));
   if (!status.unpinned.empty())
     all.push_back({fmt::format("the guard ends when moatd ends: {}", status.unpinned), {}});
@@ -348,8 +372,7 @@ std::vector<Problem> remarks(const StatusView& status) {
 }
 
 std::string unjudged(const StatusView& status) {
-  const auto attached = interface_names(status, true);
-  const auto missing = interface_names(status, false);
+  const auto attached = guarded_names(status);
   if (status.generation == 0) return "no rules are enforced yet: the packet gets in";
   if (backstop_judges(status)) return "";
   const std::string_view backstop = status.outside_backstop.empty()
@@ -370,6 +393,7 @@ std::string not_enforced_by(const StatusView& status) {
     if (interface.is_attached()) continue;
     gaps.push_back(fmt::format("NOT on {}: {}", interface.name, why_not_on(interface)));
   }
+  if (auto gap = fast_path_gap(status.fast_path); !gap.empty()) gaps.push_back(std::move(gap));
   if (auto gap = backstop_gap(status.backstop); !gap.empty()) gaps.push_back(std::move(gap));
   for (const auto& change : status.pending)
     gaps.push_back(fmt::format("NOT what {} says now", describe(change)));

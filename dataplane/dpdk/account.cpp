@@ -126,14 +126,11 @@ void Account::clear(const std::vector<std::uint32_t>& slots) const {
     for (const std::uint32_t slot : slots) counters(lcore)[slot] = {};
 }
 
-SuppressedDrops Account::suppressed_drops() const {
-  SuppressedDrops suppressed;
+void Account::add_suppressed_drops(SuppressedDrops& to) const {
   for (unsigned lcore = 0; lcore < lcores_; lcore++) {
     const auto places = sources(lcore);
-    for (std::uint32_t place = 0; place < places.size(); place++)
-      suppressed.add(place, places[place]);
+    for (std::uint32_t place = 0; place < places.size(); place++) to.add(place, places[place]);
   }
-  return suppressed;
 }
 
 void Account::forget_suppressed_drops() const {

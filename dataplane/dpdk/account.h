@@ -17,6 +17,7 @@
 
 #include "bpf/abi.h"
 #include "dataplane/error.h"
+#include "dataplane/fast_path_settings.h"
 #include "dataplane/fd.h"
 #include "dataplane/suppressed_drops.h"
 
@@ -24,7 +25,7 @@ namespace moat {
 
 class Account {
  public:
-  static constexpr unsigned max_lcores = 64;
+  static constexpr unsigned max_lcores = FastPathSettings::max_lcores;
 
   // The worker's: the file at `path`, made where there is none. What an earlier worker counted
   // stays; a file of another layout is begun anew.
@@ -51,7 +52,7 @@ class Account {
   [[nodiscard]] std::vector<moat_counter> sum() const;
   // Zeroes counters that no live table names.
   void clear(const std::vector<std::uint32_t>& slots) const;
-  [[nodiscard]] SuppressedDrops suppressed_drops() const;
+  void add_suppressed_drops(SuppressedDrops& to) const;
   // For a new reader, to whom what came before it is not to be reported as if it came now.
   void forget_suppressed_drops() const;
 

@@ -48,21 +48,16 @@ Result<> Channel::send_bytes(std::span<const std::byte> bytes, int file, bool wa
   }
 }
 
-Result<std::optional<Message>> Channel::receive(Wait wait) {
+Result<std::optional<Message>> Channel::receive() {
   std::vector<std::byte> bytes(max_message);
   iovec part = {bytes.data(), bytes.size()};
   FileRoom room = {};
   msghdr message = {
       .msg_iov = &part, .msg_iovlen = 1, .msg_control = &room, .msg_controllen = sizeof room};
   ssize_t got = 0;
-  do
-    got = ::recvmsg(socket_.get(), &message,
-                    MSG_CMSG_CLOEXEC | (wait == Wait::yes ? 0 : MSG_DONTWAIT));
+  do got = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   while (got < 0 && errno == EINTR);
-  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-    if (wait == Wait::no) return std::nullopt;
-    return std::unexpected(Error{"no answer on the fast path's channel in time", {}});
-  }
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return std::nullopt;
   if (got < 0) return failed("listen on the fast path's channel");
   Fd file;
   const cmsghdr* control = CMSG_FIRSTHDR(&message);

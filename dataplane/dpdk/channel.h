@@ -178,7 +178,7 @@ class Channel {
 
   [[nodiscard]] int fd() const { return socket_.get(); }
 
-  // Waits for room, as long as the socket's timeout is.
+  // Where the socket waits, waits for room.
   template <typename T>
   [[nodiscard]] Result<> send(T message, std::uint32_t request, int file = -1) {
     message.header = {T::type, request};
@@ -194,10 +194,9 @@ class Channel {
     return std::unexpected(sent.error());
   }
 
-  enum class Wait : bool { no, yes };
   // The next message; nothing: none is there. Errors: the other end closed, or is of another
-  // version; with Wait::yes also that nothing came within the socket's timeout.
-  [[nodiscard]] Result<std::optional<Message>> receive(Wait wait);
+  // version.
+  [[nodiscard]] Result<std::optional<Message>> receive();
 
   // The user at the other end: "uid 1000 (pid 77)" where it is neither root nor our own user.
   [[nodiscard]] Result<> check_peer() const;

@@ -82,7 +82,7 @@ Result<> ChannelServer::greet() {
 
 Result<> ChannelServer::serve() {
   while (moatd_) {
-    auto message = moatd_->receive(Channel::Wait::no);
+    auto message = moatd_->receive();
     if (message && !*message) return {};
     auto answered = message ? answer(**message) : Result<>(std::unexpected(message.error()));
     if (!answered) {

@@ -35,8 +35,8 @@ std::size_t free_hugepage_bytes() {
 // The first lcore only serves moatd: it runs where the kernel has it.
 std::string lcores_of(const DpdkSettings& settings) {
   std::string text = fmt::format("0@(0-{})", ::sysconf(_SC_NPROCESSORS_ONLN) - 1);
-  for (std::size_t i = 0; i < settings.lcores.size(); i++)
-    text += fmt::format(",{}@{}", i + 1, settings.lcores[i]);
+  for (std::size_t i = 0; i < settings.fast_path.lcores.size(); i++)
+    text += fmt::format(",{}@{}", i + 1, settings.fast_path.lcores[i]);
   return text;
 }
 
@@ -47,13 +47,13 @@ Result<bool> choose_hugepages(Hugepages wanted) {
   if (wanted == Hugepages::automatic) return false;
   return std::unexpected(Error{
       fmt::format("{} MiB of hugepages are free; {} are needed", bytes >> 20, wanted_bytes >> 20),
-      fmt::format("sysctl vm.nr_hugepages={}, or --hugepages auto", wanted_bytes >> 21)});
+      fmt::format("sysctl vm.nr_hugepages={}, or `hugepages: auto`", wanted_bytes >> 21)});
 }
 
 }  // namespace
 
 Result<Eal> Eal::begin(const DpdkSettings& settings) {
-  const auto has_hugepages = choose_hugepages(settings.hugepages);
+  const auto has_hugepages = choose_hugepages(settings.fast_path.hugepages);
   if (!has_hugepages) return std::unexpected(has_hugepages.error());
   std::vector<std::string> arguments = {"moat-dpdk", "--lcores", lcores_of(settings),
                                         "--no-telemetry", "--log-level=lib.eal:warning"};
@@ -62,10 +62,10 @@ Result<Eal> Eal::begin(const DpdkSettings& settings) {
     arguments.emplace_back("--in-memory");
   else
     arguments.insert(arguments.end(), {"--no-huge", "--no-shconf", "-m", heap_mib});
-  if (is_pci(settings.nic))
-    arguments.insert(arguments.end(), {"-a", settings.nic});
+  if (is_pci(settings.fast_path.nic))
+    arguments.insert(arguments.end(), {"-a", settings.fast_path.nic});
   else
-    arguments.insert(arguments.end(), {"--no-pci", "--vdev", settings.nic});
+    arguments.insert(arguments.end(), {"--no-pci", "--vdev", settings.fast_path.nic});
   arguments.insert(arguments.end(), settings.eal.begin(), settings.eal.end());
 
   std::vector<char*> pointers;

@@ -78,7 +78,7 @@ Result<> await_no_interface(const std::string& name) {
     (void)news->drain();
   }
   return std::unexpected(Error{"there is an interface " + name + " already",
-                               "delete it, or name another one with --kernel-port"});
+                               "delete it, or name another kernel-port in moat.yaml"});
 }
 
 Result<> check_not_the_way_out(const LinkState& nic, bool is_forced) {
@@ -95,7 +95,7 @@ Result<> check_not_the_way_out(const LinkState& nic, bool is_forced) {
 // The name that the kernel has for the NIC, which is then in its namespace and switched on; empty:
 // it has none, and needs no namespace. What the host had set on it, the kernel port is to have.
 Result<std::string> move_nic(const DpdkSettings& settings, const Netns& home, const Netns& there) {
-  std::string interface = interface_of(settings.nic);
+  std::string interface = interface_of(settings.fast_path.nic);
   if (interface.empty()) return interface;
   {
     const auto visit = Visit::begin(there, home);
@@ -166,14 +166,14 @@ struct Worker::Parts {
 Result<> Worker::Parts::start_ports() {
   auto home = Netns::current();
   if (!home) return std::unexpected(home.error());
-  const bool has_interface = !interface_of(settings.nic).empty();
+  const bool has_interface = !interface_of(settings.fast_path.nic).empty();
   auto there = has_interface ? Netns::make(settings.netns) : Netns::current();
   if (!there) return std::unexpected(there.error());
-  if (auto free = await_no_interface(settings.kernel_port); !free) return free;
+  if (auto free = await_no_interface(settings.fast_path.kernel_port); !free) return free;
   const auto interface = move_nic(settings, *home, *there);
   if (!interface) return std::unexpected(interface.error());
 
-  const auto queues = static_cast<unsigned>(settings.lcores.size());
+  const auto queues = static_cast<unsigned>(settings.fast_path.lcores.size());
   std::optional<Port> nic;
   rte_mempool* buffers = nullptr;
   std::uint32_t max_mtu = 0;
@@ -196,12 +196,13 @@ Result<> Worker::Parts::start_ports() {
     if (auto started = nic->start(queues, buffers); !started) return started;
   }
   const auto mac = nic->address();
-  auto kernel_port = Port::add(
-      fmt::format("net_tap0,iface={},mac={:02x}", settings.kernel_port, fmt::join(mac, ":")));
+  auto kernel_port = Port::add(fmt::format("net_tap0,iface={},mac={:02x}",
+                                           settings.fast_path.kernel_port, fmt::join(mac, ":")));
   if (!kernel_port) return std::unexpected(kernel_port.error());
   if (auto started = kernel_port->start(queues, buffers); !started) return started;
-  auto made = PortLink::make({*nic, *kernel_port, *interface, max_mtu}, settings.kernel_port,
-                             std::move(*home), std::move(*there), settings.port_file());
+  auto made =
+      PortLink::make({*nic, *kernel_port, *interface, max_mtu}, settings.fast_path.kernel_port,
+                     std::move(*home), std::move(*there), settings.port_file());
   if (!made) return std::unexpected(made.error());
   link.emplace(std::move(*made));
   if (auto restored = link->restore(); !restored)
@@ -211,7 +212,7 @@ Result<> Worker::Parts::start_ports() {
 }
 
 Result<> Worker::Parts::start_lcores(const Port& nic, const Port& kernel_port) {
-  const auto count = static_cast<unsigned>(settings.lcores.size());
+  const auto count = static_cast<unsigned>(settings.fast_path.lcores.size());
   auto opened = Account::open(settings.folder + "/account", count);
   if (!opened) return std::unexpected(opened.error());
   account = std::move(*opened);
@@ -359,8 +360,8 @@ Result<std::unique_ptr<Worker>> Worker::start(const DpdkSettings& settings) {
 }
 
 Result<> Worker::run() {
-  say(fmt::format("{} and {} are linked; closed until there is a table", parts_->settings.nic,
-                  parts_->settings.kernel_port));
+  say(fmt::format("{} and {} are linked; closed until there is a table",
+                  parts_->settings.fast_path.nic, parts_->settings.fast_path.kernel_port));
   return parts_->serve();
 }
 

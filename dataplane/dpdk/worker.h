@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "dataplane/dpdk/settings.h"
+#include "dataplane/error.h"
 
 namespace moat {
 

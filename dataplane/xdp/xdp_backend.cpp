@@ -52,7 +52,8 @@ struct XdpBackend::Kernel {
   Table closed;     // the same endpoints, closed to all
   bool pinned = false;
   std::string adoption;
-  std::vector<std::string> mended;  // pins apart: those know for themselves
+  std::vector<std::string> counted;  // interfaces whose packets another packet path has counted
+  std::vector<std::string> mended;   // pins apart: those know for themselves
 
   [[nodiscard]] int counters() const { return find_map(maps, "counters"); }
 
@@ -355,13 +356,13 @@ Result<> XdpBackend::detach(const std::string& interface) {
 namespace {
 
 // What the backstop is to know: whose packets have been counted, and whose are not judged.
-Result<KnownInterfaces> know_interfaces(const std::vector<std::string>& attached,
+Result<KnownInterfaces> know_interfaces(const std::vector<std::string>& counted_by_name,
                                         const std::vector<std::string>& trusted) {
   const auto links = list_links();
   if (!links) return std::unexpected(links.error());
   const auto named = by_name(*links);
   std::set<std::uint32_t> counted;
-  for (const auto& name : attached)
+  for (const auto& name : counted_by_name)
     if (const auto link = named.find(name); link != named.end())
       counted.insert(link->second->ifindex);
   KnownInterfaces known;
@@ -381,8 +382,13 @@ Result<KnownInterfaces> know_interfaces(const std::vector<std::string>& attached
 BackstopStatus XdpBackend::ensure_backstop(const std::string& cgroup,
                                            const std::vector<std::string>& trusted) {
   if (!kernel_->pinned) return BackstopStatus::off("nothing is enforced yet");
-  return kernel_->backstop.ensure(kernel_->maps, cgroup,
-                                  know_interfaces(kernel_->links.interfaces(), trusted));
+  auto counted = kernel_->links.interfaces();
+  counted.insert(counted.end(), kernel_->counted.begin(), kernel_->counted.end());
+  return kernel_->backstop.ensure(kernel_->maps, cgroup, know_interfaces(counted, trusted));
+}
+
+void XdpBackend::leave_counted(const std::vector<std::string>& interfaces) {
+  kernel_->counted = interfaces;
 }
 
 void XdpBackend::remove_backstop() { kernel_->backstop.remove(); }

@@ -64,6 +64,7 @@ class XdpBackend final : public PacketPath {
   Result<> detach_all() override;
   BackstopStatus ensure_backstop(const std::string& cgroup,
                                  const std::vector<std::string>& trusted) override;
+  void leave_counted(const std::vector<std::string>& interfaces) override;
   void remove_backstop() override;
   Result<std::unique_ptr<DropSource>> drops() override;
   Result<SuppressedDrops> suppressed_drops() override;

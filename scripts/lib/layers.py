@@ -28,19 +28,19 @@ control/history control/enforce
 control/service
 control/api control/cli
 control/daemon
-control/daemon/moatd.cpp
+control/daemon/moatd.cpp control/daemon/moat_dpdk.cpp
 """.strip().splitlines()]
 RANK = {name: rank for rank, line in enumerate(ORDER) for name in line}
 # Beyond the order: what would link the command to the daemon. The compiler is a library of its own.
 NEVER = [("control/cli", "control/enforce")]
 # What only these may include: libraries, and which packet path it is.
 HOMES = {
-    r"dataplane/(xdp|dpdk)/": "dataplane/xdp dataplane/dpdk control/daemon/moatd.cpp",
+    r"dataplane/(xdp|dpdk)/": "dataplane/xdp dataplane/dpdk control/daemon/moatd.cpp control/daemon/moat_dpdk.cpp",
     r"bpf/|\w+\.skel\.h": "dataplane/xdp", r"rte_": "dataplane/dpdk",
     r"libmnl/": "dataplane/host", r"xxhash\.h": "dataplane",
     r"systemd/": "control/os control/daemon", r"spdlog/": "control/os",
     r"yaml-cpp/": "control/yaml/node.cpp", r"microhttpd\.h": "control/api",
-    r"prometheus/": "control/api", r"CLI/": "control/cli control/daemon/moatd.cpp dataplane/dpdk/moat_dpdk.cpp",
+    r"prometheus/": "control/api", r"CLI/": "control/cli control/daemon/moatd.cpp control/daemon/moat_dpdk.cpp",
     r"curl/": "control/cli control/agent", r"libsmartcols/": "control/cli",
 }
 

@@ -133,7 +133,7 @@ await() {
 launch_moatd() {
   start moatd db-host setpriv --inh-caps=-all --bounding-set=-all,+net_admin,+perfmon,+bpf \
     moatd --config "$scene/moat/moat.yaml" --bpffs "$scene/bpf/moat" --state "$scene/state" \
-    --socket "$scene/moatd.sock"
+    --socket "$scene/moatd.sock" --fast-path "$scene/dpdk"
 }
 
 start_moatd() {
@@ -156,7 +156,7 @@ start_postgres() {
   as_postgres "$postgres_bin/initdb" --pgdata "$data" --auth trust --no-sync >"$scene/initdb.log"
   echo "host all all 0.0.0.0/0 trust" >>"$data/pg_hba.conf"
   start postgres db-host setpriv --reuid=postgres --regid=postgres --init-groups \
-    postgres -D "$data" -c listen_addresses="$database_host" -c fsync=off \
+    postgres -D "$data" -c listen_addresses="${database_listens:-$database_host}" -c fsync=off \
     -c unix_socket_directories="$scene/postgres" -c logging_collector=off
   await 20 "PostgreSQL to answer" on db-host pg_isready --quiet -h "$scene/postgres"
   as_postgres "$postgres_bin/createdb" -h "$scene/postgres" orders

@@ -32,6 +32,8 @@ class FakePath final : public PacketPath {
   bool has_backstop = false;
   bool is_gone = false;  // detach_all() was called
   std::vector<std::string> mended;
+  bool wants_fast_path = false;
+  FastPathStatus fast;
 
   void add_interface(const std::string& name) {
     interfaces[name] = {.name = name, .present = true};
@@ -65,6 +67,13 @@ class FakePath final : public PacketPath {
     for (const auto slot : slots) counts[slot] = {};
     return {};
   }
+
+  Result<> check_everywhere() const override {
+    if (auto failed = failure("check_everywhere")) return std::unexpected(*failed);
+    return {};
+  }
+  void want_fast_path(bool is_wanted) override { wants_fast_path = is_wanted; }
+  FastPathStatus fast_path() const override { return fast; }
 
   [[nodiscard]] const std::string& adoption() const override { return adoption_; }
 

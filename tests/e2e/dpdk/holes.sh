@@ -19,11 +19,12 @@ build_fast_path "$1" "$2"
 listen_at_port
 await 10 "the stranger to get in, as nothing guards the port" gets_in stranger
 # The host's way out is not taken by mistake.
-! on db-host "$worker_program" --nic "net_${driver}0,iface=eth0" --folder "$scene/dpdk" \
+write_settings "$driver"
+! on db-host "$worker_program" --config "$scene/moat/moat.yaml" --folder "$scene/dpdk" \
   --netns "$prefix-nic" >"$scene/refused.log" 2>&1 || fail "the NIC of the default route was taken"
 grep -q 'default route leads by eth0' "$scene/refused.log" || fail "$(<"$scene/refused.log")"
 # Nor is it put where the kernel's copies of frames would find an address.
-! on db-host "$worker_program" --nic "net_${driver}0,iface=eth0" --folder "$scene/dpdk" --force \
+! on db-host "$worker_program" --config "$scene/moat/moat.yaml" --folder "$scene/dpdk" --force \
   --netns "$prefix-app" >"$scene/refused.log" 2>&1 || fail "a namespace with addresses was taken"
 grep -q 'has an address, on eth0' "$scene/refused.log" || fail "$(<"$scene/refused.log")"
 on db-host ip link show eth0 >/dev/null || fail "the NIC went although it was refused"

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Sourced by the tests of the fast path: a database host whose NIC moat-dpdk takes, and `drive`, which
-# speaks for moatd.
+# Sourced by the tests of the fast path: a database host whose NIC moat-dpdk takes, and moatd, or `drive`
+# which speaks for it.
 #
 #   build_fast_path BUILD DRIVE        begins the scene: db-host, and the clients app and stranger
 #   start_worker DRIVER [OPTION...]    af_packet or af_xdp; returns once moatd could speak to it. On the
-#                                      CPUs of $lcores, with $nic_arguments,
+#                                      CPUs of $lcores, with $nic_arguments and $hugepages,
 #                                      asleep for $idle microseconds
+#   write_settings DRIVER              moat.yaml, with XDP on $xdp_interfaces, and $more_settings
 #   drive WORD...                      see drive.cpp
 #   publish [SOURCE...]                lets these in and nobody else
 #   listen_at_port                     a listener on 5432 of db-host, in place of PostgreSQL
@@ -21,10 +22,11 @@
 app=192.0.2.10
 stranger=198.19.0.66
 here=$(dirname "${BASH_SOURCE[0]}")
-lcores=$(($(nproc) - 1)) nic_arguments='' idle=50
+lcores=$(($(nproc) - 1)) nic_arguments='' hugepages=auto idle=50
+xdp_interfaces='' more_settings=''
 
 build_fast_path() {
-  worker_program=$1/dataplane/dpdk/moat-dpdk drive_program=$2
+  worker_program=$1/control/daemon/moat-dpdk drive_program=$2
   begin_scene "$1"
   add_host db-host "$database_host" 198.18.0.1
   add_host app "$app" 192.0.2.1
@@ -37,6 +39,7 @@ build_fast_path() {
 fail() {
   echo "FAILED: $*" >&2
   tail -n 20 "$scene"/worker.log >&2
+  [[ ! -e $scene/moatd.log ]] || tail -n 20 "$scene/moatd.log" >&2
   exit 1
 }
 
@@ -45,13 +48,26 @@ drive() { "$drive_program" "$scene/dpdk/socket" "$@"; }
 launch_worker() {
   local driver=$1
   shift
-  start worker db-host "$worker_program" --nic "net_${driver}0,iface=eth0$nic_arguments" \
-    --folder "$scene/dpdk" --netns "$prefix-nic" --lcores "$lcores" --idle "$idle" --force "$@"
+  write_settings "$driver"
+  start worker db-host "$worker_program" --config "$scene/moat/moat.yaml" --folder "$scene/dpdk" \
+    --netns "$prefix-nic" --idle "$idle" --force "$@"
+}
+
+write_settings() {
+  cat >"$scene/new.yaml" <<END
+interfaces: [$xdp_interfaces]
+$more_settings
+fast-path:
+  nic: "net_${1}0,iface=eth0$nic_arguments"
+  lcores: [$lcores]
+  hugepages: $hugepages
+END
+  cmp -s "$scene/new.yaml" "$scene/moat/moat.yaml" || mv "$scene/new.yaml" "$scene/moat/moat.yaml"
 }
 
 start_worker() {
   launch_worker "$@"
-  await 60 "moat-dpdk to answer" worker_answers_or_is_gone
+  await 60 "moat-dpdk to answer" "${worker_is_up:-worker_answers_or_is_gone}"
   is_running worker || fail "moat-dpdk ended"
 }
 

@@ -88,7 +88,8 @@ if ((free < 96)); then
   echo "hugepages missing"
   : >"$scene/worker.log"
   ip -n "$prefix-router" link add db-host type veth peer name eth0 netns "$prefix-db-host"
-  launch_worker af_packet --hugepages on
+  hugepages=on
+  launch_worker af_packet
   await 20 "moat-dpdk to refuse" is_gone worker
   grep -q 'hugepages are free.*sysctl vm.nr_hugepages' "$scene/worker.log" || fail "no such words"
 else

@@ -8,8 +8,8 @@ set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-hugepages=/proc/sys/vm/nr_hugepages
-earlier=$(<"$hugepages")
+reserve=/proc/sys/vm/nr_hugepages
+earlier=$(<"$reserve")
 export PGUSER=postgres PGDATABASE=orders PGCONNECT_TIMEOUT=$((2 * patience))
 
 from() { on "$1" psql -h "$database_host" -Atc "$2"; }
@@ -17,9 +17,11 @@ greets() { [[ $(from app "select 'hello ' || host(inet_client_addr())") == "hell
 is_kept_out() { ! from stranger 'select 1' 2>/dev/null; }
 
 try() {
-  local driver=$1 pages=$2 size
-  start_worker "$driver" --hugepages "$pages"
-  port_says "hugepages=$([[ $pages == on ]] && echo 1 || echo 0)" || fail "not with hugepages $pages"
+  local driver=$1 size
+  hugepages=$2
+  start_worker "$driver"
+  port_says "hugepages=$([[ $hugepages == on ]] && echo 1 || echo 0)" ||
+    fail "not with hugepages $hugepages"
   publish "$app"
   await 20 "psql to get in" greets
   is_kept_out || fail "the stranger got in"
@@ -27,7 +29,7 @@ try() {
   ((size == 20000001)) || fail "of 20 MB came $size bytes"
   on app pgbench -h "$database_host" -n -S -c 4 -t 250 >"$scene/pgbench.log" 2>&1 ||
     fail "pgbench: $(<"$scene/pgbench.log")"
-  sed -n "s/^tps = \\([0-9]*\\).*/$driver, hugepages $pages: \\1 transactions a second/p" \
+  sed -n "s/^tps = \\([0-9]*\\).*/$driver, hugepages $hugepages: \\1 transactions a second/p" \
     "$scene/pgbench.log"
   stop worker
 }
@@ -36,9 +38,9 @@ build_fast_path "$1" "$2"
 start_postgres
 as_postgres "$postgres_bin/pgbench" -h "$scene/postgres" -i -q orders >"$scene/pgbench.log" 2>&1
 for driver in af_packet af_xdp; do try "$driver" off; done
-trap 'status=$?; set +e; echo "$earlier" >"$hugepages"; (exit "$status"); end_scene' EXIT
-echo $((earlier + 128)) >"$hugepages"
-if (($(<"$hugepages") < earlier + 128)); then
+trap 'status=$?; set +e; echo "$earlier" >"$reserve"; (exit "$status"); end_scene' EXIT
+echo $((earlier + 128)) >"$reserve"
+if (($(<"$reserve") < earlier + 128)); then
   echo "NOT TRIED: hugepages, as this machine has no room for 128 of them" >&2
 else
   for driver in af_packet af_xdp; do try "$driver" on; done

@@ -337,6 +337,29 @@ TEST_F(ApiTest, HasMetrics) {
   }
 }
 
+TEST_F(ApiTest, MetricsTellOfAFastPathWhereThereIsOne) {
+  EXPECT_EQ(get("/metrics").body.find("fast_path"), std::string::npos);
+  service_.status_view.fast_path = {.is_wanted = true,
+                                    .is_connected = true,
+                                    .generation = 18,
+                                    .closed = 4,
+                                    .ports = {{.name = "net_af_xdp0",
+                                               .has_link = true,
+                                               .rx_packets = 70,
+                                               .rx_missed = 3,
+                                               .tx_full = 2}}};
+  const auto body = get("/metrics").body;
+  for (const auto* line :
+       {"moat_fast_path_connected 1\n", "moat_fast_path_generation 18\n",
+        "moat_fast_path_behind 0\n", "moat_fast_path_closed_packets_total 4\n",
+        "moat_fast_path_link{port=\"net_af_xdp0\"} 1\n",
+        "moat_fast_path_packets_total{port=\"net_af_xdp0\",direction=\"received\"} 70\n",
+        "moat_fast_path_lost_packets_total{port=\"net_af_xdp0\",cause=\"rx-missed\"} 3\n",
+        "moat_fast_path_lost_packets_total{port=\"net_af_xdp0\",cause=\"tx-full\"} 2\n"}) {
+    EXPECT_NE(body.find(line), std::string::npos) << line << body;
+  }
+}
+
 TEST_F(ApiTest, MetricsCountWhatStatusCounts) {
   auto& status = service_.status_view;
   status.generation = 18;

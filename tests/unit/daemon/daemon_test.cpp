@@ -275,6 +275,47 @@ TEST_F(DaemonTest, AnotherFolderInMoatYamlIsToldAsTheCause) {
       << edit.error().remedy;
 }
 
+TEST_F(DaemonTest, AChangeThatTheFastPathDoesNotHaveIsLiveAndNotEnforced) {
+  folder_.put("moat.yaml",
+              "interfaces: [moat-a]\ndrop-sessions: false\nfast-path: {nic: net_null0}\n");
+  start();
+  ASSERT_TRUE(reload().enforced);
+  EXPECT_TRUE(path_->wants_fast_path);
+  orders("198.51.100.0/24");
+  path_->failures["check_everywhere"] = "moat-dpdk judges by generation 1";
+  const auto change = reload();
+  EXPECT_FALSE(change.enforced);
+  EXPECT_TRUE(change.is_behind);
+  EXPECT_EQ(change.generation, 2);
+  EXPECT_EQ(change.why_not, "moat-dpdk judges by generation 1");
+  EXPECT_EQ(path_->table.header().generation, 2);
+  EXPECT_EQ(daemon_->status().pending.size(), 1);
+  EXPECT_TRUE(daemon_->why("198.51.100.9", "")->at(0).allowed) << "by what is live";
+  EXPECT_FALSE(reload().enforced) << "and again";
+
+  path_->failures.clear();
+  const auto published = path_->published;
+  EXPECT_TRUE(reload().enforced);
+  EXPECT_EQ(path_->published, published) << "it is live already";
+  EXPECT_TRUE(daemon_->status().pending.empty());
+  EXPECT_EQ(daemon_->status().last->generation, 2);
+}
+
+TEST_F(DaemonTest, WhatIsWrongWithTheFastPathIsInTheStatusAndTheLog) {
+  start([](FakePath& path) {
+    path.fast = {.is_wanted = true, .problem = "no worker", .remedy = "start moat-dpdk"};
+  });
+  reload();
+  EXPECT_TRUE(has_logged("the fast path: no worker (start moat-dpdk)"));
+  EXPECT_EQ(daemon_->status().fast_path.problem, "no worker");
+  EXPECT_EQ(count_problems(daemon_->status()), 1);
+  EXPECT_TRUE(daemon_->status().ready) << "without a worker its NIC lets nothing in";
+  path_->fast = {.is_wanted = true, .is_connected = true, .generation = 1};
+  reload();
+  EXPECT_TRUE(has_logged("no longer: the fast path: no worker"));
+  EXPECT_EQ(count_problems(daemon_->status()), 0);
+}
+
 TEST_F(DaemonTest, AnInterfaceThatCannotBeAttachedIsNotReady) {
   start([](FakePath& path) { path.failures["ensure_attached"] = "Operation not supported"; });
   EXPECT_TRUE(reload().enforced);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Both ends of the channel, over a real socket, the worker's in a thread of its own.
+// Both ends of the channel.
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <atomic>
 #include <mutex>
@@ -17,87 +19,28 @@
 #include "tests/support/patience.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/unit/dpdk/tables.h"
+#include "tests/unit/dpdk/thread_worker.h"
 
 namespace moat {
 namespace {
 
-TableName name_of(const Table& table) {
-  return {table.header().generation, table.header().digest, table.header().size};
-}
-
 class ChannelTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    account_ = Account::open(folder_ / "account", 2).value();
-    const HelloMessage hello = {
-        .version = version_, .abi = MOAT_ABI, .pid = 4711, .lcores = 2, .ifindex = 42};
-    ChannelServer::Worker worker = {
-        .publish = [this](Table table,
-                          Fd memfd) { return swap(std::move(table), std::move(memfd)); },
-        .live = [this] { return table_ ? name_of(table_) : TableName{}; },
-        .table = [this] { return table_ ? memfd_.get() : -1; },
-        .status =
-            [this] {
-              StatusMessage status = {};
-              if (table_) status.live = name_of(table_);
-              status.nic.mtu = 1500;
-              return status;
-            }};
-    server_.emplace(ChannelServer::listen(path_, hello, account_, std::move(worker)).value());
-    thread_ = std::thread([this] { serve(); });
-  }
-  void TearDown() override { stop(); }
+  void SetUp() override { worker_.emplace(folder_.path(), version_); }
 
-  void stop() {
-    if (!thread_.joinable()) return;
-    ::eventfd_write(stopping_.get(), 1);
-    thread_.join();
-    server_.reset();
-  }
-
-  void serve() {
-    for (;;) {
-      pollfd fds[] = {{stopping_.get(), POLLIN, 0},
-                      {server_->listener(), POLLIN, 0},
-                      {server_->connection(), POLLIN, 0}};
-      ::poll(fds, 3, -1);
-      if (fds[0].revents != 0) return;
-      const std::scoped_lock lock(mutex_);
-      if (fds[1].revents != 0) note(server_->accept());
-      if (fds[2].revents != 0) note(server_->serve());
-    }
-  }
-  void note(const Result<>& result) {
-    if (!result) said_ += result.error().message + "\n";
-  }
-
-  Result<> swap(Table table, Fd memfd) {
-    if (refusal_) return std::unexpected(*refusal_);
-    table_ = std::move(table);
-    memfd_ = std::move(memfd);
-    return {};
-  }
-
+  void stop() { worker_.reset(); }
   ChannelClient connect() { return ChannelClient::connect(path_).value(); }
 
   TemporaryFolder folder_;
   std::string path_ = folder_ / "socket";
   std::uint32_t version_ = channel_version;
-  Account account_;
-  std::mutex mutex_;  // of all below
-  std::optional<ChannelServer> server_;
-  Table table_;
-  Fd memfd_;
-  std::optional<Error> refusal_;
-  std::string said_;
-  Fd stopping_{::eventfd(0, EFD_CLOEXEC)};
-  std::thread thread_;
+  std::optional<ThreadWorker> worker_;
 };
 
 TEST_F(ChannelTest, TheWorkerSaysWhoItIs) {
   const ChannelClient moatd = connect();
   EXPECT_EQ(moatd.hello().pid, 4711u);
-  EXPECT_EQ(moatd.hello().ifindex, 42u);
+  EXPECT_EQ(moatd.hello().ifindex, 1u);
   EXPECT_EQ(moatd.hello().live.generation, 0u);
 }
 
@@ -124,8 +67,8 @@ TEST_F(ChannelTest, ANewMoatdFindsTheLiveTable) {
 TEST_F(ChannelTest, ARefusalIsHeardAndTheChannelGoesOn) {
   ChannelClient moatd = connect();
   {
-    const std::scoped_lock lock(mutex_);
-    refusal_ = {"no memory", "give it more hugepages"};
+    const auto lock = worker_->stop();
+    worker_->refusal = {"no memory", "give it more hugepages"};
   }
   const auto refused = moatd.publish(table_for({}));
   ASSERT_FALSE(refused);
@@ -150,7 +93,7 @@ TEST_F(ChannelTest, OnlyASoundSealedTableIsTaken) {
 
 TEST_F(ChannelTest, CountsAreSharedAndOutliveTheWorker) {
   const ChannelClient moatd = connect();
-  account_.counters(1)[5].packets = 8;
+  worker_->account().counters(1)[5].packets = 8;
   EXPECT_EQ(moatd.account().sum()[5].packets, 8u);
   stop();
   EXPECT_EQ(moatd.account().sum()[5].packets, 8u);
@@ -163,8 +106,8 @@ TEST_F(ChannelTest, DropsComeInOrderAlsoBetweenAnswers) {
   std::size_t sent = 0;
   while (sent < drops.size()) {
     {
-      const std::scoped_lock lock(mutex_);
-      sent += server_->send_drops(std::span(drops).subspan(sent));
+      const auto lock = worker_->stop();
+      sent += worker_->server->send_drops(std::span(drops).subspan(sent));
     }
     EXPECT_TRUE(moatd.status());  // reads what stands before its answer
   }
@@ -175,16 +118,16 @@ TEST_F(ChannelTest, DropsComeInOrderAlsoBetweenAnswers) {
 }
 
 TEST_F(ChannelTest, WithNobodyToHearDropsStay) {
-  const std::scoped_lock lock(mutex_);
-  EXPECT_EQ(server_->send_drops(std::vector<moat_drop>(3)), 0u);
+  const auto lock = worker_->stop();
+  EXPECT_EQ(worker_->server->send_drops(std::vector<moat_drop>(3)), 0u);
 }
 
 TEST_F(ChannelTest, AMoatdThatReadsNothingIsNotWaitedFor) {
   const ChannelClient moatd = connect();
   const std::vector<moat_drop> drops(100'000);
-  const std::scoped_lock lock(mutex_);
-  EXPECT_LT(server_->send_drops(drops), drops.size());
-  EXPECT_GE(server_->connection(), 0);
+  const auto lock = worker_->stop();
+  EXPECT_LT(worker_->server->send_drops(drops), drops.size());
+  EXPECT_GE(worker_->server->connection(), 0);
 }
 
 TEST_F(ChannelTest, ASecondMoatdIsTurnedAway) {
@@ -201,12 +144,12 @@ TEST_F(ChannelTest, AMoatdThatIsBackAtOnceIsTaken) {
   std::optional<Result<ChannelClient>> second;
   std::thread connecting;
   {
-    const std::scoped_lock lock(mutex_);
+    const auto lock = worker_->stop();
     first.reset();
     connecting = std::thread([&] { second.emplace(ChannelClient::connect(path_)); });
-    pollfd waits = {server_->listener(), POLLIN, 0};
+    pollfd waits = {worker_->server->listener(), POLLIN, 0};
     ASSERT_EQ(::poll(&waits, 1, 10'000 * patience()), 1);
-    note(server_->accept());
+    EXPECT_TRUE(worker_->server->accept());
   }
   connecting.join();
   ASSERT_TRUE(*second) << second->error().message;
@@ -221,7 +164,7 @@ TEST_F(ChannelTest, WithoutAWorkerTheErrorNamesTheRemedy) {
 }
 
 TEST_F(ChannelTest, ASecondWorkerIsTurnedAway) {
-  EXPECT_FALSE(ChannelServer::listen(path_, {}, account_, {}));
+  EXPECT_FALSE(ChannelServer::listen(path_, {}, worker_->account(), {}));
 }
 
 TEST_F(ChannelTest, AWorkerThatEndsIsNoticed) {
@@ -244,6 +187,31 @@ TEST_F(ChannelTest, UnknownWordsEndTheChannelAndNotTheWorker) {
     }  // hello, and the end
   }
   EXPECT_TRUE(connect().status());
+}
+
+// The socket's mode alone keeps others out; should somebody relax it, their user does.
+TEST(ChannelAsRoot, APeerOfAnotherUserIsTurnedAway) {
+  const TemporaryFolder folder;
+  ThreadWorker worker(folder.path());
+  ASSERT_EQ(::chmod(folder.path().c_str(), 0711), 0);
+  ASSERT_EQ(::chmod((folder / "socket").c_str(), 0666), 0);
+  const auto address = unix_address(folder / "socket").value();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    constexpr uid_t nobody = 65534;
+    char byte = 0;
+    const Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    const bool is_connected =
+        ::setresuid(nobody, nobody, nobody) == 0 &&
+        ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    ::_exit(is_connected && ::recv(socket.get(), &byte, 1, 0) == 0 ? 0 : 1);  // closed, unheard
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(ChannelClient::connect(folder / "socket")) << "moatd is taken all the same";
+  const auto lock = worker.stop();
+  EXPECT_TRUE(worker.said.contains("uid 65534")) << worker.said;
 }
 
 class OtherVersionTest : public ChannelTest {

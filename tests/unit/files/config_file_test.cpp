@@ -76,6 +76,29 @@ TEST(ReadConfig, KeepsTheDefaultsOfWhatIsLeftOut) {
   EXPECT_EQ(reading.value->settle, 100ms);
 }
 
+TEST(ReadConfig, TakesAFastPath) {
+  const auto reading = read(
+      "interfaces: []\n"
+      "fast-path: {nic: \"0000:3b:00.0\", kernel-port: db0, lcores: [2, 3], hugepages: off}\n");
+  ASSERT_TRUE(reading.value) << full_text(reading.faults);
+  EXPECT_TRUE(reading.faults.empty()) << full_text(reading.faults);
+  const auto& fast_path = reading.value->fast_path;
+  ASSERT_TRUE(fast_path);
+  EXPECT_EQ(fast_path->nic, "0000:3b:00.0");
+  EXPECT_EQ(fast_path->kernel_port, "db0");
+  EXPECT_EQ(fast_path->lcores, (std::vector<unsigned>{2, 3}));
+  EXPECT_EQ(fast_path->hugepages, Hugepages::off);
+}
+
+TEST(ReadConfig, AFastPathNeedsItsNicAlone) {
+  const auto reading = read("interfaces: [eth0]\nfast-path:\n  nic: net_af_xdp0,iface=eth1\n");
+  ASSERT_TRUE(reading.value) << full_text(reading.faults);
+  EXPECT_EQ(reading.value->fast_path->kernel_port, "moat0");
+  EXPECT_EQ(reading.value->fast_path->lcores, std::vector<unsigned>{0});
+  EXPECT_EQ(reading.value->fast_path->hugepages, Hugepages::automatic);
+  EXPECT_FALSE(read("interfaces: [eth0]\n").value->fast_path);
+}
+
 struct FaultCase {
   const char* name;
   std::string text;
@@ -141,6 +164,41 @@ INSTANTIATE_TEST_SUITE_P(
         FaultCase{
             "reconcile beyond the bound", head + "propagation: {bound: 10s}\n",
             "2:14 warning: a change that goes unnoticed may be overdue before a reconcile\n"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    FastPath, ConfigFault,
+    testing::Values(
+        FaultCase{"no NIC", head + "fast-path: {lcores: [1]}\n", "2:12 fast-path has no `nic`\n"},
+        FaultCase{"an interface", head + "fast-path: {nic: eth1}\n",
+                  "2:18 neither a PCI address nor a DPDK device: eth1\n"},
+        FaultCase{"short address", head + "fast-path: {nic: \"3b:00.0\"}\n",
+                  "2:18 a PCI address without its domain: 3b:00.0\n"},
+        FaultCase{"two words", head + "fast-path: {nic: \"net_null0 --vdev=x\"}\n",
+                  "2:18 neither a PCI address nor a DPDK device: net_null0 --vdev=x\n"},
+        FaultCase{"loopback as NIC", head + "fast-path: {nic: \"net_af_xdp0,iface=lo\"}\n",
+                  "2:18 lo carries the host's connections to itself, which would be dropped: "
+                  "net_af_xdp0,iface=lo\n"},
+        FaultCase{"bad port", head + "fast-path: {nic: net_null0, kernel-port: a/b}\n",
+                  "2:42 no interface can have such a name: a/b\n"},
+        FaultCase{"bad CPUs", head + "fast-path: {nic: net_null0, lcores: [1, x, -1, 1024, 1]}\n",
+                  "2:41 not the number of a CPU, 0 to 1023: x\n"
+                  "2:44 not the number of a CPU, 0 to 1023: -1\n"
+                  "2:48 not the number of a CPU, 0 to 1023: 1024\n"
+                  "2:54 the same CPU twice: 1\n"},
+        FaultCase{"no CPU", head + "fast-path: {nic: net_null0, lcores: []}\n",
+                  "2:37 0 lcores; the fast path has 1 to 64\n"},
+        FaultCase{"bad hugepages", head + "fast-path: {nic: net_null0, hugepages: yes}\n",
+                  "2:40 no such use of hugepages: yes\n"},
+        FaultCase{"unknown key", head + "fast-path: {nic: net_null0, lcore: [1]}\n",
+                  "2:29 fast-path has no such key: lcore\n"},
+        FaultCase{"what XDP guards",
+                  "interfaces: [eth0, moat0]\ntrusted-interfaces: [lo, moat0]\n"
+                  "fast-path: {nic: \"net_af_packet0,iface=eth0\"}\n",
+                  "1:14 this is the fast path's NIC, which moat-dpdk takes from the kernel: eth0\n"
+                  "1:20 this is the fast path's kernel port: what comes by it, moat-dpdk has "
+                  "judged: moat0\n"
+                  "2:26 this is the fast path's kernel port: what comes by it, moat-dpdk has "
+                  "judged: moat0\n"}));
 
 TEST(ParseDuration, TakesNumberAndUnit) {
   EXPECT_EQ(parse_duration("1ms"), 1ms);

@@ -55,6 +55,10 @@ TEST(View, KeepsAStatus) {
   view.settings.attach = WantedAttach::generic;
   view.settings.trusted_interfaces = {"eth1"};
   view.settings.settle = milliseconds(20);
+  view.settings.fast_path = {"0000:3b:00.0", "db0", {2, 3}, Hugepages::on};
+  view.fast_path = {
+      true,    true, 17,   true, "wrong",
+      "right", 2,    true, 5,    {{"p", "eth1", "gone", 9000, true, 1, 2, 3, 4, 5, 6}}};
   view.interfaces = {{"eth0", true, AttachMode::generic, 7, true, "reason", "remedy", true}};
   view.backstop = {true, true, "/sys/fs/cgroup", "reason", true, true, "because"};
   view.open_interfaces = {"eth1"};
@@ -162,7 +166,8 @@ TEST(View, KeepsAChange) {
                  {fault},
                  3,
                  {{"192.0.2.9", "orders", 2}, {"2001:db8::9", "", 1}},
-                 "rule r-1 is so already"});
+                 "rule r-1 is so already",
+                 true});
 }
 
 TEST(View, KeepsAGenerationAndATrial) {

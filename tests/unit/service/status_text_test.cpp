@@ -53,6 +53,38 @@ TEST(Problems, NameTheCgroupOfAListenerThatTheBackstopDoesNotHold) {
   EXPECT_TRUE(found[1].text.find("is in a cgroup that is gone, and") != std::string::npos);
 }
 
+FastPathStatus fast_path() {
+  return {.is_wanted = true,
+          .is_connected = true,
+          .generation = 18,
+          .ports = {{.name = "net_af_xdp0", .interface = "eth1", .has_link = true},
+                    {.name = "net_tap0", .interface = "moat0", .has_link = true}}};
+}
+
+TEST(Headline, NamesTheFastPathsKernelPort) {
+  auto status = well();
+  status.fast_path = fast_path();
+  EXPECT_EQ(headline(status), "Guarding 2 databases on eth0, moat0; all rules enforced.");
+  EXPECT_TRUE(is_well(status));
+  status.interfaces.clear();
+  status.backstop = {};
+  EXPECT_EQ(headline(status), "Guarding 2 databases on moat0; all rules enforced.");
+}
+
+TEST(Problems, NameTheFastPathsWithItsRemedy) {
+  auto status = well();
+  status.fast_path = fast_path();
+  status.fast_path.ports[0].problem = "MTU 9000 is more than the buffers hold";
+  status.fast_path.problem = "moat-dpdk does not answer";
+  status.fast_path.remedy = "restart it";
+  const auto found = problems(status);
+  ASSERT_EQ(found.size(), 2);
+  EXPECT_EQ(found[0].text, "the fast path: moat-dpdk does not answer (restart it)");
+  EXPECT_EQ(found[1].text,
+            "the fast path's port net_af_xdp0: MTU 9000 is more than the buffers hold");
+  EXPECT_EQ(not_enforced_by(status), "the fast path has a problem");
+}
+
 struct Case {
   const char* name;
   void (*spoil)(StatusView&);
@@ -87,6 +119,17 @@ INSTANTIATE_TEST_SUITE_P(
              "NOT GUARDING 2 databases: Moat's program is on no interface."},
         Case{"BackstopAlone", [](StatusView& s) { s.interfaces[0].mode = AttachMode::none; },
              "Guarding 2 databases by the backstop alone."},
+        Case{"NoFastPath",
+             [](StatusView& s) { s.fast_path = {.is_wanted = true, .problem = "reach it"}; },
+             "Guarding 2 databases on eth0; the fast path is not reached."},
+        Case{"FastPathBehind",
+             [](StatusView& s) {
+               s.fast_path = fast_path();
+               s.fast_path.generation = 17;
+               s.fast_path.is_behind = true;
+               s.fast_path.problem = "refuses";
+             },
+             "Guarding 2 databases on eth0, moat0; the fast path does NOT have these rules."},
         Case{"ForeignProgram",
              [](StatusView& s) {
                s.interfaces.push_back(attached("eth1"));

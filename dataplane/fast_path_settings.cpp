@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "dataplane/dpdk/settings.h"
+#include "dataplane/fast_path_settings.h"
 
 #include <cctype>
 #include <filesystem>
