@@ -290,7 +290,7 @@ const auto& routes() {
       Route{"POST", "/v1/rollback/", post_rollback, {"trial"}},
       Route{"POST", "/v1/apply", post_apply, {"trial"}, true},
       Route{"POST", "/v1/trial", post_trial, {"within", "edits"}},
-      Route{"POST", "/v1/confirm", post_confirm},
+      Route{"POST", "/v1/confirm", post_confirm, {"trial"}},
       Route{"POST", "/v1/clock/reset", post_clock_reset},
       Route{"POST", "/v1/detach", post_detach},
       Route{"PATCH", "/v1/rules", patch_rule, names_of_rule, true},

@@ -117,9 +117,12 @@ ClientResult<Document> send_edit(Client& client, const ChangeOptions& options,
   if (!trial) return std::unexpected(trial.error());
   client.set_trial(trial->id);
   auto reply = send();
+  // Where nothing has changed there is nothing to undo.
+  const auto change = as<ChangeView>(reply);
+  const bool is_refused = !reply && reply.error().exit == Exit::refused;
+  if (is_refused || (change && !change->unchanged.empty()))
+    std::ignore = client.post("/v1/confirm");
   client.set_trial("");
-  // Nothing has changed, so that there is nothing to undo.
-  if (!reply && reply.error().exit == Exit::refused) std::ignore = client.post("/v1/confirm");
   return reply;
 }
 

@@ -287,10 +287,17 @@ ClientResult<NewFiles> read_files(const std::string& folder) {
 
 Exit apply_files(const Cli& cli, const ApplyOptions& options) {
   Client client(cli);
-  const auto difference = compare_with(cli, client, options.folder);
-  if (!difference) return fail(cli, difference.error());
   const auto files = read_files(options.folder);
   if (!files) return fail(cli, files.error());
+  const auto difference = compare_with(cli, client, options.folder);
+  if (!difference) return fail(cli, difference.error());
+  // What is sent is what is shown.
+  if (const auto again = read_files(options.folder);
+      !again || again->databases != files->databases || again->settings != files->settings) {
+    return fail(
+        cli, {Exit::refused,
+              {Refusal::Kind::conflict, "the files change while they are read", "try again", {}}});
+  }
   if (!cli.json || options.dry_run) {
     if (cli.json) {
       print_json(as_json(difference->changes, difference->problems));

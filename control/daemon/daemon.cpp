@@ -7,6 +7,7 @@
 
 #include <array>
 #include <csignal>
+#include <tuple>
 
 #include "control/os/control_socket.h"
 
@@ -80,6 +81,8 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonPaths& paths, const Op
            *live ? fmt::format("generation {} is live", live->header().generation)
                  : "what programs are attached stay as they are until rules are enforced");
   if (*live) daemon->publisher_.adopt(std::move(*live));
+  if (const auto known = daemon->history_.list(); !known.empty())
+    daemon->publisher_.number_after(known.front().generation);
   if (auto armed = daemon->arm(); !armed) return std::unexpected(armed.error());
   return daemon;
 }
@@ -118,7 +121,7 @@ Result<> Daemon::arm_timers() {
       Wanted{sample_timer_, loop_.timer(on_sample)},
       Wanted{api_timer_, loop_.timer([this] { run_api(); })},
       Wanted{exit_timer_, loop_.timer([this] { loop_.stop(); })},
-      Wanted{trial_timer_, loop_.boot_timer([this] { on_trial_lapsed(); })},
+      Wanted{trial_timer_, loop_.boot_timer([this] { std::ignore = on_trial_lapsed(); })},
       Wanted{overdue_timer_, loop_.wall_timer([this] { check_overdue(); })},
       Wanted{expiry_timer_, loop_.wall_timer(on_expiry)},
   };
@@ -182,7 +185,9 @@ Result<> Daemon::listen() {
 }
 
 Result<> Daemon::run() {
-  turn({"start", "", ""}, WallClock::now());
+  // What nobody has confirmed in time is not enforced once more.
+  const bool has_undone = has_lapsed_trial() && on_trial_lapsed();
+  if (!has_undone) turn({"start", "", ""}, WallClock::now());
   remove_edit_leftovers(scanner_.files());
   reconcile_timer_.set_after(settings_.config().reconcile);
   sample();

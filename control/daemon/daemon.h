@@ -178,13 +178,16 @@ class Daemon final : public Service {
   [[nodiscard]] std::vector<FileText> enforced_files() const;
   void record(const ApplyResult& applied);
   [[nodiscard]] ServiceResult<HistoryEntry> find_generation(std::uint64_t generation) const;
+  [[nodiscard]] ServiceResult<void> write_all_or_none(const std::vector<Edit>& edits,
+                                                      const Peer& peer);
   [[nodiscard]] ServiceResult<ChangeView> rewrite(const FileEdits& plan, const std::string& what,
                                                   const Peer& peer, Steady::time_point begun);
-  [[nodiscard]] Trial make_trial(std::chrono::milliseconds within, const Peer& peer) const;
+  [[nodiscard]] Result<Trial> make_trial(std::chrono::milliseconds within, const Peer& peer) const;
   [[nodiscard]] TrialView trial_view(const Trial& trial) const;
   [[nodiscard]] ServiceResult<void> check_trial(const Peer& peer) const;
   void resume_trial();
-  void on_trial_lapsed();
+  [[nodiscard]] bool has_lapsed_trial() const;
+  bool on_trial_lapsed();
   [[nodiscard]] Result<ApplyResult> undo_trial(const Cause& cause);
 
   Log& log_;

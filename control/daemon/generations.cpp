@@ -4,10 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <random>
 #include <tuple>
 
 #include "control/daemon/daemon.h"
+#include "control/text/utf8.h"
 
 namespace moat {
 namespace {
@@ -100,17 +102,24 @@ ServiceResult<HistoryView> Daemon::generation(std::uint64_t generation) {
 
 // ---- Changes of several files ----
 
+// Should moatd die meanwhile, the next one takes back what was written.
+ServiceResult<void> Daemon::write_all_or_none(const std::vector<Edit>& edits, const Peer& peer) {
+  if (edits.size() < 2) return write_edits(edits);
+  auto marker = trial_ ? Result<Trial>(*trial_) : make_trial({}, peer);
+  if (!marker) return refuse(marker.error());
+  marker->ends = {};
+  if (auto marked = trials_.save(*marker); !marked) return refuse(marked.error());
+  auto written = write_edits(edits);
+  const auto unmarked = trial_ ? trials_.save(*trial_) : trials_.remove();
+  set_problem(Step::trial, unmarked, "this change may be undone at a restart");
+  return written;
+}
+
 ServiceResult<ChangeView> Daemon::rewrite(const FileEdits& plan, const std::string& what,
                                           const Peer& peer, Steady::time_point begun) {
   const auto noticed = WallClock::now();
-  // Should moatd die meanwhile, the next one takes back what was written.
-  const bool is_marked = plan.edits.size() > 1 && !trial_;
-  if (is_marked) {
-    if (auto marked = trials_.save(make_trial({}, peer)); !marked) return refuse(marked.error());
-  }
-  const auto written = write_edits(plan.edits);
-  if (is_marked) set_problem(Step::trial, trials_.remove(), "a change may be undone at a restart");
-  if (!written) return std::unexpected(written.error());
+  if (auto written = write_all_or_none(plan.edits, peer); !written)
+    return std::unexpected(written.error());
   const bool sets_up =
       std::ranges::find(plan.edits, settings_.path(), &Edit::path) != plan.edits.end();
   auto view = change_view(turn(cause_of(what, peer), noticed, true), begun);
@@ -129,7 +138,15 @@ ServiceResult<ChangeView> Daemon::roll_back(std::uint64_t generation, const Peer
   const auto entry = find_generation(generation);
   if (!entry) return std::unexpected(entry.error());
   WantedFiles wanted;
-  for (const auto& file : entry->files) wanted.texts[file.path] = *file.bytes;
+  const auto folder = settings_.folders().databases;
+  for (const auto& file : entry->files) {
+    if (std::filesystem::path(file.path).parent_path() != std::filesystem::path(folder)) {
+      return refuse(Kind::conflict,
+                    fmt::format("{} is of another folder than moat.yaml names now", file.path),
+                    fmt::format("moat history {} shows what it said", generation));
+    }
+    wanted.texts[file.path] = *file.bytes;
+  }
   const auto plan = plan_files(edit_basis(), wanted);
   if (!plan) return std::unexpected(plan.error());
   if (plan->edits.empty()) {
@@ -146,7 +163,7 @@ ServiceResult<ChangeView> Daemon::apply(const NewFiles& files, const Peer& peer)
   if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
   WantedFiles wanted{{}, true};
   for (const auto& [name, text] : files.databases) {
-    if (!is_rule_file_name(name) || name.contains('/')) {
+    if (!is_rule_file_name(name) || name.contains('/') || printable(name) != name) {
       return refuse(Kind::invalid, fmt::format("not the name of a database file: \"{}\"", name),
                     "a file's name without its folder, which ends in .yaml or .yml");
     }
@@ -156,12 +173,13 @@ ServiceResult<ChangeView> Daemon::apply(const NewFiles& files, const Peer& peer)
   if (!plan) return std::unexpected(plan.error());
   for (const auto& edit : plan->edits) {
     if (edit.what != Edit::What::take_away) continue;
-    if (auto kept = trials_.set_aside(edit.path, edit.before); !kept) return refuse(kept.error());
-    plan->warnings.push_back({Severity::warning,
-                              {edit.path, 0, 0},
-                              "this file goes, and its database stays guarded with its last rules",
-                              "",
-                              "to end the guard: moat databases forget"});
+    plan->warnings.push_back(
+        {Severity::warning,
+         {edit.path, 0, 0},
+         "this file goes (it is .NAME.gone beside it now), and its database stays "
+         "guarded with its last rules",
+         "",
+         "to end the guard: moat databases forget"});
   }
   if (files.settings) {
     auto edit = plan_settings(settings_.path(), *files.settings, settings_.config());
@@ -173,14 +191,16 @@ ServiceResult<ChangeView> Daemon::apply(const NewFiles& files, const Peer& peer)
 
 // ---- Changes that wait to be confirmed ----
 
-Trial Daemon::make_trial(std::chrono::milliseconds within, const Peer& peer) const {
+Result<Trial> Daemon::make_trial(std::chrono::milliseconds within, const Peer& peer) const {
+  auto files = read_former(settings_.path(), scanner_.files());
+  if (!files) return std::unexpected(files.error());
   Trial trial;
+  trial.files = std::move(*files);
   trial.author = cause_of("", peer).who;
   trial.generation = publisher_.generation();
   trial.boot = boot_;
   if (within.count() != 0) trial.ends = boot_time() + within;
   trial.folder = settings_.folders().databases;
-  trial.files = read_former(settings_.path(), scanner_.files());
   if (const auto* enforced = publisher_.enforced())
     for (const auto& database : enforced->policy.databases) trial.databases.push_back(database.id);
   return trial;
@@ -191,7 +211,12 @@ TrialView Daemon::trial_view(const Trial& trial) const {
 }
 
 ServiceResult<void> Daemon::check_trial(const Peer& peer) const {
-  if (!trial_ || trial_->id.empty() || trial_->id == peer.trial) return {};
+  const bool is_its_own = trial_ && trial_->id == peer.trial;
+  if (!peer.trial.empty() && !is_its_own) {
+    return refuse(Kind::conflict, "the time to confirm this change has passed before it was made",
+                  "try again, and give it more time");
+  }
+  if (!trial_ || is_its_own || (trial_->id.empty() && !trial_->is_writing())) return {};
   return refuse(Kind::conflict,
                 fmt::format("a change by {} waits to be confirmed, and is undone in {} s",
                             trial_->author, whole_seconds(time_left(*trial_, boot_)).count()),
@@ -221,11 +246,12 @@ ServiceResult<TrialView> Daemon::begin_trial(std::chrono::milliseconds within, b
     }
   }
   auto trial = make_trial(within, peer);
-  if (!is_everybodys) trial.id = make_trial_id();
-  if (auto saved = trials_.save(trial); !saved) return refuse(saved.error());
-  log_.warn("what {} changes from now on is undone in {} s unless it is confirmed", trial.author,
+  if (!trial) return refuse(Kind::conflict, trial.error().message, trial.error().remedy);
+  if (!is_everybodys) trial->id = make_trial_id();
+  if (auto saved = trials_.save(*trial); !saved) return refuse(saved.error());
+  log_.warn("what {} changes from now on is undone in {} s unless it is confirmed", trial->author,
             whole_seconds(within).count());
-  trial_ = std::move(trial);
+  trial_ = std::move(*trial);
   trial_timer_.set_after(within);
   auto view = trial_view(*trial_);
   view.id = trial_->id;
@@ -247,6 +273,8 @@ ServiceResult<TrialView> Daemon::confirm(const Peer& peer) {
     return refuse(Kind::conflict, "no change waits to be confirmed",
                   "moat history tells what was changed and undone");
   }
+  if (!peer.trial.empty() && peer.trial != trial_->id)
+    return refuse(Kind::conflict, "that change is not the one that waits to be confirmed");
   const auto view = trial_view(*trial_);
   if (auto removed = trials_.remove(); !removed) return refuse(removed.error());
   log_.info("confirmed by {}: what {} has changed since generation {} stays",
@@ -268,20 +296,30 @@ ServiceResult<ChangeView> Daemon::undo(const Peer& peer) {
   return change_view(*applied, begun);
 }
 
-void Daemon::on_trial_lapsed() {
-  if (!trial_ || is_detached_) return;
+bool Daemon::has_lapsed_trial() const {
+  return trial_ && time_left(*trial_, boot_) == std::chrono::nanoseconds(0);
+}
+
+// Whether it is undone.
+bool Daemon::on_trial_lapsed() {
+  if (!trial_ || is_detached_) return false;
   const auto* const why = trial_->is_writing() ? "an interrupted change of several files, undone"
                                                : "undone, as nobody confirmed it";
-  if (!undo_trial({why, "moatd", ""})) trial_timer_.set_after(undo_retry);
+  if (undo_trial({why, "moatd", ""})) return true;
+  trial_timer_.set_after(undo_retry);
+  return false;
 }
 
 Result<ApplyResult> Daemon::undo_trial(const Cause& cause) {
   const auto restored = trials_.restore(*trial_);
-  const auto removed = restored ? trials_.remove() : std::unexpected(restored.error());
+  const auto removed = restored.all ? trials_.remove() : restored.all;
   set_problem(Step::trial, removed, "a change that was not confirmed is not undone yet");
-  if (!removed) return std::unexpected(removed.error());
+  if (!removed) {  // what could be undone is enforced all the same
+    if (!restored.paths.empty()) turn(cause, WallClock::now(), true);
+    return std::unexpected(removed.error());
+  }
   log_.warn("{} since generation {}: a change by {}; files as they were before: {}", cause.what,
-            trial_->generation, trial_->author, fmt::join(*restored, ", "));
+            trial_->generation, trial_->author, fmt::join(restored.paths, ", "));
   if (const auto* enforced = publisher_.enforced()) {
     for (const auto& database : enforced->policy.databases)
       if (std::ranges::find(trial_->databases, database.id) == trial_->databases.end())

@@ -427,10 +427,10 @@ RuleFiles with_files(const RuleFiles& files, const WantedFiles& wanted, WallTime
 
 // What a file says now, and nothing where there is none.
 ServiceResult<std::optional<std::string>> read_now(const std::string& path) {
-  auto bytes = read_regular_file(AT_FDCWD, path, path, limits::file_bytes);
+  auto bytes = read_linked_file(path, limits::file_bytes);
   if (bytes) return std::move(bytes->bytes);
   std::error_code error;
-  if (!std::filesystem::exists(path, error)) return std::nullopt;
+  if (!std::filesystem::exists(std::filesystem::symlink_status(path, error))) return std::nullopt;
   return refuse(Kind::conflict, path + " cannot be edited", Faults{bytes.error()});
 }
 
@@ -445,16 +445,34 @@ ServiceResult<std::optional<Edit>> plan_file(const std::string& path, const std:
 Edit reversed(const Edit& edit) {
   using What = Edit::What;
   const auto what = edit.what == What::make        ? What::take_away
-                    : edit.what == What::take_away ? What::make
+                    : edit.what == What::take_away ? What::bring_back
                                                    : What::replace;
   return {what, edit.path, edit.after, edit.before, "", "", {}};
 }
 
-std::expected<void, WriteError> take_away(const std::string& path) {
-  std::error_code error;
-  std::filesystem::remove(path, error);
-  if (!error) return {};
-  return std::unexpected(WriteError{{describe_errno("remove", path, error.value()), ""}});
+// Beside it, where nobody reads it.
+std::string path_when_gone(const std::string& path) {
+  const std::filesystem::path whole(path);
+  return whole.parent_path() / ("." + whole.filename().string() + ".gone");
+}
+
+std::expected<void, WriteError> rename_file(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) == 0) return {};
+  return std::unexpected(WriteError{{describe_errno("rename", from, errno), ""}});
+}
+
+std::expected<void, WriteError> write(const Edit& edit) {
+  switch (edit.what) {
+    case Edit::What::replace:
+      return replace_file(edit.path, edit.before, edit.after);
+    case Edit::What::make:
+      return write_file(edit.path, edit.after, 0644);
+    case Edit::What::take_away:
+      return rename_file(edit.path, path_when_gone(edit.path));
+    case Edit::What::bring_back:
+      return rename_file(path_when_gone(edit.path), edit.path);
+  }
+  return {};
 }
 
 }  // namespace
@@ -505,11 +523,7 @@ ServiceResult<std::optional<Edit>> plan_settings(const std::string& path, const 
 
 ServiceResult<void> write_edit(const Edit& edit) {
   if (edit.what == Edit::What::replace && edit.before == edit.after) return {};
-  using What = Edit::What;
-  const auto written = edit.what == What::make ? write_file(edit.path, edit.after, 0644)
-                       : edit.what == What::take_away
-                           ? take_away(edit.path)
-                           : replace_file(edit.path, edit.before, edit.after);
+  const auto written = write(edit);
   if (written) return {};
   const auto& error = written.error();
   auto kind = Kind::unavailable;

@@ -26,7 +26,8 @@ struct EditBasis {
 };
 
 struct Edit {
-  enum class What { replace, make, take_away } what = What::replace;
+  // Taken away is renamed to .NAME.gone beside it.
+  enum class What { replace, make, take_away, bring_back } what = What::replace;
   std::string path;
   std::string before;  // bytes
   std::string after;

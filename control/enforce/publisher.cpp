@@ -263,7 +263,7 @@ Result<Publisher::PublishResult> Publisher::commit(const Policy& policy, bool fo
   const SlotMap slot_map{
       [&](std::string_view database) { return slots.owner(database); },
       [&](std::string_view database, std::string_view rule) { return slots.rule(database, rule); }};
-  const auto next = std::max(state_.generation, generation()) + 1;
+  const auto next = std::max({state_.generation, generation(), number_after_}) + 1;
   auto table = compile(without_expired(policy, expired_until), slot_map, reading.now, next);
   if (!table) return std::unexpected(std::move(table.error()));
 

@@ -55,6 +55,9 @@ class Publisher {
   // be, and they leave no port open that the table guards.
   void adopt(Table live);
 
+  // Numbers new generations from beyond this one, which an earlier state has had.
+  void number_after(std::uint64_t generation) { number_after_ = generation; }
+
   struct PublishResult {
     std::uint64_t generation = 0;  // live now
     bool committed = false;        // a new one
@@ -165,6 +168,7 @@ class Publisher {
   bool is_unsure_ = false;  // of what was enforced last: see adopt()
   bool is_closed_ = false;
   Table table_;
+  std::uint64_t number_after_ = 0;
   std::optional<ClockPair> compiled_at_;  // nothing: `table_` was adopted and not compared yet
   WallTime expired_until_{};              // rules that expire by then are not in `table_`
 };

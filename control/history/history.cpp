@@ -106,12 +106,15 @@ Result<> History::add(const HistoryEntry& entry) {
   return {};
 }
 
-// Written if it is not there already. Whether it says what it should is looked at when it is read.
+// Written unless it is there already, and says that.
 Result<std::string> History::keep(const std::string& bytes) const {
   auto name = name_of(bytes);
   const auto path = fmt::format("{}/{}", texts(), name);
   std::error_code error;
-  if (fs::exists(path, error)) return name;
+  if (fs::exists(path, error)) {
+    const auto there = read_whole_file(path);
+    if (there && *there && **there == bytes) return name;
+  }
   if (auto written = write_file(path, bytes, 0640, Durability::later); !written)
     return std::unexpected(written.error());
   return name;

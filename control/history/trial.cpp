@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/history/trial.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,9 +31,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr mode_t folder_mode = 0750;
-constexpr mode_t file_mode = 0644;
-
 std::unexpected<Error> failure(std::string_view doing, const std::string& path) {
   return std::unexpected(Error{describe_errno(doing, path, errno), ""});
 }
@@ -49,82 +48,97 @@ std::chrono::nanoseconds time_left(const Trial& trial, const std::string& boot) 
   return std::max(trial.ends - boot_time(), std::chrono::nanoseconds(0));
 }
 
-std::vector<Trial::Former> read_former(const std::string& settings, const RuleFiles& files) {
+Result<std::vector<Trial::Former>> read_former(const std::string& settings,
+                                               const RuleFiles& files) {
+  std::vector<std::string> paths = {settings};
+  for (const auto& file : files.databases) paths.push_back(file.path);
   std::vector<Trial::Former> former;
-  const auto add = [&former](const std::string& path) {
-    auto bytes = read_whole_file(path);
-    former.push_back({path, bytes ? std::move(*bytes) : std::nullopt});
-  };
-  add(settings);
-  for (const auto& file : files.databases) add(file.path);
+  for (const auto& path : paths) {
+    auto bytes = read_linked_file(path, limits::file_bytes);
+    if (!bytes) return std::unexpected(Error{format_fault(bytes.error()), "mend it first"});
+    if (bytes->has_writer.value_or(false))
+      return std::unexpected(Error{fmt::format("somebody is writing {}", path), "try again"});
+    former.push_back({path, std::move(bytes->bytes)});
+  }
   return former;
 }
 
-Result<std::optional<Trial>> TrialStore::load() const { return read_json_file<Trial>(path()); }
+Result<std::optional<Trial>> TrialStore::load() const {
+  struct stat status{};
+  if (::lstat(path().c_str(), &status) != 0 && (errno == ENOENT || errno == ENOTDIR))
+    return std::nullopt;
+  if (auto own = check_own_folder(state_); !own) return std::unexpected(own.error());
+  if (auto own = check_own(path(), status); !own) return std::unexpected(own.error());
+  return read_json_file<Trial>(path());
+}
 
 Result<> TrialStore::save(const Trial& trial) const {
   return write_json_file(path(), trial, Durability::now);
 }
 
+// On disk, or a power cut would bring it back and undo what was confirmed.
 Result<> TrialStore::remove() const {
-  if (::unlink(path().c_str()) != 0 && errno != ENOENT) return failure("remove", path());
-  return {};
-}
-
-Result<> TrialStore::set_aside(const std::string& path, const std::string& bytes) const {
-  if (auto made = make_own_folder(undone(), folder_mode); !made) return made;
-  const auto copy = undone() / fs::path(path).filename();
-  if (auto written = write_file(copy, bytes); !written) return std::unexpected(written.error());
-  return {};
-}
-
-// Whether the file said something else.
-Result<bool> TrialStore::write_back(const Trial::Former& former) const {
-  if (!former.text) return false;
-  const auto now = read_regular_file(AT_FDCWD, former.path, former.path, limits::file_bytes);
-  std::error_code error;
-  if (!now && fs::exists(former.path, error))
-    return std::unexpected(Error{format_fault(now.error()), ""});
-  if (now && now->bytes == *former.text) return false;
-  if (!now) {
-    if (auto written = write_file(former.path, *former.text, file_mode); !written)
-      return std::unexpected(written.error());
-    return true;
+  if (::unlink(path().c_str()) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return {};
+    return failure("remove", path());
   }
-  if (auto kept = set_aside(former.path, now->bytes); !kept) return std::unexpected(kept.error());
-  if (auto written = replace_file(former.path, now->bytes, *former.text); !written)
+  const Fd folder(::open(state_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder || ::fsync(folder.get()) != 0) return failure("write the folder", state_);
+  return {};
+}
+
+// For somebody to look at; that there is no room for it keeps nothing from being undone.
+void TrialStore::set_aside(const std::string& path, const std::string& bytes) const {
+  if (!make_own_folder(undone(), 0700)) return;
+  const auto name =
+      fs::path(path).parent_path().filename().string() + "." + fs::path(path).filename().string();
+  std::ignore = write_file(undone() + "/" + name, bytes, 0600);
+}
+
+// Whether the file said something else. One that was made read-only, or is open for writing, is
+// written all the same.
+Result<bool> TrialStore::write_back(const Trial::Former& former) const {
+  const auto now = read_linked_file(former.path, limits::file_bytes);
+  std::error_code error;
+  if (!now && fs::exists(fs::symlink_status(former.path, error)))
+    return std::unexpected(Error{format_fault(now.error()), ""});
+  if (now && now->bytes == former.text) return false;
+  if (now) {
+    set_aside(former.path, now->bytes);
+    if (replace_file(former.path, now->bytes, former.text)) return true;
+  }
+  if (auto written = write_file(former.path, former.text, 0644); !written)
     return std::unexpected(written.error());
   return true;
 }
 
-Result<std::vector<std::string>> TrialStore::take_away_new(const Trial& trial) const {
-  std::vector<std::string> taken;
+void TrialStore::take_away_new(const Trial& trial, Restored& restored) {
   std::error_code error;
   for (const auto& file : fs::directory_iterator(trial.folder, error)) {
     const auto& path = file.path();
+    const auto name = path.filename().string();
     const bool was_there =
         std::ranges::find(trial.files, path.string(), &Trial::Former::path) != trial.files.end();
-    if (was_there || !is_rule_file_name(path.filename().string())) continue;
-    const auto bytes = read_regular_file(AT_FDCWD, path, path, limits::file_bytes);
-    if (!bytes) return std::unexpected(Error{format_fault(bytes.error()), ""});
-    if (auto kept = set_aside(path, bytes->bytes); !kept) return std::unexpected(kept.error());
-    if (::unlink(path.c_str()) != 0) return failure("remove", path);
-    taken.push_back(path);
+    if (was_there || !is_rule_file_name(name)) continue;
+    const auto status = file.symlink_status(error);
+    if (!fs::is_regular_file(status) && !fs::is_symlink(status)) continue;
+    if (::rename(path.c_str(), (path.parent_path() / ("." + name + ".undone")).c_str()) != 0) {
+      restored.all = failure("take away", path);
+    } else {
+      restored.paths.push_back(path);
+    }
   }
-  return taken;
 }
 
-Result<std::vector<std::string>> TrialStore::restore(const Trial& trial) const {
-  std::vector<std::string> paths;
+TrialStore::Restored TrialStore::restore(const Trial& trial) const {
+  Restored restored;
   for (const auto& former : trial.files) {
     const auto differed = write_back(former);
-    if (!differed) return std::unexpected(differed.error());
-    if (*differed) paths.push_back(former.path);
+    if (!differed) restored.all = std::unexpected(differed.error());
+    if (differed && *differed) restored.paths.push_back(former.path);
   }
-  auto taken = take_away_new(trial);
-  if (!taken) return taken;
-  std::ranges::move(*taken, std::back_inserter(paths));
-  return paths;
+  take_away_new(trial, restored);
+  return restored;
 }
 
 }  // namespace moat

@@ -4,7 +4,9 @@
 // stay.
 //
 //   STATE/trial.json   while one is under way
-//   STATE/undone/      what the latest undoing has overwritten or taken away
+//   STATE/undone/      what the latest undoing has overwritten; for root alone
+//
+// A rule file that was not there is renamed to .NAME.undone beside it, which nobody reads.
 //
 // The same file makes a change of several files whole: it is there while they are written, and who
 // finds it at a start brings back what was.
@@ -22,10 +24,10 @@
 namespace moat {
 
 struct Trial {
-  // As a file was; without text it could not be read, and is left alone.
+  // As a file was.
   struct Former {
     std::string path;
-    std::optional<std::string> text;
+    std::string text;
   };
 
   std::string id;                      // whose edits belong to it; empty: everybody's
@@ -46,33 +48,37 @@ struct Trial {
 // Zero where it has lapsed, or is of another boot.
 [[nodiscard]] std::chrono::nanoseconds time_left(const Trial& trial, const std::string& boot);
 
-// The files as they are now, for Trial::files.
-[[nodiscard]] std::vector<Trial::Former> read_former(const std::string& settings,
-                                                     const RuleFiles& files);
+// The files as they are now, for Trial::files. Error: one cannot be read, or somebody is writing
+// it, so that it could not be brought back.
+[[nodiscard]] Result<std::vector<Trial::Former>> read_former(const std::string& settings,
+                                                             const RuleFiles& files);
 
 class TrialStore {
  public:
   // `state`: moatd's state folder.
   explicit TrialStore(std::string state) : state_(std::move(state)) {}
 
+  // Error: also where others than root could have written it.
   [[nodiscard]] Result<std::optional<Trial>> load() const;
   [[nodiscard]] Result<> save(const Trial& trial) const;
-  // No error if there is none.
+  // On disk on return; no error if there is none.
   [[nodiscard]] Result<> remove() const;
 
   // Writes back each file that says something else by now, and takes away those of the folder that
-  // were not there; what these said is in STATE/undone. The paths of all of them. An error leaves
-  // the rest as it is: to be called again.
-  [[nodiscard]] Result<std::vector<std::string>> restore(const Trial& trial) const;
-
-  // Keeps a file's bytes in STATE/undone.
-  [[nodiscard]] Result<> set_aside(const std::string& path, const std::string& bytes) const;
+  // were not there. The paths of all of them. Does what can be done of it: an error names what was
+  // not, and it may be called again.
+  struct Restored {
+    std::vector<std::string> paths;
+    Result<> all;
+  };
+  [[nodiscard]] Restored restore(const Trial& trial) const;
 
  private:
   [[nodiscard]] std::string path() const { return state_ + "/trial.json"; }
   [[nodiscard]] std::string undone() const { return state_ + "/undone"; }
   [[nodiscard]] Result<bool> write_back(const Trial::Former& former) const;
-  [[nodiscard]] Result<std::vector<std::string>> take_away_new(const Trial& trial) const;
+  static void take_away_new(const Trial& trial, Restored& restored);
+  void set_aside(const std::string& path, const std::string& bytes) const;
 
   std::string state_;
 };

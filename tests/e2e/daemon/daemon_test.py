@@ -1497,7 +1497,7 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(self.read("etc/databases.d/orders.yaml"), ORDERS)
         self.assertIsNone(self.status()["trial"])
         self.assertFalse(reaches(STRANGER))
-        self.assertIn("198.18.7.0/24", self.read("state/undone/orders.yaml"))
+        self.assertIn("198.18.7.0/24", self.read("state/undone/databases.d.orders.yaml"))
 
     def test_change_that_is_confirmed_stays(self):
         self.start()
@@ -1529,6 +1529,37 @@ class DaemonTest(unittest.TestCase):
         self.start()
         self.assert_reaches(LISTED, "undone")
         self.assertEqual(self.read("etc/databases.d/orders.yaml"), ORDERS)
+
+    def test_change_that_comes_after_its_time_is_refused(self):
+        self.start()
+        trial = self.begin_trial("1ms")
+        wait_until(lambda: self.status()["trial"] is None, "over")
+        status, answer = self.request("POST", f"/v1/rules?trial={trial}", {"cidr": "198.18.7.0/24"})
+        self.assertEqual(status, 409, answer)
+        self.assertEqual(self.read("etc/databases.d/orders.yaml"), ORDERS)
+        other = self.begin_trial("10m")
+        self.assertEqual(self.request("POST", f"/v1/confirm?trial={trial}")[0], 409)
+        self.change("POST", f"/v1/confirm?trial={other}")
+
+    def test_unconfirmed_change_is_not_enforced_again_by_the_next_daemon(self):
+        self.start()
+        trial = self.begin_trial("1s")
+        self.change("POST", f"/v1/rules?trial={trial}", {"cidr": "198.18.7.0/24"})
+        self.stop(signal.SIGKILL)
+        time.sleep(1)
+        self.start()
+        self.assertEqual(self.read("etc/databases.d/orders.yaml"), ORDERS)
+        self.assertNotIn("start", [entry["cause"] for entry in self.history()[:1]])
+        self.assertFalse(reaches(STRANGER))
+
+    def test_numbers_go_on_after_a_lost_state(self):
+        self.start()
+        self.change("POST", "/v1/rules", {"cidr": "198.18.7.0/24"})
+        self.stop()
+        os.remove(self.path("state/state.json"))
+        run("umount", self.path("bpf"))
+        run("mount", "-t", "bpf", "bpf", self.path("bpf"))
+        self.assertEqual(self.start()["generation"], 3)
 
     def test_what_is_changed_by_hand_is_undone_too(self):
         self.start()
@@ -1566,7 +1597,8 @@ class DaemonTest(unittest.TestCase):
         self.assertIn("stays guarded", json.dumps(change["warnings"]))
         self.assertEqual(self.status()["databases"], 2)
         self.assertFalse(reaches(STRANGER))
-        for name in ("../orders.yaml", ".orders.yaml", "orders.txt"):
+        self.assertEqual(self.read("etc/databases.d/.shop.yaml.gone"), shop)
+        for name in ("../orders.yaml", ".orders.yaml", "orders.txt", "orders.yaml\0x.yaml"):
             status, _ = self.request("POST", "/v1/apply", {"databases": {name: ORDERS}})
             self.assertEqual(status, 400, name)
 

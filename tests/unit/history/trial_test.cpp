@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "tests/support/temporary_folder.h"
 
@@ -31,8 +32,7 @@ class TrialTest : public ::testing::Test {
     made.folder = folder_ / "databases.d";
     RuleFiles files;
     files.databases.push_back({folder_ / "databases.d/orders.yaml", {}, {}, {}});
-    files.databases.push_back({folder_ / "databases.d/gone.yaml", {}, {}, {}});
-    made.files = read_former(folder_ / "moat.yaml", files);
+    made.files = read_former(folder_ / "moat.yaml", files).value();
     made.databases = {"orders"};
     return made;
   }
@@ -55,9 +55,8 @@ TEST_F(TrialTest, OutlivesTheDaemon) {
   EXPECT_EQ(kept->generation, 7u);
   EXPECT_EQ(kept->ends, begun.ends);
   EXPECT_EQ(kept->databases, begun.databases);
-  ASSERT_EQ(kept->files.size(), 3u);
+  ASSERT_EQ(kept->files.size(), 2u);
   EXPECT_EQ(kept->files[0].text, "interfaces: [eth0]\n");
-  EXPECT_EQ(kept->files[2].text, std::nullopt);
   ASSERT_TRUE(store_.remove());
   EXPECT_FALSE(store_.load().value());
   EXPECT_TRUE(store_.remove());
@@ -78,31 +77,73 @@ TEST_F(TrialTest, BringsBackWhatWasAndKeepsWhatItOverwrites) {
   folder_.put("databases.d/orders.yaml", "database: orders\nmode: monitor\n");
   folder_.put("databases.d/new.yaml", "database: new\n");
   folder_.put("databases.d/.new.yaml.swp", "an editor's");
+  fs::create_directory(folder_ / "databases.d/x.yaml");
 
-  EXPECT_EQ(store_.restore(made).value().size(), 3u);
+  const auto restored = store_.restore(made);
 
+  EXPECT_TRUE(restored.all) << restored.all.error().message;
+  EXPECT_EQ(restored.paths.size(), 3u);
   EXPECT_EQ(folder_.get("moat.yaml"), "interfaces: [eth0]\n");
   EXPECT_EQ(folder_.get("databases.d/orders.yaml"), "database: orders\n");
   EXPECT_FALSE(fs::exists(folder_ / "databases.d/new.yaml"));
+  EXPECT_EQ(folder_.get("databases.d/.new.yaml.undone"), "database: new\n");
   EXPECT_EQ(folder_.get("databases.d/.new.yaml.swp"), "an editor's");
-  EXPECT_EQ(folder_.get("state/undone/moat.yaml"), "interfaces: [eth1]\n");
-  EXPECT_EQ(folder_.get("state/undone/orders.yaml"), "database: orders\nmode: monitor\n");
-  EXPECT_EQ(folder_.get("state/undone/new.yaml"), "database: new\n");
-  EXPECT_TRUE(store_.restore(made).value().empty()) << "once";
+  EXPECT_EQ(folder_.get("state/undone/databases.d.orders.yaml"),
+            "database: orders\nmode: monitor\n");
+  EXPECT_EQ(fs::status(folder_ / "state/undone").permissions(), fs::perms::owner_all);
+  EXPECT_TRUE(store_.restore(made).paths.empty()) << "once";
 }
 
 TEST_F(TrialTest, WritesAgainWhatIsGone) {
   const auto made = trial();
   fs::remove(folder_ / "databases.d/orders.yaml");
-  EXPECT_EQ(store_.restore(made).value().size(), 1u);
+  EXPECT_EQ(store_.restore(made).paths.size(), 1u);
   EXPECT_EQ(folder_.get("databases.d/orders.yaml"), "database: orders\n");
 }
 
-TEST_F(TrialTest, LeavesAloneWhatCouldNotBeReadThen) {
+TEST_F(TrialTest, BringsBackThroughASymlinkAndWhatWasMadeReadOnly) {
+  fs::rename(folder_ / "databases.d/orders.yaml", folder_ / "real.yaml");
+  fs::create_symlink(folder_ / "real.yaml", folder_ / "databases.d/orders.yaml");
   const auto made = trial();
-  folder_.put("databases.d/gone.yaml", "database: back\n");
-  EXPECT_TRUE(store_.restore(made).value().empty());
-  EXPECT_EQ(folder_.get("databases.d/gone.yaml"), "database: back\n");
+  folder_.put("real.yaml", "database: orders\nmode: monitor\n");
+  folder_.put("moat.yaml", "mode: monitor\n", 0444);
+  fs::permissions(folder_ / "moat.yaml", fs::perms(0444));
+  EXPECT_TRUE(store_.restore(made).all);
+  EXPECT_EQ(folder_.get("real.yaml"), "database: orders\n");
+  EXPECT_TRUE(fs::is_symlink(folder_ / "databases.d/orders.yaml"));
+  EXPECT_EQ(folder_.get("moat.yaml"), "interfaces: [eth0]\n");
+}
+
+TEST_F(TrialTest, DoesWhatCanBeDoneAndNamesTheRest) {
+  const auto made = trial();
+  fs::remove(folder_ / "moat.yaml");
+  fs::create_directory(folder_ / "moat.yaml");
+  folder_.put("databases.d/orders.yaml", "database: orders\nmode: monitor\n");
+  const auto restored = store_.restore(made);
+  EXPECT_FALSE(restored.all);
+  EXPECT_EQ(folder_.get("databases.d/orders.yaml"), "database: orders\n");
+}
+
+TEST_F(TrialTest, DoesNotBeginWithWhatCouldNotBeBroughtBack) {
+  RuleFiles files;
+  files.databases.push_back({folder_ / "databases.d/gone.yaml", {}, {}, {}});
+  EXPECT_FALSE(read_former(folder_ / "moat.yaml", files));
+  files.databases[0].path = folder_ / "databases.d/orders.yaml";
+  std::ofstream writer(files.databases[0].path, std::ios::app);
+  EXPECT_FALSE(read_former(folder_ / "moat.yaml", files)) << "somebody is writing it";
+  writer.close();
+  EXPECT_TRUE(read_former(folder_ / "moat.yaml", files));
+}
+
+TEST_F(TrialTest, BelievesNothingThatOthersCouldHaveWritten) {
+  fs::create_directory(folder_ / "state");
+  ASSERT_TRUE(store_.save(trial()));
+  fs::permissions(folder_ / "state/trial.json", fs::perms(0666));
+  EXPECT_FALSE(store_.load());
+  fs::permissions(folder_ / "state/trial.json", fs::perms(0640));
+  EXPECT_TRUE(store_.load());
+  fs::permissions(folder_ / "state", fs::perms(0777));
+  EXPECT_FALSE(store_.load());
 }
 
 }  // namespace
