@@ -89,8 +89,9 @@ std::string History::path_of(std::uint64_t generation) const {
 }
 
 Result<> History::add(const HistoryEntry& entry) {
+  // In a stranger's folder nothing is made.
+  if (auto own = check_own_folder(fs::path(folder_).parent_path()); !own) return own;
   if (auto made = make_own_folder(texts(), folder_mode); !made) return made;
-  if (auto own = check_own_folder(folder_); !own) return own;
   Record record{entry.generation, entry.time,   entry.cause, entry.author,
                 entry.command,    entry.change, {}};
   for (const auto& file : entry.files) {

@@ -315,7 +315,7 @@ class Temporary {
 
 // Whether people say that this file shall not change. Root may write to what has no write bit, so
 // the bit is asked for; access() knows the rest (immutable, read-only file system, another's file).
-WriteResult check_writable(const std::string& path, const std::string& real,
+WriteResult check_writable(const std::string& path, const Target& target,
                            const struct stat& status) {
   if (!S_ISREG(status.st_mode)) {
     return std::unexpected(WriteError{{fmt::format("{} is no regular file", path), ""}});
@@ -326,10 +326,10 @@ WriteResult check_writable(const std::string& path, const std::string& real,
                     "edit it where it comes from, or chmod u+w " + path},
                    Kind::read_only});
   }
-  if (::faccessat(AT_FDCWD, real.c_str(), W_OK, AT_EACCESS) != 0) {
+  if (::faccessat(target.folder.get(), target.name.c_str(), W_OK, AT_EACCESS) != 0) {
     const int error = errno;
     auto failed = failure("write to", path, error);
-    failed.error().remedy = remedy_for(error, real);
+    failed.error().remedy = remedy_for(error, target.path);
     return failed;
   }
   return {};
@@ -344,7 +344,7 @@ WriteResult replace_file(const std::string& path, std::string_view expected_byte
   const auto real = target->at(target->name);
   struct stat status{};
   if (::lstat(real.c_str(), &status) != 0) return failure("open", path, errno);
-  if (auto outcome = check_writable(path, real, status); !outcome) return outcome;
+  if (auto outcome = check_writable(path, *target, status); !outcome) return outcome;
   const auto rights = check_unchanged(path, real, expected_bytes);
   if (!rights) return std::unexpected(rights.error());
   Temporary file(*target);
