@@ -161,6 +161,15 @@ void print(const std::vector<PolicyChange>& changes, const std::vector<Problem>&
              "status");
 }
 
+void show(const Cli& cli, const std::vector<PolicyChange>& changes,
+          const std::vector<Problem>& problems) {
+  if (cli.json) {
+    print_json(as_json(changes, problems));
+  } else {
+    print(changes, problems);
+  }
+}
+
 struct Difference {
   std::vector<PolicyChange> changes;  // from what is enforced to what the files say
   std::vector<Problem> problems;      // of the host by now
@@ -219,11 +228,7 @@ Exit compare_generations(const Cli& cli, const DiffOptions& options) {
   const auto after = items_of(client, options.other);
   if (!after) return fail(cli, after.error());
   const auto changes = diff_items(*before, *after);
-  if (cli.json) {
-    print_json(as_json(changes, {}));
-  } else {
-    print(changes, {});
-  }
+  show(cli, changes, {});
   return changes.empty() ? Exit::done : Exit::refused;
 }
 
@@ -239,11 +244,7 @@ Exit compare(const Cli& cli, const DiffOptions& options) {
   Client client(cli);
   const auto difference = compare_with(cli, client, options.folder);
   if (!difference) return fail(cli, difference.error());
-  if (cli.json) {
-    print_json(as_json(difference->changes, difference->problems));
-  } else {
-    print(difference->changes, difference->problems);
-  }
+  show(cli, difference->changes, difference->problems);
   return difference->changes.empty() && difference->problems.empty() ? Exit::done : Exit::refused;
 }
 
@@ -298,13 +299,8 @@ Exit apply_files(const Cli& cli, const ApplyOptions& options) {
         cli, {Exit::refused,
               {Refusal::Kind::conflict, "the files change while they are read", "try again", {}}});
   }
-  if (!cli.json || options.dry_run) {
-    if (cli.json) {
-      print_json(as_json(difference->changes, difference->problems));
-    } else {
-      print(difference->changes, difference->problems);
-    }
-  }
+  // With --json, stdout has one document: the difference, or what became of the change.
+  if (!cli.json || options.dry_run) show(cli, difference->changes, difference->problems);
   if (options.dry_run) return Exit::done;
   if (!options.yes.yes) {
     if (const auto failure = unasked("apply makes these files the host's"))

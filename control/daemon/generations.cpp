@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "control/daemon/daemon.h"
+#include "control/daemon/refuse.h"
 #include "control/text/utf8.h"
 
 namespace moat {
@@ -18,10 +19,6 @@ using namespace std::chrono_literals;
 using Kind = Refusal::Kind;
 
 constexpr std::chrono::microseconds undo_retry = 5s;
-
-std::unexpected<Refusal> refuse(Kind kind, std::string message, std::string remedy = {}) {
-  return std::unexpected(Refusal{kind, std::move(message), std::move(remedy), {}});
-}
 
 std::unexpected<Refusal> refuse(const Error& error) {
   return refuse(Kind::unavailable, error.message, error.remedy);
@@ -51,20 +48,24 @@ std::chrono::seconds whole_seconds(std::chrono::nanoseconds time) {
 
 // Of a file that is held back, or gone, what it said when that was last enforced.
 std::vector<FileText> Daemon::enforced_files() const {
-  std::vector<FileText> files;
-  const auto before = history_.latest();
+  const auto last_kept = [this] {
+    auto before = history_.latest();
+    return before && *before ? std::move((*before)->files) : std::vector<FileText>();
+  };
   const auto& resolution = enforcer_.resolution();
-  if (!resolution) return before && *before ? (*before)->files : files;
+  if (!resolution) return last_kept();
+  std::vector<FileText> files;
+  std::optional<std::vector<FileText>> then;  // read from disk only where it is needed
   for (const auto& status : resolution->files) {
     if (status.id.empty()) continue;  // managed ranges are their provider's
     const auto& now = scanner_.files().databases;
     const auto file = std::ranges::find(now, status.path, &DatabaseFile::path);
     if (status.state == FileState::active && file != now.end() && file->bytes) {
       files.push_back({status.path, file->bytes});
-    } else if (before && *before) {
-      const auto& then = (*before)->files;
-      const auto old = std::ranges::find(then, status.path, &FileText::path);
-      if (old != then.end()) files.push_back(*old);
+    } else {
+      if (!then) then = last_kept();
+      const auto old = std::ranges::find(*then, status.path, &FileText::path);
+      if (old != then->end()) files.push_back(*old);
     }
   }
   return files;

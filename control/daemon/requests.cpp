@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "control/daemon/daemon.h"
+#include "control/daemon/refuse.h"
 #include "control/os/process.h"
 
 namespace moat {
@@ -21,10 +22,6 @@ constexpr auto time_for_farewell = 2s;  // to send the last answer after detach(
 
 std::string describe(const Peer& peer) {
   return fmt::format("{} (uid {}, pid {})", peer.user, peer.uid, peer.pid);
-}
-
-std::unexpected<Refusal> refuse(Kind kind, std::string message, std::string remedy = {}) {
-  return std::unexpected(Refusal{kind, std::move(message), std::move(remedy), {}});
 }
 
 // `unsaved`: what is wrong with the state; empty: nothing. Says what holds all the same.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/daemon/rule_edits.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -11,6 +10,7 @@
 #include <system_error>
 #include <tuple>
 
+#include "control/daemon/refuse.h"
 #include "control/enforce/fit.h"
 #include "control/files/database_edit.h"
 #include "control/os/atomic_file.h"
@@ -22,10 +22,6 @@ namespace moat {
 namespace {
 
 using Kind = Refusal::Kind;
-
-std::unexpected<Refusal> refuse(Kind kind, std::string message, std::string remedy = {}) {
-  return std::unexpected(Refusal{kind, std::move(message), std::move(remedy), {}});
-}
 
 // For what a file says, or would say: the faults tell where and what.
 std::unexpected<Refusal> refuse(Kind kind, std::string message, Faults faults) {
