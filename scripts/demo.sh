@@ -309,10 +309,10 @@ while [[ $# -gt 0 ]]; do
 done
 [[ $EUID -eq 0 ]] || { echo "demo: run this as root: it makes network namespaces" >&2; exit 2; }
 if [[ -z $binaries ]]; then
-  binaries=$root/build
-  "$root/scripts/setup.sh" build test ${fast_path:+"$fast_path"}
+  binaries=$root/build-install
+  "$root/scripts/setup.sh" build demo ${fast_path:+"$fast_path"}
   echo "Building Moat in $binaries ..."
-  configure "$binaries" ${fast_path:+-Ddpdk=enabled}
+  configure "$binaries" "${release_options[@]}" ${fast_path:+-Ddpdk=enabled}
   build "$binaries" control/daemon/moatd control/cli/moat ${fast_path:+control/daemon/moat-dpdk}
 fi
 binaries=$(cd "$binaries" && pwd)

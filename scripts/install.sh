@@ -34,13 +34,12 @@ install_files() {
     "$root/scripts/setup.sh" build
     built=$root/build-install
     echo "Building Moat ..."
-    # -O2, as in what the tests and the benchmarks run.
-    configure "$built" -Dprefix="$prefix" -Ddebug=false -Doptimization=2 -Dtests=false -Dbench=false
+    configure "$built" "${release_options[@]}" -Dprefix="$prefix"
     build "$built"
   fi
   # Meson's log has the folders that it makes, and those above --destdir are none of Moat's.
   mkdir -p "$destdir/"
-  DESTDIR=$destdir meson install -C "$built" --no-rebuild --quiet
+  DESTDIR=$destdir meson install -C "$built" --no-rebuild --strip --quiet
   write_manifest
 }
 

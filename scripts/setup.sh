@@ -3,17 +3,20 @@
 # Installs what Moat is built and tested with, on Debian 12, as root. Says nothing and changes
 # nothing where all of it is there.
 #
-#   scripts/setup.sh [GROUP...]     build, test (with build), dpdk (with build: the fast path), kernels,
-#                                   bench and check (with both of them); without arguments all of them
+#   scripts/setup.sh [GROUP...]     build, demo and test (with build), dpdk (with build: the fast path),
+#                                   kernels, bench and check (with build and test); without arguments
+#                                   all of them
 set -euo pipefail
 
 declare -A packages=(
   [build]="g++ meson ninja-build pkg-config clang-19 llvm-19 bpftool libbpf-dev libc6-dev
     linux-libc-dev libyaml-cpp-dev libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev
     libmicrohttpd-dev libcurl4-openssl-dev libsystemd-dev libsmartcols-dev libmnl-dev libxxhash-dev
-    prometheus-cpp-dev libbenchmark-dev scdoc"
-  [test]="libgtest-dev librapidcheck-dev python3 python3-scapy postgresql-15 tor-geoipdb iproute2
-    iptables nftables wireguard-tools ethtool jq gnuplot-nox mount procps util-linux libclang-rt-19-dev"
+    prometheus-cpp-dev scdoc"
+  [demo]="postgresql-15 iproute2 ethtool jq mount procps util-linux"
+  [test]="ccache libbenchmark-dev libgtest-dev librapidcheck-dev python3 python3-scapy postgresql-15
+    tor-geoipdb iproute2 iptables nftables wireguard-tools ethtool jq gnuplot-nox mount procps util-linux
+    libclang-rt-19-dev"
   [dpdk]="libdpdk-dev"
   [kernels]="qemu-system-x86 qemu-system-common busybox-static cpio kmod xz-utils jq"
   [bench]="ipset xdp-tools"
@@ -54,7 +57,7 @@ without_new_cluster() {
   "$@"
 }
 
-[[ $# -gt 0 ]] || set -- build test dpdk kernels bench check
+[[ $# -gt 0 ]] || set -- build demo test dpdk kernels bench check
 wanted=()
 for group in "$@"; do
   [[ -n ${packages[$group]:-} ]] || die "no group '$group'; there are: ${!packages[*]}"

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Sourced by the scripts that build Moat.
 #   root                              the source tree
+#   release_options                   options of a build that is for use: no tests, no benchmarks
 #   configure DIR [-DNAME=VALUE...]   makes DIR a build folder, or sets its options
 #   build DIR [TARGET...]             builds, all of it without TARGET; shows how far it is on a
 #                                     terminal, and only what fails elsewhere
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+
+# shellcheck disable=SC2034  # by those that source this
+release_options=(-Dtests=false -Dbench=false)
 
 configure() {
   local dir=$1 said option how changed=()
