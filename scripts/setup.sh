@@ -16,7 +16,7 @@ declare -A packages=(
   [demo]="postgresql-15 iproute2 ethtool jq mount procps util-linux"
   [test]="ccache libbenchmark-dev libgtest-dev librapidcheck-dev python3 python3-scapy postgresql-15
     tor-geoipdb iproute2 iptables nftables wireguard-tools ethtool jq gnuplot-nox mount procps util-linux
-    libclang-rt-19-dev"
+    libclang-rt-19-dev openssh-client openssh-server"
   [dpdk]="libdpdk-dev"
   [kernels]="qemu-system-x86 qemu-system-common busybox-static cpio kmod xz-utils jq"
   [bench]="ipset xdp-tools"
@@ -57,6 +57,19 @@ without_new_cluster() {
   "$@"
 }
 
+# The same of Debian's sshd: a host that has none did not ask for one. Says no to whoever starts a
+# service meanwhile, and takes it out of those that start at boot.
+without_new_sshd() {
+  local policy=/usr/sbin/policy-rc.d
+  if [[ ! -e $policy ]]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    trap 'rm "$policy"; trap - RETURN' RETURN
+  fi
+  "$@"
+  ! command -v systemctl >/dev/null || systemctl --quiet disable ssh.service 2>/dev/null || true
+}
+
 [[ $# -gt 0 ]] || set -- build demo test dpdk kernels bench check
 wanted=()
 for group in "$@"; do
@@ -73,6 +86,7 @@ mapfile -t missing < <(missing_of "${wanted[@]}" | sort -u)
 echo "setup: installing ${#missing[@]} packages: ${missing[*]}"
 # Lists that are absent or too old fail the first try.
 install=(apt install --no-install-recommends "${missing[@]}")
+[[ " ${missing[*]} " != *" openssh-server "* ]] || install=(without_new_sshd "${install[@]}")
 [[ " ${missing[*]} " != *" postgresql-15 "* ]] || install=(without_new_cluster "${install[@]}")
 if [[ -z $(find /var/lib/apt/lists -name '*Packages*' -print -quit 2>/dev/null) ]] ||
   ! "${install[@]}" 2>/dev/null; then

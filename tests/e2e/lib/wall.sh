@@ -4,6 +4,7 @@
 # source that the test lets in and out. Without PostgreSQL: the judge sits behind the XDP program.
 #
 #   build_wall TRAFFIC BUILD    begins the scene; TRAFFIC: the program of traffic.cpp
+#   prepare_wall TRAFFIC BUILD  the same, but moatd is not started yet
 #   start_traffic / expect pass|drop|either / sum_traffic / end_traffic
 #   let_in, keep_out            the toggled source, by command; both return once it is enforced
 # shellcheck shell=bash
@@ -22,20 +23,25 @@ toggled=198.19.0.66
 sent=0 received=0 listed_lost=0 unlisted_passed=0
 
 build_wall() {
+  prepare_wall "$@"
+  start_moatd
+}
+
+# The same without moatd: for whoever changes the rule files first.
+prepare_wall() {
   traffic_program=$1
   begin_scene "$2"
   add_host db-host "$database_host" 198.18.0.1
   cp -r "$root"/config/{moat.yaml,databases.d,managed-ranges.d} "$scene/moat"
   # Whatever the date: the example's rule for 203.0.113.0/24 ends one day.
   sed -i '/expires:/d' "$scene/moat/databases.d/orders.yaml"
-  start_moatd
 }
 
 start_traffic() {
   coproc traffic {
     exec "$traffic_program" --from "/run/netns/$prefix-router" --from-interface db-host \
       --to "/run/netns/$prefix-db-host" --to-interface "${judge_interface:-eth0}" --address "$database_host" \
-      --port 5432 --listed "$listed" --unlisted "$unlisted" --toggled "$toggled" \
+      --port "${traffic_port:-5432}" --listed "$listed" --unlisted "$unlisted" --toggled "$toggled" \
       2>"$scene/traffic.log"
   }
   # shellcheck disable=SC2034,SC2154  # pids is the scene's; coproc sets traffic_PID
