@@ -66,7 +66,7 @@ without_new_sshd() {
     chmod 755 "$policy"
     trap 'rm "$policy"; trap - RETURN' RETURN
   fi
-  "$@"
+  "$@" || return
   ! command -v systemctl >/dev/null || systemctl --quiet disable ssh.service 2>/dev/null || true
 }
 

@@ -12,6 +12,7 @@ import http.client
 import json
 import mmap
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -1192,6 +1193,242 @@ class DaemonTest(unittest.TestCase):
         self.stop(signal.SIGKILL)
         wait_until(lambda: reaches(STRANGER), "the guard ends with it, as it said")
         run("mount", "-t", "bpf", "bpf", self.path("bpf"))
+
+    # Files as people and machines leave them.
+
+    def wait_for_rules(self, number, why):
+        wait_until(lambda: len(self.rules()) == number, f"{why}: {self.log()}")
+
+    def test_editors_ways_of_saving_are_all_enforced(self):
+        self.start()
+        path = self.path("etc/databases.d/orders.yaml")
+
+        def by_rename(text):
+            self.write("etc/databases.d/.orders.yaml.swp", text)
+            os.rename(self.path("etc/databases.d/.orders.yaml.swp"), path)
+
+        def with_backup_moved_away(text):  # vim
+            self.write("etc/databases.d/4913", "")
+            os.remove(self.path("etc/databases.d/4913"))
+            os.rename(path, path + "~")
+            self.write("etc/databases.d/orders.yaml", text)
+            os.remove(path + "~")
+
+        def with_lock_and_backup(text):  # emacs
+            lock = self.path("etc/databases.d/.#orders.yaml")
+            os.symlink("ada@host.4711:1700000000", lock)
+            shutil.copy(path, path + "~")
+            self.write("etc/databases.d/orders.yaml", text)
+            os.remove(lock)
+
+        def removed_and_made_anew(text):
+            os.remove(path)
+            self.write("etc/databases.d/orders.yaml", text)
+
+        def byte_by_byte(text):
+            with open(path, "wb", buffering=0) as file:
+                for byte in text.encode():
+                    file.write(bytes([byte]))
+
+        def with_the_time_of_before(text):  # rsync --times, a file server with another clock
+            times = os.stat(path)
+            self.write("etc/databases.d/orders.yaml", text)
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+        def from_the_future(text):
+            by_rename(text)
+            os.utime(path, (4102444800, 4102444800))
+
+        def from_long_ago(text):
+            by_rename(text)
+            os.utime(path, (0, 0))
+
+        def by_another_link(text):
+            os.link(path, self.path("etc/link"))
+            self.write("etc/link", text)
+            os.remove(self.path("etc/link"))
+
+        ways = (by_rename, with_backup_moved_away, with_lock_and_backup, removed_and_made_anew,
+                byte_by_byte, with_the_time_of_before, from_the_future, from_long_ago,
+                by_another_link)
+        for number, save in enumerate(ways):
+            with self.subTest(save.__name__):
+                line = f"  - cidr: 192.0.2.{number}/32\n"
+                save(ORDERS + line)
+                wait_until(lambda: any(rule["source"] in line for rule in self.rules()),
+                           self.log())
+        status = self.status()
+        self.assertEqual((status["problems"], status["pending"]), ([], []))
+        self.assertFalse(status["last"]["overdue"])
+        self.assert_reaches(LISTED)
+        self.assertFalse(reaches(STRANGER))
+
+    def test_same_size_and_time_are_no_sign_of_the_same_content(self):
+        self.start()
+        path = self.path("etc/databases.d/orders.yaml")
+        times = os.stat(path)
+        self.edit("etc/databases.d/orders.yaml", "198.18.0.0/24", "198.18.7.0/24")
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        self.wait_for_generation(2)
+        self.assert_reaches(STRANGER)
+        self.assertFalse(reaches(LISTED))
+
+    def test_folder_that_is_swapped_by_its_symlink_is_read_anew(self):
+        os.rename(self.path("etc/databases.d"), self.path("etc/v1"))
+        shutil.copytree(self.path("etc/v1"), self.path("etc/v2"))
+        os.symlink("v1", self.path("etc/databases.d"))
+        self.edit("etc/v2/orders.yaml", "198.18.0.0/24", "198.18.7.0/24")
+        self.start()
+        self.assert_reaches(LISTED)
+        os.symlink("v2", self.path("etc/.new"))
+        os.rename(self.path("etc/.new"), self.path("etc/databases.d"))
+        self.wait_for_generation(2)
+        self.assert_reaches(STRANGER)
+        self.assertFalse(reaches(LISTED))
+        os.remove(self.path("etc/databases.d"))
+        wait_until(lambda: self.rules()[0]["state"] == "held-back", "a folder that is gone")
+        self.assert_reaches(STRANGER, "absent is not empty")
+        self.assertFalse(reaches(LISTED))
+
+    def test_what_is_no_rule_file_any_more_changes_nothing(self):
+        self.start()
+        path = self.path("etc/databases.d/orders.yaml")
+
+        def socket_file():
+            server = socket.socket(socket.AF_UNIX)
+            server.bind(path)
+            server.close()
+
+        others = {
+            "a FIFO": lambda: os.mkfifo(path),
+            "a folder": lambda: os.mkdir(path),
+            "a socket": socket_file,
+            "a symlink to nothing": lambda: os.symlink("gone", path),
+            "a symlink to itself": lambda: os.symlink("orders.yaml", path),
+            "a device": lambda: os.symlink("/dev/zero", path),
+            "empty": lambda: self.write("etc/databases.d/orders.yaml", ""),
+            "zeros, as after a power cut": lambda: self.write("etc/databases.d/orders.yaml", 200 * "\0"),
+            "17 MiB": lambda: self.write("etc/databases.d/orders.yaml", ORDERS + 17 * 1048576 * "#"),
+        }
+        for name, make in others.items():
+            with self.subTest(name):
+                os.rename(path, self.path("kept"))
+                make()
+                wait_until(lambda: self.rules()[0]["state"] != "active", name)
+                self.request("POST", "/v1/reload")
+                self.assertEqual(self.rules()[0]["source"], "198.18.0.0/24")
+                self.assert_reaches(LISTED)
+                if os.path.isdir(path):
+                    os.rmdir(path)
+                else:
+                    os.remove(path)
+                os.rename(self.path("kept"), path)
+                wait_until(lambda: self.rules()[0]["state"] == "active", "back")
+        self.assertFalse(reaches(STRANGER))
+        self.assertEqual(self.status()["generation"], 1)
+
+    def test_without_descriptors_the_rules_stay_and_what_changed_is_read_later(self):
+        self.write("etc/moat.yaml", CONFIG % "200ms")
+        self.start()
+        pid = self.daemon.pid
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))
+        self.edit("etc/databases.d/orders.yaml", "198.18.0.0/24", "198.18.7.0/24")
+        wait_until(lambda: "Too many open files" in self.log(), "told")
+        self.assert_reaches(LISTED)
+        self.assertFalse(reaches(STRANGER))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        self.wait_for_generation(2)
+        self.assert_reaches(STRANGER)
+        self.assertFalse(reaches(LISTED))
+
+    def test_connections_that_take_all_descriptors_hold_up_no_change(self):
+        self.start(through=["prlimit", "--nofile=256"])
+        idle = []
+        self.addCleanup(lambda: [each.close() for each in idle])
+        for _ in range(400):
+            client = socket.socket(socket.AF_UNIX)
+            client.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                client.connect(self.path("moatd.sock"))
+            idle.append(client)
+        self.edit("etc/databases.d/orders.yaml", "198.18.0.0/24", "198.18.7.0/24")
+        wait_until(lambda: reaches(STRANGER), "enforced all the same: " + self.log())
+        self.assertFalse(reaches(LISTED))
+
+    def test_edit_on_a_full_or_read_only_disk_is_refused_and_leaves_the_file(self):
+        folder = self.path("etc/databases.d")
+        os.rename(folder, self.path("etc/old"))
+        os.mkdir(folder)
+        run("mount", "-t", "tmpfs", "-o", "size=16k,mode=755", "tmpfs", folder)
+        self.addCleanup(run, "umount", folder)
+        self.addCleanup(self.stop)
+        shutil.copy(self.path("etc/old/orders.yaml"), folder)
+        self.start()
+        with contextlib.suppress(OSError):
+            self.write("etc/databases.d/fill", 65536 * "x")
+        rule = {"cidr": "198.18.7.0/24", "label": 255 * "x"}
+        # What is added takes a block more than the file has.
+        for index in range(12):
+            status, answer = self.request("POST", "/v1/rules", {**rule, "cidr": f"192.0.2.{index}/32"})
+            if status != 200:
+                break
+        self.assertIn("No space left on device", json.dumps(answer))
+        kept = self.read("etc/databases.d/orders.yaml")
+        self.assertTrue(kept.startswith(ORDERS))
+        os.remove(self.path("etc/databases.d/fill"))
+        run("mount", "-o", "remount,ro", folder)
+        status, answer = self.request("POST", "/v1/rules", rule)
+        self.assertNotEqual(status, 200)
+        self.assertIn("Read-only file system", json.dumps(answer))
+        self.assertEqual(self.read("etc/databases.d/orders.yaml"), kept)
+        self.assertEqual(sorted(os.listdir(folder)), ["orders.yaml"])
+        run("mount", "-o", "remount,rw", folder)
+        self.change("POST", "/v1/rules", rule)
+        self.assert_reaches(STRANGER)
+
+    def test_state_that_a_power_cut_left_opens_nothing(self):
+        self.start()
+        self.change("POST", "/v1/rules", {"cidr": "192.0.2.1/32"})
+        self.begin_trial("1h")
+        self.stop(signal.SIGKILL)
+        shutil.copytree(self.path("state"), self.path("whole"), symlinks=True)
+        kept = sorted(os.path.relpath(os.path.join(at, name), self.path("whole"))
+                      for at, _, names in os.walk(self.path("whole")) for name in names)
+        self.assertIn("state.json", kept)
+        self.assertIn("trial.json", kept)
+        for name in kept:
+            with self.subTest(name):
+                shutil.rmtree(self.path("state"))
+                shutil.copytree(self.path("whole"), self.path("state"), symlinks=True)
+                with open(self.path("state/" + name), "r+b") as file:
+                    file.truncate(os.fstat(file.fileno()).st_size // 2)
+                self.write("state/.left.tmp", "{")
+                run("umount", self.path("bpf"))
+                run("mount", "-t", "bpf", "-o", "mode=0700", "bpf", self.path("bpf"))
+                self.start()
+                self.assertFalse(reaches(STRANGER))
+                self.assert_reaches(LISTED)
+                self.stop(signal.SIGKILL)
+
+    def test_daemon_that_is_stopped_leaves_the_wall_and_catches_up(self):
+        self.start()
+        self.daemon.send_signal(signal.SIGSTOP)
+        self.addCleanup(lambda: self.daemon and self.daemon.send_signal(signal.SIGCONT))
+        self.edit("etc/databases.d/orders.yaml", "198.18.0.0/24", "198.18.7.0/24")
+        self.assert_reaches(LISTED)
+        self.assertFalse(reaches(STRANGER))
+        self.daemon.send_signal(signal.SIGCONT)
+        self.wait_for_generation(2)
+        self.assert_reaches(STRANGER)
+
+    def test_expiry_is_honoured_with_no_daemon_alive(self):
+        self.start()
+        self.let_stranger_in(in_seconds(4 * PATIENCE))
+        self.stop(signal.SIGKILL)
+        self.assert_reaches(LISTED)
+        self.wait_for_stranger(False, "its time has come")
+        self.assert_reaches(LISTED)
 
     # Other users of the host.
 
