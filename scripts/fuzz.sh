@@ -12,6 +12,7 @@
 #   verdict        the native function under sanitizers, against the model
 #   database, config, ranges, cidr   the readers of rule files and of single values
 #   edit           edits of database files
+#   import         rules of other firewalls
 #   api            requests to the daemon
 #
 # Inputs live in tests/fuzz/corpus/TARGET, new ones in build-fuzz/corpus/TARGET; one that breaks
@@ -20,7 +21,7 @@ set -euo pipefail
 # shellcheck source=lib/build.sh
 . "$(dirname "$0")/lib/build.sh"
 
-all=(differential verdict burst database config ranges cidr edit api)
+all=(differential verdict burst database config ranges cidr edit import api)
 dir=$root/build-fuzz
 
 usage() {

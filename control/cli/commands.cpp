@@ -144,6 +144,19 @@ constexpr Command table[] = {
      "  moat apply ./config --dry-run\n"
      "  moat apply ./config --confirm 60s"},
 
+    {"", "import", "Print a rule file from what another firewall has; needs no daemon",
+     command::import_rules,
+     "KIND is ufw (its user.rules), nft (what nft -j list ruleset prints), iptables (what\n"
+     "iptables-save prints), pg_hba (pg_hba.conf) or security-group (what aws ec2\n"
+     "describe-security-groups prints of one). What FILE is certain to let in to the port is "
+     "taken\n"
+     "over; all else is left out, and stderr says why: host names, IPv6, interfaces, rates.\n\n"
+     "Exit: 0 printed, 1 nothing could be taken over from the file, 2 wrong use.\n\n"
+     "Examples:\n"
+     "  moat import ufw /etc/ufw/user.rules --database orders\n"
+     "  nft -j list ruleset | moat import nft -\n"
+     "  moat import pg_hba /etc/postgresql/15/main/pg_hba.conf --port 5432"},
+
     {"", "history", "Show what was enforced before, and who changed it", command::history,
      "The newest 100 generations, with the database files as they were then.\n\n"
      "Examples:\n"

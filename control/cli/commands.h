@@ -81,6 +81,7 @@ Action why(Options& options);
 Action counters(Options& options);
 Action drops(Options& options);
 Action diff(Options& options);
+Action import_rules(Options& options);
 Action apply(Options& options);
 Action history(Options& options);
 Action roll_back(Options& options);

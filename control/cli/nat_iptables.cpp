@@ -7,73 +7,17 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
+#include "control/cli/iptables_text.h"
 #include "control/cli/nat_rules.h"
 
 namespace moat {
 namespace {
 
-// Words of a line; "..." is one, with \ before what would end it.
-std::vector<std::string> split(std::string_view line) {
-  std::vector<std::string> words;
-  bool is_open = false;
-  bool is_quoted = false;
-  for (std::size_t i = 0; i < line.size(); i++) {
-    if (line[i] == ' ' && !is_quoted) {
-      is_open = false;
-      continue;
-    }
-    if (!is_open) words.emplace_back();
-    is_open = true;
-    if (line[i] == '"') {
-      is_quoted = !is_quoted;
-    } else {
-      if (line[i] == '\\' && is_quoted && i + 1 < line.size()) i++;
-      words.back().push_back(line[i]);
-    }
-  }
-  return words;
-}
-
-std::optional<std::uint16_t> parse_port(std::string_view text) {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return port;
-}
-
-// "5400" or, with the separator between them, "5400:5410".
-std::optional<PortRange> parse_ports(std::string_view text, char separator) {
-  const auto middle = std::min(text.find(separator), text.size());
-  const auto first = parse_port(text.substr(0, middle));
-  const auto last = middle == text.size() ? first : parse_port(text.substr(middle + 1));
-  if (!first || !last) return std::nullopt;
-  return PortRange{*first, *last};
-}
-
-std::optional<std::vector<PortRange>> parse_port_list(std::string_view text) {
-  std::vector<PortRange> list;
-  while (!text.empty()) {
-    const auto comma = std::min(text.find(','), text.size());
-    const auto range = parse_ports(text.substr(0, comma), ':');
-    if (!range) return std::nullopt;
-    list.push_back(*range);
-    text.remove_prefix(std::min(comma + 1, text.size()));
-  }
-  return list;
-}
-
-std::optional<AddressRange> parse_network(std::string_view text) {
-  if (const auto prefix = parse_prefix(text)) return AddressRange{prefix->first(), prefix->last()};
-  if (const auto address = parse_address(text)) return AddressRange{*address, *address};
-  return std::nullopt;
-}
-
 // One "-A" line.
 class LineReader {
  public:
-  LineReader(std::string_view line, bool ipv6) : words_(split(line)), ipv6_(ipv6) {
+  LineReader(std::string_view line, bool ipv6) : words_(split_words(line)), ipv6_(ipv6) {
     rule_.ipv6 = ipv6;
     rule_.place = fmt::format("{}tables -t nat {}", ipv6 ? "ip6" : "ip", line);
   }
@@ -206,6 +150,7 @@ std::expected<NatRuleset, std::string> parse_iptables_nat(std::string_view text,
     const auto line = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
     if (line.starts_with('*')) is_nat = line == "*nat";
+    if (line.starts_with(':')) ruleset.chain_names.emplace(line.substr(1, line.find(' ') - 1));
     if (is_nat && line == "COMMIT") is_whole = true;
     if (is_nat && line.starts_with("-A ")) LineReader(line, ipv6).add_to(ruleset);
   }

@@ -1,83 +1,28 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// NAT rules as nft writes them in JSON (libnftables-json(5)):
+// NAT rules as nft writes them in JSON: see nft_json.h.
 //
-//   {"nftables": [{"metainfo": ...}, {"table": ...}, {"map": {"name", "elem": [[KEY, VALUE],
-//   ...]}},
-//                 {"chain": {"name", "type": "nat", "hook": "prerouting"}},
-//                 {"rule": {"chain", "handle", "expr": [STATEMENT, ...]}}, ...]}
-//
-//   STATEMENT = {"match": {"op", "left": WHAT, "right": VALUES}} | {"jump": {"target": CHAIN}} |
+//   STATEMENT = {"match": ...} | {"jump": {"target": CHAIN}} |
 //               {"vmap": {"key": WHAT, "data": VALUES}} | {"dnat": {"addr": TARGET, "port":
 //               TARGET}} ...
-//   WHAT      = {"payload": {"protocol": "tcp", "field": "dport"}} | {"concat": [WHAT, ...]} | ...
-//   VALUES    = VALUE | {"set": [VALUE, ...]} | "@NAME"
 //   TARGET    = VALUE | {"map": {"key": WHAT, "data": VALUES}}
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "control/cli/nat_rules.h"
+#include "control/cli/nft_json.h"
 
 namespace moat {
 namespace {
 
-using Json = nlohmann::json;
-
-const Json* member(const Json& json, const char* key) {
-  if (!json.is_object()) return nullptr;
-  const auto entry = json.find(key);
-  return entry == json.end() ? nullptr : &*entry;
-}
-
-std::string text(const Json* json) {
-  return json != nullptr && json->is_string() ? json->get<std::string>() : std::string();
-}
-
-std::optional<std::uint16_t> port(const Json& json) {
-  if (!json.is_number_unsigned() || json.get<std::uint64_t>() > 65535) return std::nullopt;
-  return json.get<std::uint16_t>();
-}
-
-// Two values that stand for those between them, or one for itself.
-template <typename T>
-std::optional<std::pair<T, T>> bounds(const Json& json, std::optional<T> (*read)(const Json&)) {
-  const auto* range = member(json, "range");
-  const bool is_range = range != nullptr && range->is_array() && range->size() == 2;
-  const auto first = read(is_range ? (*range)[0] : json);
-  const auto last = is_range ? read((*range)[1]) : first;
-  if (!first || !last) return std::nullopt;
-  return std::pair(*first, *last);
-}
-
-std::optional<PortRange> ports(const Json& json) {
-  const auto found = bounds<std::uint16_t>(json, port);
-  if (!found) return std::nullopt;
-  return PortRange{found->first, found->second};
-}
-
-std::optional<Address> address(const Json& json) {
-  const auto parsed = parse_address(text(&json));
-  if (!parsed) return std::nullopt;
-  return *parsed;
-}
-
-std::optional<AddressRange> addresses(const Json& json) {
-  if (const auto* prefix = member(json, "prefix")) {
-    const auto* length = member(*prefix, "len");
-    const auto* base = member(*prefix, "addr");
-    if (length == nullptr || base == nullptr || !length->is_number_unsigned()) return std::nullopt;
-    const auto first = address(*base);
-    if (!first || length->get<unsigned>() > 32) return std::nullopt;
-    const Prefix whole{*first, length->get<std::uint8_t>()};
-    return AddressRange{whole.first(), whole.last()};
-  }
-  const auto found = bounds<Address>(json, address);
-  if (!found) return std::nullopt;
-  return AddressRange{found->first, found->second};
-}
+using nft::addresses;
+using nft::bare;
+using nft::Json;
+using nft::member;
+using nft::ports;
+using nft::text;
 
 bool is_tcp(const Json& protocol) { return protocol == "tcp" || protocol == 6; }
 
@@ -103,7 +48,7 @@ Field field_of(const Json& what) {
   for (const auto* spread : {"jhash", "symhash", "numgen"}) {
     if (member(what, spread) != nullptr) return Field::other;
   }
-  return what.dump().find("dport") == std::string::npos ? Field::other : Field::maybe_port;
+  return nft::show(what).find("dport") == std::string::npos ? Field::other : Field::maybe_port;
 }
 
 // Whether looking at it takes a packet of a protocol other than TCP.
@@ -145,18 +90,10 @@ void narrow_protocol(NatPackets& packets, const std::vector<Json>& values, bool 
 class NftReader {
  public:
   std::expected<NatRuleset, std::string> read(std::string_view json) {
-    const auto whole = Json::parse(json, nullptr, false);
-    const auto* list = member(whole, "nftables");
-    if (list == nullptr || !list->is_array()) return std::unexpected("it is no ruleset in JSON");
+    const auto list = nft::parse_ruleset(json);
+    if (!list) return std::unexpected(list.error());
+    sets_.emplace(*list);
     for (const auto& object : *list) {
-      if (const auto* info = member(object, "metainfo")) {
-        const auto* version = member(*info, "json_schema_version");
-        if (version == nullptr || *version != 1)
-          return std::unexpected("its schema is not version 1");
-      }
-      for (const auto* kind : {"set", "map"}) {
-        if (const auto* set = member(object, kind)) add_elements(*set);
-      }
       if (const auto* chain = member(object, "chain")) add_chain(*chain);
     }
     for (const auto& object : *list) {
@@ -166,19 +103,10 @@ class NftReader {
   }
 
  private:
-  static std::string table_of(const Json& object) {
-    return fmt::format("{} {}", text(member(object, "family")), text(member(object, "table")));
-  }
-
-  void add_elements(const Json& set) {
-    const auto* elements = member(set, "elem");
-    elements_[table_of(set) + " " + text(member(set, "name"))] =
-        elements == nullptr ? Json::array() : *elements;
-  }
-
   void add_chain(const Json& chain) {
+    const auto name = nft::table_of(chain) + " " + text(member(chain, "name"));
+    ruleset_.chain_names.insert(name);
     if (text(member(chain, "type")) != "nat") return;
-    const auto name = table_of(chain) + " " + text(member(chain, "name"));
     const auto hook = text(member(chain, "hook"));
     if (hook == "prerouting") ruleset_.prerouting.push_back(name);
     if (hook == "postrouting") ruleset_.postrouting.push_back(name);
@@ -187,11 +115,9 @@ class NftReader {
   void add_rule(const Json& rule) {
     const auto* statements = member(rule, "expr");
     if (statements == nullptr || !statements->is_array()) return;
-    table_ = table_of(rule);
+    table_ = nft::table_of(rule);
+    place_ = nft::place_of(rule);
     const auto chain = text(member(rule, "chain"));
-    const auto* handle = member(rule, "handle");
-    place_ = fmt::format("table {}, chain {}, handle {}", table_, chain,
-                         handle == nullptr ? "?" : handle->dump());
     chain_ = &ruleset_.chains[table_ + " " + chain];
     packets_ = {};
     conditions_ = table_ + " " + chain + " ";
@@ -219,7 +145,7 @@ class NftReader {
       if (is_target)
         (table_.starts_with("ip6") ? ruleset_.has_iptables6 : ruleset_.has_iptables4) = true;
     } else if (kind != "counter" && kind != "log") {
-      conditions_ += body.dump();
+      conditions_ += nft::show(body);
     }
   }
 
@@ -228,7 +154,7 @@ class NftReader {
     const auto* right = member(match, "right");
     if (left == nullptr || right == nullptr) return;
     const auto op = text(member(match, "op"));
-    if (field_of(*left) != Field::protocol) conditions_ += match.dump();
+    if (field_of(*left) != Field::protocol) conditions_ += nft::show(match);
     const auto values = values_of(*right);
     if (!values || (op != "==" && op != "in" && op != "!=")) {
       narrow_by_unknown(packets_, *left);
@@ -239,7 +165,7 @@ class NftReader {
 
   static void narrow_by_unknown(NatPackets& packets, const Json& what) {
     if (is_of_another_protocol(what)) packets.tcp = false;
-    if (what.dump().find("dport") != std::string::npos) packets.ports_are_known = false;
+    if (nft::show(what).find("dport") != std::string::npos) packets.ports_are_known = false;
   }
 
   // Of several things at once, each is taken by itself: those packets and some more.
@@ -284,23 +210,8 @@ class NftReader {
     }
   }
 
-  // An element may have a comment or a timeout beside its value.
-  static const Json& bare(const Json& element) {
-    const auto* wrapped = member(element, "elem");
-    const auto* value = wrapped == nullptr ? nullptr : member(*wrapped, "val");
-    return value == nullptr ? element : *value;
-  }
-
-  [[nodiscard]] const Json* elements_of(const Json& values) const {
-    if (const auto* set = member(values, "set")) return set;
-    const auto name = text(&values);
-    if (!name.starts_with('@')) return nullptr;
-    const auto entry = elements_.find(table_ + " " + name.substr(1));
-    return entry == elements_.end() ? nullptr : &entry->second;
-  }
-
   [[nodiscard]] std::optional<std::vector<Json>> values_of(const Json& right) const {
-    const auto* elements = elements_of(right);
+    const auto* elements = sets_->elements_of(right, table_);
     if (elements == nullptr) {
       if (text(&right).starts_with('@')) return std::nullopt;
       return std::vector{right};
@@ -315,7 +226,7 @@ class NftReader {
   [[nodiscard]] std::optional<Choices> choices_of(const Json& map) const {
     const auto* key = member(map, "key");
     const auto* data = member(map, "data");
-    const auto* elements = data == nullptr ? nullptr : elements_of(*data);
+    const auto* elements = data == nullptr ? nullptr : sets_->elements_of(*data, table_);
     if (key == nullptr || elements == nullptr) return std::nullopt;
     Choices choices;
     for (const auto& element : *elements) {
@@ -358,7 +269,7 @@ class NftReader {
     rule.place = place_;
     rule.conditions = conditions_;
     rule.ipv6 = table_.starts_with("ip6") || text(member(body, "family")) == "ip6";
-    rule.is_random = body.dump().find("random\"") != std::string::npos;
+    rule.is_random = nft::show(body).find("random\"") != std::string::npos;
     const auto hosts = targets_of(body, "addr");
     const auto new_ports = targets_of(body, "port");
     bool is_understood = hosts && new_ports;
@@ -397,11 +308,11 @@ class NftReader {
     const auto* prefix = member(host, "prefix");
     const auto* length = prefix == nullptr ? nullptr : member(*prefix, "len");
     if (length == nullptr) return std::nullopt;
-    return fmt::format("{}/{}", text(member(*prefix, "addr")), length->dump());
+    return fmt::format("{}/{}", text(member(*prefix, "addr")), nft::show(*length));
   }
 
   NatRuleset ruleset_;
-  std::map<std::string, Json> elements_;  // of sets and maps, by table and name
+  std::optional<nft::NamedSets> sets_;
 
   // Of the rule that is being read.
   std::string table_;

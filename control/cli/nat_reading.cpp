@@ -5,19 +5,22 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
+#include <array>
 #include <iterator>
+#include <utility>
 
+#include "control/cli/host_rules.h"
 #include "control/cli/nat_rules.h"
-#include "control/os/run_program.h"
 
 namespace moat {
 namespace {
 
-using namespace std::chrono_literals;
-
-// Of a host with tens of thousands of rules; whoever waits for the command waits no longer.
-constexpr auto patience = 10s;
+// Chains and tables of those that filter for others, by a part of their names.
+constexpr auto known_firewalls = std::to_array<std::pair<std::string_view, std::string_view>>({
+    {"ufw-user-input", "ufw"},
+    {"inet firewalld ", "firewalld"},
+    {" DOCKER", "Docker"},
+});
 
 class Reader {
  public:
@@ -27,24 +30,25 @@ class Reader {
       return std::move(reading_);
     }
     read_nft();
-    if (has_legacy("/proc/net/ip_tables_names")) read_iptables("iptables-legacy-save", false);
-    if (has_legacy("/proc/net/ip6_tables_names")) read_iptables("ip6tables-legacy-save", true);
+    if (has_legacy_table("ip", "nat")) read_iptables("iptables-legacy-save", false);
+    if (has_legacy_table("ip6", "nat")) read_iptables("ip6tables-legacy-save", true);
     return std::move(reading_);
   }
 
  private:
   void read_nft() {
-    const auto json = run_program("nft", {"-j", "list", "ruleset"}, patience);
+    const auto json = read_host_rules("nft", {"-j", "list", "ruleset"});
     if (!json) return tell(json.error().message);
     const auto ruleset = parse_nft_nat(*json);
     if (!ruleset) return tell(fmt::format("nft -j list ruleset: {}", ruleset.error()));
     take(*ruleset);
+    name_firewalls(ruleset->chain_names);
     if (ruleset->has_iptables4) read_iptables("iptables-nft-save", false);
     if (ruleset->has_iptables6) read_iptables("ip6tables-nft-save", true);
   }
 
   void read_iptables(const std::string& program, bool ipv6) {
-    const auto text = run_program(program, {"-t", "nat"}, patience);
+    const auto text = read_host_rules(program, {"-t", "nat"});
     if (!text) return tell(text.error().message);
     const auto ruleset = parse_iptables_nat(*text, ipv6);
     if (!ruleset) return tell(fmt::format("{}: {}", program, ruleset.error()));
@@ -63,13 +67,11 @@ class Reader {
     reading_.unread.push_back(fmt::format("NAT rules were not looked at: {}", what));
   }
 
-  // Asking iptables-legacy-save would make the tables that it is asked about.
-  static bool has_legacy(const char* names) {
-    std::ifstream file(names);
-    for (std::string name; std::getline(file, name);) {
-      if (name == "nat") return true;
+  void name_firewalls(const std::set<std::string>& chains) {
+    for (const auto& [part, name] : known_firewalls) {
+      const auto is_its = [&](const std::string& chain) { return chain.contains(part); };
+      if (std::ranges::any_of(chains, is_its)) reading_.firewalls.emplace_back(name);
     }
-    return false;
   }
 
   NatResult reading_;

@@ -14,22 +14,16 @@
 #include <expected>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "control/cli/address_range.h"
 #include "control/policy/port_range.h"
 #include "control/policy/prefix.h"
 
 namespace moat {
-
-// By default every address.
-struct AddressRange {
-  Address first{};
-  Address last{~0u};  // included
-
-  friend bool operator==(const AddressRange&, const AddressRange&) = default;
-};
 
 // Packets by destination.
 struct NatPackets {
@@ -77,6 +71,7 @@ struct NatRuleset {
   std::vector<std::string> unread;  // places of NAT rules that were not understood
   bool has_iptables4 = false;       // rules of iptables-nft, which nft does not show whole
   bool has_iptables6 = false;
+  std::set<std::string> chain_names;  // "inet firewalld filter_INPUT": of all tables, NAT or not
 };
 
 // The error says what is not as it should be, and where.
@@ -96,7 +91,8 @@ struct NatRuleset {
 // The rules of this host and network namespace, now.
 struct NatResult {
   std::vector<NatRule> rules;
-  std::vector<std::string> unread;  // what was not looked at or not understood, a sentence each
+  std::vector<std::string> unread;     // what was not looked at or not understood, a sentence each
+  std::vector<std::string> firewalls;  // names of those that filter here beside Moat: "ufw"
 };
 
 // Runs nft, and iptables-save where there are rules of iptables. Needs root.

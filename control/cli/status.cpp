@@ -68,7 +68,7 @@ bool trusts_others(const Config& settings) {
                              [](const std::string& name) { return name != "lo"; });
 }
 
-void print_facts(const StatusView& status) {
+void print_facts(const StatusView& status, const std::vector<std::string>& firewalls) {
   const auto fact = [](std::string_view name, std::string_view value) {
     print_line(fmt::format("{:<15} {}", name, value));
   };
@@ -88,6 +88,9 @@ void print_facts(const StatusView& status) {
     fact("Trusted", printable(fmt::format("{} (what comes by them reaches local sockets without "
                                           "rules)",
                                           fmt::join(trusted, ", "))));
+  if (!firewalls.empty())
+    fact("Beside Moat",
+         fmt::format("{} (moat why tells what is dropped there)", fmt::join(firewalls, ", ")));
   fact("Daemon", fmt::format("moatd {}, started {}", printable(status.version), ago(status.since)));
 }
 
@@ -167,22 +170,24 @@ void print_other_files(const StatusView& status) {
 }
 
 // What the host's NAT rules do to guarded ports. The command looks at it: the daemon starts no
-// programs.
-void add_nat_findings(const std::vector<DatabaseView>& databases, StatusView& status) {
+// programs. Returns the names of other firewalls.
+std::vector<std::string> add_nat_findings(const std::vector<DatabaseView>& databases,
+                                          StatusView& status) {
   std::vector<Endpoint> endpoints;
   std::vector<std::string> ids;
   for (const auto& database : databases) {
     endpoints.push_back(database.endpoint);
     ids.push_back(database.id);
   }
-  if (endpoints.empty()) return;
-  const auto nat = read_nat_rules();
+  if (endpoints.empty()) return {};
+  auto nat = read_nat_rules();
   for (const auto& [index, message, remedy, ports] :
        find_ways_round(endpoints, nat.rules, read_host_facts(), status.backstop.at_sockets, ids)) {
     status.past_guard.push_back(fmt::format("database {}: {} ({})", ids[index], message, remedy));
     status.ports_past_guard += ports;
   }
   status.notices.insert(status.notices.end(), nat.unread.begin(), nat.unread.end());
+  return std::move(nat.firewalls);
 }
 
 Exit show_status(const Cli& cli) {
@@ -198,12 +203,13 @@ Exit show_status(const Cli& cli) {
     databases = as_list<DatabaseView>(client.get("/v1/databases"), "databases");
     if (!databases) return fail(cli, databases.error());
   }
-  add_nat_findings(*databases, *status);
+  const auto firewalls = add_nat_findings(*databases, *status);
   const auto exit = count_problems(*status) == 0 ? Exit::done : Exit::refused;
   if (cli.json) {
     auto json = **answer;
     json["notices"] = status->notices;
     json["past_guard"] = status->past_guard;
+    json["firewalls"] = firewalls;
     json["headline"] = headline(*status);
     json.update(list_document("rules", *rules));
     print_json(json);
@@ -213,7 +219,7 @@ Exit show_status(const Cli& cli) {
   print_line("");
   print_problems(problems(*status), Colour::bad, "!");
   print_problems(remarks(*status), Colour::doubtful, "-");
-  print_facts(*status);
+  print_facts(*status, firewalls);
   print_interfaces(*status);
   print_fast_path(status->fast_path);
   print_databases(*databases, *rules);

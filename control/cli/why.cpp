@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <tuple>
 
+#include "control/cli/filter_behind.h"
 #include "control/cli/output.h"
 #include "control/cli/rule_load.h"
 #include "control/service/explain.h"
@@ -78,7 +79,43 @@ std::string exceptions(const WhyView& why) {
                      fmt::join(endpoints, ", "));
 }
 
-void print_answer(const WhyView& why, const StatusView& status) {
+// Of one port of a database that the source reaches: what is dropped behind Moat all the same.
+struct Behind {
+  std::string database;
+  std::uint16_t port = 0;
+  DropBehind drop;
+};
+
+std::string describe(const Behind& behind) {
+  const auto& [is_certain, by, condition] = behind.drop;
+  return fmt::format(
+      "port {}: {} {}{}", behind.port,
+      is_certain ? "another firewall drops it:" : "another firewall may drop it:", by,
+      condition.empty() || is_certain ? "" : fmt::format("; Moat cannot tell: {}", condition));
+}
+
+// The command looks at it: the daemon starts no programs. What was not looked at goes to `unread`.
+std::vector<Behind> find_behind(const std::vector<WhyView>& answers,
+                                const std::vector<DatabaseView>& databases,
+                                std::vector<std::string>& unread) {
+  std::vector<Behind> found;
+  std::optional<HostFilters> filters;
+  for (const auto& why : answers) {
+    const auto source = parse_address(why.source);
+    const auto database = std::ranges::find(databases, why.database, &DatabaseView::id);
+    if (!source || !(why.allowed || why.monitored) || database == databases.end()) continue;
+    if (!filters) filters = read_host_filters();
+    const auto& endpoint = database->endpoint;
+    for (const auto port : endpoint.ports) {
+      if (const auto drop = find_drop_behind(*filters, *source, {port, endpoint.address}))
+        found.push_back({why.database, port, *drop});
+    }
+  }
+  if (filters) unread = filters->unread;
+  return found;
+}
+
+void print_answer(const WhyView& why, const StatusView& status, const std::vector<Behind>& behind) {
   auto verdict = why.allowed ? std::string("allowed") : fmt::format("dropped ({})", why.reason);
   auto colour = why.allowed ? Colour::good : Colour::bad;
   if (!why.allowed && why.monitored) {
@@ -97,6 +134,8 @@ void print_answer(const WhyView& why, const StatusView& status) {
                                   allowed ? "let in" : "dropped"));
   if (!why.rule.empty()) fact("rule", fmt::format("{}  {}", why.rule, why.rule_source));
   fact("label", why.label);
+  for (const auto& each : behind)
+    if (each.database == why.database) fact("behind Moat", describe(each));
   print_place(why, status);
   if (why.generation == 0) {
     fact("generation", "none: answered from files, not from what is enforced");
@@ -137,16 +176,29 @@ std::vector<std::string> reservations(const std::vector<WhyView>& answers,
 
 // `status` as it was when they were given; an empty one for answers from files.
 Exit print_answers(const Cli& cli, const std::vector<WhyView>& answers,
-                   const std::optional<StatusView>& status) {
+                   const std::optional<StatusView>& status,
+                   const std::vector<DatabaseView>& databases) {
   const auto but = status ? reservations(answers, *status) : std::vector<std::string>();
+  std::vector<std::string> unread;
+  const auto behind = find_behind(answers, databases, unread);
   if (cli.json) {
     auto json = list_document("answers", answers);
     json["reservations"] = but;
+    json["behind"] = Json::array();
+    for (const auto& [database, port, drop] : behind) {
+      json["behind"].push_back({{"database", database},
+                                {"port", port},
+                                {"dropped", drop.is_certain ? "yes" : "maybe"},
+                                {"by", drop.by},
+                                {"condition", drop.condition}});
+    }
+    json["not_looked_at"] = unread;
     print_json(json);
     return Exit::done;
   }
   if (answers.empty() && status) tell("no database is guarded: every source reaches everything");
-  for (const auto& answer : answers) print_answer(answer, status.value_or(StatusView()));
+  for (const auto& answer : answers) print_answer(answer, status.value_or(StatusView()), behind);
+  for (const auto& sentence : unread) tell(fmt::format("note: {}", printable(sentence)));
   for (const auto& sentence : but)
     print_line(paint(fmt::format("! {}. See moat status", printable(sentence)), Colour::bad));
   return Exit::done;
@@ -176,7 +228,7 @@ Exit answer_from_files(const Cli& cli, const WhyOptions& options) {
   }
   if (answers.empty() && !rules.has_error())
     tell(fmt::format("no file in {} names a database", options.config));
-  const auto exit = print_answers(cli, answers, std::nullopt);
+  const auto exit = print_answers(cli, answers, std::nullopt, {});
   return rules.has_error() ? Exit::refused : exit;
 }
 
@@ -193,7 +245,9 @@ Exit explain_source(const Cli& cli, const WhyOptions& options) {
   if (!answers) return fail(cli, answers.error());
   auto status = client.status();
   if (!status) return fail(cli, status.error());
-  return print_answers(cli, *answers, *std::move(status));
+  const auto databases = as_list<DatabaseView>(client.get("/v1/databases"), "databases");
+  if (!databases) return fail(cli, databases.error());
+  return print_answers(cli, *answers, *std::move(status), *databases);
 }
 
 }  // namespace

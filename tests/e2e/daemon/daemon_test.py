@@ -1430,6 +1430,37 @@ class DaemonTest(unittest.TestCase):
         self.wait_for_stranger(False, "its time has come")
         self.assert_reaches(LISTED)
 
+    # Other firewalls of the host.
+
+    def test_drop_behind_moat_is_named(self):
+        self.start()
+        self.assert_reaches(LISTED)
+        nft = ("ip", "netns", "exec", f"{PREFIX}-host", "nft")
+        self.assertNotIn("behind Moat", self.moat("why", LISTED).stdout)
+        run(*nft, "add table inet mine; "
+            "add chain inet mine before { type filter hook input priority 0; }; "
+            f"add rule inet mine before ip saddr {LISTED} tcp dport 5432 drop")
+        self.assertFalse(reaches(LISTED), "it is dropped behind Moat")
+        told = self.moat("why", LISTED)
+        self.assertRegex(told.stdout, r"behind Moat +port 5432: another firewall drops it: "
+                         r"table inet mine, chain before, handle \d+")
+        behind = json.loads(self.moat("why", LISTED, "--json").stdout)["behind"]
+        self.assertEqual([(b["database"], b["port"], b["dropped"]) for b in behind],
+                         [("orders", 5432, "yes")])
+        self.assertEqual(json.loads(self.moat("why", "198.18.0.10", "--json").stdout)["behind"], [])
+
+    def test_other_firewalls_are_named(self):
+        self.start()
+        self.assertNotIn("Beside Moat", self.moat("status").stdout)
+        nft = ("ip", "netns", "exec", f"{PREFIX}-host", "nft")
+        run(*nft, "add table ip filter; add chain ip filter ufw-user-input; "
+            "add chain ip filter DOCKER-USER")
+        status = self.moat("status")
+        self.assertEqual(status.returncode, 0, status.stdout)
+        self.assertIn("Beside Moat     ufw, Docker", status.stdout)
+        self.assertEqual(json.loads(self.moat("status", "--json").stdout)["firewalls"],
+                         ["ufw", "Docker"])
+
     # Other users of the host.
 
     def test_pins_given_away_are_no_mend_until_they_are_given_back(self):
