@@ -8,6 +8,7 @@
 #include "bench/designs/dxr.h"
 #include "bench/designs/even.h"
 #include "bench/designs/leaves.h"
+#include "bench/designs/lines.h"
 #include "bench/designs/poptrie.h"
 #include "bench/designs/sorted.h"
 #include "bench/designs/strides.h"

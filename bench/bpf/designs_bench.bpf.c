@@ -14,6 +14,7 @@ static __always_inline long moat_fetch(void* context, unsigned int offset, void*
 #include "bench/designs/dxr.h"
 #include "bench/designs/even.h"
 #include "bench/designs/leaves.h"
+#include "bench/designs/lines.h"
 #include "bench/designs/poptrie.h"
 #include "bench/designs/sorted.h"
 #include "bench/designs/strides.h"
@@ -76,6 +77,7 @@ DESIGN(empty, source & 1)
 DESIGN(lpm, bench_lpm_class(source))
 DESIGN(moat, moat_source_class((const struct moat_table*)block, bench_limit, source))
 DESIGN(even, even_class(block, bench_limit, source))
+DESIGN(lines, lines_class(block, bench_limit, source))
 DESIGN(leaves, leaves_class(block, bench_limit, source))
 DESIGN(wide, wide_class(block, bench_limit, source))
 DESIGN(strides, strides_class(block, bench_limit, source))

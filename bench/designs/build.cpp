@@ -11,21 +11,24 @@
 #include "bench/designs/dxr.h"
 #include "bench/designs/even.h"
 #include "bench/designs/leaves.h"
+#include "bench/designs/lines.h"
 #include "bench/designs/poptrie.h"
 #include "bench/designs/sorted.h"
 #include "bench/designs/strides.h"
 #include "bench/designs/wide.h"
 #include "bpf/lookup.h"
+#include "dataplane/dpdk/lines.h"
 
 namespace moat::bench {
 namespace {
 
-template <typename T>
-std::uint32_t append(Block& block, const std::vector<T>& values) {
+template <typename Values>
+std::uint32_t append(Block& block, const Values& values) {
+  const auto bytes = std::as_bytes(std::span(values));
   block.resize((block.size() + 63) / 64 * 64);
   const std::size_t at = block.size();
-  block.resize(at + values.size() * sizeof(T));
-  if (!values.empty()) std::memcpy(block.data() + at, values.data(), values.size() * sizeof(T));
+  block.resize(at + bytes.size());
+  if (!bytes.empty()) std::memcpy(block.data() + at, bytes.data(), bytes.size());
   return static_cast<std::uint32_t>(at);
 }
 
@@ -66,6 +69,23 @@ Block build_moat(const Ranges& ranges) {
 
 std::uint32_t moat_class(const std::uint8_t* block, std::uint32_t limit, std::uint32_t source) {
   return moat_source_class(reinterpret_cast<const moat_table*>(block), limit, source);
+}
+
+// ---- The fast path's index over the product's ----
+
+Block build_lines(const Ranges& ranges) {
+  Block block = build_moat(ranges);
+  if (block.empty()) return block;
+  const auto lines = Lines::build(*reinterpret_cast<const moat_table*>(block.data()));
+  if (!lines) return {};
+  block.resize((block.size() + 63) / 64 * 64);
+  const std::size_t at = block.size();
+  block.resize(at + sizeof(design_header));
+  const auto [firsts, cache_lines, more] = lines->parts();
+  const design_header header = {
+      {append(block, firsts), append(block, cache_lines), append(block, more)}};
+  std::memcpy(block.data() + at, &header, sizeof header);
+  return block;
 }
 
 // ---- Strides ----
@@ -423,6 +443,7 @@ const std::vector<Design>& designs() {
   static const std::vector<Design> all = {
       {"moat", build_moat, moat_class},
       {"even", [](const Ranges& ranges) { return EvenBuilder(ranges).build(); }, even_class},
+      {"lines", build_lines, lines_class},
       {"leaves", [](const Ranges& ranges) { return LeavesBuilder(ranges).build(); }, leaves_class},
       {"wide", [](const Ranges& ranges) { return WideBuilder(ranges).build(); }, wide_class},
       {"strides", [](const Ranges& ranges) { return StrideBuilder(ranges).build(); },

@@ -134,20 +134,20 @@ MHD_Result queue(MHD_Connection* connection, ApiResponse answer) {
 }
 
 ApiResponse too_large(std::size_t limit) {
-  return refuse(413, {Refusal::Kind::invalid,
-                      fmt::format("the request is larger than {} bytes", limit),
-                      "send less at once",
-                      {}});
+  return moat::refuse(413, {Refusal::Kind::invalid,
+                            fmt::format("the request is larger than {} bytes", limit),
+                            "send less at once",
+                            {}});
 }
 
 // Says 503 to a client that waits, as far as its buffer takes it, and ends the connection. The
 // library sees the end and forgets it.
 void turn_away(const Connection& connection) {
   if (!connection.is_answered) {
-    const auto answer = refuse(503, {Refusal::Kind::unavailable,
-                                     "too many connections",
-                                     "try again, and close those not needed",
-                                     {}});
+    const auto answer = moat::refuse(503, {Refusal::Kind::unavailable,
+                                           "too many connections",
+                                           "try again, and close those not needed",
+                                           {}});
     const auto text = fmt::format(
         "HTTP/1.1 503 Service Unavailable\r\nContent-Type: {}\r\nContent-Length: {}\r\n"
         "Connection: close\r\nRetry-After: 1\r\n\r\n{}",

@@ -18,7 +18,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds between_looks{200};
+constexpr std::chrono::milliseconds between_asks{200};
 
 // A change that failed left its generation in place: the one that enforces it is a later one. One
 // that the fast path does not have yet is live already.
@@ -36,7 +36,7 @@ ClientResult<ChangeView> wait_for(Client& client, ChangeView change) {
   const auto start = Clock::now();
   const auto already = change.took;
   while (!change.enforced && change.took < change.bound) {
-    std::this_thread::sleep_for(between_looks);
+    std::this_thread::sleep_for(between_asks);
     const auto status = client.status();
     if (!status) return std::unexpected(status.error());
     change.took = already + Milliseconds(Clock::now() - start);

@@ -19,7 +19,7 @@ struct DropsOptions {
   bool follow = false;
 };
 
-constexpr std::chrono::milliseconds between_looks{500};
+constexpr std::chrono::milliseconds between_asks{500};
 constexpr std::size_t max_at_first = 10;  // of what was there before, when following
 
 std::string format_seconds(std::chrono::system_clock::time_point time) {
@@ -112,7 +112,7 @@ Exit follow_drops(const Cli& cli, const DropsOptions& options) {
   Outage outage;
   std::uint64_t since = 0;
   bool is_first = true;
-  for (;; std::this_thread::sleep_for(between_looks)) {
+  for (;; std::this_thread::sleep_for(between_asks)) {
     auto view = ask(client, options, since);
     // Another moatd numbers its rows anew.
     if (view && since != 0 && (outage.end() || view->next < since)) view = ask(client, options, 0);

@@ -51,7 +51,7 @@ std::set<std::uint16_t> open_ports(const Policy& policy, const ExposedPort& port
 }
 
 // Whether whatever reaches the listener is judged.
-bool is_guarded(const Policy& policy, const Session& listener) {
+bool is_judged(const Policy& policy, const Session& listener) {
   return std::ranges::any_of(policy.databases, [&](const Database& database) {
     const auto& address = database.endpoint.address;
     if (listener.ipv6) return guards_ipv6(database.endpoint, listener.local_port);
@@ -199,7 +199,7 @@ std::vector<std::uint16_t> unguarded_listeners(const Policy& policy,
     if (listener.loopback) continue;
     auto as_ipv4 = listener;
     as_ipv4.ipv6 = false;
-    if (!is_guarded(policy, listener) || (listener.ipv4_too && !is_guarded(policy, as_ipv4))) {
+    if (!is_judged(policy, listener) || (listener.ipv4_too && !is_judged(policy, as_ipv4))) {
       open.insert(listener.local_port);
     }
   }

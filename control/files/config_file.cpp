@@ -17,7 +17,6 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::string_view no_interface = "write `[]` for none";
-constexpr std::size_t max_path_bytes = 4095;
 
 constexpr std::string_view no_cgroup =
     "write the folder of a cgroup, from the root: /sys/fs/cgroup/a";
@@ -189,7 +188,7 @@ class ConfigReader {
 
   void read_folder(std::string_view name, std::string& folder) {
     if (const auto* node = fields_.find(name)) {
-      folder = read_line(*node, name, 1, max_path_bytes, log_).value_or(folder);
+      folder = read_line(*node, name, 1, limits::path_bytes, log_).value_or(folder);
     }
   }
 

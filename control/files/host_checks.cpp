@@ -31,7 +31,7 @@
 namespace moat {
 namespace {
 
-std::optional<std::uint16_t> parse_port(std::string_view text) {
+std::optional<std::uint16_t> read_port(std::string_view text) {
   std::uint16_t port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
@@ -234,8 +234,8 @@ std::vector<PortRange> parse_port_ranges(std::string_view text) {
     const auto item = text.substr(0, comma);
     text.remove_prefix(std::min(comma + 1, text.size()));
     const auto dash = std::min(item.find('-'), item.size());
-    const auto first = parse_port(item.substr(0, dash));
-    const auto last = dash == item.size() ? first : parse_port(item.substr(dash + 1));
+    const auto first = read_port(item.substr(0, dash));
+    const auto last = dash == item.size() ? first : read_port(item.substr(dash + 1));
     if (first && last) ranges.push_back({*first, *last});
   }
   return ranges;

@@ -16,7 +16,6 @@ namespace moat {
 namespace {
 
 constexpr std::string_view no_cidrs = "write `cidrs: []` for none";
-constexpr std::size_t max_path_bytes = 4095;
 
 constexpr std::array range_keys = {
     Key{"id", true, "write the managed range's id"},
@@ -135,7 +134,7 @@ class RangesReader {
   }
 
   Prefixes read_file(const Node& node) {
-    if (!read_line(node, "cidrs-file", 1, max_path_bytes, log_)) return {};
+    if (!read_line(node, "cidrs-file", 1, limits::path_bytes, log_)) return {};
     const auto path = read_parsed(node, "cidrs-file", parse_path, log_);
     if (!path) return {};
     const auto bytes = open_(*path, limits::cidrs_file_bytes);

@@ -6,6 +6,8 @@
 #include <optional>
 #include <string_view>
 
+#include "control/text/digit.h"
+
 namespace moat {
 namespace {
 
@@ -14,8 +16,6 @@ using namespace std::chrono_literals;
 constexpr auto all_forms =
     "write a length from now (30m, 12h, 7d), a day (2027-01-31, 0:00 UTC) or a time "
     "(2027-01-31T18:00:00Z, 2027-01-31T19:00:00+01:00)";
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // Zero for what is no unit.
 std::chrono::seconds length_of(char unit) {

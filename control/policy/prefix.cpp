@@ -11,10 +11,10 @@
 #include <optional>
 #include <vector>
 
+#include "control/text/digit.h"
+
 namespace moat {
 namespace {
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // Takes a decimal number of at most `most`, without leading zeros, off the front of `text`.
 std::optional<unsigned> take_number(std::string_view& text, unsigned most) {

@@ -14,10 +14,6 @@ namespace {
 
 constexpr std::string_view bom = "\xef\xbb\xbf";
 
-std::uint8_t byte_at(std::string_view text, std::size_t at) {
-  return static_cast<std::uint8_t>(text[at]);
-}
-
 // Eight bytes that hold neither a control character, DEL nor anything but ASCII. Most files are
 // nothing but such bytes and line ends.
 bool are_plain_ascii(const char* bytes) {

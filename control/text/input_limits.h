@@ -19,6 +19,7 @@ inline constexpr std::size_t cidrs_file_bytes = std::size_t{64} << 20;
 inline constexpr int nesting = 32;           // levels of YAML
 inline constexpr std::size_t id_bytes = 63;  // [a-z0-9] then [a-z0-9._-]
 inline constexpr std::size_t label_bytes = 255;
-inline constexpr std::size_t faults = 100;  // reported a file; more are counted
+inline constexpr std::size_t path_bytes = 4095;  // as the kernel takes it
+inline constexpr std::size_t faults = 100;       // reported a file; more are counted
 
 }  // namespace moat::limits

@@ -9,10 +9,6 @@
 namespace moat {
 namespace {
 
-std::uint8_t byte_at(std::string_view text, std::size_t at) {
-  return static_cast<std::uint8_t>(text[at]);
-}
-
 }  // namespace
 
 Character decode_character(std::string_view text, std::size_t at) {

@@ -15,16 +15,16 @@ namespace {
 constexpr std::size_t max_message = 8192;
 static_assert(sizeof(DropsMessage) <= max_message && sizeof(StatusMessage) <= max_message);
 
-std::unexpected<Error> failed(const std::string& what) {
-  return std::unexpected(Error{fmt::format("{}: {}", what, errno_words(errno)), {}});
-}
-
 union FileRoom {
   cmsghdr header;
   char bytes[CMSG_SPACE(sizeof(int))];
 };
 
 }  // namespace
+
+std::unexpected<Error> channel_failed(const std::string& what) {
+  return std::unexpected(Error{fmt::format("{}: {}", what, errno_words(errno)), {}});
+}
 
 Result<> Channel::send_bytes(std::span<const std::byte> bytes, int file, bool waits) {
   iovec part = {const_cast<std::byte*>(bytes.data()), bytes.size()};
@@ -44,7 +44,7 @@ Result<> Channel::send_bytes(std::span<const std::byte> bytes, int file, bool wa
     if (::sendmsg(socket_.get(), &message, flags) >= 0) return {};
     if (errno == EINTR) continue;
     if (!waits && (errno == EAGAIN || errno == EWOULDBLOCK)) return std::unexpected(Error{});
-    return failed("speak on the fast path's channel");
+    return channel_failed("speak on the fast path's channel");
   }
 }
 
@@ -58,7 +58,7 @@ Result<std::optional<Message>> Channel::receive() {
   do got = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   while (got < 0 && errno == EINTR);
   if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return std::nullopt;
-  if (got < 0) return failed("listen on the fast path's channel");
+  if (got < 0) return channel_failed("listen on the fast path's channel");
   Fd file;
   const cmsghdr* control = CMSG_FIRSTHDR(&message);
   if (control != nullptr && control->cmsg_level == SOL_SOCKET && control->cmsg_type == SCM_RIGHTS &&
@@ -81,7 +81,7 @@ Result<> Channel::check_peer() const {
   ucred peer = {};
   socklen_t size = sizeof peer;
   if (::getsockopt(socket_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-    return failed("ask who is at the fast path's channel");
+    return channel_failed("ask who is at the fast path's channel");
   if (peer.uid == 0 || peer.uid == ::geteuid()) return {};
   return std::unexpected(
       Error{fmt::format("uid {} (pid {}) is at the fast path's channel", peer.uid, peer.pid), {}});

@@ -37,6 +37,9 @@
 
 namespace moat {
 
+// What failed, with the words of errno.
+[[nodiscard]] std::unexpected<Error> channel_failed(const std::string& what);
+
 inline constexpr std::uint32_t channel_version = 1;
 
 enum class MessageType : std::uint32_t {

@@ -173,6 +173,12 @@ Result<Lines> Lines::build(const moat_table& table, const Allocate& allocate) {
   return made;
 }
 
+Lines::Parts Lines::parts() const {
+  const auto* more = reinterpret_cast<const std::uint16_t*>(lines_ + line_count_);
+  const std::size_t before = firsts_bytes + line_count_ * sizeof(SourceLine);
+  return {{firsts_, firsts_count}, {lines_, line_count_}, {more, (bytes_ - before) / sizeof *more}};
+}
+
 // Each loop begins the reads that the next one needs.
 MOAT_COUNTS_BITS void Lines::look_up(const moat_table& table,
                                      std::span<const std::uint32_t> sources,

@@ -62,6 +62,13 @@ class Lines {
   [[nodiscard]] explicit operator bool() const { return memory_ != nullptr; }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
+  struct Parts {
+    std::span<const std::uint32_t> firsts;
+    std::span<const SourceLine> lines;
+    std::span<const std::uint16_t> more;
+  };
+  [[nodiscard]] Parts parts() const;
+
   // The classes of up to max_burst sources, host byte order: what moat_source_class() says of each.
   // `table` is the one that this was built of.
   void look_up(const moat_table& table, std::span<const std::uint32_t> sources,

@@ -17,7 +17,7 @@
 namespace moat {
 namespace {
 
-constexpr auto listing = "list connections that NAT has changed";
+constexpr auto listing_connections = "list connections that NAT has changed";
 
 // Asked first, as a request would load the modules. 0 as well where there is none.
 unsigned tracked_connections() {
@@ -173,7 +173,7 @@ Result<std::vector<Translation>> translations(
     const std::function<bool(const Translation&)>& concerns) {
   std::vector<Translation> found;
   if (tracked_connections() == 0) return found;
-  auto socket = NetlinkSocket::open(NETLINK_NETFILTER, listing);
+  auto socket = NetlinkSocket::open(NETLINK_NETFILTER, listing_connections);
   if (!socket) return std::unexpected(socket.error());
   const auto own = OwnAddresses::read();
   const auto visit = [&](const nlmsghdr* message) {
@@ -186,9 +186,9 @@ Result<std::vector<Translation>> translations(
   int cause = dump(*socket, IPS_DST_NAT, IPS_DST_NAT, visit);
   if (cause == 0) cause = dump(*socket, IPS_SRC_NAT, IPS_NAT_MASK, visit);
   if (cause == EINVAL || cause == EOPNOTSUPP) {
-    return netlink_error(listing, cause, "load the kernel module nf_conntrack_netlink");
+    return netlink_error(listing_connections, cause, "load the kernel module nf_conntrack_netlink");
   }
-  if (cause != 0) return netlink_error(listing, cause, "needs CAP_NET_ADMIN");
+  if (cause != 0) return netlink_error(listing_connections, cause, "needs CAP_NET_ADMIN");
   return found;
 }
 

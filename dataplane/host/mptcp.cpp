@@ -11,7 +11,7 @@
 namespace moat {
 namespace {
 
-constexpr auto listing = "list MPTCP endpoints";
+constexpr auto listing_endpoints = "list MPTCP endpoints";
 
 bool is_enabled() {
   int enabled = 0;
@@ -19,10 +19,10 @@ bool is_enabled() {
   return enabled != 0;
 }
 
-using Request = NetlinkRequest<genlmsghdr>;
+using GenericRequest = NetlinkRequest<genlmsghdr>;
 
-Request make_request(std::uint16_t family, std::uint8_t command, int flags) {
-  Request request(family, flags);
+GenericRequest make_generic_request(std::uint16_t family, std::uint8_t command, int flags) {
+  GenericRequest request(family, flags);
   request->cmd = command;
   request->version = 1;
   return request;
@@ -30,7 +30,7 @@ Request make_request(std::uint16_t family, std::uint8_t command, int flags) {
 
 // The number that generic netlink has given to the family; 0: none has that name.
 std::uint16_t family_number(NetlinkSocket& socket, const char* name) {
-  Request request = make_request(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, NLM_F_ACK);
+  GenericRequest request = make_generic_request(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, NLM_F_ACK);
   mnl_attr_put_strz(request.message(), CTRL_ATTR_FAMILY_NAME, name);
   std::uint16_t number = 0;
   const int cause = socket.ask(request.message(), [&](const nlmsghdr* message) {
@@ -72,11 +72,11 @@ MptcpEndpoint read_endpoint(const nlattr* nest) {
 Result<std::vector<MptcpEndpoint>> mptcp_endpoints_with_port() {
   std::vector<MptcpEndpoint> endpoints;
   if (!is_enabled()) return endpoints;
-  auto socket = NetlinkSocket::open(NETLINK_GENERIC, listing);
+  auto socket = NetlinkSocket::open(NETLINK_GENERIC, listing_endpoints);
   if (!socket) return std::unexpected(socket.error());
   const auto family = family_number(*socket, MPTCP_PM_NAME);
   if (family == 0) return endpoints;
-  Request request = make_request(family, MPTCP_PM_CMD_GET_ADDR, NLM_F_DUMP);
+  GenericRequest request = make_generic_request(family, MPTCP_PM_CMD_GET_ADDR, NLM_F_DUMP);
   const int cause = socket->ask(request.message(), [&](const nlmsghdr* message) {
     for_each_attribute<genlmsghdr>(message, [&](const nlattr* attribute) {
       if (mnl_attr_get_type(attribute) != MPTCP_PM_ATTR_ADDR) return;
@@ -84,7 +84,7 @@ Result<std::vector<MptcpEndpoint>> mptcp_endpoints_with_port() {
       if (endpoint.port != 0) endpoints.push_back(endpoint);
     });
   });
-  if (cause != 0) return netlink_error(listing, cause);
+  if (cause != 0) return netlink_error(listing_endpoints, cause);
   return endpoints;
 }
 

@@ -20,8 +20,8 @@
 namespace moat {
 namespace {
 
-constexpr auto link_pin = "backstop-link";
-constexpr auto program_pin = "backstop";
+constexpr auto backstop_link_pin = "backstop-link";
+constexpr auto backstop_pin = "backstop";
 
 // What a kernel may refuse the program. Its own words about that change from version to version, so
 // it is asked by loading, with the most first.
@@ -54,7 +54,8 @@ std::uint64_t cgroup_of(int link, std::uint32_t* program) {
 
 }  // namespace
 
-CgroupLink::CgroupLink(BpfPins pins) : pins_(std::move(pins)), link_(pins_.get(link_pin)) {}
+CgroupLink::CgroupLink(BpfPins pins)
+    : pins_(std::move(pins)), link_(pins_.get(backstop_link_pin)) {}
 
 Result<> CgroupLink::load(const BackstopMaps& maps) {
   const auto netns = own_netns();
@@ -130,12 +131,12 @@ Result<CgroupLink::Attached> CgroupLink::ensure_on(const BackstopMaps& maps,
 }
 
 Result<> CgroupLink::ensure_pins() {
-  return pins_.ensure({{program_pin, program_.get()}, {link_pin, link_.get()}});
+  return pins_.ensure({{backstop_pin, program_.get()}, {backstop_link_pin, link_.get()}});
 }
 
 void CgroupLink::remove() {
-  pins_.remove(link_pin);
-  pins_.remove(program_pin);
+  pins_.remove(backstop_link_pin);
+  pins_.remove(backstop_pin);
   link_ = Fd();
   program_ = Fd();
   was_on_ = false;

@@ -19,8 +19,8 @@
 namespace moat {
 namespace {
 
-constexpr auto program_pin = "input";
-constexpr KernelNeed need = {6, 4, "NETFILTER_BPF_LINK"};
+constexpr auto input_pin = "input";
+constexpr KernelNeed input_need = {6, 4, "NETFILTER_BPF_LINK"};
 
 // Not in the headers of Debian 12's libc or libbpf; from Linux 6.4 on they are the kernel's.
 constexpr auto netfilter_program = std::bit_cast<bpf_prog_type>(32u);
@@ -98,7 +98,7 @@ bool InputLink::has_place() {
 Result<> InputLink::load(const BackstopMaps& maps) {
   if (!has_place())
     return std::unexpected(Error{"this kernel has no place for it",
-                                 load_remedy(LoadFacts::this_host(EINVAL, false), need)});
+                                 load_remedy(LoadFacts::this_host(EINVAL, false), input_need)});
   const LibbpfLog log;
   const std::unique_ptr<moat_input_bpf, void (*)(moat_input_bpf*)> skeleton(
       moat_input_bpf::open(), moat_input_bpf::destroy);
@@ -110,7 +110,7 @@ Result<> InputLink::load(const BackstopMaps& maps) {
   skeleton->rodata->takes_notes_only = !judges_;
   if (auto reused = reuse_maps(skeleton->obj, maps); !reused) return reused;
   if (const int error = moat_input_bpf::load(skeleton.get()); error != 0)
-    return load_failure("load the backstop's program before sockets", error, log, need);
+    return load_failure("load the backstop's program before sockets", error, log, input_need);
   program_ = Fd(::fcntl(bpf_program__fd(program), F_DUPFD_CLOEXEC, 0));
   if (!program_) return bpf_failure("keep a program open");
   return {};
@@ -119,7 +119,8 @@ Result<> InputLink::load(const BackstopMaps& maps) {
 Result<bool> InputLink::attach(Family& family) {
   const auto failed = [] {
     const int error = errno;
-    return load_failure("attach the backstop's program before sockets", error, LibbpfLog(), need);
+    return load_failure("attach the backstop's program before sockets", error, LibbpfLog(),
+                        input_need);
   };
   const auto was = info_of(family.link);
   if (was && was->program == kernel_id(program_.get())) {
@@ -161,7 +162,7 @@ Result<bool> InputLink::ensure(const BackstopMaps& maps, bool judges) {
 }
 
 Result<> InputLink::ensure_pins() {
-  std::vector<std::pair<std::string, int>> objects = {{program_pin, program_.get()}};
+  std::vector<std::pair<std::string, int>> objects = {{input_pin, program_.get()}};
   for (const auto& family : families_) objects.emplace_back(family.pin, family.link.get());
   return pins_.ensure(objects);
 }
@@ -171,7 +172,7 @@ void InputLink::remove() {
     pins_.remove(family.pin);
     family.link = Fd();
   }
-  pins_.remove(program_pin);
+  pins_.remove(input_pin);
   program_ = Fd();
 }
 

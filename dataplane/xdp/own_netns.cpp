@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 #define SO_NETNS_COOKIE 71
 #endif
 
-constexpr __u32 slot = 0;
+constexpr __u32 netns_slot = 0;
 
 }  // namespace
 
@@ -52,8 +52,9 @@ std::string describe(const Netns& netns) {
 }
 
 Result<Fd> make_netns_map(const Netns& netns) {
-  Fd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "moat_netns", sizeof slot, sizeof netns, 1, nullptr));
-  if (!map || bpf_map_update_elem(map.get(), &slot, &netns, BPF_ANY) != 0 ||
+  Fd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "moat_netns", sizeof netns_slot, sizeof netns, 1,
+                        nullptr));
+  if (!map || bpf_map_update_elem(map.get(), &netns_slot, &netns, BPF_ANY) != 0 ||
       bpf_map_freeze(map.get()) != 0)
     return bpf_failure("note the network namespace");
   return map;
@@ -61,7 +62,8 @@ Result<Fd> make_netns_map(const Netns& netns) {
 
 std::optional<Netns> read_netns_map(int fd) {
   Netns netns;
-  if (map_value_size(fd) != sizeof netns || bpf_map_lookup_elem(fd, &slot, &netns) != 0) return {};
+  if (map_value_size(fd) != sizeof netns || bpf_map_lookup_elem(fd, &netns_slot, &netns) != 0)
+    return {};
   return netns;
 }
 

@@ -11,15 +11,15 @@
 namespace moat {
 namespace {
 
-constexpr __u32 slot = 0;  // each outer map has this one only
+constexpr __u32 only_slot = 0;  // each outer map has this one only
 
 Result<> write(int outer, int inner) {
-  if (bpf_map_update_elem(outer, &slot, &inner, BPF_ANY) == 0) return {};
+  if (bpf_map_update_elem(outer, &only_slot, &inner, BPF_ANY) == 0) return {};
   return bpf_failure("put the table in its slot");
 }
 
 Result<> erase(int outer) {
-  if (bpf_map_delete_elem(outer, &slot) == 0 || errno == ENOENT) return {};
+  if (bpf_map_delete_elem(outer, &only_slot) == 0 || errno == ENOENT) return {};
   return bpf_failure("take the table out of its slot");
 }
 
@@ -40,7 +40,7 @@ std::optional<std::size_t> Tiers::live_of(const TierIds& ids) {
 Result<TierIds> Tiers::occupants() const {
   TierIds ids = {};
   for (std::size_t tier = 0; tier < ids.size(); tier++)
-    if (bpf_map_lookup_elem(outers_[tier], &slot, &ids[tier]) != 0 && errno != ENOENT)
+    if (bpf_map_lookup_elem(outers_[tier], &only_slot, &ids[tier]) != 0 && errno != ENOENT)
       return bpf_failure("read which table is live");
   return ids;
 }

@@ -17,7 +17,7 @@ namespace {
 
 constexpr auto map_pin = "wires";
 constexpr std::array link_pins = {"wire-link-ipv4", "wire-link-ipv6"};
-constexpr KernelNeed need = {6, 1, "FUNCTION_TRACER"};
+constexpr KernelNeed tracer_need = {6, 1, "FUNCTION_TRACER"};
 
 bool is_of_this_shape(const Fd& map) {
   bpf_map_info info = {};
@@ -47,12 +47,13 @@ Result<> WireNotes::ensure_program() {
   if (const int error = bpf_map__reuse_fd(skeleton->maps.wires, map_.get()); error != 0)
     return bpf_failure("use map wires", error);
   if (const int error = moat_wire_bpf::load(skeleton.get()); error != 0)
-    return load_failure("load the program that notes what NAT changes", error, log, need);
+    return load_failure("load the program that notes what NAT changes", error, log, tracer_need);
   const std::array programs = {skeleton->progs.moat_wire_ipv4, skeleton->progs.moat_wire_ipv6};
   for (std::size_t i = 0; i < links_.size(); i++) {
     links_[i] = Fd(bpf_raw_tracepoint_open(nullptr, bpf_program__fd(programs[i])));
     if (!links_[i])
-      return load_failure("attach the program that notes what NAT changes", errno, log, need);
+      return load_failure("attach the program that notes what NAT changes", errno, log,
+                          tracer_need);
   }
   return {};
 }
