@@ -7,9 +7,7 @@
 #include <cstdint>
 
 namespace moat {
-namespace {
-
-}  // namespace
+namespace {}  // namespace
 
 Character decode_character(std::string_view text, std::size_t at) {
   const auto lead = byte_at(text, at);
