@@ -4,7 +4,7 @@
 namespace moat {
 namespace {
 
-constexpr Command table[] = {
+constexpr Command all_commands[] = {
     {"", "check", "Say what is wrong with rule files; needs no daemon", command::check,
      "All faults of all files are told at once, with file, line and column. Warnings change\n"
      "nothing about the exit code.\n\n"
@@ -196,6 +196,6 @@ constexpr Command table[] = {
 
 }  // namespace
 
-std::span<const Command> commands() { return table; }
+std::span<const Command> commands() { return all_commands; }
 
 }  // namespace moat
