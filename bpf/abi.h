@@ -37,7 +37,7 @@
 /* Limits of a policy. */
 #define MOAT_MAX_DATABASES 64
 #define MOAT_MAX_RULES 30
-#define MOAT_MAX_PEERINGS 16
+#define MOAT_MAX_PEERINGS 16 /* registered; a rule lets one in */
 #define MOAT_MAX_PORTS 16
 
 /* Limits of a packet walk. */
@@ -74,7 +74,7 @@ enum moat_reason {
  * restarts. Each packet adds to exactly one slot:
  *
  *   0                          drops that were not told because the ring was full (see moat_drop)
- *   1 .. MOAT_RULE_SLOTS-1     a rule or net peering that let it pass (the daemon hands these out)
+ *   1 .. MOAT_RULE_SLOTS-1     a rule that let it pass (the daemon hands these out)
  *   MOAT_OUTCOME_SLOT(o,m,r)   anything else: owner o (0 the host, else a database's slot 1..64),
  *                              m whether monitor mode let a drop pass, r the reason
  */
@@ -104,7 +104,8 @@ struct moat_timed {
   __u16 next;
   __u32 reserved;
 };
-/* A source matches at most this many rules and peerings of one database. */
+/* A source matches at most this many rules of one database: those of a file, and those that stand
+ * for the net peerings of a state from before they needed a rule. */
 #define MOAT_MAX_CHAIN (MOAT_MAX_RULES + MOAT_MAX_PEERINGS)
 
 /*

@@ -161,7 +161,7 @@ void add_status(Families& families, const StatusView& status) {
 }
 
 void add_counters(Families& families, const CountersView& counters) {
-  CountsFamily rules("rule", "that a rule or net peering let pass");
+  CountsFamily rules("rule", "that a rule let pass");
   for (const auto& rule : counters.rules) {
     rules.add(rule.hits, {{"database", rule.database}, {"rule", rule.id}, {"type", rule.type}});
   }

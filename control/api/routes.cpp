@@ -120,6 +120,18 @@ ApiResponse get_managed_range(const Call& call) {
   return response;
 }
 
+ApiResponse get_net_peerings(const Call& call) {
+  return list("net_peerings", call.service.net_peerings(call.argument("database")));
+}
+
+ApiResponse get_network(const Call& call) {
+  return list("databases", call.service.network(call.argument("database")));
+}
+
+ApiResponse get_endpoints(const Call& call) {
+  return object(call.service.endpoints(call.argument("database")));
+}
+
 ApiResponse get_why(const Call& call) {
   const auto source = call.argument("source");
   if (source.empty()) return invalid("no source is given", "ask /v1/why?source=192.0.2.1");
@@ -178,8 +190,11 @@ ApiResponse post_rule(const Call& call) {
 // How `call` names a rule, if it does.
 std::optional<RuleName> rule_name(const Call& call) {
   RuleName name{call.argument("database"), call.argument("id"), call.argument("cidr"),
-                call.argument("managed_range")};
-  if (name.id.empty() && name.cidr.empty() && name.managed_range.empty()) return std::nullopt;
+                call.argument("managed_range"), call.argument("net_peering")};
+  if (name.id.empty() && name.cidr.empty() && name.managed_range.empty() &&
+      name.net_peering.empty()) {
+    return std::nullopt;
+  }
   return name;
 }
 
@@ -200,6 +215,20 @@ ApiResponse delete_rule(const Call& call) {
   const auto rule = rule_name(call);
   if (!rule) return no_rule_named(call);
   return changed(call.service.remove_rule(*rule, call.peer()));
+}
+
+ApiResponse post_net_peering(const Call& call) {
+  const auto peering = read_request<NewNetPeering>(call.request.body);
+  if (!peering) return refuse(peering.error());
+  return changed(call.service.add_net_peering(*peering, call.peer()));
+}
+
+ApiResponse delete_net_peering(const Call& call) {
+  const NetPeeringName name{call.argument("database"), call.argument("id")};
+  if (name.id.empty())
+    return invalid("no net peering is named",
+                   "send DELETE /v1/net-peerings?database=DATABASE&id=PEERING");
+  return changed(call.service.remove_net_peering(name, call.peer()));
 }
 
 ApiResponse patch_database(const Call& call) {
@@ -270,14 +299,17 @@ struct Route {
 };
 
 const auto& routes() {
-  static const std::vector<std::string_view> names_of_rule{"database", "id", "cidr",
-                                                           "managed_range", "trial"};
+  static const std::vector<std::string_view> names_of_rule{"database",      "id",          "cidr",
+                                                           "managed_range", "net_peering", "trial"};
   static const std::array all{
       Route{"GET", "/v1/status", get_status},
       Route{"GET", "/v1/databases", get_databases},
       Route{"GET", "/v1/rules", get_rules, {"database"}},
       Route{"GET", "/v1/managed-ranges", get_managed_ranges},
       Route{"GET", "/v1/managed-ranges/", get_managed_range},
+      Route{"GET", "/v1/net-peerings", get_net_peerings, {"database"}},
+      Route{"GET", "/v1/network-configuration", get_network, {"database"}},
+      Route{"GET", "/v1/endpoints", get_endpoints, {"database"}},
       Route{"GET", "/v1/why", get_why, {"source", "database"}},
       Route{"GET", "/v1/counters", get_counters, {"database"}},
       Route{"GET", "/v1/drops", get_drops, {"database", "since"}},
@@ -286,6 +318,7 @@ const auto& routes() {
       Route{"GET", "/v1/history", get_history},
       Route{"GET", "/v1/history/", get_generation},
       Route{"POST", "/v1/rules", post_rule, {"trial"}, true},
+      Route{"POST", "/v1/net-peerings", post_net_peering, {"trial"}, true},
       Route{"POST", "/v1/reload", post_reload},
       Route{"POST", "/v1/rollback/", post_rollback, {"trial"}},
       Route{"POST", "/v1/apply", post_apply, {"trial"}, true},
@@ -296,6 +329,7 @@ const auto& routes() {
       Route{"PATCH", "/v1/rules", patch_rule, names_of_rule, true},
       Route{"PATCH", "/v1/databases/", patch_database, {"trial"}, true},
       Route{"DELETE", "/v1/rules", delete_rule, names_of_rule},
+      Route{"DELETE", "/v1/net-peerings", delete_net_peering, {"database", "id", "trial"}},
       Route{"DELETE", "/v1/databases/", delete_database, {"trial"}},
       Route{"DELETE", "/v1/trial", delete_trial},
   };

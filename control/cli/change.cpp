@@ -126,6 +126,14 @@ ClientResult<Document> send_edit(Client& client, const ChangeOptions& options,
   return reply;
 }
 
+std::string body_of(const Json& edit) {
+  auto given = edit;
+  for (auto at = given.begin(); at != given.end();) {
+    at = *at == "" || *at == Json(false) ? given.erase(at) : std::next(at);
+  }
+  return dump(given);
+}
+
 Exit report_change(const Cli& cli, Client& client, const ClientResult<Document>& reply,
                    const ChangeOptions& options, PrintRuleId print_rule_id, TellGaps tell_gaps) {
   auto change = as<ChangeView>(reply);

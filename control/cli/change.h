@@ -21,6 +21,10 @@ Option confirm(ChangeOptions& options);
 [[nodiscard]] ClientResult<Document> send_edit(Client& client, const ChangeOptions& options,
                                                const std::function<ClientResult<Document>()>& send);
 
+// What was given of an edit, as the body of a request: without texts that are empty and flags that
+// are not set.
+[[nodiscard]] std::string body_of(const Json& edit);
+
 enum class PrintRuleId { no, yes };  // on stdout
 enum class TellGaps { no, yes };     // by what it is not enforced, which is then no success
 

@@ -60,6 +60,7 @@ constexpr Command all_commands[] = {
      "Examples:\n"
      "  moat rules add --database orders --cidr 198.51.100.25/32 --label 'My workstation'\n"
      "  moat rules add --managed-range mr-scalingo-osc-fr1 --expires 12h\n"
+     "  moat rules add --database orders --net-peering pcx-123456789\n"
      "  moat rules add --database orders --me --expires 8h"},
     {"rules", "set", "Give a rule another label or end, in its place", command::set_rule,
      "The rule keeps its id, its hits and its sessions, and the file its comments and layout. A "
@@ -99,6 +100,36 @@ constexpr Command all_commands[] = {
     {"managed-ranges", "show", "Print the CIDRs of a managed range", command::show_range,
      "The output has the form of a cidrs-file.\n\n"
      "Example:\n  moat managed-ranges show mr-scalingo-osc-fr1"},
+
+    {"", "net-peerings", "List, register or remove the peered networks of a database", nullptr},
+    {"net-peerings", "list", "List the peered networks", command::list_net_peerings,
+     "A net peering is registered and admits nobody by that: a rule lets it in. Status: active (a\n"
+     "rule lets it in, or some of it, and the host has a route to it), no-rule or no-route. Hits "
+     "are\n"
+     "packets that the rule for it, and rules for networks in it, let pass."},
+    {"net-peerings", "add", "Register a peered network, in the database's rule file",
+     command::add_net_peering,
+     "Admits nobody: moat rules add --net-peering does. The file's comments and layout stay.\n\n"
+     "Examples:\n"
+     "  moat net-peerings add --database orders --id pcx-123456789 --cidr 10.42.0.0/16\n"
+     "  moat rules add --database orders --net-peering pcx-123456789"},
+    {"net-peerings", "remove", "Take a peered network out of the database's rule file",
+     command::remove_net_peering,
+     "Refused while a rule names it.\n\n"
+     "Example:\n  moat net-peerings remove --database orders pcx-123456789"},
+
+    {"", "network-configuration", "Show a database's addresses, networks and interfaces",
+     command::network_configuration,
+     "And, for each net peering, the private address by which its clients reach the database: the\n"
+     "one that this host has on the route to it.\n\n"
+     "Example:\n  moat network-configuration --database orders"},
+    {"", "endpoints", "Show where a database is reached, and whether that is guarded",
+     command::endpoints,
+     "Type: private-peering (a private address on the route to a net peering) or public (any "
+     "other).\n"
+     "Guarded: yes, monitor (what the rules would drop passes) or no (there is a way in that Moat\n"
+     "does not judge: see moat status). Listeners that no database guards are named below.\n\n"
+     "Example:\n  moat endpoints --database orders"},
 
     {"", "why", "Say what a source gets, and because of what", command::why,
      "Names the rule that matches, and the file that says so; without one, a rule that has\n"

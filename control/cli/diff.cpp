@@ -58,9 +58,11 @@ ClientResult<PolicyItems> enforced_items(const Client& client) {
   if (!databases) return std::unexpected(databases.error());
   const auto rules = as_list<RuleView>(client.get("/v1/rules"), "rules");
   if (!rules) return std::unexpected(rules.error());
+  const auto peerings = as_list<NetPeeringView>(client.get("/v1/net-peerings"), "net_peerings");
+  if (!peerings) return std::unexpected(peerings.error());
   const auto ranges = as_list<ManagedRangeView>(client.get("/v1/managed-ranges"), "managed_ranges");
   if (!ranges) return std::unexpected(ranges.error());
-  return policy_items(*databases, *rules, *ranges);
+  return policy_items(*databases, *rules, *peerings, *ranges);
 }
 
 // `status`: of the daemon that enforces another.

@@ -39,9 +39,9 @@ PolicyItem rule_item(const std::string& database, const std::string& id, const s
            {"expires", expires ? format_time(*expires) : "never"}}};
 }
 
-PolicyItem peering_item(const std::string& database, const std::string& id,
-                        const std::string& source) {
-  return {"net-peering", database, id, {{"source", source}}};
+PolicyItem peering_item(const std::string& database, const std::string& id, const std::string& cidr,
+                        const std::string& account, const std::string& label) {
+  return {"net-peering", database, id, {{"cidr", cidr}, {"account", account}, {"label", label}}};
 }
 
 PolicyItem range_item(const std::string& id, const std::string& name, const std::string& digest) {
@@ -109,7 +109,8 @@ PolicyItems policy_items(const Policy& policy) {
       items.push_back(rule_item(database.id, rule.id, rule.source(), rule.label, rule.expires));
     }
     for (const auto& peering : database.peerings) {
-      items.push_back(peering_item(database.id, peering.id, format_prefix(peering.cidr)));
+      items.push_back(peering_item(database.id, peering.id, format_prefix(peering.cidr),
+                                   peering.account, peering.label));
     }
   }
   for (const auto& [id, range] : policy.ranges) {
@@ -120,15 +121,18 @@ PolicyItems policy_items(const Policy& policy) {
 
 PolicyItems policy_items(const std::vector<DatabaseView>& databases,
                          const std::vector<RuleView>& rules,
+                         const std::vector<NetPeeringView>& peerings,
                          const std::vector<ManagedRangeView>& ranges) {
   PolicyItems items;
   for (const auto& database : databases) {
     items.push_back(database_item(database.id, database.endpoint, database.mode));
   }
   for (const auto& rule : rules) {
-    items.push_back(rule.type == "net-peering"
-                        ? peering_item(rule.database, rule.id, rule.source)
-                        : rule_item(rule.database, rule.id, rule.source, rule.label, rule.expires));
+    items.push_back(rule_item(rule.database, rule.id, rule.source, rule.label, rule.expires));
+  }
+  for (const auto& peering : peerings) {
+    items.push_back(
+        peering_item(peering.database, peering.id, peering.cidr, peering.account, peering.label));
   }
   for (const auto& range : ranges) items.push_back(range_item(range.id, range.name, range.digest));
   return items;

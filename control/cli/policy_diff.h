@@ -24,6 +24,7 @@ using PolicyItems = std::vector<PolicyItem>;
 [[nodiscard]] PolicyItems policy_items(const Policy& policy);
 [[nodiscard]] PolicyItems policy_items(const std::vector<DatabaseView>& databases,
                                        const std::vector<RuleView>& rules,
+                                       const std::vector<NetPeeringView>& peerings,
                                        const std::vector<ManagedRangeView>& ranges);
 
 struct PolicyChange {

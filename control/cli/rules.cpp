@@ -135,21 +135,12 @@ std::optional<CommandError> misspelt_cidr(const std::string& cidr) {
   return prefix ? std::nullopt : std::optional(misspelt(prefix.error(), cidr));
 }
 
-// Without what was not given.
-template <typename T>
-std::string request(const T& wanted) {
-  auto json = encode(wanted);
-  for (auto at = json.begin(); at != json.end();) {
-    at = *at == "" || *at == Json(false) ? json.erase(at) : std::next(at);
-  }
-  return dump(json);
-}
-
 Client::Arguments arguments_for(const RuleName& rule) {
   return {{"database", rule.database},
           {"id", rule.id},
           {"cidr", rule.cidr},
-          {"managed_range", rule.managed_range}};
+          {"managed_range", rule.managed_range},
+          {"net_peering", rule.net_peering}};
 }
 
 Exit add(const Cli& cli, const AddOptions& options) {
@@ -162,8 +153,8 @@ Exit add(const Cli& cli, const AddOptions& options) {
     tell(fmt::format("your address is {}", *address));
   }
   Client client(cli);
-  const auto reply =
-      send_edit(client, options.change, [&] { return client.post("/v1/rules", request(rule)); });
+  const auto reply = send_edit(client, options.change,
+                               [&] { return client.post("/v1/rules", body_of(encode(rule))); });
   return report_change(cli, client, reply, options.change, PrintRuleId::yes);
 }
 
@@ -183,7 +174,7 @@ Exit set(const Cli& cli, const SetOptions& options) {
   }
   Client client(cli);
   const auto reply = send_edit(client, options.change, [&] {
-    return client.patch("/v1/rules", arguments_for(options.rule), request(wanted));
+    return client.patch("/v1/rules", arguments_for(options.rule), body_of(encode(wanted)));
   });
   return report_change(cli, client, reply, options.change);
 }
@@ -202,7 +193,8 @@ Options name_options(RuleName& rule) {
   return {{"--database", "ID", &rule.database, whose_rules},
           {"RULE-ID", "", &rule.id, "As moat rules list names it, or how it begins", "rule"},
           {"--cidr", "CIDR", &rule.cidr, "The rule for this network or address", "rule"},
-          {"--managed-range", "ID", &rule.managed_range, "The rule for this range", "rule"}};
+          {"--managed-range", "ID", &rule.managed_range, "The rule for this range", "rule"},
+          {"--net-peering", "ID", &rule.net_peering, "The rule for this net peering", "rule"}};
 }
 
 }  // namespace
@@ -222,6 +214,7 @@ Action command::add_rule(Options& options) {
       {"--database", "ID", &rule.database, whose_rules},
       {"--cidr", "CIDR", &rule.cidr, "A network or, with /32, an address", "source"},
       {"--managed-range", "ID", &rule.managed_range, "See moat managed-ranges list", "source"},
+      {"--net-peering", "ID", &rule.net_peering, "See moat net-peerings list", "source"},
       {"--me", "", &values->me, "Your address: that of the SSH session you are in; as root",
        "source"},
       {"--label", "TEXT", &rule.label, "What the rule is for, in your words"},

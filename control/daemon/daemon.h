@@ -73,6 +73,9 @@ class Daemon final : public Service {
   ServiceResult<ManagedRangeView> managed_range(const std::string& id) override;
   ServiceResult<std::vector<WhyView>> why(const std::string& source,
                                           const std::string& database) override;
+  ServiceResult<std::vector<NetPeeringView>> net_peerings(const std::string& database) override;
+  ServiceResult<std::vector<NetworkView>> network(const std::string& database) override;
+  ServiceResult<EndpointsView> endpoints(const std::string& database) override;
   ServiceResult<CountersView> counters(const std::string& database) override;
   ServiceResult<DropsView> drops(const std::string& database, std::uint64_t since) override;
   ServiceResult<std::vector<SessionView>> sessions(const std::string& database) override;
@@ -80,6 +83,10 @@ class Daemon final : public Service {
   ServiceResult<ChangeView> set_rule(const RuleName& rule, const RuleChange& change,
                                      const Peer& peer) override;
   ServiceResult<ChangeView> remove_rule(const RuleName& rule, const Peer& peer) override;
+  ServiceResult<ChangeView> add_net_peering(const NewNetPeering& peering,
+                                            const Peer& peer) override;
+  ServiceResult<ChangeView> remove_net_peering(const NetPeeringName& peering,
+                                               const Peer& peer) override;
   ServiceResult<ChangeView> set_mode(const std::string& database, Mode mode,
                                      const Peer& peer) override;
   ServiceResult<ChangeView> forget(const std::string& database, const Peer& peer) override;

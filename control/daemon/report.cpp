@@ -279,7 +279,7 @@ void Views::add_expiries(StatusView& view) const {
                       database.id + (expiring == 1 ? " expires" : " expire"), format_time(*first)));
     }
     if (expired == 0) continue;
-    if (expired == database.rules.size() && database.peerings.empty()) {
+    if (expired == database.rules.size()) {
       view.problems.push_back(
           fmt::format("all rules of {} have expired: nobody is allowed (add rules, or take the "
                       "expired ones out "
@@ -384,9 +384,6 @@ Counts Views::allowed(const Database& database) const {
     add(total, counts_of(entry->second));
   }
   for (const auto& rule : database.rules) add(total, counts(slots.rule(database.id, rule.id)));
-  for (const auto& peering : database.peerings) {
-    add(total, counts(slots.rule(database.id, peering.id)));
-  }
   return total;
 }
 
@@ -413,29 +410,13 @@ RuleView Views::rule_view(const Database& database, const Rule& rule) const {
   RuleView view;
   view.database = database.id;
   view.id = rule.id;
-  view.type = rule.cidr ? "cidr" : "managed-range";
+  view.type = to_string(rule.kind());
   view.source = rule.source();
   view.label = rule.label;
   view.expires = rule.expires;
   view.place = rule.place;
-  if (!rule.cidr) {
-    const auto range = policy().ranges.find(rule.managed_range);
-    view.prefixes = range == policy().ranges.end()
-                        ? 0
-                        : static_cast<std::uint32_t>(range->second.cidrs->size());
-  }
+  view.prefixes = static_cast<std::uint32_t>(prefixes_of(policy(), database, rule).size());
   if (rule.is_expired(publisher_.expiry_time())) view.state = RuleState::expired;
-  add_hits(view);
-  return view;
-}
-
-RuleView Views::peering_view(const Database& database, const NetPeering& peering) const {
-  RuleView view;
-  view.database = database.id;
-  view.id = peering.id;
-  view.type = "net-peering";
-  view.source = format_prefix(peering.cidr);
-  view.place = peering.place;
   add_hits(view);
   return view;
 }
@@ -446,9 +427,6 @@ std::vector<RuleView> Views::rules(const std::string& wanted) const {
     if (!wanted.empty() && database.id != wanted) continue;
     const auto first = views.size();
     for (const auto& rule : database.rules) views.push_back(rule_view(database, rule));
-    for (const auto& peering : database.peerings) {
-      views.push_back(peering_view(database, peering));
-    }
     const auto file = state_of(database);
     for (auto i = first; i < views.size(); i++) {
       if (views[i].state != RuleState::active || file == FileState::active) continue;

@@ -15,6 +15,7 @@
 #include "control/enforce/publisher.h"
 #include "control/files/settings.h"
 #include "control/service/service.h"
+#include "dataplane/host/netlink.h"
 
 namespace moat {
 
@@ -43,6 +44,11 @@ class Views {
   [[nodiscard]] std::vector<RuleView> rules(const std::string& database) const;
   [[nodiscard]] std::vector<ManagedRangeView> managed_ranges() const;
   [[nodiscard]] ServiceResult<ManagedRangeView> managed_range(const std::string& id) const;
+  // report_network.cpp: of one database, or of all if `database` is empty.
+  [[nodiscard]] std::vector<NetPeeringView> net_peerings(const std::string& database) const;
+  [[nodiscard]] std::vector<NetworkView> network(const std::string& database) const;
+  [[nodiscard]] EndpointsView endpoints(const std::string& database,
+                                        const DaemonFacts& facts) const;
   [[nodiscard]] ServiceResult<std::vector<WhyView>> why(const std::string& source,
                                                         const std::string& database) const;
   [[nodiscard]] CountersView counters(const std::string& database) const;
@@ -58,7 +64,8 @@ class Views {
  private:
   [[nodiscard]] FileState state_of(const Database& database) const;
   [[nodiscard]] RuleView rule_view(const Database& database, const Rule& rule) const;
-  [[nodiscard]] RuleView peering_view(const Database& database, const NetPeering& peering) const;
+  [[nodiscard]] NetPeeringView peering_view(const Database& database, const NetPeering& peering,
+                                            Routes& routes) const;
   void add_hits(RuleView& view) const;
   [[nodiscard]] Counts counts(std::size_t slot) const;
   [[nodiscard]] Counts allowed(const Database& database) const;

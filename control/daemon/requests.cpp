@@ -115,6 +115,25 @@ ServiceResult<ManagedRangeView> Daemon::managed_range(const std::string& id) {
   return views_.managed_range(id);
 }
 
+ServiceResult<std::vector<NetPeeringView>> Daemon::net_peerings(const std::string& database) {
+  if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
+  if (auto known = views_.check_database(database); !known) return std::unexpected(known.error());
+  sample();
+  return views_.net_peerings(database);
+}
+
+ServiceResult<std::vector<NetworkView>> Daemon::network(const std::string& database) {
+  if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
+  if (auto known = views_.check_database(database); !known) return std::unexpected(known.error());
+  return views_.network(database);
+}
+
+ServiceResult<EndpointsView> Daemon::endpoints(const std::string& database) {
+  if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
+  if (auto known = views_.check_database(database); !known) return std::unexpected(known.error());
+  return views_.endpoints(database, facts());
+}
+
 void Daemon::read_all_drops() {
   drops_.read();
   // Without, a row has fewer packets than it might: not worth a refusal.
@@ -226,6 +245,19 @@ ServiceResult<ChangeView> Daemon::remove_rule(const RuleName& rule, const Peer& 
   const auto begun = Steady::now();
   if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
   return carry_out(plan_remove_rule(edit_basis(), rule), "rule removed", peer, begun);
+}
+
+ServiceResult<ChangeView> Daemon::add_net_peering(const NewNetPeering& peering, const Peer& peer) {
+  const auto begun = Steady::now();
+  if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
+  return carry_out(plan_add_peering(edit_basis(), peering), "net peering added", peer, begun);
+}
+
+ServiceResult<ChangeView> Daemon::remove_net_peering(const NetPeeringName& peering,
+                                                     const Peer& peer) {
+  const auto begun = Steady::now();
+  if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
+  return carry_out(plan_remove_peering(edit_basis(), peering), "net peering removed", peer, begun);
 }
 
 ServiceResult<ChangeView> Daemon::set_mode(const std::string& database, Mode mode,

@@ -17,6 +17,7 @@
 #include "control/os/file_io.h"
 #include "control/policy/expiry.h"
 #include "control/text/input_limits.h"
+#include "control/text/nearest.h"
 
 namespace moat {
 namespace {
@@ -166,9 +167,9 @@ ServiceResult<std::optional<WallTime>> make_expiry(const std::string& wanted,
 }
 
 ServiceResult<Rule> make_rule(const NewRule& wanted, const EditBasis& basis) {
-  if (wanted.cidr.empty() == wanted.managed_range.empty()) {
-    return refuse(Kind::invalid, "a rule has one source: a CIDR or a managed range",
-                  "give exactly one of the two");
+  if (!wanted.cidr.empty() + !wanted.managed_range.empty() + !wanted.net_peering.empty() != 1) {
+    return refuse(Kind::invalid, "a rule has one source: a CIDR, a managed range or a net peering",
+                  "give exactly one of the three");
   }
   Rule rule;
   if (!wanted.cidr.empty()) {
@@ -177,6 +178,7 @@ ServiceResult<Rule> make_rule(const NewRule& wanted, const EditBasis& basis) {
     rule.cidr = *cidr;
   }
   rule.managed_range = wanted.managed_range;
+  rule.net_peering = wanted.net_peering;
   rule.label = wanted.label;
   const auto expires = make_expiry(wanted.expires, basis);
   if (!expires) return std::unexpected(expires.error());
@@ -231,12 +233,30 @@ std::string list_rules(const std::vector<const Rule*>& rules) {
 
 std::unexpected<Refusal> refuse_unknown(const DatabaseText& text, const std::string& id) {
   const auto& database = *text.reading.value;
-  if (std::ranges::find(database.peerings, id, &NetPeering::id) != database.peerings.end()) {
+  if (database.find_peering(id) != nullptr) {
     return refuse(Kind::not_found, fmt::format("{} is a net peering, not a rule", id),
-                  fmt::format("take it out of net-peerings in {}", text.file));
+                  fmt::format("name the rule that lets it in: --net-peering {}", id));
   }
   return refuse(Kind::not_found, fmt::format("database {} has no rule \"{}\"", database.id, id),
                 fmt::format("see `moat rules list --database {}`", database.id));
+}
+
+bool has_same_source(const Rule& a, const Rule& b) {
+  return a.cidr == b.cidr && a.managed_range == b.managed_range && a.net_peering == b.net_peering;
+}
+
+// That `id` names a net peering of the database.
+ServiceResult<void> check_peering(const Database& database, const std::string& id) {
+  if (database.find_peering(id) != nullptr) return {};
+  std::vector<std::string_view> registered;
+  for (const auto& peering : database.peerings) registered.push_back(peering.id);
+  const auto near = nearest(id, registered);
+  return refuse(Kind::not_found,
+                fmt::format("database {} has no net peering \"{}\"", database.id, id),
+                near.empty() ? fmt::format("see `moat net-peerings list --database {}`, and "
+                                           "`moat net-peerings add`",
+                                           database.id)
+                             : fmt::format("did you mean {}?", near));
 }
 
 // The rule with this id, or the only one whose id begins like that.
@@ -265,13 +285,14 @@ ServiceResult<const Rule*> find_rule(const DatabaseText& text, const RuleName& n
   if (!name.id.empty()) return find_by_id(text, name.id);
   Rule wanted;
   wanted.managed_range = name.managed_range;
+  wanted.net_peering = name.net_peering;
   if (!name.cidr.empty()) {
     const auto cidr = parse_prefix(name.cidr);
     if (!cidr) return refuse(cidr.error(), name.cidr);
     wanted.cidr = *cidr;
   }
   for (const auto& rule : text.reading.value->rules) {
-    if (rule.cidr == wanted.cidr && rule.managed_range == wanted.managed_range) return &rule;
+    if (has_same_source(rule, wanted)) return &rule;
   }
   const auto& id = text.reading.value->id;
   return refuse(Kind::not_found, fmt::format("database {} has no rule for {}", id, wanted.source()),
@@ -280,10 +301,12 @@ ServiceResult<const Rule*> find_rule(const DatabaseText& text, const RuleName& n
 }
 
 ServiceResult<void> check_name(const RuleName& name) {
-  const auto given = !name.id.empty() + !name.cidr.empty() + !name.managed_range.empty();
+  const auto given = !name.id.empty() + !name.cidr.empty() + !name.managed_range.empty() +
+                     !name.net_peering.empty();
   if (given == 1) return {};
   return refuse(Kind::invalid, given == 0 ? "no rule is named" : "a rule is named in several ways",
-                "name it by exactly one of its id, its CIDR and its managed range");
+                "name it by exactly one of its id, its CIDR, its managed range and its net "
+                "peering");
 }
 
 // The id that `after` has and `before` has not.
@@ -342,7 +365,12 @@ ServiceResult<Edit> plan_add_rule(const EditBasis& basis, const NewRule& wanted)
   const auto original = read_original(basis, wanted.database);
   if (!original) return std::unexpected(original.error());
   const auto& database = *original->reading.value;
-  const auto there = std::ranges::find(database.rules, rule->source(), &Rule::source);
+  if (!rule->net_peering.empty()) {
+    if (auto known = check_peering(database, rule->net_peering); !known)
+      return std::unexpected(std::move(known.error()));
+  }
+  const auto there = std::ranges::find_if(
+      database.rules, [&](const Rule& each) { return has_same_source(each, *rule); });
   if (there != database.rules.end() && there->is_expired(basis.now)) {
     return std::unexpected(refuse_expired(database, *there, wanted));
   }
@@ -391,6 +419,36 @@ ServiceResult<Edit> plan_remove_rule(const EditBasis& basis, const RuleName& nam
   auto edit = check_edit(basis, *original, remove_rule(*original, (*rule)->id));
   if (edit) edit->rule_id = (*rule)->id;
   return edit;
+}
+
+ServiceResult<Edit> plan_add_peering(const EditBasis& basis, const NewNetPeering& wanted) {
+  if (wanted.id.empty() || wanted.cidr.empty()) {
+    return refuse(Kind::invalid, "a net peering has an id and a CIDR", "give both");
+  }
+  const auto cidr = parse_prefix(wanted.cidr);
+  if (!cidr) return refuse(cidr.error(), wanted.cidr);
+  const auto original = read_original(basis, wanted.database);
+  if (!original) return std::unexpected(original.error());
+  const NetPeering peering{wanted.id, *cidr, wanted.account, wanted.label, {}};
+  return check_edit(basis, *original, add_peering(*original, peering));
+}
+
+ServiceResult<Edit> plan_remove_peering(const EditBasis& basis, const NetPeeringName& name) {
+  const auto original = read_original(basis, name.database);
+  if (!original) return std::unexpected(original.error());
+  const auto& database = *original->reading.value;
+  if (auto known = check_peering(database, name.id); !known)
+    return std::unexpected(std::move(known.error()));
+  const auto rule = std::ranges::find(database.rules, name.id, &Rule::net_peering);
+  if (rule != database.rules.end()) {
+    return refuse(
+        Kind::conflict,
+        fmt::format("rule {}{} lets net peering {} in", rule->id,
+                    rule->label.empty() ? "" : fmt::format(" ({})", rule->label), name.id),
+        fmt::format("remove the rule first: moat rules remove --database {} {}", database.id,
+                    rule->id));
+  }
+  return check_edit(basis, *original, remove_peering(*original, name.id));
 }
 
 ServiceResult<Edit> plan_set_mode(const EditBasis& basis, const std::string& database, Mode mode) {

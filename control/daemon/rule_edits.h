@@ -40,6 +40,10 @@ struct Edit {
 [[nodiscard]] ServiceResult<Edit> plan_set_rule(const EditBasis& basis, const RuleName& rule,
                                                 const RuleChange& change);
 [[nodiscard]] ServiceResult<Edit> plan_remove_rule(const EditBasis& basis, const RuleName& rule);
+[[nodiscard]] ServiceResult<Edit> plan_add_peering(const EditBasis& basis,
+                                                   const NewNetPeering& peering);
+[[nodiscard]] ServiceResult<Edit> plan_remove_peering(const EditBasis& basis,
+                                                      const NetPeeringName& peering);
 [[nodiscard]] ServiceResult<Edit> plan_set_mode(const EditBasis& basis, const std::string& database,
                                                 Mode mode);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // One sweep over the address space, in three steps:
 //
-//   1. Origins. A rule's CIDR, a peering or a managed range is an origin: what it allows, to which
+//   1. Origins. A rule's CIDR, net peering or managed range is an origin: what it allows, to which
 //      databases. A managed range that several databases name is one origin.
 //   2. Items. Every prefix of every origin is an item, sorted by (address, length); then an outer
 //      prefix stands before those it holds. Origins that share a prefix merge into one origin.
@@ -36,8 +36,8 @@ struct Grant {
 };
 using Origin = std::vector<Grant>;
 
-constexpr std::uint32_t order_of(unsigned kind, std::size_t position) {
-  return kind << 16 | static_cast<std::uint32_t>(position);
+constexpr std::uint32_t order_of(SourceKind kind, std::size_t position) {
+  return static_cast<std::uint32_t>(kind) << 16 | static_cast<std::uint32_t>(position);
 }
 
 // One prefix: address (32 bits), length (6), origin (26), so that numbers sort as the sweep needs.
@@ -78,32 +78,30 @@ class Compiler {
       const Database& database = policy_.databases[d];
       for (std::size_t i = 0; i < database.rules.size(); i++)
         collect_rule(d, database.rules[i], i, range_origins);
-      for (std::size_t i = 0; i < database.peerings.size(); i++) {
-        const NetPeering& peering = database.peerings[i];
-        origins_.push_back({grant(d, peering.id, std::nullopt, order_of(2, i))});
-        items_.push_back(make_item(peering.cidr, origins_.size() - 1));
-      }
     }
   }
 
   void collect_rule(std::uint32_t d, const Rule& rule, std::size_t position,
                     std::map<std::string_view, std::size_t>& range_origins) {
     if (rule.is_expired(std::chrono::floor<std::chrono::seconds>(clock_.wall))) return;
-    if (rule.cidr) {
-      origins_.push_back({grant(d, rule.id, rule.expires, order_of(0, position))});
-      items_.push_back(make_item(*rule.cidr, origins_.size() - 1));
-      return;
-    }
-    const auto range = policy_.ranges.find(rule.managed_range);
-    if (range == policy_.ranges.end()) return;
-    auto [known, is_new] = range_origins.try_emplace(rule.managed_range, origins_.size());
+    const auto prefixes = prefixes_of(policy_, policy_.databases[d], rule);
+    auto origin = origins_.size();
+    bool is_new = true;
+    if (rule.kind() == SourceKind::managed_range)
+      std::tie(origin, is_new) = find_origin(rule.managed_range, range_origins);
     if (is_new) {
       origins_.emplace_back();
-      items_.reserve(items_.size() + range->second.cidrs->size());
-      for (const Prefix& prefix : *range->second.cidrs)
-        items_.push_back(make_item(prefix, known->second));
+      items_.reserve(items_.size() + prefixes.size());
+      for (const Prefix& prefix : prefixes) items_.push_back(make_item(prefix, origin));
     }
-    origins_[known->second].push_back(grant(d, rule.id, rule.expires, order_of(1, position)));
+    origins_[origin].push_back(grant(d, rule.id, rule.expires, order_of(rule.kind(), position)));
+  }
+
+  // That of a managed range, and whether it is new.
+  std::pair<std::size_t, bool> find_origin(
+      std::string_view range, std::map<std::string_view, std::size_t>& range_origins) const {
+    const auto [known, is_new] = range_origins.try_emplace(range, origins_.size());
+    return {known->second, is_new};
   }
 
   Grant grant(std::uint32_t d, const std::string& rule, std::optional<WallTime> expires,

@@ -17,7 +17,7 @@ namespace moat {
 struct SlotMap {
   // 1..64 for a database id.
   std::function<std::uint8_t(std::string_view database)> owner;
-  // 1..MOAT_RULE_SLOTS-1 for a rule or peering of a database.
+  // 1..MOAT_RULE_SLOTS-1 for a rule of a database.
   std::function<std::uint16_t(std::string_view database, std::string_view rule)> rule;
 };
 

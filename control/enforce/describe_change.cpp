@@ -48,20 +48,27 @@ void compare_rules(const Database& before, const Database& after, std::vector<st
 
 void compare_peerings(const Database& before, const Database& after,
                       std::vector<std::string>& parts) {
-  const auto has = [](const Database& database, const NetPeering& peering) {
-    return std::ranges::any_of(database.peerings, [&](const NetPeering& other) {
-      return other.id == peering.id && other.cidr == peering.cidr;
-    });
-  };
   for (const auto& peering : after.peerings) {
-    if (!has(before, peering)) {
-      parts.push_back(fmt::format("added {} ({})", peering.id, format_prefix(peering.cidr)));
+    const auto* old = before.find_peering(peering.id);
+    if (old == nullptr) {
+      parts.push_back(
+          fmt::format("net peering {} ({}) registered", peering.id, format_prefix(peering.cidr)));
+      continue;
     }
+    if (old->cidr != peering.cidr)
+      parts.push_back(fmt::format("net peering {}: {} -> {}", peering.id, format_prefix(old->cidr),
+                                  format_prefix(peering.cidr)));
+    if (old->account != peering.account)
+      parts.push_back(fmt::format("net peering {} is of account \"{}\", not \"{}\"", peering.id,
+                                  peering.account, old->account));
+    if (old->label != peering.label)
+      parts.push_back(fmt::format("net peering {} is called \"{}\", not \"{}\"", peering.id,
+                                  peering.label, old->label));
   }
   for (const auto& peering : before.peerings) {
-    if (!has(after, peering)) {
-      parts.push_back(fmt::format("removed {} ({})", peering.id, format_prefix(peering.cidr)));
-    }
+    if (after.find_peering(peering.id) == nullptr)
+      parts.push_back(fmt::format("net peering {} ({}) no longer registered", peering.id,
+                                  format_prefix(peering.cidr)));
   }
 }
 

@@ -9,7 +9,7 @@
 namespace moat {
 
 // "orders: added 203.0.113.0/24, removed mr-x; managed range mr-y: 3 -> 5 CIDRs". Empty if
-// neither a verdict nor a label changes.
+// no verdict, no label and no net peering changes.
 [[nodiscard]] std::string describe_change(const Policy& before, const Policy& after);
 
 }  // namespace moat

@@ -20,11 +20,8 @@ class PlainSlots {
     for (const auto& database : policy.databases) {
       owners_[database.id] = ++owner;
       auto& rules = rules_[database.id];
-      const auto add = [&rules](const std::string& id) {
-        rules.emplace(id, static_cast<std::uint16_t>(rules.size() + 1));
-      };
-      for (const auto& rule : database.rules) add(rule.id);
-      for (const auto& peering : database.peerings) add(peering.id);
+      for (const auto& rule : database.rules)
+        rules.emplace(rule.id, static_cast<std::uint16_t>(rules.size() + 1));
     }
   }
 

@@ -18,17 +18,13 @@ constexpr std::chrono::nanoseconds tolerance = std::chrono::milliseconds(100);
 
 bool judges_alike(const Rule& a, const Rule& b) {
   return a.id == b.id && a.cidr == b.cidr && a.managed_range == b.managed_range &&
-         a.expires == b.expires;
-}
-
-bool same_peering(const NetPeering& a, const NetPeering& b) {
-  return a.id == b.id && a.cidr == b.cidr;
+         a.net_peering == b.net_peering && a.expires == b.expires;
 }
 
 bool same_database(const Database& a, const Database& b) {
   return a.id == b.id && a.endpoint == b.endpoint && a.mode == b.mode &&
          std::ranges::equal(a.rules, b.rules, judges_alike) &&
-         std::ranges::equal(a.peerings, b.peerings, same_peering);
+         std::ranges::equal(a.peerings, b.peerings, &NetPeering::says_the_same);
 }
 
 // Of ranges, those that rules name.
@@ -101,9 +97,10 @@ bool same_verdicts(const Policy& a, const Policy& b) {
          same_ranges(a, b);
 }
 
-bool same_labels(const Policy& a, const Policy& b) {
+bool same_notes(const Policy& a, const Policy& b) {
   return std::ranges::equal(a.databases, b.databases, [](const Database& x, const Database& y) {
-    return std::ranges::equal(x.rules, y.rules, {}, &Rule::label, &Rule::label);
+    return std::ranges::equal(x.rules, y.rules, {}, &Rule::label, &Rule::label) &&
+           std::ranges::equal(x.peerings, y.peerings, &NetPeering::says_the_same);
   });
 }
 
@@ -213,10 +210,10 @@ Result<Publisher::PublishResult> Publisher::publish(const Resolution& resolution
   const bool is_same = state_.enforced && compiled_at_ && !is_due() &&
                        same_verdicts(state_.enforced->policy, resolution.state.policy);
   // A label is part of what a generation says, though no packet is judged by it.
-  const bool is_renamed =
-      state_.enforced && !same_labels(state_.enforced->policy, resolution.state.policy);
-  if (!is_same || is_renamed) {
-    auto done = commit(resolution.state.policy, is_renamed, object_to(resolution, no_help));
+  const bool is_annotated =
+      state_.enforced && !same_notes(state_.enforced->policy, resolution.state.policy);
+  if (!is_same || is_annotated) {
+    auto done = commit(resolution.state.policy, is_annotated, object_to(resolution, no_help));
     if (!done) return done;
     outcome = *done;
     // Not before: where publishing fails, the table of before is live and as little known.
@@ -237,7 +234,6 @@ Result<Publisher::PublishResult> Publisher::renew(bool forced) {
 Result<Publisher::PublishResult> Publisher::close(Policy policy) {
   for (auto& database : policy.databases) {
     database.rules.clear();
-    database.peerings.clear();
   }
   auto done = commit(policy, true);
   if (!done) return done;

@@ -36,8 +36,9 @@ namespace moat {
 // two readings of the clocks are.
 [[nodiscard]] bool same_content(const Table& a, const Table& b);
 
-// Whether rules that both have are called the same.
-[[nodiscard]] bool same_labels(const Policy& a, const Policy& b);
+// Whether both say the same where no packet is judged by it: labels of rules, and what net peerings
+// are registered.
+[[nodiscard]] bool same_notes(const Policy& a, const Policy& b);
 
 // `policy` without the rules that have expired by then.
 [[nodiscard]] Policy without_expired(const Policy& policy, WallTime now);

@@ -31,18 +31,15 @@ std::expected<Database, Error> database_of(const DatabaseText& text) {
 }
 
 bool is_same_rule(const Rule& a, const Rule& b) {
-  return a.source() == b.source() && a.label == b.label && a.expires == b.expires;
-}
-
-bool is_same_peering(const NetPeering& a, const NetPeering& b) {
-  return a.id == b.id && a.cidr == b.cidr;
+  return a.kind() == b.kind() && a.source() == b.source() && a.label == b.label &&
+         a.expires == b.expires;
 }
 
 // Derived ids are left out: they follow from the sources.
 bool is_same(const Database& a, const Database& b) {
   return a.id == b.id && a.endpoint == b.endpoint && a.mode == b.mode &&
          std::ranges::equal(a.rules, b.rules, is_same_rule) &&
-         std::ranges::equal(a.peerings, b.peerings, is_same_peering);
+         std::ranges::equal(a.peerings, b.peerings, &NetPeering::says_the_same);
 }
 
 EditedText check(const DatabaseText& text, YamlText::Result edited, const Database& wanted) {
@@ -62,8 +59,8 @@ YamlText yaml_of(const DatabaseText& text) { return {text.bytes, *text.tree.root
 
 Item item_of(const Rule& rule) {
   Item item;
-  if (rule.cidr) item.emplace_back("cidr", format_prefix(*rule.cidr));
-  if (!rule.cidr) item.emplace_back("managed-range", quote_scalar(rule.managed_range));
+  item.emplace_back(to_string(rule.kind()),
+                    rule.cidr ? format_prefix(*rule.cidr) : quote_scalar(rule.source()));
   if (!rule.id.empty()) item.emplace_back("id", quote_scalar(rule.id));
   if (!rule.label.empty()) item.emplace_back("label", quote_scalar(rule.label));
   if (rule.expires) item.emplace_back("expires", format_time(*rule.expires));
@@ -125,7 +122,9 @@ EditedText add_peering(const DatabaseText& text, const NetPeering& peering) {
   auto database = database_of(text);
   if (!database) return std::unexpected(database.error());
   database->peerings.push_back(peering);
-  const Item item = {{"id", quote_scalar(peering.id)}, {"cidr", format_prefix(peering.cidr)}};
+  Item item = {{"id", quote_scalar(peering.id)}, {"cidr", format_prefix(peering.cidr)}};
+  if (!peering.account.empty()) item.emplace_back("account", quote_scalar(peering.account));
+  if (!peering.label.empty()) item.emplace_back("label", quote_scalar(peering.label));
   return check(text, yaml_of(text).append_item("net-peerings", item), *database);
 }
 

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // databases.d/*.yaml: one database, what it is reached at and who may reach it.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <map>
 #include <type_traits>
+#include <utility>
 
 #include "control/files/database_text.h"
 #include "control/text/input_limits.h"
+#include "control/text/nearest.h"
 #include "control/yaml/fields.h"
 
 namespace moat {
@@ -34,6 +37,7 @@ constexpr std::array endpoint_keys = {
 constexpr std::array rule_keys = {
     Key{"cidr", false, "write `cidr: 192.0.2.1/32`"},
     Key{"managed-range", false, "write the managed range's id"},
+    Key{"net-peering", false, "write the id that the peering has under `net-peerings`"},
     Key{"label", false, "leave the key out, or put the text in quotes"},
     Key{"expires", false, "leave the key out where the rule stays"},
     Key{"id", false, "leave the key out: the id then comes from the source"},
@@ -41,6 +45,8 @@ constexpr std::array rule_keys = {
 constexpr std::array peering_keys = {
     Key{"id", true, "write the peering's id"},
     Key{"cidr", true, "write `cidr: 10.0.0.0/16`"},
+    Key{"account", false, "leave the key out, or name whose network it is"},
+    Key{"label", false, "leave the key out, or put the text in quotes"},
 };
 
 // Tells the second use of something from the first.
@@ -171,9 +177,9 @@ std::optional<Endpoint> read_endpoint(const Node& node, FaultLog& log) {
 
 // A source that lets in everybody, or nobody. From length 3 on, no prefix has both ends among the
 // addresses that can be no client's and others between them.
-void warn_about_cidr(const Node& node, Prefix cidr, FaultLog& log) {
+void warn_about_cidr(const Node& node, Prefix cidr, std::string_view of_everybody, FaultLog& log) {
   if (cidr.length == 0) {
-    log.warning(node.spot(), "filtering is off: every address is allowed", node.text,
+    log.warning(node.spot(), std::string(of_everybody), node.text,
                 "name the networks that need access");
   } else if (is_martian(cidr.first()) && is_martian(cidr.last()) && cidr.length >= 3) {
     log.warning(node.spot(), "never matches: no client has such an address", node.text,
@@ -191,6 +197,7 @@ class DatabaseReader {
     if (const auto* peerings = fields.find("net-peerings")) {
       read_peerings(*peerings, database.peerings);
     }
+    refuse_unknown_peerings(database.peerings);
     if (const auto* mode = fields.find("mode")) {
       database.mode = read_parsed(*mode, "mode", parse_mode, log_);
     }
@@ -235,16 +242,20 @@ class DatabaseReader {
   }
 
   void read_source(const Node& item, const Fields& fields, Rule& rule) {
-    if (!fields.has("cidr") && !fields.has("managed-range")) {
-      log_.error(item.spot(), "the rule names no source", {},
-                 "write `cidr: 192.0.2.1/32` or `managed-range: ID`");
+    std::vector<std::string_view> sources;
+    for (const std::string_view source : {"cidr", "managed-range", "net-peering"}) {
+      if (fields.has(source)) sources.push_back(source);
     }
-    if (fields.has("cidr") && fields.has("managed-range")) {
-      log_.error(item.spot(), "the rule names both a cidr and a managed range", {},
-                 "write two rules");
+    if (sources.empty()) {
+      log_.error(item.spot(), "the rule names no source", {},
+                 "write `cidr: 192.0.2.1/32`, `managed-range: ID` or `net-peering: ID`");
+    } else if (sources.size() > 1) {
+      log_.error(item.spot(),
+                 fmt::format("the rule names several sources: {}", fmt::join(sources, ", ")), {},
+                 "write a rule for each");
     }
     if (const auto* cidr = fields.find("cidr")) {
-      rule.cidr = read_cidr(*cidr);
+      rule.cidr = read_cidr(*cidr, "filtering is off: every address is allowed");
       if (rule.cidr) refuse_second(rule_cidrs_, *rule.cidr, *cidr, "the same source twice");
     }
     if (const auto* range = fields.find("managed-range")) {
@@ -253,6 +264,24 @@ class DatabaseReader {
       if (!rule.managed_range.empty()) {
         named_ranges_.push_back({rule.managed_range, log_.place(range->spot())});
       }
+    }
+    if (const auto* peering = fields.find("net-peering")) {
+      rule.net_peering = read_id(*peering, "net-peering", log_).value_or("");
+      refuse_second(rule_peerings_, rule.net_peering, *peering, "the same source twice");
+      if (!rule.net_peering.empty())
+        named_peerings_.emplace_back(rule.net_peering, peering->spot());
+    }
+  }
+
+  void refuse_unknown_peerings(const std::vector<NetPeering>& peerings) {
+    std::vector<std::string_view> registered;
+    for (const auto& peering : peerings) registered.push_back(peering.id);
+    for (const auto& [id, spot] : named_peerings_) {
+      if (std::ranges::find(registered, id) != registered.end()) continue;
+      const auto near = nearest(id, registered);
+      log_.error(spot, "unknown net peering", id,
+                 near.empty() ? "write it under `net-peerings`, with its id and cidr"
+                              : fmt::format("did you mean {}?", near));
     }
   }
 
@@ -276,22 +305,25 @@ class DatabaseReader {
     if (!fields) return peering;
     if (const auto* id = fields->find("id")) {
       peering.id = read_id(*id, "id", log_).value_or("");
-      // Hits are kept by id, so a peering may not share a rule's.
-      if (!refuse_second(peering_ids_, peering.id, *id, "the same net peering twice")) {
-        refuse_second(rule_ids_, peering.id, *id, "a rule has the same id");
-      }
+      refuse_second(peering_ids_, peering.id, *id, "the same net peering twice");
     }
     if (const auto* cidr = fields->find("cidr")) {
-      const auto prefix = read_cidr(*cidr);
+      const auto prefix = read_cidr(*cidr, "a rule for this net peering allows every address");
       peering.cidr = prefix.value_or(Prefix{});
       if (prefix) refuse_second(peering_cidrs_, *prefix, *cidr, "the same peered network twice");
+    }
+    if (const auto* account = fields->find("account")) {
+      peering.account = read_line(*account, "account", 1, limits::label_bytes, log_).value_or("");
+    }
+    if (const auto* label = fields->find("label")) {
+      peering.label = read_line(*label, "label", 0, limits::label_bytes, log_).value_or("");
     }
     return peering;
   }
 
-  std::optional<Prefix> read_cidr(const Node& node) {
+  std::optional<Prefix> read_cidr(const Node& node, std::string_view of_everybody) {
     const auto cidr = read_parsed(node, "cidr", parse_prefix, log_);
-    if (cidr) warn_about_cidr(node, *cidr, log_);
+    if (cidr) warn_about_cidr(node, *cidr, of_everybody, log_);
     return cidr;
   }
 
@@ -310,6 +342,8 @@ class DatabaseReader {
   std::vector<DatabaseResult::NamedRange>& named_ranges_;
   Seen<Prefix> rule_cidrs_;
   Seen<std::string> rule_ranges_;
+  Seen<std::string> rule_peerings_;
+  std::vector<std::pair<std::string, Spot>> named_peerings_;  // by rules
   Seen<std::string> rule_ids_;
   Seen<std::string> peering_ids_;
   Seen<Prefix> peering_cidrs_;

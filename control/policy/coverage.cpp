@@ -24,15 +24,8 @@ template <typename Visit>
 void for_each_prefix(const Policy& policy, const Database& database, WallTime now, Visit visit) {
   for (const auto& rule : database.rules) {
     if (rule.is_expired(now)) continue;
-    if (rule.cidr) {
-      visit(*rule.cidr);
-      continue;
-    }
-    const auto range = policy.ranges.find(rule.managed_range);
-    if (range == policy.ranges.end()) continue;
-    for (const auto& prefix : *range->second.cidrs) visit(prefix);
+    for (const auto& prefix : prefixes_of(policy, database, rule)) visit(prefix);
   }
-  for (const auto& peering : database.peerings) visit(peering.cidr);
 }
 
 }  // namespace

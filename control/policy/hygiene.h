@@ -17,10 +17,10 @@ struct RuleHint {
 };
 
 // Of rules that have not expired at `now`:
-//   a CIDR within another rule's, or within a managed range that a rule names, which both last as
-//   long as it does;
-//   a CIDR shorter than /16, with the number of addresses that it lets in. 0.0.0.0/0 has a warning
-//   of its own where it is read.
+//   a CIDR or net peering within another rule's CIDR, managed range or net peering, where that rule
+//   lasts as long; of a CIDR and a net peering that are the same network, the CIDR;
+//   a CIDR or net peering shorter than /16, with the number of addresses that it lets in.
+//   0.0.0.0/0 has a warning of its own where it is read.
 // In the order of `policy`. Linear in the prefixes, times the rules of a database.
 [[nodiscard]] std::vector<RuleHint> find_hints(const Policy& policy, WallTime now);
 

@@ -13,38 +13,27 @@
 namespace moat {
 namespace {
 
+// What ids are derived from. A managed range and a net peering may have one name.
+std::string identity(const Rule& rule) {
+  return (rule.kind() == SourceKind::net_peering ? "net-peering " : "") + rule.source();
+}
+
 std::string short_id(const Rule& rule) {
   std::uint32_t hash = 0x811c9dc5;  // FNV-1a of 32 bits
-  for (const char c : rule.source()) hash = (hash ^ static_cast<unsigned char>(c)) * 0x01000193;
+  for (const char c : identity(rule)) hash = (hash ^ static_cast<unsigned char>(c)) * 0x01000193;
   return fmt::format("r-{:08x}", hash);
 }
 
 std::string long_id(const Rule& rule, std::set<std::string>& taken) {
   Fnv1a source;
-  source.add(rule.source());
+  source.add(identity(rule));
   for (auto hash = source.value();; ++hash) {
     auto id = fmt::format("r-{:016x}", hash);
     if (taken.insert(id).second) return id;
   }
 }
 
-// Keeps the best match offered; at equal length the one offered first.
-class Best {
- public:
-  explicit Best(Address source) : source_(source) {}
-
-  void offer(Prefix prefix, const Rule* rule, const NetPeering* peering) {
-    if (!prefix.contains(source_)) return;
-    if (match_ && match_->prefix.length >= prefix.length) return;
-    match_ = Match{rule, peering, prefix};
-  }
-
-  const std::optional<Match>& match() const { return match_; }
-
- private:
-  Address source_;
-  std::optional<Match> match_;
-};
+constexpr std::array kinds = {SourceKind::cidr, SourceKind::managed_range, SourceKind::net_peering};
 
 }  // namespace
 
@@ -52,17 +41,60 @@ bool names_port(const Endpoint& endpoint, std::uint16_t port) {
   return std::ranges::find(endpoint.ports, port) != endpoint.ports.end();
 }
 
-std::string Rule::source() const { return cidr ? format_prefix(*cidr) : managed_range; }
+SourceKind Rule::kind() const {
+  if (cidr) return SourceKind::cidr;
+  return net_peering.empty() ? SourceKind::managed_range : SourceKind::net_peering;
+}
+
+std::string Rule::source() const {
+  if (cidr) return format_prefix(*cidr);
+  return net_peering.empty() ? managed_range : net_peering;
+}
+
+const NetPeering* Database::find_peering(std::string_view peering) const {
+  const auto found = std::ranges::find(peerings, peering, &NetPeering::id);
+  return found == peerings.end() ? nullptr : &*found;
+}
 
 const Database* Policy::find(std::string_view database) const {
   const auto found = std::ranges::find(databases, database, &Database::id);
   return found == databases.end() ? nullptr : &*found;
 }
 
+std::span<const Prefix> prefixes_of(const Policy& policy, const Database& database,
+                                    const Rule& rule) {
+  switch (rule.kind()) {
+    case SourceKind::cidr:
+      return {&*rule.cidr, 1};
+    case SourceKind::managed_range: {
+      const auto range = policy.ranges.find(rule.managed_range);
+      if (range == policy.ranges.end()) return {};
+      return *range->second.cidrs;
+    }
+    case SourceKind::net_peering: {
+      const auto* peering = database.find_peering(rule.net_peering);
+      if (peering == nullptr) return {};
+      return {&peering->cidr, 1};
+    }
+  }
+  return {};
+}
+
+const Rule* find_admitting(const Policy& policy, const Database& database,
+                           const NetPeering& peering, WallTime now) {
+  const auto overlaps = [&](Prefix prefix) {
+    return prefix.contains(peering.cidr.first()) || peering.cidr.contains(prefix.first());
+  };
+  for (const auto& rule : database.rules) {
+    if (rule.is_expired(now)) continue;
+    if (std::ranges::any_of(prefixes_of(policy, database, rule), overlaps)) return &rule;
+  }
+  return nullptr;
+}
+
 void derive_rule_ids(Database& database) {
   std::set<std::string> taken;
   for (const auto& rule : database.rules) taken.insert(rule.id);
-  for (const auto& peering : database.peerings) taken.insert(peering.id);
   std::map<std::string, int> wanted;
   for (const auto& rule : database.rules) {
     if (rule.id.empty()) ++wanted[short_id(rule)];
@@ -78,18 +110,17 @@ void derive_rule_ids(Database& database) {
 
 std::optional<Match> find_match(const Policy& policy, const Database& database, Address source,
                                 WallTime now) {
-  Best best(source);  // offered in the order that decides a tie
-  for (const auto& rule : database.rules) {
-    if (rule.cidr && !rule.is_expired(now)) best.offer(*rule.cidr, &rule, nullptr);
+  std::optional<Match> best;
+  for (const auto kind : kinds) {  // in the order that decides a tie
+    for (const auto& rule : database.rules) {
+      if (rule.kind() != kind || rule.is_expired(now)) continue;
+      for (const auto prefix : prefixes_of(policy, database, rule)) {
+        if (!prefix.contains(source)) continue;
+        if (!best || prefix.length > best->prefix.length) best = Match{&rule, prefix};
+      }
+    }
   }
-  for (const auto& rule : database.rules) {
-    if (rule.cidr || rule.is_expired(now)) continue;
-    const auto range = policy.ranges.find(rule.managed_range);
-    if (range == policy.ranges.end()) continue;
-    for (const auto prefix : *range->second.cidrs) best.offer(prefix, &rule, nullptr);
-  }
-  for (const auto& peering : database.peerings) best.offer(peering.cidr, nullptr, &peering);
-  return best.match();
+  return best;
 }
 
 const Database* find_guard(const Policy& policy, Address destination, std::uint16_t port) {
@@ -111,6 +142,18 @@ const Database* find_guard(const Policy& policy, Address destination, std::uint1
 bool is_martian(Address source) {
   const auto first_octet = source.value >> 24;
   return first_octet == 0 || first_octet == 127 || first_octet >= 224;
+}
+
+std::string_view to_string(SourceKind kind) {
+  switch (kind) {
+    case SourceKind::cidr:
+      return "cidr";
+    case SourceKind::managed_range:
+      return "managed-range";
+    case SourceKind::net_peering:
+      return "net-peering";
+  }
+  return "";
 }
 
 std::string_view to_string(Mode mode) { return mode == Mode::enforce ? "enforce" : "monitor"; }

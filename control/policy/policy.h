@@ -5,7 +5,7 @@
 //   Policy -+- mode                      of the host
 //           +- databases: Database -+- endpoint   what is guarded
 //           |                       +- rules      who may reach it, in file order
-//           |                       +- peerings   which private networks may reach it
+//           |                       +- peerings   private networks that its rules can name
 //           +- ranges: ManagedRange --- cidrs     what a rule's managed range stands for
 #pragma once
 
@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,25 +44,41 @@ struct Endpoint {
 // Whether it guards that port by name, and not with `ports: all`.
 [[nodiscard]] bool names_port(const Endpoint& endpoint, std::uint16_t port);
 
-// One allowed source: a CIDR or a managed range, exactly one of the two.
+// How a rule names its source. Of rules that match by equal prefixes, the kind that stands first
+// here gets the hit.
+enum class SourceKind : std::uint8_t { cidr, managed_range, net_peering };
+
+// One allowed source: a CIDR, a managed range or a net peering, exactly one of the three.
 struct Rule {
   std::string id;  // written in the file, or derived (see derive_rule_ids)
   std::optional<Prefix> cidr;
-  std::string managed_range;  // empty where `cidr` is set
+  std::string managed_range;
+  std::string net_peering;  // id of one of the database's
   std::string label;
   std::optional<WallTime> expires;  // matches before this time, not at it or after
   Place place;
 
-  // What the file calls the source: "198.51.100.25/32" or "mr-scalingo-osc-fr1".
+  [[nodiscard]] SourceKind kind() const;
+
+  // What the file calls the source: "198.51.100.25/32", "mr-scalingo-osc-fr1" or "pcx-123456789".
   [[nodiscard]] std::string source() const;
 
   [[nodiscard]] bool is_expired(WallTime now) const { return expires && *expires <= now; }
 };
 
+// A peered private network, registered. It admits nobody: a rule does, by its id or by a CIDR in
+// it.
 struct NetPeering {
   std::string id;
   Prefix cidr;
+  std::string account;  // whose network it is, as its provider calls them
+  std::string label;
   Place place;
+
+  // Whether the file says the same of both, wherever it does.
+  [[nodiscard]] bool says_the_same(const NetPeering& other) const {
+    return id == other.id && cidr == other.cidr && account == other.account && label == other.label;
+  }
 };
 
 struct Database {
@@ -73,6 +90,8 @@ struct Database {
   Place place;
   // Stands for an endpoint that is closed to all until its file can be used: see Placeholder.
   bool is_placeholder = false;
+
+  [[nodiscard]] const NetPeering* find_peering(std::string_view peering) const;
 };
 
 using Prefixes = std::vector<Prefix>;
@@ -95,23 +114,32 @@ struct Policy {
   }
 };
 
+// The networks that a rule of `database` stands for; none where what it names is not there.
+[[nodiscard]] std::span<const Prefix> prefixes_of(const Policy& policy, const Database& database,
+                                                  const Rule& rule);
+
+// The first rule that lets in some of the peered network, by whatever it names; null: none does.
+// Rules that have expired at `now` are passed over. Linear in the database's prefixes.
+[[nodiscard]] const Rule* find_admitting(const Policy& policy, const Database& database,
+                                         const NetPeering& peering, WallTime now);
+
 // Gives each rule that has none an id: "r-" and 8 hex digits of FNV-1a over its source, which a
 // change of label, expiry or order does not touch. Rules of the database whose ids would be the
-// same, or that of a peering or one that is written, get 16 digits each, of FNV-1a of 64 bits: an
-// id never goes over from one of them to another. Should such an id be taken, too, the next free
-// number, in file order.
+// same, or one that is written, get 16 digits each, of FNV-1a of 64 bits: an id never goes over
+// from one of them to another. Should such an id be taken, too, the next free number, in file
+// order.
 void derive_rule_ids(Database& database);
 
 // The oracle: the slow and obvious way to say what the policy means, straight from its rules and
 // without the table. Tests hold the table against it, and `moat why` speaks from it.
 struct Match {
-  const Rule* rule = nullptr;           // set for a rule...
-  const NetPeering* peering = nullptr;  // ...or for a net peering
-  Prefix prefix;                        // the CIDR that matched
+  const Rule* rule = nullptr;  // never null
+  Prefix prefix;               // the CIDR that matched
 };
 
 // The most specific prefix of `database` that holds `source` and has not expired at `now`. On a tie
-// a cidr before a managed range before a peering, then file order. Linear in the policy's prefixes.
+// a cidr before a managed range before a net peering, then file order. Linear in the policy's
+// prefixes.
 [[nodiscard]] std::optional<Match> find_match(const Policy& policy, const Database& database,
                                               Address source, WallTime now);
 
@@ -123,6 +151,7 @@ struct Match {
 // Sources that can be no client's: 0/8, 127/8, 224/4, 240/4. Refused whether listed or not.
 [[nodiscard]] bool is_martian(Address source);
 
+[[nodiscard]] std::string_view to_string(SourceKind kind);
 [[nodiscard]] std::string_view to_string(Mode mode);
 [[nodiscard]] std::expected<Mode, Error> parse_mode(std::string_view text);
 

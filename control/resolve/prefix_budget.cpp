@@ -9,9 +9,11 @@
 namespace moat {
 namespace {
 
+bool is_of_range(const Rule& rule) { return rule.kind() == SourceKind::managed_range; }
+
 std::size_t count_own(const Database& database) {
-  const auto cidrs = std::ranges::count_if(database.rules, [](const Rule& r) { return !!r.cidr; });
-  return static_cast<std::size_t>(cidrs) + database.peerings.size();
+  return database.rules.size() -
+         static_cast<std::size_t>(std::ranges::count_if(database.rules, is_of_range));
 }
 
 template <typename Databases>
@@ -19,7 +21,7 @@ std::set<std::string_view> named_ranges(const Databases& databases) {
   std::set<std::string_view> names;
   for (const Database* database : databases) {
     for (const auto& rule : database->rules) {
-      if (!rule.cidr) names.insert(rule.managed_range);
+      if (is_of_range(rule)) names.insert(rule.managed_range);
     }
   }
   return names;

@@ -153,6 +153,7 @@ class Resolver {
       if (claim.is_held && open_files_.contains(claim.file->path)) state = FileState::not_guarded;
       if (const auto* fresh = claim.fresh()) {
         warn_of_withdrawn(*fresh, claim.faults);
+        warn_of_peerings(*fresh, claim.faults);
         warn_of_precedence(*fresh, claim.faults);
       }
       result_.files.push_back({claim.file->path, claim.id, state, std::move(claim.faults)});
@@ -184,6 +185,17 @@ class Resolver {
                              "`address` out",
                              database.place.file)
                : fmt::format("write `mode: enforce` in {}, or another port", database.place.file)});
+    }
+  }
+
+  // Rules that have expired count: that they have is a warning of its own.
+  void warn_of_peerings(const Database& database, Faults& faults) const {
+    for (const auto& peering : database.peerings) {
+      if (find_admitting(result_.state.policy, database, peering, WallTime::min())) continue;
+      faults.push_back({Severity::warning, peering.place,
+                        "this net peering admits nobody: no rule lets it in", peering.id,
+                        fmt::format("add a rule: moat rules add --database {} --net-peering {}",
+                                    database.id, peering.id)});
     }
   }
 

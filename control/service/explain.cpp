@@ -17,17 +17,21 @@ namespace {
 // client whose network is a little larger than the rule.
 constexpr std::uint32_t just_outside = 256;
 
-// A prefix that some rule or peering of the database stands for.
+// A prefix that some rule of the database stands for.
 struct Listed {
   Prefix prefix;
-  const Rule* rule = nullptr;
-  const NetPeering* peering = nullptr;
+  const Rule* rule = nullptr;  // never null
 
-  [[nodiscard]] const Place& place() const { return rule ? rule->place : peering->place; }
   [[nodiscard]] std::string name() const {
-    if (peering) return fmt::format("net peering {}", peering->id);
-    if (rule->cidr) return fmt::format("rule {}", rule->id);
-    return fmt::format("rule {} (managed range {})", rule->id, rule->managed_range);
+    switch (rule->kind()) {
+      case SourceKind::cidr:
+        return fmt::format("rule {}", rule->id);
+      case SourceKind::managed_range:
+        return fmt::format("rule {} (managed range {})", rule->id, rule->managed_range);
+      case SourceKind::net_peering:
+        return fmt::format("rule {} (net peering {})", rule->id, rule->net_peering);
+    }
+    return {};
   }
 };
 
@@ -35,19 +39,8 @@ struct Listed {
 template <typename Visit>
 void for_each_listed(const Policy& policy, const Database& database, const Visit& visit) {
   for (const auto& rule : database.rules) {
-    if (rule.cidr) {
-      visit(Listed{*rule.cidr, &rule, nullptr});
-      continue;
-    }
-    const auto range = policy.ranges.find(rule.managed_range);
-    if (range == policy.ranges.end()) continue;
-    for (const auto prefix : *range->second.cidrs) visit(Listed{prefix, &rule, nullptr});
+    for (const auto prefix : prefixes_of(policy, database, rule)) visit(Listed{prefix, &rule});
   }
-  for (const auto& peering : database.peerings) visit(Listed{peering.cidr, nullptr, &peering});
-}
-
-bool is_expired(const Listed& listed, WallTime now) {
-  return listed.rule != nullptr && listed.rule->is_expired(now);
 }
 
 std::uint32_t distance(Prefix prefix, Address source) {
@@ -61,7 +54,7 @@ std::optional<Listed> find_expired(const Policy& policy, const Database& databas
                                    WallTime now) {
   std::optional<Listed> best;
   for_each_listed(policy, database, [&](const Listed& listed) {
-    if (!is_expired(listed, now) || !listed.prefix.contains(source)) return;
+    if (!listed.rule->is_expired(now) || !listed.prefix.contains(source)) return;
     if (!best || *best->rule->expires < *listed.rule->expires) best = listed;
   });
   return best;
@@ -72,9 +65,19 @@ std::optional<Listed> find_nearest(const Policy& policy, const Database& databas
                                    WallTime now) {
   std::optional<Listed> best;
   for_each_listed(policy, database, [&](const Listed& listed) {
-    if (is_expired(listed, now)) return;
+    if (listed.rule->is_expired(now)) return;
     if (!best || distance(listed.prefix, source) < distance(best->prefix, source)) best = listed;
   });
+  return best;
+}
+
+// The smallest registered network that holds `source`.
+const NetPeering* find_peering_of(const Database& database, Address source) {
+  const NetPeering* best = nullptr;
+  for (const auto& peering : database.peerings) {
+    if (!peering.cidr.contains(source)) continue;
+    if (best == nullptr || peering.cidr.length > best->cidr.length) best = &peering;
+  }
   return best;
 }
 
@@ -85,16 +88,16 @@ void explain_martian(WhyView& view) {
 }
 
 void explain_match(WhyView& view, const Match& match) {
-  const Listed listed{match.prefix, match.rule, match.peering};
+  const Listed listed{match.prefix, match.rule};
   view.allowed = true;
   view.reason = "allowed";
   view.prefix = format_prefix(match.prefix);
-  view.place = listed.place();
-  view.rule = match.rule ? match.rule->id : match.peering->id;
-  view.rule_source = match.rule ? match.rule->source() : format_prefix(match.peering->cidr);
-  if (match.rule) view.label = match.rule->label;
+  view.place = match.rule->place;
+  view.rule = match.rule->id;
+  view.rule_source = match.rule->source();
+  view.label = match.rule->label;
   view.detail = fmt::format("{} is in {} of {}", view.source, view.prefix, listed.name());
-  if (match.rule && match.rule->expires) {
+  if (match.rule->expires) {
     view.detail += fmt::format(", which expires {}", format_time(*match.rule->expires));
   }
 }
@@ -104,10 +107,18 @@ void explain_no_rule(WhyView& view, const Policy& policy, const Database& databa
   view.reason = "no-rule";
   view.place = database.place;
   if (const auto expired = find_expired(policy, database, source, now)) {
-    view.place = expired->place();
+    view.place = expired->rule->place;
     view.detail = fmt::format("{} matched {} of {} until {}, when the rule expired", view.source,
                               format_prefix(expired->prefix), expired->name(),
                               format_time(*expired->rule->expires));
+    return;
+  }
+  if (const auto* peering = find_peering_of(database, source)) {
+    view.place = peering->place;
+    view.detail = fmt::format(
+        "{} is in net peering {}, and no rule lets it in; to do so: moat rules add --database {} "
+        "--net-peering {}",
+        view.source, peering->id, database.id, peering->id);
     return;
   }
   const auto nearest = find_nearest(policy, database, source, now);
@@ -116,7 +127,7 @@ void explain_no_rule(WhyView& view, const Policy& policy, const Database& databa
     return;
   }
   if (distance(nearest->prefix, source) <= just_outside) {
-    view.place = nearest->place();
+    view.place = nearest->rule->place;
     view.detail = fmt::format("{} is just outside {} of {}", view.source,
                               format_prefix(nearest->prefix), nearest->name());
   } else {

@@ -71,6 +71,9 @@ struct RequestChecker {
 template <typename T>
 constexpr std::string_view example = R"({"cidr": "192.0.2.1/32"})";
 template <>
+constexpr std::string_view example<NewNetPeering> =
+    R"({"id": "pcx-123456789", "cidr": "10.42.0.0/16"})";
+template <>
 constexpr std::string_view example<RuleChange> = R"({"expires": "12h"})";
 template <>
 constexpr std::string_view example<ModeChange> = R"({"mode": "monitor"})";
@@ -122,6 +125,9 @@ MOAT_VIEW(StatusView);
 MOAT_VIEW(DatabaseView);
 MOAT_VIEW(RuleView);
 MOAT_VIEW(ManagedRangeView);
+MOAT_VIEW(NetPeeringView);
+MOAT_VIEW(NetworkView);
+MOAT_VIEW(EndpointsView);
 MOAT_VIEW(WhyView);
 MOAT_VIEW(CountersView);
 MOAT_VIEW(DropView);
@@ -132,6 +138,7 @@ MOAT_VIEW(Refusal);
 MOAT_VIEW(FileStatus);
 MOAT_VIEW(Fault);
 MOAT_VIEW(NewRule);
+MOAT_VIEW(NewNetPeering);
 MOAT_VIEW(NewFiles);
 MOAT_VIEW(TrialView);
 MOAT_VIEW(HistoryView);
@@ -195,6 +202,7 @@ std::expected<T, Refusal> read_request(std::string_view text) {
 }
 
 template std::expected<NewRule, Refusal> read_request(std::string_view text);
+template std::expected<NewNetPeering, Refusal> read_request(std::string_view text);
 template std::expected<RuleChange, Refusal> read_request(std::string_view text);
 template std::expected<ModeChange, Refusal> read_request(std::string_view text);
 
@@ -215,6 +223,8 @@ std::expected<NewFiles, Refusal> read_new_files(std::string_view text) {
 }
 
 std::string_view word(RuleState state) { return word_of(state); }
+std::string_view word(NetPeeringState state) { return word_of(state); }
+std::string_view word(EndpointType type) { return word_of(type); }
 std::string_view word(AttachMode mode) { return word_of(mode); }
 std::string_view word(WantedAttach attach) { return word_of(attach); }
 std::string_view word(Hugepages hugepages) { return word_of(hugepages); }

@@ -23,9 +23,10 @@ using Json = nlohmann::ordered_json;
 
 inline constexpr std::string_view schema = "moat/1";
 
-// For StatusView, DatabaseView, RuleView, ManagedRangeView, WhyView, CountersView, DropView,
-// DropsView, SessionView, ChangeView, TrialView, HistoryView, Refusal, FileStatus, Fault, NewRule,
-// NewFiles, RuleChange and ModeChange, and nothing else.
+// For StatusView, DatabaseView, RuleView, ManagedRangeView, NetPeeringView, NetworkView,
+// EndpointsView, WhyView, CountersView, DropView, DropsView, SessionView, ChangeView, TrialView,
+// HistoryView, Refusal, FileStatus, Fault, NewRule, NewNetPeering, NewFiles, RuleChange and
+// ModeChange, and nothing else.
 template <typename T>
 [[nodiscard]] Json encode(const T& view);
 
@@ -53,9 +54,9 @@ template <typename T>
 // twice.
 [[nodiscard]] std::expected<Json, std::string> parse_json(std::string_view text);
 
-// A NewRule, RuleChange or ModeChange that somebody asks for, read strictly: unknown keys, wrong
-// types, empty texts and anything but an object are refused by name. What the values mean is for
-// the service to judge.
+// A NewRule, NewNetPeering, RuleChange or ModeChange that somebody asks for, read strictly: unknown
+// keys, wrong types, empty texts and anything but an object are refused by name. What the values
+// mean is for the service to judge.
 template <typename T>
 [[nodiscard]] std::expected<T, Refusal> read_request(std::string_view text);
 
@@ -64,6 +65,8 @@ template <typename T>
 
 // The words of the JSON, for people too.
 [[nodiscard]] std::string_view word(RuleState state);
+[[nodiscard]] std::string_view word(NetPeeringState state);
+[[nodiscard]] std::string_view word(EndpointType type);
 [[nodiscard]] std::string_view word(AttachMode mode);
 [[nodiscard]] std::string_view word(WantedAttach attach);
 [[nodiscard]] std::string_view word(Hugepages hugepages);

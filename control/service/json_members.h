@@ -31,6 +31,17 @@ inline constexpr auto words<RuleState> =
                                                            {RuleState::held_back, "held-back"},
                                                            {RuleState::vanished, "vanished"}});
 template <>
+inline constexpr auto words<NetPeeringState> =
+    std::to_array<std::pair<NetPeeringState, std::string_view>>(
+        {{NetPeeringState::active, "active"},
+         {NetPeeringState::no_rule, "no-rule"},
+         {NetPeeringState::no_route, "no-route"}});
+template <>
+inline constexpr auto words<EndpointType> =
+    std::to_array<std::pair<EndpointType, std::string_view>>(
+        {{EndpointType::public_address, "public"},
+         {EndpointType::private_peering, "private-peering"}});
+template <>
 inline constexpr auto words<FileState> = file_state_words;
 template <>
 inline constexpr auto words<Severity> = std::to_array<std::pair<Severity, std::string_view>>(
@@ -155,6 +166,33 @@ inline constexpr auto members_of<ManagedRangeView> =
                &ManagedRangeView::withdrawn, "used_by", &ManagedRangeView::used_by, "cidrs",
                &ManagedRangeView::cidrs);
 template <>
+inline constexpr auto members_of<NetPeeringView> = std::tuple(
+    "database", &NetPeeringView::database, "id", &NetPeeringView::id, "cidr", &NetPeeringView::cidr,
+    "account", &NetPeeringView::account, "label", &NetPeeringView::label, "state",
+    &NetPeeringView::state, "interface", &NetPeeringView::interface, "address",
+    &NetPeeringView::address, "hits", &NetPeeringView::hits, "place", &NetPeeringView::place);
+template <>
+inline constexpr auto members_of<NetworkView::Local> =
+    std::tuple("interface", &NetworkView::Local::interface, "address", &NetworkView::Local::address,
+               "network", &NetworkView::Local::network);
+template <>
+inline constexpr auto members_of<NetworkView::Peer> =
+    std::tuple("net_peering", &NetworkView::Peer::net_peering, "cidr", &NetworkView::Peer::cidr,
+               "interface", &NetworkView::Peer::interface, "address", &NetworkView::Peer::address);
+template <>
+inline constexpr auto members_of<NetworkView> =
+    std::tuple("database", &NetworkView::database, "endpoint", &NetworkView::endpoint, "addresses",
+               &NetworkView::addresses, "peers", &NetworkView::peers);
+template <>
+inline constexpr auto members_of<EndpointView> =
+    std::tuple("id", &EndpointView::id, "database", &EndpointView::database, "type",
+               &EndpointView::type, "address", &EndpointView::address, "port", &EndpointView::port,
+               "listening", &EndpointView::listening, "guarded", &EndpointView::guarded,
+               "monitored", &EndpointView::monitored);
+template <>
+inline constexpr auto members_of<EndpointsView> = std::tuple(
+    "endpoints", &EndpointsView::endpoints, "unguarded_ports", &EndpointsView::unguarded_ports);
+template <>
 inline constexpr auto members_of<DropView> = std::tuple(
     "number", &DropView::number, "source", &DropView::source, "database", &DropView::database,
     "port", &DropView::port, "reason", &DropView::reason, "interface", &DropView::interface, "vlan",
@@ -212,8 +250,12 @@ inline constexpr auto members_of<Refusal> =
 template <>
 inline constexpr auto members_of<NewRule> =
     std::tuple("database", &NewRule::database, "cidr", &NewRule::cidr, "managed_range",
-               &NewRule::managed_range, "label", &NewRule::label, "expires", &NewRule::expires,
-               "if_absent", &NewRule::if_absent);
+               &NewRule::managed_range, "net_peering", &NewRule::net_peering, "label",
+               &NewRule::label, "expires", &NewRule::expires, "if_absent", &NewRule::if_absent);
+template <>
+inline constexpr auto members_of<NewNetPeering> = std::tuple(
+    "database", &NewNetPeering::database, "id", &NewNetPeering::id, "cidr", &NewNetPeering::cidr,
+    "account", &NewNetPeering::account, "label", &NewNetPeering::label);
 template <>
 inline constexpr auto members_of<RuleChange> =
     std::tuple("label", &RuleChange::label, "expires", &RuleChange::expires);

@@ -33,8 +33,8 @@ void judge_session(SessionView& view, const Policy& policy, WallTime now) {
   const auto match = find_match(policy, *guard, *peer, now);
   if (!match) return;
   view.allowed = true;
-  view.rule = match->rule != nullptr ? match->rule->id : match->peering->id;
-  if (match->rule != nullptr) view.label = match->rule->label;
+  view.rule = match->rule->id;
+  view.label = match->rule->label;
 }
 
 }  // namespace moat

@@ -134,6 +134,62 @@ struct RuleView {
   std::optional<WallTime> counted_since = {};  // when its hits began to be counted
 };
 
+// `no_route`: what the host sends to the peered network leads nowhere.
+enum class NetPeeringState { active, no_rule, no_route };
+
+// A peered network that a database's file registers.
+struct NetPeeringView {
+  std::string database;
+  std::string id;
+  std::string cidr;
+  std::string account;
+  std::string label;
+  NetPeeringState state = NetPeeringState::active;
+  std::string interface;  // by which the route to it leads; empty: there is none
+  std::string address;    // of this host, that the route to it has for a source
+  Counts hits;            // of the rules that name it, or a network in it
+  Place place;
+};
+
+// What clients need to know of a database's network, as the host has it now.
+struct NetworkView {
+  struct Local {
+    std::string interface;
+    std::string address;
+    std::string network;  // "10.0.0.0/24"
+  };
+  struct Peer {
+    std::string net_peering;  // id
+    std::string cidr;
+    std::string interface;  // as in NetPeeringView
+    std::string address;
+  };
+  std::string database;
+  Endpoint endpoint;
+  std::vector<Local> addresses;  // at which the host hears it
+  std::vector<Peer> peers;
+};
+
+// `private_peering`: a private address that the route to some net peering has for a source.
+enum class EndpointType { public_address, private_peering };
+
+// An address and port at which a database is reached.
+struct EndpointView {
+  std::string id;  // stable as long as the four below are: "e-" and 8 hex digits
+  std::string database;
+  EndpointType type = EndpointType::public_address;
+  std::string address;
+  std::uint16_t port = 0;  // 0: all
+  bool listening = false;
+  bool guarded = false;    // by the database's rules, on every way to it
+  bool monitored = false;  // what its rules would drop passes
+};
+
+struct EndpointsView {
+  std::vector<EndpointView> endpoints;
+  std::vector<std::uint16_t> unguarded_ports;  // that something listens on for other hosts
+};
+
 struct DatabaseView {
   std::string id;
   Endpoint endpoint;
@@ -190,7 +246,7 @@ struct WhyView {
   std::string database;
   bool allowed = false;
   std::string reason;       // of bpf/abi.h
-  std::string rule;         // id of the rule or peering that matches, or empty
+  std::string rule;         // id of the rule that matches, or empty
   std::string rule_source;  // as the file names it
   std::string label;
   std::string prefix;            // the CIDR that matched
@@ -239,7 +295,7 @@ struct SessionView {
   std::string address;  // of this host
   std::uint16_t port = 0;
   std::string database;      // that guards the port; empty: none does
-  std::string rule;          // id of the rule or peering that allows the peer; empty: none does
+  std::string rule;          // id of the rule that allows the peer; empty: none does
   std::string label;         // of the rule
   bool allowed = false;      // by the rules, in whatever mode; IPv6 has none
   bool monitored = false;    // it may stay in any case, by the mode
@@ -300,20 +356,35 @@ using ServiceResult = std::expected<T, Refusal>;
 
 struct NewRule {
   std::string database;  // empty: the host's only one
-  std::string cidr;      // exactly one of these two
+  std::string cidr;      // exactly one of this, `managed_range` and `net_peering`
   std::string managed_range;
   std::string label;
-  std::string expires;     // as parse_expiry() reads it; empty: never
-  bool if_absent = false;  // it is no error that a rule names the source already
+  std::string expires;           // as parse_expiry() reads it; empty: never
+  bool if_absent = false;        // it is no error that a rule names the source already
+  std::string net_peering = {};  // id of one that the database's file registers
 };
 
-// Which rule, by exactly one of id, cidr and managed range. The beginning of an id will do, of 4
+// Which rule, by its id or its source, exactly one of these. The beginning of an id will do, of 4
 // characters or more, if no other rule's begins like that.
 struct RuleName {
   std::string database;  // empty: the host's only one
   std::string id;
   std::string cidr;
   std::string managed_range;
+  std::string net_peering = {};
+};
+
+struct NewNetPeering {
+  std::string database;  // empty: the host's only one
+  std::string id;
+  std::string cidr;
+  std::string account;
+  std::string label;
+};
+
+struct NetPeeringName {
+  std::string database;  // empty: the host's only one
+  std::string id;
 };
 
 // What a rule shall have instead; empty: stays.
@@ -339,13 +410,16 @@ class Service {
   virtual ~Service() = default;
 
   virtual StatusView status() = 0;
-  // These six are refused while StatusView::policy_known is false. `database` empty: all.
+  // These nine are refused while StatusView::policy_known is false. `database` empty: all.
   virtual ServiceResult<std::vector<DatabaseView>> databases() = 0;
   virtual ServiceResult<std::vector<RuleView>> rules(const std::string& database) = 0;
   virtual ServiceResult<std::vector<WhyView>> why(const std::string& source,
                                                   const std::string& database) = 0;
   virtual ServiceResult<std::vector<ManagedRangeView>> managed_ranges() = 0;
   virtual ServiceResult<ManagedRangeView> managed_range(const std::string& id) = 0;
+  virtual ServiceResult<std::vector<NetPeeringView>> net_peerings(const std::string& database) = 0;
+  virtual ServiceResult<std::vector<NetworkView>> network(const std::string& database) = 0;
+  virtual ServiceResult<EndpointsView> endpoints(const std::string& database) = 0;
   virtual ServiceResult<CountersView> counters(const std::string& database) = 0;
   // Who is connected to guarded ports now.
   virtual ServiceResult<std::vector<SessionView>> sessions(const std::string& database) = 0;
@@ -362,6 +436,11 @@ class Service {
   virtual ServiceResult<ChangeView> set_rule(const RuleName& rule, const RuleChange& change,
                                              const Peer& peer) = 0;
   virtual ServiceResult<ChangeView> remove_rule(const RuleName& rule, const Peer& peer) = 0;
+  virtual ServiceResult<ChangeView> add_net_peering(const NewNetPeering& peering,
+                                                    const Peer& peer) = 0;
+  // Refused while a rule names it.
+  virtual ServiceResult<ChangeView> remove_net_peering(const NetPeeringName& peering,
+                                                       const Peer& peer) = 0;
   // The mode of one database, in its file.
   virtual ServiceResult<ChangeView> set_mode(const std::string& database, Mode mode,
                                              const Peer& peer) = 0;

@@ -8,8 +8,9 @@
 namespace moat {
 namespace {
 
-static_assert(MOAT_RULE_SLOTS - 1 >= MOAT_MAX_DATABASES * (MOAT_MAX_RULES + MOAT_MAX_PEERINGS),
-              "each rule and peering of a policy has a slot");
+static_assert(
+    MOAT_RULE_SLOTS - 1 >= MOAT_MAX_DATABASES * (MOAT_MAX_RULES + MOAT_MAX_PEERINGS),
+    "each rule of a policy has a slot, of a state from before net peerings needed one too");
 
 template <typename Key, typename Number>
 void free_others(Numbering<Key, Number>& numbers, const std::set<Key>& wanted) {
@@ -67,7 +68,6 @@ Assignment Slots::assign(const Policy& policy) {
   for (const auto& database : policy.databases) {
     owners.insert(database.id);
     for (const auto& rule : database.rules) rules.insert({database.id, rule.id});
-    for (const auto& peering : database.peerings) rules.insert({database.id, peering.id});
   }
   Assignment result;
   assign_numbers(rules_, rules, MOAT_RULE_SLOTS - 1, result.rules_to_fold);

@@ -25,7 +25,7 @@
 
 namespace moat {
 
-// A rule or a net peering.
+// A rule.
 struct SlotKey {
   std::string database;
   std::string id;
@@ -58,8 +58,8 @@ class Slots {
   Slots(RuleSlots rules, OwnerSlots owners)
       : rules_(std::move(rules)), owners_(std::move(owners)) {}
 
-  // Gives each database, rule and peering of `policy` its number and frees all others. Numbers
-  // cannot run out while the policy keeps to its limits.
+  // Gives each database and rule of `policy` its number and frees all others. Numbers cannot run
+  // out while the policy keeps to its limits.
   [[nodiscard]] Assignment assign(const Policy& policy);
 
   // 0 for who has none.

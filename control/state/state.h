@@ -73,7 +73,7 @@ struct State {
   Slots slots;
   std::map<std::string, moat_counter> retired;  // by database: what removed rules let pass
   std::map<SlotKey, LastHit> last_hits;
-  std::map<SlotKey, WallTime> counted_since;  // rules and peerings: when their counts began
+  std::map<SlotKey, WallTime> counted_since;  // when their counts began
   LatestTime latest_time;
   std::set<std::string> forgotten;  // databases whose guard was ended, until that is enforced
   LastPins pins;

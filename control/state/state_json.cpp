@@ -31,9 +31,14 @@ struct RangeRecord {
   std::string digest;
   Place place;
 };
+// `admitted`: net peerings as they were written when they let their networks in without a rule; no
+// state of today has them.
+struct DatabaseRecord : Database {
+  std::optional<std::vector<NetPeering>> admitted;
+};
 struct EnforcedRecord {
   Mode mode = Mode::enforce;
-  std::vector<Database> databases;
+  std::vector<DatabaseRecord> databases;
   std::vector<RangeRecord> ranges;
   std::vector<std::string> closed;  // ids of the placeholder databases
   std::vector<Placeholder> placeholders;
@@ -66,16 +71,18 @@ template <>
 inline constexpr bool is_row<Style, SlotKey> = true;
 
 template <>
-inline constexpr auto members_of<Rule> =
-    std::tuple("id", &Rule::id, "cidr", &Rule::cidr, "managed-range", &Rule::managed_range, "label",
-               &Rule::label, "expires", &Rule::expires, "place", &Rule::place);
+inline constexpr auto members_of<Rule> = std::tuple(
+    "id", &Rule::id, "cidr", &Rule::cidr, "managed-range", &Rule::managed_range, "net-peering",
+    &Rule::net_peering, "label", &Rule::label, "expires", &Rule::expires, "place", &Rule::place);
 template <>
 inline constexpr auto members_of<NetPeering> =
-    std::tuple("id", &NetPeering::id, "cidr", &NetPeering::cidr, "place", &NetPeering::place);
+    std::tuple("id", &NetPeering::id, "cidr", &NetPeering::cidr, "account", &NetPeering::account,
+               "label", &NetPeering::label, "place", &NetPeering::place);
 template <>
-inline constexpr auto members_of<Database> = std::tuple(
-    "id", &Database::id, "endpoint", &Database::endpoint, "rules", &Database::rules, "net-peerings",
-    &Database::peerings, "mode", &Database::mode, "place", &Database::place);
+inline constexpr auto members_of<DatabaseRecord> =
+    std::tuple("id", &Database::id, "endpoint", &Database::endpoint, "rules", &Database::rules,
+               "registered", &Database::peerings, "net-peerings", &DatabaseRecord::admitted, "mode",
+               &Database::mode, "place", &Database::place);
 template <>
 inline constexpr auto members_of<RangeRecord> =
     std::tuple("id", &RangeRecord::id, "name", &RangeRecord::name, "digest", &RangeRecord::digest,
@@ -137,14 +144,11 @@ std::string dump(const json& value) {
 }
 
 EnforcedRecord record_of(const EnforcedState& enforced, const ListDigests& digests) {
-  EnforcedRecord record{enforced.policy.mode,
-                        enforced.policy.databases,
-                        {},
-                        {},
-                        enforced.placeholders,
-                        enforced.database_of_file,
-                        enforced.rivals};
-  for (const auto& database : record.databases) {
+  EnforcedRecord record{
+      enforced.policy.mode, {}, {}, {}, enforced.placeholders, enforced.database_of_file,
+      enforced.rivals};
+  for (const auto& database : enforced.policy.databases) {
+    record.databases.push_back({database, {}});
     if (database.is_placeholder) record.closed.push_back(database.id);
   }
   for (const auto& [id, range] : enforced.policy.ranges) {
@@ -172,12 +176,17 @@ void check(const Policy& policy) {
   if (databases.size() > limits::databases || !are_sorted) refuse("databases out of order");
   for (const auto& database : databases) {
     check(database.endpoint);
-    if (database.rules.size() > limits::rules || database.peerings.size() > limits::peerings) {
+    // With those that stand for net peerings which needed none: see admit_peerings().
+    if (database.rules.size() > limits::rules + limits::peerings ||
+        database.peerings.size() > limits::peerings) {
       refuse("too many rules for " + database.id);
     }
     for (const auto& rule : database.rules) {
-      if (!rule.cidr && !policy.ranges.contains(rule.managed_range)) {
+      if (rule.kind() == SourceKind::managed_range && !policy.ranges.contains(rule.managed_range)) {
         refuse("no such managed range: " + rule.managed_range);
+      }
+      if (!rule.net_peering.empty() && database.find_peering(rule.net_peering) == nullptr) {
+        refuse("no such net peering: " + rule.net_peering);
       }
     }
   }
@@ -206,13 +215,27 @@ Numbering<Key, Number> read_numbers(const NumbersRecord<Key, Number>& record, un
   return numbers;
 }
 
+// What was enforced let these networks in, and stays enforced where its file is held back or gone:
+// so each gets a rule, with the peering's id, by which its hits were counted.
+void admit_peerings(DatabaseRecord& database) {
+  if (!database.admitted) return;
+  for (auto& peering : *database.admitted) {
+    Rule rule;
+    rule.id = rule.net_peering = peering.id;
+    rule.place = peering.place;
+    database.rules.push_back(std::move(rule));
+    database.peerings.push_back(std::move(peering));
+  }
+}
+
 EnforcedState read_enforced(EnforcedRecord record, ListDigests& digests) {
   EnforcedState enforced;
   auto& policy = enforced.policy;
   policy.mode = record.mode;
-  policy.databases = std::move(record.databases);
-  for (auto& database : policy.databases) {
+  for (auto& database : record.databases) {
+    admit_peerings(database);
     database.is_placeholder = std::ranges::find(record.closed, database.id) != record.closed.end();
+    policy.databases.push_back(std::move(database));
   }
   for (auto& range : record.ranges) {
     digests[range.id] = range.digest;

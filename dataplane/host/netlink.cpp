@@ -30,7 +30,7 @@ int keep_event(const nlmsghdr* message, void* data) {
 
 constexpr auto route_lookup = "look up a route";
 
-Result<std::uint32_t> look_up_route(NetlinkSocket& socket, const Session& session) {
+Result<Route> look_up_route(NetlinkSocket& socket, const Session& session) {
   NetlinkRequest<rtmsg> request(RTM_GETROUTE, NLM_F_ACK);
   nlmsghdr* header = request.message();
   request->rtm_family = session.ipv6 ? AF_INET6 : AF_INET;
@@ -44,16 +44,19 @@ Result<std::uint32_t> look_up_route(NetlinkSocket& socket, const Session& sessio
   }
   // A link-local peer is bound to its link.
   if (session.ifindex != 0) mnl_attr_put_u32(header, RTA_OIF, session.ifindex);
-  std::optional<std::uint32_t> interface;
+  Route route;
   const int cause = socket.ask(header, [&](const nlmsghdr* message) {
     if (message->nlmsg_type != RTM_NEWROUTE) return;
     for_each_attribute<rtmsg>(message, [&](const nlattr* attribute) {
-      if (mnl_attr_get_type(attribute) == RTA_OIF) interface = mnl_attr_get_u32(attribute);
+      const auto type = mnl_attr_get_type(attribute);
+      if (type == RTA_OIF) route.ifindex = mnl_attr_get_u32(attribute);
+      if (type == RTA_PREFSRC && !session.ipv6)
+        route.source = Address::from_network(mnl_attr_get_u32(attribute));
     });
   });
   if (cause != 0) return netlink_error(route_lookup, cause);
-  if (!interface) return std::unexpected(Error{"look up a route: there is none", ""});
-  return *interface;
+  if (route.ifindex == 0) return std::unexpected(Error{"look up a route: there is none", ""});
+  return route;
 }
 
 }  // namespace
@@ -101,6 +104,18 @@ Routes::Routes() = default;
 Routes::~Routes() = default;
 
 Result<std::uint32_t> Routes::interface_to_peer(const Session& session) {
+  const auto route = look_up(session);
+  if (!route) return std::unexpected(route.error());
+  return route->ifindex;
+}
+
+Result<Route> Routes::route_to(Address address) {
+  Session session;
+  session.peer = address;
+  return look_up(session);
+}
+
+Result<Route> Routes::look_up(const Session& session) {
   const Ends ends = {session.local, session.local_ipv6, session.peer, session.peer_ipv6,
                      session.ifindex};
   if (const auto known = known_.find(ends); known != known_.end()) return known->second;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // News of the host's network interfaces by rtnetlink: one appears, goes, is renamed, comes up or
-// goes down. And the interface by which an address is reached.
+// goes down. And the way by which an address is reached.
 #pragma once
 
 #include <cstdint>
@@ -47,6 +47,12 @@ class LinkMonitor {
   std::unique_ptr<Socket> socket_;
 };
 
+// The way that packets to an address take.
+struct Route {
+  std::uint32_t ifindex = 0;  // by which they leave
+  Address source;             // that they get where the sender leaves it open; IPv4 alone
+};
+
 // By which interface packets leave for sessions' peers. Made for one look at many sessions: what it
 // has asked the kernel it does not ask again.
 class Routes {
@@ -59,13 +65,18 @@ class Routes {
   // Its index.
   [[nodiscard]] Result<std::uint32_t> interface_to_peer(const Session& session);
 
+  // Error: there is none, or it leads nowhere (unreachable, blackhole, prohibit).
+  [[nodiscard]] Result<Route> route_to(Address address);
+
  private:
+  [[nodiscard]] Result<Route> look_up(const Session& session);
+
   // Both addresses, and the interface that the session is bound to.
   using Ends = std::tuple<Address, Address6, Address, Address6, std::uint32_t>;
   struct Socket;
 
   std::unique_ptr<Socket> socket_;  // none before the first question
-  std::map<Ends, Result<std::uint32_t>> known_;
+  std::map<Ends, Result<Route>> known_;
 };
 
 }  // namespace moat

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Whether an address is this host's own: that of loopback or of one of its interfaces.
+// This host's own addresses: of loopback and of its interfaces.
 #pragma once
 
+#include <cstdint>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "dataplane/address.h"
 
@@ -20,5 +23,15 @@ class OwnAddresses {
   std::set<Address> ipv4_;
   std::set<Address6> ipv6_;
 };
+
+// An IPv4 address of an interface, and the length of its network's prefix.
+struct InterfaceAddress {
+  std::string interface;
+  Address address;
+  std::uint8_t length = 32;
+};
+
+// Those of this network namespace, now, loopback addresses left out; in the kernel's order.
+[[nodiscard]] std::vector<InterfaceAddress> interface_addresses();
 
 }  // namespace moat

@@ -38,6 +38,22 @@ class Echo final : public Service {
     if (id.size() % 2 == 1) return refuse(Refusal::Kind::not_found, id);
     return ManagedRangeView{.id = id};
   }
+  ServiceResult<std::vector<NetPeeringView>> net_peerings(const std::string& database) override {
+    NetPeeringView view;
+    view.database = view.label = database;
+    return std::vector{view};
+  }
+  ServiceResult<std::vector<NetworkView>> network(const std::string& database) override {
+    NetworkView view;
+    view.database = database;
+    view.peers.push_back({database, database, said_, said_});
+    return std::vector{view};
+  }
+  ServiceResult<EndpointsView> endpoints(const std::string& database) override {
+    EndpointsView view;
+    view.endpoints.push_back({.id = database, .database = database});
+    return view;
+  }
   ServiceResult<std::vector<WhyView>> why(const std::string& source,
                                           const std::string& database) override {
     if (source.size() % 2 == 1) return refuse(Refusal::Kind::invalid, source);
@@ -63,14 +79,21 @@ class Echo final : public Service {
     return std::vector{view};
   }
   ServiceResult<ChangeView> add_rule(const NewRule& rule, const Peer& peer) override {
-    return change(rule.label + rule.cidr + peer.user);
+    return change(rule.label + rule.cidr + rule.net_peering + peer.user);
   }
   ServiceResult<ChangeView> set_rule(const RuleName& rule, const RuleChange& wanted,
                                      const Peer&) override {
     return change(rule.id + wanted.label + wanted.expires);
   }
   ServiceResult<ChangeView> remove_rule(const RuleName& rule, const Peer&) override {
-    return change(rule.database + rule.id + rule.cidr);
+    return change(rule.database + rule.id + rule.cidr + rule.net_peering);
+  }
+  ServiceResult<ChangeView> add_net_peering(const NewNetPeering& peering, const Peer&) override {
+    return change(peering.database + peering.id + peering.cidr + peering.account + peering.label);
+  }
+  ServiceResult<ChangeView> remove_net_peering(const NetPeeringName& peering,
+                                               const Peer&) override {
+    return change(peering.database + peering.id);
   }
   ServiceResult<ChangeView> set_mode(const std::string& database, Mode mode, const Peer&) override {
     return change(database + std::string(to_string(mode)));

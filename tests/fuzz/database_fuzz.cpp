@@ -26,18 +26,27 @@ void require_limits(const Database& database) {
   require_limits(database.endpoint);
   require(database.rules.size() <= limits::rules, "at most 30 rules");
   require(database.peerings.size() <= limits::peerings, "at most 16 peerings");
-  std::set<std::string> ids, sources;
+  std::set<std::string> ids, peerings;
+  std::set<std::pair<SourceKind, std::string>> sources;
+  for (const NetPeering& peering : database.peerings) {
+    require(!peering.id.empty() && peerings.insert(peering.id).second, "peering ids, each once",
+            peering.id);
+    for (const auto* text : {&peering.account, &peering.label})
+      require(text->size() <= limits::label_bytes && !find_control(*text), "a text of one line");
+  }
   for (const Rule& rule : database.rules) {
-    require(rule.cidr.has_value() == rule.managed_range.empty(), "a cidr or a managed range");
+    require(rule.cidr.has_value() + !rule.managed_range.empty() + !rule.net_peering.empty() == 1,
+            "a cidr, a managed range or a net peering");
+    require(rule.net_peering.empty() || peerings.contains(rule.net_peering), "a registered peering",
+            rule.net_peering);
     require(rule.label.size() <= limits::label_bytes, "a label within its limit");
     require(!find_control(rule.label), "a label of one line");
     require(!rule.id.empty() && ids.insert(rule.id).second, "rule ids, each once", rule.id);
-    require(sources.insert(rule.source()).second, "sources, each once", rule.source());
+    require(sources.insert({rule.kind(), rule.source()}).second, "sources, each once",
+            rule.source());
     require(!rule.cidr || *rule.cidr == Prefix::of(rule.cidr->address, rule.cidr->length),
             "no host bits");
   }
-  for (const NetPeering& peering : database.peerings)
-    require(ids.insert(peering.id).second, "peering ids, each once", peering.id);
 }
 
 }  // namespace

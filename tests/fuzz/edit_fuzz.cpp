@@ -16,7 +16,7 @@ namespace {
 constexpr WallTime kTime{std::chrono::seconds{1'800'000'000}};
 
 std::string words(const Rule& rule) {
-  return fmt::format("{}|{}|{}", rule.source(), rule.label,
+  return fmt::format("{} {}|{}|{}", to_string(rule.kind()), rule.source(), rule.label,
                      rule.expires ? format_time(*rule.expires) : "");
 }
 
@@ -27,7 +27,8 @@ std::vector<std::string> said(const Database& database) {
   for (const auto port : database.endpoint.ports) lines.push_back(fmt::format("port {}", port));
   for (const Rule& rule : database.rules) lines.push_back(words(rule));
   for (const NetPeering& peering : database.peerings)
-    lines.push_back(fmt::format("{} {}", peering.id, format_prefix(peering.cidr)));
+    lines.push_back(fmt::format("{} {} {} {}", peering.id, format_prefix(peering.cidr),
+                                peering.account, peering.label));
   return lines;
 }
 
@@ -85,7 +86,10 @@ std::string make_file(const std::string& choices) {
                                                "\"rules\":\n",
                                                "  - \"cidr\": \"15.0.0.0/8\"\n",
                                                "? rules\n: - cidr: 16.0.0.0/8\n",
-                                               "\xef\xbb\xbf"};
+                                               "\xef\xbb\xbf",
+                                               "  - net-peering: pcx-1\n",
+                                               "  - {net-peering: pcx-2, label: peers}\n",
+                                               "    account: '042'\n"};
   std::string file;
   for (const char choice : choices) {
     const auto number = static_cast<unsigned char>(choice);
@@ -122,9 +126,25 @@ void require_edit(const Database& before, const EditedText& edited,
           fmt::format("{} rules before\n{}", before.rules.size(), edited->bytes));
 }
 
+void add_any_peering(const DatabaseText& text, std::uint8_t choice, const std::string& label) {
+  const Database& before = *text.reading.value;
+  const NetPeering peering{"pcx-" + std::to_string(choice),
+                           Prefix::of(Address(std::uint32_t{choice} << 24), 8),
+                           label,
+                           label,
+                           {}};
+  const auto is_taken = [&](const NetPeering& each) {
+    return each.id == peering.id || each.cidr == peering.cidr;
+  };
+  if (std::ranges::any_of(before.peerings, is_taken)) return;
+  Database wanted = before;
+  wanted.peerings.push_back(peering);
+  require_edit(before, add_peering(text, peering), said(wanted));
+}
+
 void run(const std::uint8_t* data, std::size_t size) {
   FuzzedDataProvider input(data, size);
-  const auto kind = input.ConsumeIntegralInRange<int>(0, 4);
+  const auto kind = input.ConsumeIntegralInRange<int>(0, 6);
   const Rule rule = make_rule(input);
   const auto choice = input.ConsumeIntegral<std::uint8_t>();
   const bool is_made = input.ConsumeBool();
@@ -137,6 +157,7 @@ void run(const std::uint8_t* data, std::size_t size) {
     require(!add_rule(text, rule), "a file with errors is not edited");
     require(!remove_rule(text, "r-00000000"), "a file with errors is not edited");
     require(!set_mode(text, Mode::monitor), "a file with errors is not edited");
+    require(!remove_peering(text, "pcx-1"), "a file with errors is not edited");
     return;
   }
   const Database& before = *reading.value;
@@ -151,7 +172,18 @@ void run(const std::uint8_t* data, std::size_t size) {
     Database wanted = before;
     wanted.mode = choice % 2 == 0 ? Mode::monitor : Mode::enforce;
     require_edit(before, set_mode(text, *wanted.mode), said(wanted));
-  } else if (kind > 2 && !before.rules.empty()) {
+  } else if (kind == 5) {
+    add_any_peering(text, choice, rule.label);
+  } else if (kind == 6 && !before.peerings.empty()) {
+    const std::string& id = before.peerings[choice % before.peerings.size()].id;
+    Database wanted = before;
+    std::erase_if(wanted.peerings, [&](const NetPeering& peering) { return peering.id == id; });
+    const auto edited = remove_peering(text, id);
+    const bool is_named =
+        std::ranges::find(before.rules, id, &Rule::net_peering) != before.rules.end();
+    require(!(edited && is_named), "a peering that a rule names stays", id);
+    require_edit(before, edited, said(wanted));
+  } else if (kind > 2 && kind < 5 && !before.rules.empty()) {
     Database wanted = before;
     auto& changed = wanted.rules[choice % before.rules.size()];
     if (kind == 3) changed.label = rule.label;

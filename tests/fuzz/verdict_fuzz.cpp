@@ -60,8 +60,7 @@ void require_promises(const Scene& at, const moat_verdict& verdict, std::size_t 
   require(!is_martian(source), "no martian is allowed", text);
   const auto match = find_match(at.policy, database, source, now);
   require(match.has_value(), "allowed only by a rule", text);
-  require(at.slots.rule(database.id, match->rule ? match->rule->id : match->peering->id) ==
-              verdict.slot,
+  require(at.slots.rule(database.id, match->rule->id) == verdict.slot,
           "the most specific rule counts", text);
 }
 

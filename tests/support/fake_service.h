@@ -26,6 +26,9 @@ class FakeService : public Service {
   std::vector<DatabaseView> database_views;
   std::vector<RuleView> rule_views;
   std::vector<ManagedRangeView> range_views;
+  std::vector<NetPeeringView> peering_views;
+  std::vector<NetworkView> network_views;
+  EndpointsView endpoints_view;
   std::vector<WhyView> why_views;
   CountersView counters_view;
   DropsView drops_view;
@@ -42,6 +45,7 @@ class FakeService : public Service {
   std::vector<std::string> calls;
   Peer peer;
   NewRule new_rule;
+  NewNetPeering new_peering;
   NewFiles new_files;
 
   StatusView status() override {
@@ -61,6 +65,15 @@ class FakeService : public Service {
   ServiceResult<ManagedRangeView> managed_range(const std::string& id) override {
     return answer("managed_range(" + id + ")",
                   range_views.empty() ? ManagedRangeView{} : range_views.front());
+  }
+  ServiceResult<std::vector<NetPeeringView>> net_peerings(const std::string& database) override {
+    return answer("net_peerings(" + database + ")", peering_views);
+  }
+  ServiceResult<std::vector<NetworkView>> network(const std::string& database) override {
+    return answer("network(" + database + ")", network_views);
+  }
+  ServiceResult<EndpointsView> endpoints(const std::string& database) override {
+    return answer("endpoints(" + database + ")", endpoints_view);
   }
   ServiceResult<std::vector<WhyView>> why(const std::string& source,
                                           const std::string& database) override {
@@ -87,6 +100,15 @@ class FakeService : public Service {
   }
   ServiceResult<ChangeView> remove_rule(const RuleName& rule, const Peer& who) override {
     return change_by(who, "remove_rule(" + words(rule) + ")");
+  }
+  ServiceResult<ChangeView> add_net_peering(const NewNetPeering& peering,
+                                            const Peer& who) override {
+    new_peering = peering;
+    return change_by(who, "add_net_peering");
+  }
+  ServiceResult<ChangeView> remove_net_peering(const NetPeeringName& peering,
+                                               const Peer& who) override {
+    return change_by(who, "remove_net_peering(" + peering.database + "," + peering.id + ")");
   }
   ServiceResult<ChangeView> set_mode(const std::string& database, Mode mode,
                                      const Peer& who) override {
@@ -132,6 +154,7 @@ class FakeService : public Service {
     auto text = rule.database + "," + rule.id;
     if (!rule.cidr.empty()) text += "," + rule.cidr;
     if (!rule.managed_range.empty()) text += "," + rule.managed_range;
+    if (!rule.net_peering.empty()) text += "," + rule.net_peering;
     return text;
   }
   template <typename T>

@@ -46,9 +46,16 @@ inline Database random_database(Random& random, unsigned number,
     return std::any_of(database.rules.begin(), database.rules.end(),
                        [&](const Rule& rule) { return rule.source() == source; });
   };
+  for (unsigned i = 0, peerings = below(random, 4); i < peerings; i++)
+    database.peerings.push_back({"pcx-" + std::to_string(i), random_prefix(random), "", "", {}});
   for (unsigned i = 0, rules = below(random, 12); i < rules; i++) {
     Rule rule;
-    if (!ranges.empty() && below(random, 3) == 0)
+    const auto kind = below(random, 4);
+    if (kind == 0 && !database.peerings.empty())
+      rule.net_peering =
+          "pcx-" +
+          std::to_string(below(random, static_cast<std::uint32_t>(database.peerings.size())));
+    else if (kind == 1 && !ranges.empty())
       rule.managed_range = ranges[below(random, static_cast<std::uint32_t>(ranges.size()))];
     else
       rule.cidr = random_prefix(random);
@@ -56,8 +63,6 @@ inline Database random_database(Random& random, unsigned number,
     if (!is_taken(rule.source())) database.rules.push_back(rule);
   }
   derive_rule_ids(database);
-  for (unsigned i = 0, peerings = below(random, 4); i < peerings; i++)
-    database.peerings.push_back({"pcx-" + std::to_string(i), random_prefix(random), {}});
   return database;
 }
 
@@ -99,8 +104,8 @@ inline std::vector<Address> interesting_sources(const Policy& policy, Random& ra
   return sources;
 }
 
-// Slots that a test can read back: owner = number of the database, slot = 100 * number + position,
-// rules first, then peerings.
+// Slots that a test can read back: owner = number of the database, slot = 60 * index + number of
+// the rule.
 inline SlotMap plain_slots(const Policy& policy) {
   const auto index = [&policy](std::string_view id) {
     for (std::size_t i = 0; i < policy.databases.size(); i++)
@@ -115,11 +120,6 @@ inline SlotMap plain_slots(const Policy& policy) {
             std::size_t position = 0;
             while (position < database.rules.size() && database.rules[position].id != rule)
               position++;
-            if (position == database.rules.size())
-              for (const NetPeering& peering : database.peerings) {
-                if (peering.id == rule) break;
-                position++;
-              }
             return static_cast<std::uint16_t>(index(id) * 60 + position + 1);
           }};
 }

@@ -179,8 +179,6 @@ Result<std::uint32_t> wanted_slot(const Scene& scene, const Wanted& wanted) {
   if (!database) return refuse("allowed by nobody: " + wanted.text);
   for (const Rule& rule : database->rules)
     if (rule.source() == wanted.rule) return scene.slots.rule(database->id, rule.id);
-  for (const NetPeering& peering : database->peerings)
-    if (peering.id == wanted.rule) return scene.slots.rule(database->id, peering.id);
   return refuse("no such rule: " + wanted.text);
 }
 

@@ -25,7 +25,7 @@ struct Wanted {
   bool monitored = false;
   unsigned reason = 0;
   std::string owner;  // a database, or "host"
-  std::string rule;   // for `allowed`: the source as its rule file has it, or a peering's id
+  std::string rule;   // for `allowed`: the source as its rule file has it
 };
 
 struct Side {

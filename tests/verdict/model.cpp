@@ -134,7 +134,7 @@ class Model {
   Expected source(const Database& database, Address source) const {
     const auto match = find_match(policy_, database, source, now_);
     if (!match) return {MOAT_NO_RULE, &database, {}};
-    return {MOAT_ALLOWED, &database, match->rule ? match->rule->id : match->peering->id};
+    return {MOAT_ALLOWED, &database, match->rule->id};
   }
 
   Expected ipv6(Bytes packet) const {

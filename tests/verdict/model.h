@@ -17,7 +17,7 @@ namespace moat::testing {
 struct Expected {
   moat_reason reason = MOAT_NOT_IP;
   const Database* database = nullptr;  // that the packet is for; null: none known, the host's
-  std::string rule;                    // for `allowed`: the id of the rule or peering that counts
+  std::string rule;                    // for `allowed`: the id of the rule that counts
   std::optional<Mode> mode = {};       // of several databases that guard a port on IPv6 together
 };
 

@@ -683,6 +683,132 @@ class DaemonTest(unittest.TestCase):
         with open(self.path("etc/databases.d/orders.yaml"), encoding="utf-8") as file:
             self.assertEqual(file.read(), ORDERS)
 
+    # Net peerings.
+
+    PEERED = "rules: []\nnet-peerings:\n  - {id: pcx-1, cidr: 198.18.7.0/24, label: Staging}\n"
+
+    def write_orders(self, rest):
+        self.write("etc/databases.d/orders.yaml",
+                   "database: orders\nendpoint: {port: 5432}\n" + rest)
+
+    def net_peerings(self):
+        found = self.get("/v1/net-peerings?database=orders")["net_peerings"]
+        return {peering["id"]: peering for peering in found}
+
+    def test_net_peering_is_let_in_by_a_rule_and_by_nothing_else(self):
+        self.write_orders(self.PEERED)
+        self.start()
+        self.assertFalse(reaches(STRANGER), "registered, and no rule")
+        faults = [fault for file in self.status()["files"] for fault in file["faults"]]
+        self.assertEqual([fault["remedy"] for fault in faults],
+                         ["add a rule: moat rules add --database orders --net-peering pcx-1"])
+        self.assertIn("admits nobody", self.moat("status").stdout)
+        self.assertEqual(self.net_peerings()["pcx-1"]["state"], "no-rule")
+        self.assertIn("moat rules add --database orders --net-peering pcx-1",
+                      self.moat("why", STRANGER).stdout)
+
+        added = self.moat("rules", "add", "--net-peering", "pcx-1", "--label", "Peers")
+        self.assertEqual(added.returncode, 0, added.stderr)
+        session = self.assert_session(STRANGER)
+        self.assertFalse(reaches("198.18.0.9"))
+        self.assertEqual([(rule["id"], rule["type"], rule["source"]) for rule in self.rules()],
+                         [(added.stdout.strip(), "net-peering", "pcx-1")])
+        peering = self.net_peerings()["pcx-1"]
+        self.assertEqual((peering["state"], peering["interface"], peering["address"]),
+                         ("active", "eth0", HOST))
+        self.assertGreater(peering["hits"]["packets"], 0)
+        self.assertIn("Peers", self.moat("why", STRANGER).stdout)
+        refused = self.moat("net-peerings", "remove", "pcx-1")
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn(added.stdout.strip(), refused.stderr)
+
+        removed = self.moat("rules", "remove", "--net-peering", "pcx-1")
+        self.assertEqual(removed.returncode, 0, removed.stderr)
+        wait_until(lambda: self.server.ends.get(STRANGER), "the peer's session ends")
+        session.close()
+        self.assertFalse(reaches(STRANGER))
+        self.assertEqual(self.moat("net-peerings", "remove", "pcx-1").returncode, 0)
+        self.assertEqual(self.net_peerings(), {})
+
+    def make_state_of_an_earlier_version(self):
+        """As it was when net peerings let their networks in without a rule."""
+        with open(self.path("state/state.json"), encoding="utf-8") as file:
+            state = json.load(file)["state"]
+        for database in state["enforced"]["databases"]:
+            named = {rule["id"]: rule["net-peering"] for rule in database["rules"]
+                     if rule["net-peering"]}
+            self.assertTrue(named)
+            database["rules"] = [rule for rule in database["rules"] if rule["id"] not in named]
+            database["net-peerings"] = [{key: peering[key] for key in ("id", "cidr", "place")}
+                                        for peering in database.pop("registered")]
+            for _, key in state["rule-slots"]["in-use"]:
+                key[1] = named.get(key[1], key[1])
+        text = json.dumps(state, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        checksum = 0xcbf29ce484222325
+        for byte in text.encode():
+            checksum = (checksum ^ byte) * 0x100000001b3 % 2**64
+        self.write("state/state.json", f'{{\n"version": 1,\n"checksum": "{checksum:016x}",\n'
+                   f'"state": {text}\n}}\n')
+
+    def test_upgrade_keeps_what_a_held_back_file_had_admitted_and_cuts_what_no_rule_names(self):
+        self.write_orders(self.PEERED.replace("[]", "[{net-peering: pcx-1}]"))
+        self.start()
+        session = self.assert_session(STRANGER)
+        self.stop()
+        self.make_state_of_an_earlier_version()
+        self.write_orders(self.PEERED.replace("[]", "[{cidr: 198.18.0.0/33}]"))
+        self.start()
+        self.assertEqual([(rule["id"], rule["type"], rule["state"]) for rule in self.rules()],
+                         [("pcx-1", "net-peering", "held-back")])
+        session.sendall(b"?")
+        self.assertEqual(session.recv(1), b"?", "the session goes on")
+        self.assert_reaches(STRANGER)
+        generation = self.status()["generation"]
+        self.write_orders(self.PEERED)
+        self.wait_for_generation(generation + 1)
+        wait_until(lambda: self.server.ends.get(STRANGER), "the peer's session ends")
+        session.close()
+        self.assertFalse(reaches(STRANGER))
+        self.assertIn("orders: removed pcx-1", self.log())
+
+    def guarded(self):
+        return {at["guarded"] for at in self.get("/v1/endpoints")["endpoints"]}
+
+    def test_network_and_endpoints_are_those_of_the_host(self):
+        run("ip", "-n", f"{PREFIX}-host", "address", "add", "10.1.0.5/24", "dev", "eth0")
+        self.write("etc/databases.d/orders.yaml",
+                   "database: orders\nendpoint: {ports: [5432, 5433]}\n"
+                   "rules: [{net-peering: pcx-near}, {cidr: 203.0.113.0/24}]\n"
+                   "net-peerings:\n"
+                   "  - {id: pcx-near, cidr: 10.1.0.128/25}\n"
+                   "  - {id: pcx-far, cidr: 203.0.113.0/24}\n")
+        other = Server(6432)
+        self.addCleanup(other.close)
+        self.start()
+        states = {id: peering["state"] for id, peering in self.net_peerings().items()}
+        self.assertEqual(states, {"pcx-near": "active", "pcx-far": "no-route"})
+
+        [network] = self.get("/v1/network-configuration")["databases"]
+        self.assertEqual([(at["interface"], at["address"], at["network"])
+                          for at in network["addresses"]],
+                         [("eth0", HOST, "198.18.0.0/16"), ("eth0", "10.1.0.5", "10.1.0.0/24")])
+        self.assertEqual([(peer["net_peering"], peer["interface"], peer["address"])
+                          for peer in network["peers"]],
+                         [("pcx-near", "eth0", "10.1.0.5"), ("pcx-far", "", "")])
+        self.assertIn("no route leads to pcx-far", self.moat("network-configuration").stderr)
+
+        answer = self.get("/v1/endpoints")
+        self.assertEqual([(at["type"], at["address"], at["port"], at["listening"])
+                          for at in answer["endpoints"]],
+                         [("public", HOST, 5432, True), ("private-peering", "10.1.0.5", 5432, True),
+                          ("public", HOST, 5433, False),
+                          ("private-peering", "10.1.0.5", 5433, False)])
+        self.assertEqual(answer["unguarded_ports"], [6432])
+        self.assertEqual(self.guarded(), {False}, "without a backstop, eth0 alone is judged")
+        self.edit("etc/moat.yaml", "backstop: false", "backstop: true")
+        wait_until(lambda: self.guarded() == {True}, "the backstop is on")
+        self.assertIn("6432", self.moat("endpoints").stderr)
+
     def test_rule_set_in_its_place_keeps_sessions_and_hits(self):
         self.start()
         session = self.assert_session(LISTED)

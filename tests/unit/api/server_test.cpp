@@ -122,6 +122,9 @@ TEST_F(ApiTest, AnswersEachPathFromTheService) {
       {"/v1/rules?database=orders", "rules(orders)", "rules"},
       {"/v1/managed-ranges", "managed_ranges", "managed_ranges"},
       {"/v1/managed-ranges/mr-a", "managed_range(mr-a)", "digest"},
+      {"/v1/net-peerings?database=orders", "net_peerings(orders)", "net_peerings"},
+      {"/v1/network-configuration", "network()", "databases"},
+      {"/v1/endpoints?database=orders", "endpoints(orders)", "unguarded_ports"},
       {"/v1/why?source=192.0.2.1&database=orders", "why(192.0.2.1,orders)", "answers"},
       {"/v1/counters?database=orders", "counters(orders)", "totals"},
       {"/v1/sessions?database=orders", "sessions(orders)", "sessions"},
@@ -170,6 +173,8 @@ TEST_F(ApiTest, ChangesWhatItIsToldTo) {
       {"DELETE", "/v1/rules?id=r-1", "remove_rule(,r-1)"},
       {"DELETE", "/v1/rules?cidr=192.0.2.1%2F32", "remove_rule(,,192.0.2.1/32)"},
       {"DELETE", "/v1/rules?managed_range=mr-a", "remove_rule(,,mr-a)"},
+      {"DELETE", "/v1/rules?net_peering=pcx-1", "remove_rule(,,pcx-1)"},
+      {"DELETE", "/v1/net-peerings?database=orders&id=pcx-1", "remove_net_peering(orders,pcx-1)"},
       {"DELETE", "/v1/databases/orders", "forget(orders)"},
       {"POST", "/v1/reload", "reload"},
       {"POST", "/v1/clock/reset", "reset_clock"},
@@ -179,6 +184,28 @@ TEST_F(ApiTest, ChangesWhatItIsToldTo) {
     EXPECT_EQ(send(host_.path(), {path, method}).code, 200) << path;
     EXPECT_EQ(service_.calls, std::vector{call});
   }
+}
+
+TEST_F(ApiTest, RegistersANetPeering) {
+  service_.change.enforced = true;
+  const auto post = [this](const std::string& body) {
+    return send(host_.path(), {"/v1/net-peerings", "POST", body});
+  };
+  EXPECT_EQ(post(R"({"database": "orders", "id": "pcx-1", "cidr": "10.42.0.0/16",
+                     "account": "42", "label": "Staging"})")
+                .code,
+            200);
+  EXPECT_EQ(service_.calls, std::vector<std::string>{"add_net_peering"});
+  const auto& peering = service_.new_peering;
+  EXPECT_EQ(
+      (std::vector{peering.database, peering.id, peering.cidr, peering.account, peering.label}),
+      (std::vector<std::string>{"orders", "pcx-1", "10.42.0.0/16", "42", "Staging"}));
+  service_.calls.clear();
+  EXPECT_EQ(post(R"({"cdir": "10.42.0.0/16"})").remedy(), "did you mean \"cidr\"?");
+  EXPECT_EQ(send(host_.path(), {"/v1/net-peerings", "DELETE"}).error(), "no net peering is named");
+  EXPECT_TRUE(service_.calls.empty());
+  EXPECT_EQ(send_rule(R"({"net_peering": "pcx-1"})").code, 200);
+  EXPECT_EQ(service_.new_rule.net_peering, "pcx-1");
 }
 
 TEST_F(ApiTest, ChangesWhatABodySays) {

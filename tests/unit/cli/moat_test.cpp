@@ -712,6 +712,102 @@ TEST_F(CliTest, AddsARuleAndSaysWhenItIsEnforced) {
             encode(NewRule{"orders", "192.0.2.1/32", "", "My workstation", "12h"}));
 }
 
+TEST_F(CliTest, AddsAndRemovesTheRuleForANetPeering) {
+  service_.change.enforced = true;
+  service_.change.rule_id = "r-new";
+  EXPECT_EQ(ask({"rules", "add", "--net-peering", "pcx-1"}).out, "r-new\n");
+  EXPECT_EQ(service_.new_rule.net_peering, "pcx-1");
+  EXPECT_EQ(ask({"rules", "add", "--net-peering", "pcx-1", "--cidr", "10.42.0.0/16"}).exit, 2);
+  service_.calls.clear();
+  EXPECT_EQ(ask({"rules", "remove", "--net-peering", "pcx-1"}).exit, 0);
+  EXPECT_EQ(service_.calls, (std::vector<std::string>{"status", "remove_rule(,,pcx-1)"}));
+}
+
+TEST_F(CliTest, ListsNetPeeringsAndSaysHowToLetThemIn) {
+  service_.peering_views = {
+      {"orders",
+       "pcx-1",
+       "10.42.0.0/16",
+       "42",
+       "Staging",
+       NetPeeringState::active,
+       "eth0",
+       "10.0.0.5",
+       {1234, 5},
+       {}},
+      {"orders", "pcx-2", "10.43.0.0/16", "", "", NetPeeringState::no_rule, "", "", {}, {}},
+      {"orders", "pcx-3", "10.44.0.0/16", "", "", NetPeeringState::no_route, "", "", {}, {}}};
+  const auto outcome = ask({"net-peerings", "list", "--database", "orders"});
+  EXPECT_EQ(outcome.exit, 0);
+  const auto table = lines(outcome.out);
+  ASSERT_EQ(table.size(), 4) << outcome.out;
+  EXPECT_TRUE(table[0].starts_with("ID     STATUS   CIDR         ACCOUNT LABEL    HITS"))
+      << table[0];
+  EXPECT_TRUE(table[1].starts_with("pcx-1  active   10.42.0.0/16 42      Staging 1,234"))
+      << table[1];
+  EXPECT_TRUE(table[2].starts_with("pcx-2  no-rule  10.43.0.0/16")) << table[2];
+  EXPECT_TRUE(table[3].starts_with("pcx-3  no-route 10.44.0.0/16")) << table[3];
+  EXPECT_EQ(outcome.err,
+            "pcx-2 admits nobody; to let it in: moat rules add --database orders "
+            "--net-peering pcx-2\n");
+  EXPECT_EQ(service_.calls.back(), "net_peerings(orders)");
+}
+
+TEST_F(CliTest, RegistersANetPeeringAndTakesItOut) {
+  service_.change = {true, 18, Milliseconds(9.2), Milliseconds(120'000), "o.yaml", "", "", {}};
+  const auto added = ask({"net-peerings", "add", "--database", "orders", "--id", "pcx-1", "--cidr",
+                          "10.42.0.0/16", "--account", "42", "--label", "Staging"});
+  EXPECT_EQ(added.exit, 0);
+  EXPECT_EQ(added.out, "");
+  EXPECT_EQ(added.err, "generation 18 enforced in 9 ms (bound 120 s)\n");
+  EXPECT_EQ(encode(service_.new_peering),
+            encode(NewNetPeering{"orders", "pcx-1", "10.42.0.0/16", "42", "Staging"}));
+  service_.calls.clear();
+  EXPECT_EQ(ask({"net-peerings", "remove", "--database", "orders", "pcx-1"}).exit, 0);
+  EXPECT_EQ(service_.calls,
+            (std::vector<std::string>{"status", "remove_net_peering(orders,pcx-1)"}));
+  service_.calls.clear();
+  EXPECT_EQ(ask({"net-peerings", "add", "--id", "pcx-1"}).exit, 2);
+  EXPECT_EQ(ask({"net-peerings", "add", "--id", "pcx-1", "--cidr", "10.42.0.1/16"}).exit, 2);
+  EXPECT_TRUE(service_.calls.empty());
+}
+
+TEST_F(CliTest, ShowsTheNetworkOfADatabase) {
+  service_.network_views = {
+      {"orders",
+       {Address(0x0a000005), {5432}},
+       {{"eth0", "10.0.0.5", "10.0.0.0/24"}},
+       {{"pcx-1", "10.42.0.0/16", "eth1", "10.1.0.5"}, {"pcx-2", "10.43.0.0/16", "", ""}}}};
+  const auto outcome = ask({"network-configuration"});
+  EXPECT_EQ(outcome.exit, 0);
+  for (const auto* line : {"orders: port 5432 of 10.0.0.5\n", "10.0.0.5 10.0.0.0/24 eth0\n",
+                           "pcx-1       10.42.0.0/16 10.1.0.5        eth1\n",
+                           "pcx-2       10.43.0.0/16 -               -\n"}) {
+    EXPECT_NE(outcome.out.find(line), std::string::npos) << line << outcome.out;
+  }
+  EXPECT_EQ(outcome.err, "no route leads to pcx-2 (10.43.0.0/16)\n");
+  service_.network_views[0].addresses.clear();
+  service_.network_views[0].peers.clear();
+  EXPECT_EQ(ask({"network-configuration"}).err,
+            "no interface has 10.0.0.5, the address of orders\n");
+}
+
+TEST_F(CliTest, ListsEndpointsAndWhatIsOpenBesideThem) {
+  service_.endpoints_view = {
+      {{"e-1", "orders", EndpointType::public_address, "192.0.2.5", 5432, true, true, false},
+       {"e-2", "orders", EndpointType::private_peering, "10.0.0.5", 5432, false, true, true},
+       {"e-3", "vault", EndpointType::private_peering, "10.0.0.6", 0, true, false, false}},
+      {6432}};
+  const auto outcome = ask({"endpoints"});
+  EXPECT_EQ(outcome.exit, 0);
+  const auto table = lines(outcome.out);
+  ASSERT_EQ(table.size(), 4) << outcome.out;
+  EXPECT_EQ(table[1], "e-1 public          192.0.2.5 5432 yes       yes     orders");
+  EXPECT_EQ(table[2], "e-2 private-peering 10.0.0.5  5432 no        monitor orders");
+  EXPECT_EQ(table[3], "e-3 private-peering 10.0.0.6   all yes       no      vault");
+  EXPECT_EQ(outcome.err, "something listens on TCP ports that no database guards: 6432\n");
+}
+
 TEST_F(CliTest, ChangesARuleInItsPlace) {
   service_.change = {true, 18, Milliseconds(9.2), Milliseconds(120'000), "o.yaml", "r-1", "", {}};
   const auto set =

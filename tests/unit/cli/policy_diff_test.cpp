@@ -18,7 +18,7 @@ Policy policy() {
   orders.id = "orders";
   orders.endpoint.ports = {6432, 5432};
   orders.rules = {rule};
-  orders.peerings = {{"pcx-1", parse_prefix("10.42.0.0/16").value(), {}}};
+  orders.peerings = {{"pcx-1", parse_prefix("10.42.0.0/16").value(), "42", "Staging", {}}};
   Policy result;
   result.databases = {orders};
   const Prefixes cidrs{parse_prefix("198.51.100.0/24").value()};
@@ -52,17 +52,19 @@ TEST(PolicyDiff, FindsNoneBetweenViewsAndTheirPolicy) {
   rule.type = "cidr";
   rule.source = "192.0.2.0/24";
   rule.label = "Office";
-  RuleView peering;
+  NetPeeringView peering;
   peering.database = "orders";
   peering.id = "pcx-1";
-  peering.type = "net-peering";
-  peering.source = "10.42.0.0/16";
+  peering.cidr = "10.42.0.0/16";
+  peering.account = "42";
+  peering.label = "Staging";
   ManagedRangeView range;
   range.id = "mr-a";
   range.name = "France";
   range.digest = cidrs_digest(*policy().ranges.at("mr-a").cidrs);
-  EXPECT_EQ(differences(policy_items({database}, {rule, peering}, {range}), policy_items(policy())),
-            Lines{});
+  EXPECT_EQ(
+      differences(policy_items({database}, {rule}, {peering}, {range}), policy_items(policy())),
+      Lines{});
 }
 
 TEST(PolicyDiff, FindsAllThatIsAddedOrRemoved) {
@@ -80,13 +82,15 @@ TEST(PolicyDiff, FindsEachFieldThatChanges) {
   orders.endpoint.ports = {5432};
   orders.rules[0].label = "Home";
   orders.rules[0].expires = parse_time("2027-01-31T18:00:00Z").value();
-  orders.peerings[0].cidr = parse_prefix("10.43.0.0/16").value();
-  EXPECT_EQ(differences(policy_items(policy()), policy_items(after)),
-            (Lines{"~ database /orders endpoint: ports 5432, 6432 -> port 5432 mode: enforce -> "
-                   "monitor",
-                   "~ rule orders/r-1 label: Office -> Home expires: never -> "
-                   "2027-01-31T18:00:00Z",
-                   "~ net-peering orders/pcx-1 source: 10.42.0.0/16 -> 10.43.0.0/16"}));
+  orders.peerings[0] = {"pcx-1", parse_prefix("10.43.0.0/16").value(), "42", "Old", {}};
+  EXPECT_EQ(
+      differences(policy_items(policy()), policy_items(after)),
+      (Lines{
+          "~ database /orders endpoint: ports 5432, 6432 -> port 5432 mode: enforce -> "
+          "monitor",
+          "~ rule orders/r-1 label: Office -> Home expires: never -> "
+          "2027-01-31T18:00:00Z",
+          "~ net-peering orders/pcx-1 cidr: 10.42.0.0/16 -> 10.43.0.0/16 label: Staging -> Old"}));
 }
 
 TEST(PolicyDiff, TellsCidrsApartByWhatTheySay) {

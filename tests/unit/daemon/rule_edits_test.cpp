@@ -197,7 +197,8 @@ TEST_F(EditsTest, KnowsARuleByTheBeginningOfItsIdAndByItsSource) {
             "host bits are set: \"10.0.0.1/8\" | the network is 10.0.0.0/8, this address "
             "alone 10.0.0.1/32");
   EXPECT_EQ(named({"orders", "", "", ""}),
-            "no rule is named | name it by exactly one of its id, its CIDR and its managed range");
+            "no rule is named | name it by exactly one of its id, its CIDR, its managed range "
+            "and its net peering");
   put("orders", orders_yaml);
   EXPECT_TRUE(named({"orders", "r-", "", ""})
                   .starts_with("\"r-\" is too short for the beginning of a rule's id"));
@@ -247,6 +248,75 @@ TEST_F(EditsTest, AddsAManagedRangeWithAnExpiry) {
   ASSERT_TRUE(reading.value);
   EXPECT_EQ(reading.value->rules[1].managed_range, "mr-app-one");
   EXPECT_EQ(reading.value->rules[1].expires, now + std::chrono::hours(12));
+}
+
+TEST_F(EditsTest, RegistersANetPeeringThatAdmitsNobodyUntilARuleLetsItIn) {
+  const auto added =
+      write(plan_add_peering(basis(), {"", "pcx-1", "10.42.0.0/16", "42", "Staging"}));
+  ASSERT_TRUE(added) << added.error().message;
+  ASSERT_EQ(added->warnings.size(), 1U);
+  EXPECT_EQ(added->warnings[0].remedy,
+            "add a rule: moat rules add --database orders --net-peering pcx-1");
+  EXPECT_TRUE(get("orders").starts_with(orders_yaml)) << get("orders");
+
+  NewRule rule{"orders", "", "", "Peers", ""};
+  rule.net_peering = "pcx-1";
+  const auto edit = add(rule);
+  ASSERT_TRUE(edit) << edit.error().message;
+  EXPECT_TRUE(edit->warnings.empty());
+  rule.if_absent = true;
+  EXPECT_EQ(add(rule)->unchanged, "rule " + edit->rule_id + " of orders names pcx-1 already");
+
+  const auto refused = write(plan_remove_peering(basis(), {"orders", "pcx-1"}));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, Kind::conflict);
+  EXPECT_EQ(refused.error().message,
+            "rule " + edit->rule_id + " (Peers) lets net peering pcx-1 in");
+  EXPECT_EQ(refused.error().remedy,
+            "remove the rule first: moat rules remove --database orders " + edit->rule_id);
+
+  ASSERT_TRUE(write(plan_remove_rule(basis(), {"orders", "", "", "", "pcx-1"})));
+  ASSERT_TRUE(write(plan_remove_peering(basis(), {"orders", "pcx-1"})));
+  EXPECT_EQ(get("orders"), orders_yaml);
+}
+
+TEST_F(EditsTest, KnowsARuleForANetPeeringFromOneForARangeOfThatName) {
+  put("orders",
+      "database: orders\nendpoint: {port: 5432}\n"
+      "rules:\n  - {id: r-range, managed-range: mr-app-one}\n"
+      "net-peerings:\n  - {id: mr-app-one, cidr: 10.42.0.0/16}\n");
+  NewRule rule{"orders", "", "", "", "", true};
+  rule.net_peering = "mr-app-one";
+  const auto edit = add(rule);
+  ASSERT_TRUE(edit) << edit.error().message;
+  EXPECT_EQ(edit->unchanged, "");
+  EXPECT_EQ(plan_remove_rule(basis(), {"orders", "", "", "", "mr-app-one"})->rule_id,
+            edit->rule_id);
+  EXPECT_EQ(plan_remove_rule(basis(), {"orders", "", "", "mr-app-one"})->rule_id, "r-range");
+}
+
+TEST_F(EditsTest, RefusesANetPeeringThatIsNotThereOrIsNone) {
+  ASSERT_TRUE(write(plan_add_peering(basis(), {"", "pcx-12345", "10.42.0.0/16", "", ""})));
+  const auto file = get("orders");
+  const auto words = [](const ServiceResult<Edit>& answer) {
+    return answer ? "" : all_words(answer.error()) + " | " + answer.error().remedy;
+  };
+  NewRule rule{"orders", "", "", "", ""};
+  rule.net_peering = "pcx-12346";
+  EXPECT_EQ(words(add(rule)),
+            "database orders has no net peering \"pcx-12346\" | did you mean pcx-12345?");
+  EXPECT_EQ(words(plan_remove_peering(basis(), {"", "nothing"})),
+            "database orders has no net peering \"nothing\" | see `moat net-peerings list "
+            "--database orders`, and `moat net-peerings add`");
+  EXPECT_EQ(words(plan_add_peering(basis(), {"", "pcx-2", "10.42.0.1/16", "", ""})),
+            "host bits are set: \"10.42.0.1/16\" | the network is 10.42.0.0/16, this address alone "
+            "10.42.0.1/32");
+  EXPECT_EQ(words(plan_add_peering(basis(), {"", "pcx-2", "10.42.0.0/16", "", ""})),
+            "the same peered network twice: \"10.42.0.0/16\" | the first is in line 9");
+  EXPECT_EQ(words(plan_remove_rule(basis(), {"", "pcx-12345", "", ""})),
+            "pcx-12345 is a net peering, not a rule | name the rule that lets it in: --net-peering "
+            "pcx-12345");
+  EXPECT_EQ(get("orders"), file);
 }
 
 TEST_F(EditsTest, UndoesWhatItDid) {

@@ -22,7 +22,7 @@ std::uint16_t expected_slot(const Policy& policy, const SlotMap& slots, const Da
                             Address source, WallTime now) {
   const auto match = find_match(policy, database, source, now);
   if (!match) return 0;
-  return slots.rule(database.id, match->rule ? match->rule->id : match->peering->id);
+  return slots.rule(database.id, match->rule->id);
 }
 
 Policy one_database(std::vector<Rule> rules) {
@@ -34,6 +34,12 @@ Policy one_database(std::vector<Rule> rules) {
   derive_rule_ids(database);
   policy.databases.push_back(database);
   return policy;
+}
+
+Rule peering_rule(const char* peering) {
+  Rule rule;
+  rule.net_peering = peering;
+  return rule;
 }
 
 Rule cidr_rule(const char* cidr, std::optional<WallTime> expires = {}) {
@@ -90,6 +96,19 @@ TEST(Compile, AgreesWithTheOracleOnRandomPolicies) {
 TEST(Compile, AnEmptyPolicyAllowsNobody) {
   const Policy policy = one_database({});
   EXPECT_EQ(slot_at(policy, "192.0.2.1", kNow), 0u);
+}
+
+TEST(Compile, ANetPeeringNeedsARule) {
+  Policy policy = one_database({cidr_rule("192.0.2.0/24")});
+  auto& database = policy.databases[0];
+  database.peerings = {{"pcx-1", parse_prefix("10.42.0.0/16").value(), "", "", {}}};
+  EXPECT_EQ(slot_at(policy, "10.42.7.1", kNow), 0u) << "registered";
+  database.rules.push_back(peering_rule("pcx-1"));
+  derive_rule_ids(database);
+  EXPECT_EQ(slot_at(policy, "10.42.7.1", kNow), 2u);
+  database.rules[1].expires = kNow + std::chrono::seconds{10};
+  EXPECT_EQ(slot_at(policy, "10.42.7.1", kNow + std::chrono::seconds{9}), 2u);
+  EXPECT_EQ(slot_at(policy, "10.42.7.1", kNow + std::chrono::seconds{10}), 0u);
 }
 
 TEST(Compile, TheWholeAddressSpaceIsOneClass) {

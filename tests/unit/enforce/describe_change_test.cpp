@@ -51,6 +51,30 @@ TEST(ChangeText, SaysThatDatabasesComeGoAndMove) {
   EXPECT_EQ(describe_change(with({}), with({}, 5433)), "orders: port 5432 -> port 5433");
 }
 
+TEST(ChangeText, SaysWhatIsRegisteredAndWhichRuleLetsItIn) {
+  auto registered = with({});
+  registered.databases[0].peerings = {
+      {"pcx-1", parse_prefix("10.42.0.0/16").value(), "42", "Staging", {}}};
+  EXPECT_EQ(describe_change(with({}), registered),
+            "orders: net peering pcx-1 (10.42.0.0/16) registered");
+  EXPECT_EQ(describe_change(registered, with({})),
+            "orders: net peering pcx-1 (10.42.0.0/16) no longer registered");
+
+  Rule rule;
+  rule.net_peering = "pcx-1";
+  auto admitted = with({rule});
+  admitted.databases[0].peerings = registered.databases[0].peerings;
+  EXPECT_EQ(describe_change(registered, admitted), "orders: added pcx-1");
+  EXPECT_EQ(describe_change(admitted, registered), "orders: removed pcx-1");
+
+  auto& changed = registered.databases[0].peerings[0];
+  changed = {"pcx-1", parse_prefix("10.43.0.0/16").value(), "43", "Production", {}};
+  EXPECT_EQ(describe_change(admitted, registered),
+            "orders: removed pcx-1, net peering pcx-1: 10.42.0.0/16 -> 10.43.0.0/16, net peering "
+            "pcx-1 is of account \"43\", not \"42\", net peering pcx-1 is called "
+            "\"Production\", not \"Staging\"");
+}
+
 TEST(ChangeText, SaysHowAManagedRangeGrew) {
   auto before = with({});
   auto after = before;

@@ -132,6 +132,30 @@ TEST_F(PublishTest, CountsALabelAsAGenerationOnce) {
   EXPECT_TRUE(allows("192.0.2.9"));
 }
 
+TEST_F(PublishTest, CountsARegisteredNetPeeringAsAGenerationThatLetsNobodyIn) {
+  publish(orders({rule("192.0.2.0/24")}));
+  auto registered = orders({rule("192.0.2.0/24")});
+  auto& database = registered.state.policy.databases[0];
+  database.peerings = {{"pcx-1", parse_prefix("10.42.0.0/16").value(), "", "", {}}};
+  EXPECT_EQ(publish(registered).generation, 2U);
+  EXPECT_EQ(publish(registered).generation, 2U);
+  EXPECT_FALSE(allows("10.42.0.1"));
+
+  Rule peers;
+  peers.net_peering = "pcx-1";
+  database.rules.push_back(peers);
+  derive_rule_ids(database);
+  EXPECT_EQ(publish(registered).generation, 3U);
+  EXPECT_TRUE(allows("10.42.0.1"));
+
+  database.peerings[0].cidr = parse_prefix("10.43.0.0/16").value();
+  EXPECT_EQ(publish(registered).generation, 4U);
+  EXPECT_FALSE(allows("10.42.0.1"));
+  EXPECT_TRUE(allows("10.43.0.1"));
+  restart();
+  EXPECT_EQ(publish(registered).generation, 4U) << "as the state has it";
+}
+
 TEST_F(PublishTest, AdoptsWhatTheDaemonBeforeLeft) {
   publish(orders({until(rule("192.0.2.0/24"), start + seconds(3600)), rule("10.0.0.0/8")}));
   pass(seconds(60));

@@ -16,7 +16,7 @@ Rule rule(std::string_view cidr, std::string label = "") {
 }
 
 NetPeering peering(std::string id, std::string_view cidr) {
-  return {std::move(id), parse_prefix(cidr).value(), {}};
+  return {std::move(id), parse_prefix(cidr).value(), "", "", {}};
 }
 
 // The bytes that an edit of `before` makes.
@@ -372,6 +372,34 @@ TEST(AddPeering, MakesTheKeyIfThereIsNone) {
   EXPECT_EQ(edit(add_peering, "{database: a, endpoint: {port: 1}, rules: []}", p).value(),
             "{net-peerings: [{id: p, cidr: 10.42.0.0/16}], database: a, endpoint: {port: 1}, "
             "rules: []}");
+}
+
+TEST(AddPeering, TakesWhoseItIsAndWhatItIsFor) {
+  auto p = peering("p", "10.42.0.0/16");
+  p.account = "042";
+  p.label = "Staging: #2";
+  EXPECT_EQ(edit(add_peering, head + "rules: []\n", p).value(),
+            head +
+                "rules: []\nnet-peerings:\n  - id: p\n    cidr: 10.42.0.0/16\n"
+                "    account: \"042\"\n    label: \"Staging: #2\"\n");
+}
+
+TEST(AddRule, NamesANetPeering) {
+  Rule rule;
+  rule.net_peering = "p";
+  const auto peered = head + "rules: []\nnet-peerings: [{id: p, cidr: 10.0.0.0/8}]\n";
+  EXPECT_EQ(edit(add_rule, peered, rule).value(),
+            head + "rules:\n  - net-peering: p\nnet-peerings: [{id: p, cidr: 10.0.0.0/8}]\n");
+  EXPECT_EQ(refusal(edit(add_rule, head + "rules: []\n", rule)),
+            "unknown net peering: \"p\" | write it under `net-peerings`, with its id and cidr");
+}
+
+TEST(RemovePeering, IsRefusedWhileARuleNamesIt) {
+  EXPECT_EQ(refusal(edit(remove_peering,
+                         head + "rules: [{net-peering: p}]\n"
+                                "net-peerings: [{id: p, cidr: 10.0.0.0/8}]\n",
+                         "p")),
+            "unknown net peering: \"p\" | write it under `net-peerings`, with its id and cidr");
 }
 
 TEST(AddPeering, GoesAfterTheLastOne) {

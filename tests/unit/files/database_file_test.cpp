@@ -41,16 +41,20 @@ TEST(ReadDatabase, ReadsTheExample) {
   EXPECT_EQ(database.id, "orders");
   EXPECT_EQ(database.endpoint, (Endpoint{std::nullopt, {5432}, false}));
   EXPECT_EQ(database.mode, std::nullopt);
-  ASSERT_EQ(database.rules.size(), 3u);
+  ASSERT_EQ(database.rules.size(), 4u);
   EXPECT_EQ(database.rules[0].source(), "198.51.100.25/32");
   EXPECT_EQ(database.rules[0].label, "My workstation");
   EXPECT_EQ(database.rules[0].place, (Place{path, 5, 5}));
   EXPECT_EQ(database.rules[1].source(), "mr-scalingo-osc-fr1");
   EXPECT_EQ(database.rules[1].cidr, std::nullopt);
   EXPECT_EQ(format_time(database.rules[2].expires.value()), "2027-01-31T18:00:00Z");
+  EXPECT_EQ(database.rules[3].kind(), SourceKind::net_peering);
+  EXPECT_EQ(database.rules[3].source(), "pcx-123456789");
   ASSERT_EQ(database.peerings.size(), 1u);
   EXPECT_EQ(database.peerings[0].id, "pcx-123456789");
   EXPECT_EQ(format_prefix(database.peerings[0].cidr), "10.42.0.0/16");
+  EXPECT_EQ(database.peerings[0].account, "123456789012");
+  EXPECT_EQ(database.peerings[0].label, "Staging");
   for (const auto& rule : database.rules) EXPECT_TRUE(rule.id.starts_with("r-")) << rule.id;
 }
 
@@ -86,6 +90,9 @@ TEST(ReadDatabase, TakesEachOfTheseWithoutAFault) {
       {"rules without indentation", head + "rules:\n- cidr: 10.0.0.0/8\n- cidr: 10.0.0.0/9\n"},
       {"a cidr of a rule and of a peering",
        head + "rules: [{cidr: 10.0.0.0/8}]\nnet-peerings: [{id: p, cidr: 10.0.0.0/8}]\n"},
+      {"a rule for a peering before and after it is named, and one of the peering's id",
+       "net-peerings: [{id: p, cidr: 10.0.0.0/8}, {id: q, cidr: 11.0.0.0/8, account: '042'}]\n" +
+           head + "rules: [{net-peering: q}, {net-peering: p}, {id: p, managed-range: q}]\n"},
       {"16 ports", "database: orders\nendpoint:\n  ports: [1" + repeat(", 2", 1) +
                        ", 3,4,5,6,7,8,9,10,11,12,13,14,15,16]\nrules: []\n"},
       {"a wholly private address",
@@ -308,7 +315,18 @@ INSTANTIATE_TEST_SUITE_P(
                   "5:3 a rule is a map\n"},
         FaultCase{"no source", rule("label: x"), "4:5 the rule names no source\n"},
         FaultCase{"two sources", rule("cidr: 10.0.0.0/8, managed-range: mr"),
-                  "4:5 the rule names both a cidr and a managed range\n"},
+                  "4:5 the rule names several sources: cidr, managed-range\n"},
+        FaultCase{"three sources",
+                  rule("net-peering: p, cidr: 10.0.0.0/8, managed-range: mr-1") +
+                      "net-peerings: [{id: p, cidr: 11.0.0.0/8}]\n",
+                  "4:5 the rule names several sources: cidr, managed-range, net-peering\n"},
+        FaultCase{"a peering that nobody knows", rule("net-peering: pcx-1"),
+                  "4:19 unknown net peering: pcx-1\n"},
+        FaultCase{"a peering misspelt, before one named twice",
+                  head +
+                      "rules:\n  - net-peering: pcx-11\n  - net-peering: pcx-12\n"
+                      "  - net-peering: pcx-12\nnet-peerings: [{id: pcx-12, cidr: 10.0.0.0/8}]\n",
+                  "4:18 unknown net peering: pcx-11\n6:18 the same source twice: pcx-12\n"},
         FaultCase{"source without value", rule("cidr: "), "4:6 `cidr` has no value\n"},
         FaultCase{"unknown key", rule("cidr: 10.0.0.0/8, lable: x"),
                   "4:24 a rule has no such key: lable\n"},
@@ -358,10 +376,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         FaultCase{"nothing said", head + "rules: []\nnet-peerings: [{}]\n",
                   "4:16 a net peering has no `id`\n4:16 a net peering has no `cidr`\n"},
-        FaultCase{"the id of a rule",
-                  head + "rules: [{id: p, cidr: 10.0.0.0/8}]\n"
-                         "net-peerings: [{id: p, cidr: 11.0.0.0/8}]\n",
-                  "4:21 a rule has the same id: p\n"},
+        FaultCase{"no account",
+                  head + "rules: []\nnet-peerings: [{id: p, cidr: 10.0.0.0/8, account: ''}]\n",
+                  "4:51 `account` is empty\n"},
         FaultCase{
             "same id twice",
             head +
@@ -373,7 +390,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "rules: []\nnet-peerings: [{id: p, cidr: 10.0.0.0/8}, {id: q, cidr: 10.0.0.0/8}]\n",
             "4:57 the same peered network twice: 10.0.0.0/8\n"},
         FaultCase{"everybody", head + "rules: []\nnet-peerings: [{id: p, cidr: 0.0.0.0/0}]\n",
-                  "4:30 warning: filtering is off: every address is allowed: 0.0.0.0/0\n"}));
+                  "4:30 warning: a rule for this net peering allows every address: 0.0.0.0/0\n"}));
 
 TEST(ReadDatabase, NamesTenFaultsOfMeaningAtOnce) {
   const auto reading = read(

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "dataplane/host/netlink.h"
+#include "dataplane/host/own_addresses.h"
 
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -72,6 +73,37 @@ TEST_F(Netlink, TellsOfARename) {
   ASSERT_TRUE(after);
   EXPECT_EQ(after->ifindex, before->ifindex);
   EXPECT_TRUE(run("ip link del after0"));
+}
+
+TEST_F(Netlink, TellsTheWayToAnAddressAndWhatItsPacketsComeFrom) {
+  ASSERT_TRUE(
+      run("ip link add way0 type veth peer name peer0 && ip link set way0 up && "
+          "ip link set peer0 up && ip addr add 10.1.0.5/24 dev way0 && "
+          "ip addr add 10.1.0.6/24 dev way0 label way0:1 && "
+          "ip route add 10.42.0.0/16 via 10.1.0.1 src 10.1.0.6 && "
+          "ip route add unreachable 10.43.0.0/16"));
+  const auto added = wait_for([](const LinkEvent& event) { return event.name == "way0"; });
+  ASSERT_TRUE(added);
+  Routes routes;
+  const auto near = routes.route_to(Address(0x0a010001));
+  ASSERT_TRUE(near) << near.error().message;
+  EXPECT_EQ(near->ifindex, added->ifindex);
+  EXPECT_EQ(format_address(near->source), "10.1.0.5");
+  const auto far = routes.route_to(Address(0x0a2a0001));
+  ASSERT_TRUE(far) << far.error().message;
+  EXPECT_EQ(format_address(far->source), "10.1.0.6");
+  EXPECT_FALSE(routes.route_to(Address(0x0a2b0001))) << "unreachable";
+  EXPECT_FALSE(routes.route_to(Address(0x0a2c0001))) << "no route";
+
+  const auto addresses = interface_addresses();
+  ASSERT_EQ(addresses.size(), 2U) << "without those of lo";
+  for (const auto& at : addresses) {
+    EXPECT_EQ(at.interface, "way0");
+    EXPECT_EQ(at.length, 24);
+  }
+  EXPECT_EQ(format_address(addresses[0].address), "10.1.0.5");
+  EXPECT_EQ(format_address(addresses[1].address), "10.1.0.6");
+  EXPECT_TRUE(run("ip link del way0"));
 }
 
 TEST_F(Netlink, SaysNothingWhenThereIsNothing) {

@@ -40,13 +40,10 @@ TEST(Coverage, IsOfAllRulesOfADatabaseThatHoldAtThatTime) {
       "mr-low", "", std::make_shared<const Prefixes>(prefixes({"0.0.0.0/1"})), {}};
   Database database;
   database.id = "orders";
-  database.rules.push_back({"r-1", std::nullopt, "mr-low", "", std::nullopt, {}});
-  database.rules.push_back({"r-2",
-                            parse_prefix("128.0.0.0/1").value(),
-                            "",
-                            "",
-                            parse_time("2027-01-01T00:00:00Z").value(),
-                            {}});
+  database.rules.push_back({"r-1", std::nullopt, "mr-low", "", "", std::nullopt, {}});
+  database.rules.push_back(
+      {"r-2", std::nullopt, "", "pcx-high", "", parse_time("2027-01-01T00:00:00Z").value(), {}});
+  database.peerings = {{"pcx-high", parse_prefix("128.0.0.0/1").value(), "", "", {}}};
   const auto before = parse_time("2026-12-31T00:00:00Z").value();
   const auto after = parse_time("2027-01-02T00:00:00Z").value();
   EXPECT_EQ(wide_coverage(policy, database, before), kClientAddresses);

@@ -24,12 +24,20 @@ Rule range(const std::string& id, std::optional<WallTime> expires = std::nullopt
   return rule;
 }
 
+Rule peering(const std::string& id) {
+  Rule rule;
+  rule.net_peering = id;
+  return rule;
+}
+
 // What is said of each rule: "SOURCE: MESSAGE (REMEDY)".
 std::vector<std::string> hints_of(std::vector<Rule> rules) {
   Policy policy;
   Database database;
   database.id = "orders";
   database.rules = std::move(rules);
+  database.peerings = {{"pcx-1", parse_prefix("10.42.0.0/16").value(), "", "", {}},
+                       {"pcx-2", parse_prefix("172.16.0.0/12").value(), "", "", {}}};
   unsigned line = 4;
   for (auto& rule : database.rules) rule.place = {"orders.yaml", line++, 5};
   derive_rule_ids(database);
@@ -49,6 +57,25 @@ std::vector<std::string> hints_of(std::vector<Rule> rules) {
 }
 
 using Said = std::vector<std::string>;
+
+TEST(Hygiene, NamesWhatANetPeeringLetsIn) {
+  EXPECT_EQ(hints_of({cidr("10.42.7.0/24"), peering("pcx-1")}),
+            Said{"10.42.7.0/24: a net peering lets in all of it (take it out: pcx-1 in line 5 has "
+                 "10.42.0.0/16)"});
+  EXPECT_EQ(hints_of({peering("pcx-1"), cidr("10.42.0.0/16")}),
+            Said{"10.42.0.0/16: a net peering lets in all of it (take it out: pcx-1 in line 4 has "
+                 "10.42.0.0/16)"})
+      << "one of the two stays";
+  EXPECT_EQ(hints_of({peering("pcx-1"), cidr("10.42.0.0/15", later)}), Said{});
+  EXPECT_EQ(
+      hints_of({peering("pcx-1"), cidr("10.32.0.0/11")}).front(),
+      "pcx-1: another rule lets in all of it (take it out, or narrow 10.32.0.0/11 in line 5)");
+}
+
+TEST(Hygiene, TellsHowManyAddressesANetPeeringLetsIn) {
+  EXPECT_EQ(hints_of({peering("pcx-2")}),
+            Said{"pcx-2: lets in 1048576 addresses (name the networks that need access)"});
+}
 
 TEST(Hygiene, NamesWhatAnotherRuleLetsIn) {
   EXPECT_EQ(hints_of({cidr("198.51.100.7/32"), cidr("198.51.100.0/24")}),

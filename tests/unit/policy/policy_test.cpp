@@ -29,18 +29,28 @@ Rule range_rule(std::string id, std::string range) {
   return rule;
 }
 
+Rule peering_rule(std::string id, std::string peering) {
+  Rule rule;
+  rule.id = std::move(id);
+  rule.net_peering = std::move(peering);
+  return rule;
+}
+
+NetPeering peering(std::string id, std::string_view cidr) {
+  return {std::move(id), prefix(cidr), "", "", {}};
+}
+
 void add_range(Policy& policy, const std::string& id, Prefixes cidrs) {
   policy.ranges[id] = {id, "", std::make_shared<const Prefixes>(std::move(cidrs)), {}};
 }
 
 const WallTime now = time_at("2026-01-01T00:00:00Z");
 
-// The id of the rule or peering that gets the hit, or "" for none.
+// The id of the rule that gets the hit, or "" for none.
 std::string hit(const Policy& policy, const Database& database, std::string_view source,
                 WallTime when = now) {
   const auto match = find_match(policy, database, address(source), when);
-  if (!match) return "";
-  return match->rule != nullptr ? match->rule->id : match->peering->id;
+  return match ? match->rule->id : "";
 }
 
 TEST(FindMatch, AllowsNobodyWithoutRules) { EXPECT_EQ(hit({}, {}, "192.0.2.1"), ""); }
@@ -68,12 +78,47 @@ TEST(FindMatch, OnATieTakesCidrThenManagedRangeThenPeering) {
   Policy policy;
   add_range(policy, "mr", {prefix("10.0.0.0/8")});
   Database database;
-  database.peerings = {{"pcx", prefix("10.0.0.0/8"), {}}};
-  EXPECT_EQ(hit(policy, database, "10.0.0.1"), "pcx");
-  database.rules = {range_rule("range", "mr")};
+  database.peerings = {peering("pcx", "10.0.0.0/8")};
+  database.rules = {peering_rule("peering", "pcx")};
+  EXPECT_EQ(hit(policy, database, "10.0.0.1"), "peering");
+  database.rules.push_back(range_rule("range", "mr"));
   EXPECT_EQ(hit(policy, database, "10.0.0.1"), "range");
   database.rules.push_back(cidr_rule("cidr", "10.0.0.0/8"));
   EXPECT_EQ(hit(policy, database, "10.0.0.1"), "cidr");
+}
+
+TEST(FindMatch, LetsAPeeredNetworkInByARuleAlone) {
+  Database database;
+  database.peerings = {peering("pcx", "10.42.0.0/16")};
+  EXPECT_EQ(hit({}, database, "10.42.0.1"), "") << "registered, and no rule";
+  database.rules = {cidr_rule("part", "10.42.7.0/24")};
+  EXPECT_EQ(hit({}, database, "10.42.7.1"), "part");
+  EXPECT_EQ(hit({}, database, "10.42.8.1"), "");
+  database.rules.push_back(peering_rule("whole", "pcx"));
+  EXPECT_EQ(hit({}, database, "10.42.7.1"), "part");
+  EXPECT_EQ(hit({}, database, "10.42.8.1"), "whole");
+  database.rules[1].expires = now;
+  EXPECT_EQ(hit({}, database, "10.42.8.1"), "");
+}
+
+TEST(FindAdmitting, FindsWhatLetsInSomeOfThePeeredNetwork) {
+  Policy policy;
+  add_range(policy, "mr", {prefix("10.42.9.0/24")});
+  Database database;
+  database.peerings = {peering("pcx", "10.42.0.0/16")};
+  const auto admits = [&](Rule rule) {
+    database.rules = {std::move(rule)};
+    return find_admitting(policy, database, database.peerings[0], now) != nullptr;
+  };
+  EXPECT_TRUE(admits(peering_rule("r", "pcx")));
+  EXPECT_TRUE(admits(cidr_rule("r", "10.42.7.0/24"))) << "in it";
+  EXPECT_TRUE(admits(cidr_rule("r", "10.0.0.0/8"))) << "around it";
+  EXPECT_TRUE(admits(range_rule("r", "mr")));
+  EXPECT_FALSE(admits(cidr_rule("r", "10.43.0.0/16")));
+  EXPECT_FALSE(admits(peering_rule("r", "pcx-other")));
+  auto expired = peering_rule("r", "pcx");
+  expired.expires = now;
+  EXPECT_FALSE(admits(expired));
 }
 
 TEST(FindMatch, OnATieOfManagedRangesTakesTheFirstInTheFile) {

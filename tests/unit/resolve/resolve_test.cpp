@@ -636,6 +636,45 @@ const std::vector<Story> rivals = {
      {"mr-a: 192.0.2.0/24 (withdrawn)"}},
 };
 
+const std::string peering = "net-peerings: [{id: pcx-1, cidr: 10.42.0.0/16}]\n";
+const std::string admits_nobody =
+    "a.yaml:4:16: warning: this net peering admits nobody: no rule lets it in: \"pcx-1\" (add a "
+    "rule: "
+    "moat rules add --database orders --net-peering pcx-1)";
+
+// The warning that some of the stories are about is told, or is not.
+TEST(ResolvePeerings, tells_of_one_that_no_rule_lets_in_whatever_rule_does) {
+  const auto tells = [](const std::string& rules, const Texts& ranges = {}) {
+    const auto text = fault_text(
+        run({{{{"a.yaml", database("orders", "port: 5432", rules) + peering}}, ranges}}));
+    return text.find(admits_nobody) != std::string::npos;
+  };
+  EXPECT_TRUE(tells("[]"));
+  EXPECT_TRUE(tells("[{cidr: 10.43.0.0/16}]"));
+  EXPECT_FALSE(tells("[{net-peering: pcx-1}]"));
+  EXPECT_FALSE(tells("[{cidr: 10.42.7.0/24}]")) << "part of it";
+  EXPECT_FALSE(tells("[{cidr: 10.0.0.0/8}]"));
+  EXPECT_FALSE(tells("[{managed-range: mr-a}]", {{"r.yaml", range("mr-a", "10.42.7.0/24")}}));
+  EXPECT_TRUE(tells("[{managed-range: mr-a}]", {{"r.yaml", range("mr-a")}}));
+  EXPECT_FALSE(tells("[{net-peering: pcx-1, expires: 1970-01-01T00:00:00Z}]"))
+      << "that it has expired is told";
+}
+
+const Story peerings[] = {
+    {"are_let_in_by_a_rule",
+     {{{{"a.yaml", database("orders", "port: 5432", "[{net-peering: pcx-1}]") + peering}}, {}}},
+     {"orders port 5432: pcx-1"},
+     {"a.yaml orders active"}},
+    {"hold_back_a_file_whose_rule_names_none",
+     {{{{"a.yaml", database("orders", "port: 5432", "[{net-peering: pcx-1}]") + peering}}, {}},
+      {{{"a.yaml", database("orders", "port: 5432", "[{net-peering: pcx-2}]") + peering}}, {}}},
+     {"orders port 5432: pcx-1"},
+     {"a.yaml orders held-back"},
+     {},
+     {"a.yaml:3:23: error: unknown net peering: \"pcx-2\" (did you mean pcx-1?)"}},
+};
+
+INSTANTIATE_TEST_SUITE_P(peerings, Resolve, testing::ValuesIn(peerings), name_of);
 INSTANTIATE_TEST_SUITE_P(one_file, Resolve, testing::ValuesIn(one_file), name_of);
 INSTANTIATE_TEST_SUITE_P(first_starts, Resolve, testing::ValuesIn(first_starts), name_of);
 INSTANTIATE_TEST_SUITE_P(conflicts, Resolve, testing::ValuesIn(conflicts), name_of);

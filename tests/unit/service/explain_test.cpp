@@ -79,12 +79,28 @@ TEST(Why, NamesTheManagedRangeAndItsCidr) {
 
 TEST(Why, NamesTheNetPeering) {
   auto policy = policy_of({});
-  policy.databases[0].peerings = {{"pcx-1", prefix("10.42.0.0/16"), {"orders.yaml", 9, 5}}};
+  policy.databases[0].peerings = {{"pcx-1", prefix("10.42.0.0/16"), "", "", {"orders.yaml", 9, 5}}};
+  const auto before = ask(policy, "10.42.1.1");
+  EXPECT_FALSE(before.allowed) << "registered, and no rule";
+  EXPECT_EQ(before.place.line, 9);
+  EXPECT_EQ(before.detail,
+            "10.42.1.1 is in net peering pcx-1, and no rule lets it in; to do so: moat rules add "
+            "--database orders --net-peering pcx-1");
+
+  Rule peers;
+  peers.id = "r-peers";
+  peers.net_peering = "pcx-1";
+  peers.label = "Staging";
+  peers.place = {"orders.yaml", 4, 5};
+  policy.databases[0].rules = {peers};
   const auto why = ask(policy, "10.42.1.1");
   EXPECT_TRUE(why.allowed);
-  EXPECT_EQ(why.rule, "pcx-1");
-  EXPECT_EQ(why.rule_source, "10.42.0.0/16");
-  EXPECT_EQ(why.place.line, 9);
+  EXPECT_EQ(why.rule, "r-peers");
+  EXPECT_EQ(why.rule_source, "pcx-1");
+  EXPECT_EQ(why.label, "Staging");
+  EXPECT_EQ(why.prefix, "10.42.0.0/16");
+  EXPECT_EQ(why.place.line, 4);
+  EXPECT_EQ(why.detail, "10.42.1.1 is in 10.42.0.0/16 of rule r-peers (net peering pcx-1)");
 }
 
 TEST(Why, SaysJustOutsideOnBothSidesOfAPrefix) {

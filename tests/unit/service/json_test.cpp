@@ -102,6 +102,27 @@ TEST(View, KeepsADatabase) {
   expect_same_after_the_way_there_and_back(view);
 }
 
+TEST(View, KeepsWhatItTellsOfTheNetwork) {
+  expect_same_after_the_way_there_and_back(NetPeeringView{"orders",
+                                                          "pcx-1",
+                                                          "10.42.0.0/16",
+                                                          "42",
+                                                          "Staging",
+                                                          NetPeeringState::no_route,
+                                                          "eth0",
+                                                          "10.0.0.5",
+                                                          {3, 4},
+                                                          place});
+  expect_same_after_the_way_there_and_back(
+      NetworkView{"orders",
+                  {std::nullopt, {5432}},
+                  {{"eth0", "10.0.0.5", "10.0.0.0/24"}},
+                  {{"pcx-1", "10.42.0.0/16", "eth0", "10.0.0.5"}}});
+  expect_same_after_the_way_there_and_back(EndpointsView{
+      {{"e-1", "orders", EndpointType::private_peering, "10.0.0.5", 5432, true, true, true}},
+      {6432}});
+}
+
 TEST(View, KeepsAManagedRange) {
   expect_same_after_the_way_there_and_back(
       ManagedRangeView{"mr-a",

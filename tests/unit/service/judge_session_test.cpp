@@ -22,8 +22,12 @@ class JudgeSession : public testing::Test {
     past.id = "r-past";
     past.cidr = parse_prefix("203.0.113.0/24").value();
     past.expires = now;
-    orders.rules = {office, past};
-    orders.peerings = {{"pcx-1", parse_prefix("10.42.0.0/16").value(), {}}};
+    Rule peers;
+    peers.id = "r-peers";
+    peers.net_peering = "pcx-1";
+    orders.rules = {office, past, peers};
+    orders.peerings = {{"pcx-1", parse_prefix("10.42.0.0/16").value(), "", "", {}},
+                       {"pcx-2", parse_prefix("10.43.0.0/16").value(), "", "", {}}};
     policy_.databases = {orders};
   }
 
@@ -47,11 +51,11 @@ TEST_F(JudgeSession, NamesTheRuleThatAllowsThePeer) {
   EXPECT_EQ(view.rule, "r-office");
   EXPECT_EQ(view.label, "Office");
   EXPECT_FALSE(view.monitored);
-  EXPECT_EQ(judge("10.42.3.4").rule, "pcx-1");
+  EXPECT_EQ(judge("10.42.3.4").rule, "r-peers");
 }
 
 TEST_F(JudgeSession, AllowsNobodyElse) {
-  for (const auto* peer : {"192.0.2.1", "203.0.113.9", "127.0.0.1"}) {
+  for (const auto* peer : {"192.0.2.1", "203.0.113.9", "127.0.0.1", "10.43.3.4"}) {
     EXPECT_FALSE(judge(peer).allowed) << peer;
     EXPECT_EQ(judge(peer).database, "orders");
   }

@@ -59,11 +59,14 @@ State full_state() {
   orders.rules.push_back({"r-1",
                           Prefix{Address(0xc0000201), 32},
                           "",
+                          "",
                           "Caf\u00e9 \"x\"",
                           parse_time("2028-01-01T00:00:00Z").value(),
                           {"a.yaml", 4, 5}});
-  orders.rules.push_back({"r-2", std::nullopt, "mr-a", "", std::nullopt, {"a.yaml", 6, 5}});
-  orders.peerings.push_back({"pcx-1", {Address(0x0a2a0000), 16}, {"a.yaml", 9, 5}});
+  orders.rules.push_back({"r-2", std::nullopt, "mr-a", "", "", std::nullopt, {"a.yaml", 6, 5}});
+  orders.rules.push_back({"r-3", std::nullopt, "", "pcx-1", "", std::nullopt, {"a.yaml", 7, 5}});
+  orders.peerings.push_back(
+      {"pcx-1", {Address(0x0a2a0000), 16}, "123456789012", "Staging", {"a.yaml", 9, 5}});
   Database wholly{"private",    {Address(0x0a000006), {}, true, Ipv6::closed},
                   {},           {},
                   std::nullopt, {"p.yaml", 1, 1}};
@@ -475,12 +478,19 @@ std::string recorded(const std::string& name) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// As versions wrote it that did not keep these.
+// As versions wrote it that did not keep these, and let a net peering in without a rule.
 State earlier_state() {
   auto state = full_state();
   state.exposed.clear();
   state.counted_since.clear();
   state.enforced->rivals.clear();
+  auto& orders = state.enforced->policy.databases[0];
+  auto& peering = orders.peerings[0];
+  peering.account = peering.label = "";
+  orders.rules.back() = {"pcx-1", std::nullopt, "", "pcx-1", "", std::nullopt, peering.place};
+  state.slots = {};
+  (void)state.slots.assign(state.enforced->policy);
+  (void)state.slots.assign({Mode::enforce, {orders}, {}});
   return state;
 }
 
@@ -501,6 +511,36 @@ TEST(StateJson, reads_a_state_from_before_it_kept_settings_pins_and_boots) {
   state.latest_time.boot.clear();
   state.latest_time.monotonic = {};
   EXPECT_EQ(format_state(parsed->state, parsed->digests), format_state(state, parsed->digests));
+}
+
+TEST(StateJson, goes_on_admitting_the_net_peerings_that_a_state_admitted_without_a_rule) {
+  const auto parsed = parse_state(recorded("recorded_state.json"));
+  ASSERT_TRUE(parsed) << parsed.error();
+  auto policy = parsed->state.enforced->policy;
+  policy.ranges.clear();
+  const auto admits = [&policy] {
+    const auto match = find_match(policy, policy.databases[0], Address(0x0a2a0001),
+                                  WallTime{std::chrono::days(0)});
+    return match && match->rule->id == "pcx-1";
+  };
+  EXPECT_TRUE(admits());
+  EXPECT_EQ(parsed->state.slots.rule("orders", "pcx-1"), 1) << "its hits go on";
+  const auto again = parse_state(format_state(parsed->state, parsed->digests));
+  ASSERT_TRUE(again) << again.error();
+  policy = again->state.enforced->policy;
+  policy.ranges.clear();
+  EXPECT_TRUE(admits()) << "once it is saved anew, too";
+}
+
+TEST(StateJson, reads_as_many_rules_as_an_earlier_version_had_with_its_net_peerings) {
+  auto state = full_state();
+  auto& orders = state.enforced->policy.databases[0];
+  const auto grow_to = [&](std::size_t rules) {
+    while (orders.rules.size() < rules) orders.rules.push_back(orders.rules.front());
+    return parse_state(format_state(state, {{"mr-a", "1"}, {"mr-none", "2"}})).has_value();
+  };
+  EXPECT_TRUE(grow_to(MOAT_MAX_RULES + MOAT_MAX_PEERINGS));
+  EXPECT_FALSE(grow_to(MOAT_MAX_RULES + MOAT_MAX_PEERINGS + 1));
 }
 
 TEST(StateJson, refuses_a_state_truncated_at_any_byte) {
@@ -524,6 +564,9 @@ TEST(StateJson, refuses_numbers_and_names_out_of_bounds) {
   EXPECT_TRUE(refused([](State& state) { state.slots = Slots({}, {{{"a", 1}, {"b", 1}}, {}}); }));
   EXPECT_TRUE(refused([](State& state) {
     state.enforced->policy.databases[0].rules[1].managed_range = "mr-unknown";
+  }));
+  EXPECT_TRUE(refused([](State& state) {
+    state.enforced->policy.databases[0].rules[2].net_peering = "pcx-unknown";
   }));
   EXPECT_TRUE(
       refused([](State& state) { state.enforced->policy.databases[0].endpoint.ports = {}; }));

@@ -91,6 +91,8 @@ def nested():
             ("peering", "10.42.9.9", "pcx-2", "A net peering")):
         yield Case(f"nested-{name}", f"{why}.", plain, a=f"pass allowed orders {counted}",
                    sources=(source, "203.0.114.1"), policy="nested")
+    yield Case("nested-registered", "A net peering that no rule lets in.", plain, a=NO_RULE,
+               sources=("10.43.9.9", "203.0.114.1"), policy="nested")
 
 
 def cases():
