@@ -14,7 +14,8 @@ declare -A packages=(
     libmicrohttpd-dev libcurl4-openssl-dev libsystemd-dev libsmartcols-dev libmnl-dev libxxhash-dev
     prometheus-cpp-dev scdoc"
   [demo]="postgresql-15 iproute2 ethtool jq mount procps util-linux"
-  [test]="ccache libbenchmark-dev libgtest-dev librapidcheck-dev python3 python3-scapy postgresql-15
+  [test]="ccache libbenchmark-dev libgtest-dev librapidcheck-dev python3 python3-jsonschema
+    python3-prometheus-client python3-scapy python3-yaml prometheus curl postgresql-15
     tor-geoipdb iproute2 iptables nftables wireguard-tools ethtool jq gnuplot-nox mount procps util-linux
     libclang-rt-19-dev openssh-client openssh-server"
   [dpdk]="libdpdk-dev"
@@ -57,17 +58,19 @@ without_new_cluster() {
   "$@"
 }
 
-# The same of Debian's sshd: a host that has none did not ask for one. Says no to whoever starts a
-# service meanwhile, and takes it out of those that start at boot.
-without_new_sshd() {
-  local policy=/usr/sbin/policy-rc.d
+# The same of a service, as of Debian's sshd, and of Prometheus, whose package has promtool: a host that
+# has none did not ask for one. Says no to whoever starts a service meanwhile, and takes it out of those
+# that start at boot:  without_new_service NAME COMMAND...
+without_new_service() {
+  local policy=/usr/sbin/policy-rc.d service=$1
+  shift
   if [[ ! -e $policy ]]; then
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
     trap 'rm "$policy"; trap - RETURN' RETURN
   fi
   "$@" || return
-  ! command -v systemctl >/dev/null || systemctl --quiet disable ssh.service 2>/dev/null || true
+  ! command -v systemctl >/dev/null || systemctl --quiet disable "$service" 2>/dev/null || true
 }
 
 [[ $# -gt 0 ]] || set -- build demo test dpdk kernels bench check
@@ -86,8 +89,9 @@ mapfile -t missing < <(missing_of "${wanted[@]}" | sort -u)
 echo "setup: installing ${#missing[@]} packages: ${missing[*]}"
 # Lists that are absent or too old fail the first try.
 install=(apt install --no-install-recommends "${missing[@]}")
-[[ " ${missing[*]} " != *" openssh-server "* ]] || install=(without_new_sshd "${install[@]}")
+[[ " ${missing[*]} " != *" openssh-server "* ]] || install=(without_new_service ssh.service "${install[@]}")
 [[ " ${missing[*]} " != *" postgresql-15 "* ]] || install=(without_new_cluster "${install[@]}")
+[[ " ${missing[*]} " != *" prometheus "* ]] || install=(without_new_service prometheus.service "${install[@]}")
 if [[ -z $(find /var/lib/apt/lists -name '*Packages*' -print -quit 2>/dev/null) ]] ||
   ! "${install[@]}" 2>/dev/null; then
   apt update

@@ -4,11 +4,15 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
+#include <chrono>
+#include <limits>
 #include <map>
+#include <sstream>
 #include <utility>
 
 #include "control/service/json.h"
-#include "control/service/status_text.h"
+#include "control/service/problem.h"
 
 namespace moat {
 namespace {
@@ -71,6 +75,25 @@ void add_gauge(Families& families, std::string name, std::string help, double va
   families.push_back(gauge(std::move(name), std::move(help)).add(value).take());
 }
 
+void add_times(Families& families, const PropagationTimes& times) {
+  MetricFamily family{"moat_propagation_duration_seconds",
+                      "From a change's being written to its being enforced, since moatd's start.",
+                      MetricType::Histogram,
+                      {}};
+  ClientMetric metric;
+  std::uint64_t count = 0;
+  for (std::size_t i = 0; i < times.counts.size(); ++i) {
+    count += times.counts[i];
+    const bool is_last = i == times.bounds.size();
+    metric.histogram.bucket.push_back(
+        {count, is_last ? std::numeric_limits<double>::infinity() : times.bounds[i]});
+  }
+  metric.histogram.sample_count = count;
+  metric.histogram.sample_sum = times.sum;
+  family.metric.push_back(std::move(metric));
+  families.push_back(std::move(family));
+}
+
 void add_propagation(Families& families, const StatusView& status) {
   constexpr double per_second = 1000;
   unsigned overdue = 0;
@@ -81,6 +104,7 @@ void add_propagation(Families& families, const StatusView& status) {
   add_gauge(families, "moat_changes_pending", "Changes noticed and not enforced yet.",
             static_cast<double>(status.pending.size()));
   add_gauge(families, "moat_changes_overdue", "Changes not enforced within the bound.", overdue);
+  add_times(families, status.propagation);
   if (!status.last || !status.last->enforced) return;
   const std::chrono::duration<double> took = *status.last->enforced - status.last->written;
   add_gauge(families, "moat_propagation_seconds",
@@ -122,26 +146,58 @@ void add_fast_path(Families& families, const FastPathStatus& fast_path) {
   for (auto* family : {&link, &packets, &lost}) families.push_back(family->take());
 }
 
+// A sample for each code, so that none appears out of nothing.
+void add_problems(Families& families, const StatusView& status) {
+  add_gauge(families, "moat_problems", "What status names as wrong, NAT rules left out.",
+            static_cast<double>(status.problems.size()));
+  auto by_code = gauge("moat_problems_by_code", "The same by code, see moatd(8).");
+  for (const auto& kind : problem_kinds()) {
+    if (!kind.is_problem || kind.code == code::nat_past_guard) continue;
+    by_code.add(static_cast<double>(std::ranges::count(status.problems, kind.code, &Problem::code)),
+                {{"code", std::string(kind.code)}});
+  }
+  families.push_back(by_code.take());
+}
+
+void add_interfaces(Families& families, const StatusView& status) {
+  auto attached = gauge("moat_interface_attached", "Whether Moat's program is on the interface.");
+  auto generic = gauge("moat_interface_generic",
+                       "Whether the interface runs in generic mode, which is slower.");
+  for (const auto& interface : status.interfaces) {
+    attached.add(interface.is_attached(),
+                 {{"interface", interface.name}, {"mode", std::string(word(interface.mode))}});
+    generic.add(interface.is_attached() && interface.mode == AttachMode::generic,
+                {{"interface", interface.name}});
+  }
+  families.push_back(attached.take());
+  families.push_back(generic.take());
+}
+
 void add_status(Families& families, const StatusView& status) {
-  const auto problems = count_problems(status);
+  families.push_back(gauge("moat_build_info", "1, with the version of moatd.")
+                         .add(1, {{"version", status.version}})
+                         .take());
+  add_gauge(families, "moat_start_time_seconds", "When moatd was started, in Unix time.",
+            std::chrono::duration<double>(status.since.time_since_epoch()).count());
   add_gauge(families, "moat_ready", "Whether everything that is configured is enforced.",
-            status.ready && problems == 0);
+            status.ready && status.problems.empty());
   add_gauge(families, "moat_generation", "Number of the live table; 0: nothing is enforced.",
             static_cast<double>(status.generation));
   add_gauge(families, "moat_databases", "Databases guarded.", status.databases);
   add_gauge(families, "moat_prefixes", "Prefixes that the live policy names.", status.prefixes);
   add_gauge(families, "moat_table_bytes", "Size of the live table.", status.table_bytes);
-  add_gauge(families, "moat_problems", "What status names as wrong, NAT rules left out.",
-            static_cast<double>(problems));
+  add_problems(families, status);
   add_propagation(families, status);
-
-  auto interfaces = gauge("moat_interface_attached", "Whether Moat's program is on the interface.");
-  for (const auto& interface : status.interfaces) {
-    interfaces.add(interface.is_attached(),
-                   {{"interface", interface.name}, {"mode", std::string(word(interface.mode))}});
-  }
-  families.push_back(interfaces.take());
-
+  add_gauge(families, "moat_change_unconfirmed",
+            "Whether a change waits to be confirmed, and is undone otherwise.",
+            status.trial.has_value());
+  add_gauge(families, "moat_rules_expiring", "Rules that expire within a day.",
+            status.expiring_rules);
+  add_gauge(families, "moat_rules_expired", "Rules that have expired.", status.expired_rules);
+  add_gauge(families, "moat_monitor_mode",
+            "Whether the host's mode is monitor, for databases without a mode of their own.",
+            status.mode == Mode::monitor);
+  add_interfaces(families, status);
   add_fast_path(families, status.fast_path);
   auto backstop = gauge("moat_backstop_on", "Whether this part of the backstop is on.");
   backstop.add(status.backstop.at_sockets, {{"part", "at-sockets"}});
@@ -191,13 +247,32 @@ void add_counters(Families& families, const CountersView& counters) {
                          .take());
 }
 
-}  // namespace
-
-std::string metrics_text(Service& service) {
+Families families_of(Service& service) {
   Families families;
   add_status(families, service.status());
   if (const auto counters = service.counters("")) add_counters(families, *counters);
-  return prometheus::TextSerializer().Serialize(families);
+  return families;
+}
+
+}  // namespace
+
+std::string metrics_text(Service& service) {
+  return prometheus::TextSerializer().Serialize(families_of(service));
+}
+
+// The text format but for two things: a counter's family is named without the _total that its
+// samples have, and the end is told.
+std::string open_metrics_text(Service& service) {
+  constexpr std::string_view total = "_total";
+  std::istringstream lines(metrics_text(service));
+  std::string text;
+  for (std::string line; std::getline(lines, line);) {
+    const auto end = line.find(' ', line.find(' ', 2) + 1);  // of the name: "# HELP name ..."
+    if (line.starts_with('#') && std::string_view(line).substr(0, end).ends_with(total))
+      line.erase(end - total.size(), total.size());
+    text += line + '\n';
+  }
+  return text + "# EOF\n";
 }
 
 }  // namespace moat

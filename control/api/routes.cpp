@@ -31,6 +31,8 @@ unsigned code_of(Refusal::Kind kind) {
       return 409;
     case Refusal::Kind::forbidden:
       return 403;
+    case Refusal::Kind::changed:
+      return 412;
     case Refusal::Kind::unavailable:
       return 503;
   }
@@ -44,11 +46,6 @@ ApiResponse invalid(std::string message, std::string remedy) {
 }
 
 ApiResponse ok(const Json& document) { return {200, dump(document)}; }
-
-ApiResponse changed(const ServiceResult<ChangeView>& answer) {
-  if (!answer) return refuse(answer.error());
-  return {answer->enforced ? 200U : 202U, dump(document(encode(*answer)))};
-}
 
 template <typename T>
 ApiResponse list(std::string_view key, const ServiceResult<std::vector<T>>& answer) {
@@ -77,16 +74,47 @@ struct Call {
   [[nodiscard]] Peer peer() const {
     auto peer = request.peer();
     peer.trial = argument("trial");
+    peer.versions = versions;
     return peer;
   }
+
+  std::vector<std::string> versions = {};  // of If-Match
 };
+
+ApiResponse changed(const ServiceResult<ChangeView>& answer) {
+  if (!answer) return refuse(answer.error());
+  return {answer->enforced ? 200U : 202U, dump(document(encode(*answer)))};
+}
+
+// With the version that If-Match takes.
+ApiResponse with_version(const Call& call, const std::string& database, ApiResponse response) {
+  if (response.code >= 300) return response;
+  if (const auto version = call.service.version(database))
+    response.etag = fmt::format("\"{}\"", *version);
+  return response;
+}
 
 ApiResponse get_status(const Call& call) { return ok(document(encode(call.service.status()))); }
 
-ApiResponse get_databases(const Call& call) { return list("databases", call.service.databases()); }
+// Whether all is well, for what takes a host out of service or wakes somebody up.
+ApiResponse get_health(const Call& call) {
+  const auto status = call.service.status();
+  Json problems = Json::array();
+  for (const auto& problem : status.problems) problems.push_back(encode(problem));
+  auto response = ok(document({{"healthy", status.problems.empty()},
+                               {"headline", status.headline},
+                               {"problems", std::move(problems)}}));
+  if (!status.problems.empty()) response.code = 503;
+  return response;
+}
+
+ApiResponse get_databases(const Call& call) {
+  return with_version(call, "", list("databases", call.service.databases()));
+}
 
 ApiResponse get_rules(const Call& call) {
-  return list("rules", call.service.rules(call.argument("database")));
+  const auto database = call.argument("database");
+  return with_version(call, database, list("rules", call.service.rules(database)));
 }
 
 ApiResponse get_managed_ranges(const Call& call) {
@@ -154,14 +182,38 @@ ApiResponse get_sessions(const Call& call) {
   return list("sessions", call.service.sessions(call.argument("database")));
 }
 
-ApiResponse get_drops(const Call& call) {
+// Of the argument `since`; nothing: it is no number.
+std::optional<std::uint64_t> read_since(const Call& call) {
   const auto text = call.argument("since");
-  const auto since = text.empty() ? 0 : read_number(text);
-  if (!since) {
-    return invalid(fmt::format("since is no number: \"{}\"", text),
-                   "give the \"next\" of an earlier answer");
-  }
+  return text.empty() ? 0 : read_number(text);
+}
+
+ApiResponse no_since(const Call& call) {
+  return invalid(fmt::format("since is no number: \"{}\"", call.argument("since")),
+                 "give the \"next\" of an earlier answer");
+}
+
+ApiResponse get_drops(const Call& call) {
+  const auto since = read_since(call);
+  if (!since) return no_since(call);
   return object(call.service.drops(call.argument("database"), *since));
+}
+
+// Waits for the first where there is none yet, if it is asked to.
+ApiResponse get_events(const Call& call) {
+  constexpr std::chrono::milliseconds max_wait{60'000};
+  const auto since = read_since(call);
+  if (!since) return no_since(call);
+  const auto text = call.argument("wait");
+  const auto wait = text.empty() ? std::chrono::milliseconds(0)
+                                 : parse_duration(text).value_or(std::chrono::milliseconds(-1));
+  if (wait.count() < 0 || wait > max_wait)
+    return invalid(fmt::format("wait is no time to wait: \"{}\"", text), "1ms to 60s, as in 30s");
+  const auto events = call.service.events(*since);
+  auto response = object(events);
+  if (events && events->events.empty() && wait.count() > 0 && !call.request.has_waited)
+    response.wait = wait;
+  return response;
 }
 
 ApiResponse no_generation(const std::string& text) {
@@ -178,13 +230,15 @@ ApiResponse get_generation(const Call& call) {
 }
 
 ApiResponse get_metrics(const Call& call) {
+  if (call.request.accept.contains("application/openmetrics-text"))
+    return {.body = open_metrics_text(call.service), .type = std::string(open_metrics_type)};
   return {.body = metrics_text(call.service), .type = "text/plain; version=0.0.4; charset=utf-8"};
 }
 
 ApiResponse post_rule(const Call& call) {
   const auto rule = read_request<NewRule>(call.request.body);
   if (!rule) return refuse(rule.error());
-  return changed(call.service.add_rule(*rule, call.peer()));
+  return with_version(call, rule->database, changed(call.service.add_rule(*rule, call.peer())));
 }
 
 // How `call` names a rule, if it does.
@@ -208,13 +262,14 @@ ApiResponse patch_rule(const Call& call) {
   if (!rule) return no_rule_named(call);
   const auto change = read_request<RuleChange>(call.request.body);
   if (!change) return refuse(change.error());
-  return changed(call.service.set_rule(*rule, *change, call.peer()));
+  return with_version(call, rule->database,
+                      changed(call.service.set_rule(*rule, *change, call.peer())));
 }
 
 ApiResponse delete_rule(const Call& call) {
   const auto rule = rule_name(call);
   if (!rule) return no_rule_named(call);
-  return changed(call.service.remove_rule(*rule, call.peer()));
+  return with_version(call, rule->database, changed(call.service.remove_rule(*rule, call.peer())));
 }
 
 ApiResponse post_net_peering(const Call& call) {
@@ -239,7 +294,7 @@ ApiResponse patch_database(const Call& call) {
     return invalid(fmt::format("{}: \"{}\"", mode.error().message, change->mode),
                    mode.error().remedy);
   }
-  return changed(call.service.set_mode(call.id, *mode, call.peer()));
+  return with_version(call, call.id, changed(call.service.set_mode(call.id, *mode, call.peer())));
 }
 
 ApiResponse delete_database(const Call& call) {
@@ -289,6 +344,7 @@ struct Route {
   ApiResponse (*handle)(const Call&);
   std::vector<std::string_view> arguments = {};
   bool has_body = false;
+  bool takes_version = false;  // If-Match
 
   // The id in `wanted`, "" for a route without one, nothing if the path is not this route's.
   [[nodiscard]] std::optional<std::string> match(std::string_view wanted) const {
@@ -314,23 +370,25 @@ const auto& routes() {
       Route{"GET", "/v1/counters", get_counters, {"database"}},
       Route{"GET", "/v1/drops", get_drops, {"database", "since"}},
       Route{"GET", "/v1/sessions", get_sessions, {"database"}},
+      Route{"GET", "/v1/events", get_events, {"since", "wait"}},
       Route{"GET", "/metrics", get_metrics},
+      Route{"GET", "/healthz", get_health},
       Route{"GET", "/v1/history", get_history},
       Route{"GET", "/v1/history/", get_generation},
-      Route{"POST", "/v1/rules", post_rule, {"trial"}, true},
-      Route{"POST", "/v1/net-peerings", post_net_peering, {"trial"}, true},
+      Route{"POST", "/v1/rules", post_rule, {"trial"}, true, true},
+      Route{"POST", "/v1/net-peerings", post_net_peering, {"trial"}, true, true},
       Route{"POST", "/v1/reload", post_reload},
-      Route{"POST", "/v1/rollback/", post_rollback, {"trial"}},
-      Route{"POST", "/v1/apply", post_apply, {"trial"}, true},
+      Route{"POST", "/v1/rollback/", post_rollback, {"trial"}, false, true},
+      Route{"POST", "/v1/apply", post_apply, {"trial"}, true, true},
       Route{"POST", "/v1/trial", post_trial, {"within", "edits"}},
       Route{"POST", "/v1/confirm", post_confirm, {"trial"}},
       Route{"POST", "/v1/clock/reset", post_clock_reset},
       Route{"POST", "/v1/detach", post_detach},
-      Route{"PATCH", "/v1/rules", patch_rule, names_of_rule, true},
-      Route{"PATCH", "/v1/databases/", patch_database, {"trial"}, true},
-      Route{"DELETE", "/v1/rules", delete_rule, names_of_rule},
-      Route{"DELETE", "/v1/net-peerings", delete_net_peering, {"database", "id", "trial"}},
-      Route{"DELETE", "/v1/databases/", delete_database, {"trial"}},
+      Route{"PATCH", "/v1/rules", patch_rule, names_of_rule, true, true},
+      Route{"PATCH", "/v1/databases/", patch_database, {"trial"}, true, true},
+      Route{"DELETE", "/v1/rules", delete_rule, names_of_rule, false, true},
+      Route{"DELETE", "/v1/net-peerings", delete_net_peering, {"database", "id", "trial"}, false, true},
+      Route{"DELETE", "/v1/databases/", delete_database, {"trial"}, false, true},
       Route{"DELETE", "/v1/trial", delete_trial},
   };
   return all;
@@ -359,25 +417,67 @@ std::optional<ApiResponse> find_misfit(const Route& route, const ApiRequest& req
   if (!route.has_body && !request.body.empty()) {
     return invalid("the request has a body, and this path takes none", "leave it out");
   }
+  // A condition must not be passed over where something would change.
+  if (!request.if_match.empty() && !route.takes_version && route.method != "GET") {
+    return invalid(fmt::format("{} {} takes no If-Match", route.method, route.path),
+                   "leave it out: it edits no rules");
+  }
   return std::nullopt;
 }
 
+// What stands between the quotes of If-Match; "*": whatever the rules are. Nothing: it is none.
+std::optional<std::vector<std::string>> read_versions(std::string_view text) {
+  std::vector<std::string> versions;
+  if (text.empty() || text == "*") return versions;
+  for (;;) {
+    text.remove_prefix(std::min(text.find_first_not_of(" \t,"), text.size()));
+    if (text.empty()) return versions.empty() ? std::nullopt : std::optional(std::move(versions));
+    const auto end = text.starts_with('"') ? text.find('"', 1) : std::string_view::npos;
+    if (end == std::string_view::npos) return std::nullopt;
+    versions.emplace_back(text.substr(1, end - 1));
+    text.remove_prefix(end + 1);
+  }
+}
+
+ApiResponse handle(Service& service, const Route& route, const ApiRequest& request,
+                   std::string id) {
+  if (auto misfit = find_misfit(route, request)) return std::move(*misfit);
+  Call call{service, request, std::move(id)};
+  if (route.takes_version) {
+    auto versions = read_versions(request.if_match);
+    if (!versions) {
+      return invalid(fmt::format("If-Match is no ETag: {}", request.if_match),
+                     "send the ETag of an earlier answer, with its quotes");
+    }
+    call.versions = std::move(*versions);
+  }
+  return route.handle(call);
+}
+
 }  // namespace
+
+std::vector<RouteView> list_routes() {
+  std::vector<RouteView> views;
+  for (const auto& route : routes())
+    views.push_back(
+        {route.method, route.path, route.arguments, route.has_body, route.takes_version});
+  return views;
+}
 
 ApiResponse refuse(unsigned code, const Refusal& refusal) {
   return {code, dump(document({{"error", encode(refusal)}}))};
 }
 
 ApiResponse respond(Service& service, const ApiRequest& request) {
+  // HEAD is GET without its body, which the transport leaves out.
+  const std::string_view method = request.method == "HEAD" ? "GET" : request.method;
   std::vector<std::string_view> allowed;
   for (const auto& route : routes()) {
     auto id = route.match(request.path);
     if (!id) continue;
-    if (route.method == request.method) {
-      if (auto misfit = find_misfit(route, request)) return std::move(*misfit);
-      return route.handle({service, request, std::move(*id)});
-    }
+    if (route.method == method) return handle(service, route, request, std::move(*id));
     allowed.push_back(route.method);
+    if (route.method == "GET") allowed.emplace_back("HEAD");
   }
   if (allowed.empty()) {
     return refuse(404, {Refusal::Kind::not_found,

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <microhttpd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -12,12 +13,14 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "control/api/routes.h"
+#include "control/os/control_socket.h"
 #include "control/os/local_names.h"
 #include "dataplane/error.h"
 
@@ -34,18 +37,48 @@ struct Connection {
   bool is_too_large = false;
   bool is_answered = false;  // an answer is on its way: nothing else may be written
   bool is_ended = false;     // by us; the library has not seen it yet
+  std::optional<Clock::time_point> waits_until;  // by its own wish, for something to happen
+  MHD_Connection* client = nullptr;
   std::string body;
   std::list<Connection>::iterator self;
 };
 using Connections = std::list<Connection>;
 
 Peer peer_of(int fd) {
-  ucred credentials{};
-  socklen_t size = sizeof(credentials);
-  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
-    return {~0U, ~0U, 0, "unknown"};
-  }
+  const auto credentials = peer_credentials(fd);
   return {credentials.uid, credentials.gid, credentials.pid, user_name(credentials.uid)};
+}
+
+enum class Right { none, ask, change };
+
+Right right_of(const PeerCredentials& peer, const ApiAccess& access) {
+  if (peer.uid == 0 || peer.uid == geteuid()) return Right::change;
+  if (peer.is_in(access.operators_gid.value_or(getegid()))) return Right::change;
+  return access.readers_gid && peer.is_in(*access.readers_gid) ? Right::ask : Right::none;
+}
+
+ApiResponse forbid(const PeerCredentials& peer, Right right, const ApiAccess& access) {
+  const auto who = user_name(peer.uid);
+  const auto group = access.operators_gid
+                         ? fmt::format(", or a member of group {}", access.operators)
+                         : std::string();
+  const auto readers =
+      access.readers.empty() ? "" : fmt::format("; members of group {} may ask", access.readers);
+  const std::string_view may =
+      right == Right::ask ? "may ask moatd, and not change anything" : "may not use moatd";
+  return refuse(403, {Refusal::Kind::forbidden,
+                      fmt::format("{} {}", who, may),
+                      fmt::format("do this as root{}{}", group, readers),
+                      {}});
+}
+
+bool is_question(std::string_view method) { return method == "GET" || method == "HEAD"; }
+
+ApiResponse figures_alone() {
+  return refuse(403, {Refusal::Kind::forbidden,
+                      "here nobody is asked who they are, and /metrics and /healthz alone are told",
+                      "use the control socket",
+                      {}});
 }
 
 int digit(char c) {
@@ -126,6 +159,10 @@ MHD_Result queue(MHD_Connection* connection, ApiResponse answer) {
   if (!answer.allow.empty()) {
     MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, answer.allow.c_str());
   }
+  if (!answer.etag.empty())
+    MHD_add_response_header(response, MHD_HTTP_HEADER_ETAG, answer.etag.c_str());
+  // What is told is true now; an ETag is about what edits change, not about counters.
+  MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
   // A connection has one request: who holds one for longer only keeps others out.
   MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
   const auto result = MHD_queue_response(connection, answer.code, response);
@@ -161,8 +198,10 @@ void turn_away(const Connection& connection) {
 
 class Api::Server {
  public:
-  Server(Service& service, ApiLimits limits) : service_(service), limits_(limits) {}
+  Server(Service& service, ApiLimits limits, ApiScope scope)
+      : service_(service), limits_(limits), scope_(scope) {}
   ~Server() {
+    notify();  // the library takes no end of what is suspended
     if (daemon_ != nullptr) MHD_stop_daemon(daemon_);
   }
   Server(const Server&) = delete;
@@ -174,12 +213,12 @@ class Api::Server {
       return std::unexpected(Error{fmt::format("control socket: {}", errno_words(errno)), ""});
     }
     // The library's own limit only bounds those that were told to go and have not yet.
-    const auto most = static_cast<unsigned>(2 * limits_.connections + 64);
-    daemon_ =
-        MHD_start_daemon(MHD_USE_EPOLL, 0, nullptr, nullptr, on_request, this,                   //
-                         MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT, most,  //
-                         MHD_OPTION_NOTIFY_CONNECTION, on_connection, this,                      //
-                         MHD_OPTION_UNESCAPE_CALLBACK, unescape, nullptr, MHD_OPTION_END);
+    const auto most = static_cast<unsigned>(2 * limits_.connections + limits_.waiting + 64);
+    daemon_ = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, nullptr, nullptr, on_request, this,  //
+        MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT, most,            //
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, this,                                //
+        MHD_OPTION_UNESCAPE_CALLBACK, unescape, nullptr, MHD_OPTION_END);
     if (daemon_ == nullptr) {
       return std::unexpected(Error{
           fmt::format("control socket: the HTTP server does not start: {}", errno_words(errno)),
@@ -191,9 +230,20 @@ class Api::Server {
   }
 
   void run() {
+    is_due_ = false;
     MHD_run(daemon_);
     const auto now = Clock::now();
     while (!open_.empty() && open_.front().deadline <= now) end(open_.front());
+    for (auto at = waiting_.begin(); at != waiting_.end();) {
+      auto& connection = *at++;
+      if (*connection.waits_until <= now) resume(connection);
+    }
+  }
+
+  void admit(const ApiAccess& access) { access_ = access; }
+
+  void notify() {
+    while (!waiting_.empty()) resume(waiting_.front());
   }
 
   [[nodiscard]] std::optional<std::chrono::milliseconds> timeout() const {
@@ -205,8 +255,15 @@ class Api::Server {
     if (!open_.empty()) {
       const auto left =
           std::chrono::ceil<std::chrono::milliseconds>(open_.front().deadline - Clock::now());
-      due = std::min(due.value_or(left), std::max(left, std::chrono::milliseconds(0)));
+      due = std::min(due.value_or(left), left);
     }
+    for (const auto& connection : waiting_) {
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(*connection.waits_until - Clock::now());
+      due = std::min(due.value_or(left), left);
+    }
+    if (is_due_) due = std::chrono::milliseconds(0);
+    if (due) due = std::max(*due, std::chrono::milliseconds(0));
     return due;
   }
 
@@ -221,6 +278,25 @@ class Api::Server {
     turn_away(connection);
     connection.is_ended = true;
     ended_.splice(ended_.end(), open_, connection.self);
+  }
+
+  // Until something happens, or its time is over: then the library asks about it once more.
+  void suspend(MHD_Connection* client, Connection& connection, std::chrono::milliseconds wait) {
+    if (!connection.waits_until) connection.waits_until = Clock::now() + wait;
+    if (waiting_.size() >= limits_.waiting) {
+      waiting_.front().waits_until = Clock::now();
+      resume(waiting_.front());
+    }
+    connection.client = client;
+    waiting_.splice(waiting_.end(), open_, connection.self);
+    MHD_suspend_connection(client);
+  }
+
+  void resume(Connection& connection) {
+    connection.deadline = Clock::now() + limits_.lifetime;
+    open_.splice(open_.end(), waiting_, connection.self);
+    MHD_resume_connection(connection.client);
+    is_due_ = true;
   }
 
   void make_room() {
@@ -257,6 +333,10 @@ class Api::Server {
     try {
       auto response = server.take(client, connection, path, method, piece);
       if (!response) return MHD_YES;
+      if (response->wait && !connection.is_ended) {
+        server.suspend(client, connection, *response->wait);
+        return MHD_YES;
+      }
       server.await_reading(connection);
       return queue(client, std::move(*response));
     } catch (const std::exception& error) {  // must not reach the library, which is C
@@ -279,11 +359,32 @@ class Api::Server {
       if (!connection.is_too_large) connection.body += piece;
       return std::nullopt;
     }
+    if (auto refused = check_right(connection.fd, path, method)) return refused;
     if (connection.is_too_large) return too_large(limits_.body);
     ApiRequest request{method, path, {}, "", std::move(connection.body), {}};
     request.peer = [fd = connection.fd] { return peer_of(fd); };
+    request.if_match = header(client, MHD_HTTP_HEADER_IF_MATCH);
+    request.accept = header(client, MHD_HTTP_HEADER_ACCEPT);
+    request.has_waited = connection.waits_until && *connection.waits_until <= Clock::now();
     MHD_get_connection_values(client, MHD_GET_ARGUMENT_KIND, collect_argument, &request);
     return respond(service_, request);
+  }
+
+  [[nodiscard]] std::optional<ApiResponse> check_right(int fd, std::string_view path,
+                                                       std::string_view method) const {
+    if (scope_ == ApiScope::figures) {
+      const bool is_figure = path == "/metrics" || path == "/healthz";
+      return is_figure ? std::nullopt : std::optional(figures_alone());
+    }
+    const auto peer = peer_credentials(fd);
+    const auto right = right_of(peer, access_);
+    if (right == Right::change || (right == Right::ask && is_question(method))) return std::nullopt;
+    return forbid(peer, right, access_);
+  }
+
+  static std::string header(MHD_Connection* client, const char* name) {
+    const char* value = MHD_lookup_connection_value(client, MHD_HEADER_KIND, name);
+    return value == nullptr ? "" : value;
   }
 
   // The client has its time anew to read the answer.
@@ -296,8 +397,12 @@ class Api::Server {
 
   Service& service_;
   ApiLimits limits_;
-  Connections open_;   // by deadline, the earliest first
-  Connections ended_;  // by us, until the library sees it
+  ApiScope scope_;
+  ApiAccess access_;
+  Connections open_;     // by deadline, the earliest first
+  Connections ended_;    // by us, until the library sees it
+  Connections waiting_;  // for something to happen
+  bool is_due_ = false;  // what was resumed waits for run()
   MHD_Daemon* daemon_ = nullptr;
   int fd_ = -1;
 };
@@ -305,8 +410,9 @@ class Api::Server {
 Api::Api(std::unique_ptr<Server> server) : server_(std::move(server)) {}
 Api::~Api() = default;
 
-Result<std::unique_ptr<Api>> Api::start(Service& service, int listener, ApiLimits limits) {
-  auto server = std::make_unique<Server>(service, limits);
+Result<std::unique_ptr<Api>> Api::start(Service& service, int listener, ApiLimits limits,
+                                        ApiScope scope) {
+  auto server = std::make_unique<Server>(service, limits, scope);
   if (auto started = server->start(listener); !started) return std::unexpected(started.error());
   return std::unique_ptr<Api>(new Api(std::move(server)));
 }
@@ -314,6 +420,8 @@ Result<std::unique_ptr<Api>> Api::start(Service& service, int listener, ApiLimit
 int Api::fd() const { return server_->fd(); }
 void Api::run() { server_->run(); }
 std::optional<std::chrono::milliseconds> Api::timeout() const { return server_->timeout(); }
+void Api::admit(const ApiAccess& access) { server_->admit(access); }
+void Api::notify() { server_->notify(); }
 std::size_t Api::connections() const { return server_->connections(); }
 
 }  // namespace moat

@@ -17,10 +17,14 @@ constexpr Command all_commands[] = {
     {"", "status", "Say what is guarded, and what is wrong", command::status,
      "The first sentence tells whether all is well. What is wrong follows, worst first, each\n"
      "with a !, then what is well: the generation, the latest change and how long it took,\n"
-     "each interface with the mode and id of its program, each database and its rules.\n\n"
+     "each interface with the mode and id of its program, each database and its rules. What mends\n"
+     "a thing stands below it. Where moatd is not running, root is told what the kernel enforces\n"
+     "without it.\n\n"
      "Exit: 0 nothing is wrong, 1 something is (a line with a !, or nothing is guarded),\n"
      "3 moatd not reachable, 4 it does not answer. Monitor mode, chosen, is not wrong.\n\n"
-     "Example:\n  moat status --json | jq .generation"},
+     "Examples:\n"
+     "  moat status --quiet || echo look\n"
+     "  moat status --json | jq '.problems[].code'"},
 
     {"", "databases", "List the guarded databases, set their mode, or end a guard", nullptr},
     {"databases", "list", "List the guarded databases", command::list_databases,
@@ -151,6 +155,15 @@ constexpr Command all_commands[] = {
      "Examples:\n"
      "  moat drops --database orders\n"
      "  moat drops --follow"},
+
+    {"", "events", "Show what has happened: changes, problems, mends", command::events,
+     "Generations that were enforced, with who changed what; rules that expired; modes; problems "
+     "as\n"
+     "they begin and end; what was put right; interfaces that come and go; moatd's start and end.\n"
+     "moatd keeps the latest 1 MiB of them. With --follow --json, one object a line.\n\n"
+     "Examples:\n"
+     "  moat events --since 2h\n"
+     "  moat events --follow"},
 
     {"", "diff", "Compare what is enforced with a folder's rule files, or two generations",
      command::diff,

@@ -85,6 +85,7 @@ Action endpoints(Options& options);
 Action why(Options& options);
 Action counters(Options& options);
 Action drops(Options& options);
+Action events(Options& options);
 Action diff(Options& options);
 Action import_rules(Options& options);
 Action apply(Options& options);

@@ -15,7 +15,6 @@
 #include "control/cli/output.h"
 #include "control/cli/policy_diff.h"
 #include "control/files/rule_files.h"
-#include "control/service/status_text.h"
 #include "control/text/input_limits.h"
 
 namespace moat {
@@ -137,7 +136,7 @@ Json as_json(const std::vector<PolicyChange>& changes, const std::vector<Problem
                     {"fields", std::move(fields)}});
   }
   Json wrong = Json::array();
-  for (const auto& problem : problems) wrong.push_back(problem.text);
+  for (const auto& problem : problems) wrong.push_back(encode(problem));
   return document({{"is_different", !changes.empty()},
                    {"changes", std::move(list)},
                    {"problems", std::move(wrong)}});
@@ -153,7 +152,7 @@ void print(const std::vector<PolicyChange>& changes, const std::vector<Problem>&
     print_line(paint(printable(line), what.colour));
   }
   for (const auto& problem : problems) {
-    print_line(paint(fmt::format("! {}", printable(problem.text)), Colour::bad));
+    print_line(paint(fmt::format("! {}", printable(problem.message)), Colour::bad));
   }
   tell(!changes.empty()
            ? fmt::format("{} added, {} removed, {} changed", counts[0], counts[1], counts[2])
@@ -189,7 +188,7 @@ ClientResult<Difference> compare_with(const Cli& cli, Client& client, const std:
     enforced->push_back(config_item(status->settings));
     items.push_back(config_item(*wanted->config));
   }
-  Difference difference{diff_items(*enforced, items), problems(*status)};
+  Difference difference{diff_items(*enforced, items), status->problems};
   for (auto& change : difference.changes) {
     for (auto& field : change.fields) {
       if (cli.json || field.name != "cidrs") continue;

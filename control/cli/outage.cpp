@@ -2,12 +2,85 @@
 #include "control/cli/outage.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <utility>
 
 #include "control/cli/output.h"
 
 namespace moat {
+namespace {
+
+constexpr auto to_start = "systemctl start moatd";
+
+// "on eth0, eth1", "by the backstop alone"
+std::string where(const PinnedGuard& guard) {
+  if (guard.interfaces.empty()) return "by the backstop alone";
+  return fmt::format("on {}", fmt::join(guard.interfaces, ", "));
+}
+
+std::string standing_headline(const PinnedGuard& guard, const std::string& pins) {
+  if (!guard.stands()) {
+    return fmt::format("NOTHING IS GUARDED: moatd is not running, and {} in {}.",
+                       guard.generation == 0 ? "nothing is pinned" : "no program is attached",
+                       pins);
+  }
+  if (guard.is_closed) {
+    return fmt::format(
+        "moatd is not running; guarded ports are closed to everyone {} by the kernel, as the rules "
+        "were taken away.",
+        where(guard));
+  }
+  if (guard.databases == 0)
+    return fmt::format(
+        "NOTHING IS GUARDED: moatd is not running, and generation {} names no database.",
+        guard.generation);
+  return fmt::format(
+      "moatd is not running; the rules of generation {} are enforced {} by the "
+      "kernel{}.",
+      guard.generation, where(guard),
+      guard.monitored == guard.databases ? ", in monitor mode: every drop passes" : "");
+}
+
+}  // namespace
+
+StatusView describe_standing(const PinnedGuard& guard, const std::string& pins) {
+  StatusView status;
+  status.headline = standing_headline(guard, pins);
+  const auto add = [&status](std::string_view code, std::string subject, std::string message,
+                             std::string remedy = to_start) {
+    status.problems.push_back(
+        make_problem(code, std::move(subject), std::move(message), std::move(remedy)));
+  };
+  add(code::not_running, "",
+      guard.stands() ? "moatd is not running: files are not read, and no change is enforced"
+                     : "moatd is not running, and everybody reaches every port");
+  if (guard.stands()) {
+    for (const auto& name : guard.gone) {
+      add(code::interface_absent, name,
+          fmt::format("{} is gone or was moved away: what comes by it is judged at sockets alone, "
+                      "if at all",
+                      name));
+    }
+    if (!guard.at_sockets) {
+      status.notices.push_back(make_problem(code::no_backstop, "", "the backstop is off at sockets",
+                                            "if moat.yaml wants it: systemctl start moatd"));
+    }
+    if (guard.monitored > 0 && guard.monitored < guard.databases) {
+      status.notices.push_back(make_problem(
+          code::monitor, "",
+          fmt::format("{} of {} databases are in monitor mode: what would be dropped passes",
+                      guard.monitored, guard.databases)));
+    }
+  }
+  if (guard.is_elsewhere) {
+    status.notices.push_back(make_problem(code::kernel_limit, "netns",
+                                          "all this is of another network namespace than this one",
+                                          "nsenter --net=..., into the one that moatd guards"));
+  }
+  sort_problems(status.problems);
+  return status;
+}
 
 bool Outage::covers(const CommandError& failure) {
   const bool is_gone = failure.exit == Exit::unreachable;

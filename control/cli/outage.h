@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// For commands that go on until they are interrupted: a moatd that is restarted is waited for.
+// moatd does not answer. Commands that go on until they are interrupted wait for one that is
+// restarted; status tells what of the guard stands without it.
 #pragma once
 
 #include "control/cli/client.h"
+#include "dataplane/host/pinned_guard.h"
 
 namespace moat {
 
@@ -20,5 +22,9 @@ class Outage {
   bool is_on_ = false;
   bool was_gone_ = false;
 };
+
+// Headline, problems and notices alone: what else a status has, the kernel does not tell. `pins`:
+// the folder that was looked at.
+[[nodiscard]] StatusView describe_standing(const PinnedGuard& guard, const std::string& pins);
 
 }  // namespace moat

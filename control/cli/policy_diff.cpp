@@ -96,6 +96,8 @@ PolicyItem config_item(const Config& config) {
            {"backstop-cgroup", config.backstop_cgroup},
            {"drop-sessions", on_or_off(config.drop_sessions)},
            {"fast-path", describe(config.fast_path)},
+           {"socket-readers", config.socket_readers},
+           {"metrics", config.metrics},
            {"bound", time(config.bound)},
            {"reconcile", time(config.reconcile)},
            {"settle", time(config.settle)}}};

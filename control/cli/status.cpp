@@ -8,9 +8,11 @@
 #include <nlohmann/json.hpp>
 
 #include "control/cli/nat_checks.h"
+#include "control/cli/outage.h"
 #include "control/cli/output.h"
 #include "control/policy/endpoint.h"
 #include "control/service/status_text.h"
+#include "dataplane/host/pinned_guard.h"
 
 namespace moat {
 namespace {
@@ -28,10 +30,12 @@ std::string rule_states(const std::vector<RuleView>& rules, const std::string& d
   return text.empty() ? "none: nobody is allowed" : text;
 }
 
+// Each with what mends it below.
 void print_problems(const std::vector<Problem>& problems, Colour colour, std::string_view mark) {
-  for (const auto& [text, faults] : problems) {
-    print_line(paint(fmt::format("{} {}", mark, printable(text)), colour));
-    print_some_faults(faults, stdout);
+  for (const auto& problem : problems) {
+    print_line(paint(fmt::format("{} {}", mark, printable(problem.message)), colour));
+    print_some_faults(problem.faults, stdout);
+    if (!problem.remedy.empty()) print_line(fmt::format("  -> {}", printable(problem.remedy)));
   }
   if (!problems.empty()) print_line("");
 }
@@ -183,18 +187,78 @@ std::vector<std::string> add_nat_findings(const std::vector<DatabaseView>& datab
   auto nat = read_nat_rules();
   for (const auto& [index, message, remedy, ports] :
        find_ways_round(endpoints, nat.rules, read_host_facts(), status.backstop.at_sockets, ids)) {
-    status.past_guard.push_back(fmt::format("database {}: {} ({})", ids[index], message, remedy));
-    status.ports_past_guard += ports;
+    status.problems.push_back(make_problem(code::nat_past_guard, ids[index],
+                                           fmt::format("database {}: {}", ids[index], message),
+                                           remedy));
   }
-  status.notices.insert(status.notices.end(), nat.unread.begin(), nat.unread.end());
+  for (const auto& what : nat.unread)
+    status.notices.push_back(make_problem(code::nat_unread, "", what));
+  sort_problems(status.problems);
+  status.headline = headline(status);
   return std::move(nat.firewalls);
 }
 
-Exit show_status(const Cli& cli) {
+struct StatusOptions {
+  bool quiet = false;
+  std::string bpffs;
+};
+
+Json as_json(const Document& answer, const StatusView& status, const std::vector<RuleView>& rules,
+             const std::vector<std::string>& firewalls) {
+  auto json = *answer;
+  const auto encoded = encode(status);
+  for (const auto* key : {"problems", "notices", "headline"}) json[key] = encoded[key];
+  json["firewalls"] = firewalls;
+  json.update(list_document("rules", rules));
+  return json;
+}
+
+void print(const StatusView& status, const std::vector<DatabaseView>& databases,
+           const std::vector<RuleView>& rules, const std::vector<std::string>& firewalls) {
+  print_line(paint(printable(status.headline), is_well(status) ? Colour::good : Colour::bad));
+  print_line("");
+  print_problems(status.problems, Colour::bad, "!");
+  print_problems(status.notices, Colour::doubtful, "-");
+  print_facts(status, firewalls);
+  print_interfaces(status);
+  print_fast_path(status.fast_path);
+  print_databases(databases, rules);
+  print_other_files(status);
+}
+
+// Without moatd the kernel itself tells, to root.
+Exit show_what_stands(const Cli& cli, const StatusOptions& options, const CommandError& failure) {
+  const bool is_usual = cli.socket == paths::socket;
+  const auto pins = options.bpffs.empty() && is_usual ? std::string(paths::bpffs) : options.bpffs;
+  if (!failure.is_stopped || pins.empty()) return fail(cli, failure);
+  const auto guard = look_at_pins(pins);
+  if (!guard) return fail(cli, failure);
+  if (options.quiet) return failure.exit;
+  const auto status = describe_standing(*guard, pins);
+  if (cli.json) {
+    print_json(document({{"running", false},
+                         {"headline", status.headline},
+                         {"generation", guard->generation},
+                         {"databases", guard->databases},
+                         {"interfaces", guard->interfaces},
+                         {"at_sockets", guard->at_sockets},
+                         {"before_sockets", guard->before_sockets},
+                         {"problems", encode(status)["problems"]},
+                         {"error", encode(failure.refusal)}}));
+  } else {
+    print_line(paint(printable(status.headline), Colour::bad));
+    print_line("");
+    print_problems(status.problems, Colour::bad, "!");
+    print_problems(status.notices, Colour::doubtful, "-");
+  }
+  return failure.exit;
+}
+
+Exit show_status(const Cli& cli, const StatusOptions& options) {
   const Client client(cli);
   const auto answer = client.get("/v1/status");
   auto status = as<StatusView>(answer);
-  if (!status) return fail(cli, status.error());
+  if (!status) return show_what_stands(cli, options, status.error());
   ClientResult<std::vector<RuleView>> rules;
   ClientResult<std::vector<DatabaseView>> databases;
   if (status->policy_known) {
@@ -204,31 +268,19 @@ Exit show_status(const Cli& cli) {
     if (!databases) return fail(cli, databases.error());
   }
   const auto firewalls = add_nat_findings(*databases, *status);
-  const auto exit = count_problems(*status) == 0 ? Exit::done : Exit::refused;
-  if (cli.json) {
-    auto json = **answer;
-    json["notices"] = status->notices;
-    json["past_guard"] = status->past_guard;
-    json["firewalls"] = firewalls;
-    json["headline"] = headline(*status);
-    json.update(list_document("rules", *rules));
-    print_json(json);
-    return exit;
-  }
-  print_line(paint(printable(headline(*status)), is_well(*status) ? Colour::good : Colour::bad));
-  print_line("");
-  print_problems(problems(*status), Colour::bad, "!");
-  print_problems(remarks(*status), Colour::doubtful, "-");
-  print_facts(*status, firewalls);
-  print_interfaces(*status);
-  print_fast_path(status->fast_path);
-  print_databases(*databases, *rules);
-  print_other_files(*status);
-  return exit;
+  if (!options.quiet && cli.json) print_json(as_json(*answer, *status, *rules, firewalls));
+  if (!options.quiet && !cli.json) print(*status, *databases, *rules, firewalls);
+  return status->problems.empty() ? Exit::done : Exit::refused;
 }
 
 }  // namespace
 
-Action command::status(Options&) { return show_status; }
+Action command::status(Options& options) {
+  const auto values = std::make_shared<StatusOptions>();
+  options = {{"--quiet", "", &values->quiet, "Say nothing; the exit code tells"},
+             {"--bpffs", "DIR", &values->bpffs,
+              "Where moatd's pins are, to look there if it is not running"}};
+  return make_action(values, show_status);
+}
 
 }  // namespace moat

@@ -164,7 +164,8 @@ std::vector<std::string> reservations(const std::vector<WhyView>& answers,
                     by_trusted->source, by_trusted->trusted_way));
   }
   if (const auto ways = unjudged(status); !ways.empty()) all.push_back(ways);
-  all.insert(all.end(), status.address_gone.begin(), status.address_gone.end());
+  for (const auto& problem : status.problems)
+    if (problem.code == code::address_gone) all.push_back(problem.message);
   if (status.clock_was_at) {
     all.push_back(
         fmt::format("the clock has been at {}, and rules that expire before that stay "

@@ -9,12 +9,8 @@
 #include <csignal>
 #include <tuple>
 
-#include "control/os/control_socket.h"
-
 namespace moat {
 namespace {
-
-constexpr auto socket_group = "moat";
 
 // `last`: what was in force before, for a file that has faults by now.
 Result<Settings> read_settings(const std::string& path, const std::string& last, Log& log) {
@@ -40,6 +36,7 @@ Daemon::Daemon(Log& log, DaemonPaths paths, Settings settings, StateStore store,
       settings_(std::move(settings)),
       store_(std::move(store)),
       history_(paths_.state + "/history"),
+      events_(paths_.state + "/history"),
       trials_(paths_.state),
       path_(std::move(path)),
       state_problems_(std::move(loaded.problems)),
@@ -98,6 +95,9 @@ Result<> Daemon::arm() {
   // A guard that nobody can ask, or that tells of no drops, is a guard all the same.
   ensure_socket();
   for (const auto& problem : history_.problems()) log_.error("{}", problem);
+  for (const auto& problem : events_.problems()) log_.error("{}", problem);
+  recall_problems();
+  ensure_metrics();
   resume_trial();
   set_problem(Step::drops, drops_.start(path_->drops()), "drops cannot be shown");
   return arm_sources();
@@ -120,6 +120,7 @@ Result<> Daemon::arm_timers() {
       Wanted{reconcile_timer_, loop_.timer([this] { reconcile(); })},
       Wanted{sample_timer_, loop_.timer(on_sample)},
       Wanted{api_timer_, loop_.timer([this] { run_api(); })},
+      Wanted{metrics_timer_, loop_.timer([this] { run_metrics_api(); })},
       Wanted{exit_timer_, loop_.timer([this] { loop_.stop(); })},
       Wanted{trial_timer_, loop_.boot_timer([this] { std::ignore = on_trial_lapsed(); })},
       Wanted{overdue_timer_, loop_.wall_timer([this] { check_overdue(); })},
@@ -159,32 +160,8 @@ Result<> Daemon::arm_sources() {
   return {};
 }
 
-// Also where somebody has removed it, or put something in its place. Not from within a request.
-void Daemon::ensure_socket() {
-  const auto now = socket_at(paths_.socket);
-  if (api_ && now && now == socket_) return set_problem(Step::socket, {}, "");
-  const bool was_there = api_ != nullptr;
-  const auto made = listen();
-  set_problem(Step::socket, made, "nobody can ask or command moatd: no control socket can be made");
-  if (made && was_there)
-    note_mend(fmt::format("the control socket was gone from {}", paths_.socket));
-}
-
-Result<> Daemon::listen() {
-  auto listener = listen_on(paths_.socket, socket_group);
-  if (!listener) return std::unexpected(listener.error());
-  const auto socket = socket_at(paths_.socket);
-  auto api = Api::start(*this, listener->release());
-  if (!api) return std::unexpected(api.error());
-  auto source = loop_.on_readable((*api)->fd(), [this] { run_api(); });
-  if (!source) return std::unexpected(source.error());
-  api_source_ = std::move(*source);  // that of before is silent from now on
-  api_ = std::move(*api);
-  socket_ = socket;
-  return {};
-}
-
 Result<> Daemon::run() {
+  tell(event_kind::start, fmt::format("moatd {} has started: {}", MOAT_VERSION, path_->adoption()));
   // What nobody has confirmed in time is not enforced once more.
   const bool has_undone = has_lapsed_trial() && on_trial_lapsed();
   if (!has_undone) turn({"start", "", ""}, WallClock::now());
@@ -192,14 +169,18 @@ Result<> Daemon::run() {
   reconcile_timer_.set_after(settings_.config().reconcile);
   sample();
   run_api();
+  run_metrics_api();
   auto ended = loop_.run();
   if (!is_detached_) {
     (void)publisher_.sample();  // for the state; without, it has those of a second ago
     save();
     if (const auto unpinned = problem(Step::pins); unpinned.empty()) {
       log_.info("moatd ends; generation {} stays enforced", publisher_.generation());
+      tell(event_kind::stop,
+           fmt::format("moatd ends; generation {} stays enforced", publisher_.generation()));
     } else {
       log_.error("moatd ends, and the guard with it: {}", unpinned);
+      tell(event_kind::stop, "moatd ends, and the guard with it");
     }
   }
   return ended;

@@ -28,6 +28,7 @@
 #include "control/enforce/file_scanner.h"
 #include "control/enforce/interfaces.h"
 #include "control/files/settings.h"
+#include "control/history/events.h"
 #include "control/history/history.h"
 #include "control/history/trial.h"
 #include "control/os/clock.h"
@@ -90,6 +91,8 @@ class Daemon final : public Service {
   ServiceResult<ChangeView> set_mode(const std::string& database, Mode mode,
                                      const Peer& peer) override;
   ServiceResult<ChangeView> forget(const std::string& database, const Peer& peer) override;
+  ServiceResult<std::string> version(const std::string& database) override;
+  ServiceResult<EventsView> events(std::uint64_t since) override;
   ServiceResult<std::vector<HistoryView>> history() override;
   ServiceResult<HistoryView> generation(std::uint64_t generation) override;
   ServiceResult<ChangeView> reload(const Peer& peer) override;
@@ -111,11 +114,13 @@ class Daemon final : public Service {
     table,
     pins,
     socket,
+    metrics,
     fast_path,
     save,
     trial,
     end_sessions,
     history,
+    events,
     sample,
     drops
   };
@@ -128,6 +133,9 @@ class Daemon final : public Service {
   [[nodiscard]] Result<> arm_timers();
   void ensure_socket();
   [[nodiscard]] Result<> listen();
+  void admit_peers();
+  void ensure_metrics();
+  [[nodiscard]] Result<> listen_for_metrics(const std::string& address);
 
   // turns.cpp: what is done when something has happened
   // `is_asked_for`: somebody says that the files are whole.
@@ -139,6 +147,7 @@ class Daemon final : public Service {
   void end_state_problems();
   void set_problem(Step step, const Result<>& result, const char* what);
   [[nodiscard]] std::string problem(Step step) const;
+  [[nodiscard]] static std::string_view code_of(Step step);
   void note_mend(const std::string& what);
   void ensure_table();
   void republish(const std::string& wrong);
@@ -167,7 +176,18 @@ class Daemon final : public Service {
   void on_time_passed(const char* why);
   void observe_clock();
   void run_api();
+  void run_metrics_api();
   void reload_on_signal();
+
+  // journal.cpp: what has happened
+  void tell(std::string_view kind, std::string message, std::string subject = {},
+            std::string author = {}, std::string code = {});
+  void tell_change(const ApplyResult& applied, std::string_view kind);
+  void tell_modes(const std::string& author);
+  void tell_interfaces();
+  void recall_problems();
+  void tell_problems(const StatusView& status);
+  void look_for_problems();
 
   // requests.cpp: what others ask for
   [[nodiscard]] ServiceResult<void> begin_change();
@@ -179,11 +199,15 @@ class Daemon final : public Service {
   [[nodiscard]] ChangeView change_view(const ApplyResult& applied, Steady::time_point begun);
   [[nodiscard]] StatusView::Backstop backstop_view() const;
   [[nodiscard]] DaemonFacts facts() const;
+  void add_notices(std::vector<Problem>& notices) const;
+  [[nodiscard]] std::string version_of(const std::string& database) const;
+  [[nodiscard]] ServiceResult<void> check_version(const std::string& database,
+                                                  const Peer& peer) const;
   void read_all_drops();
 
   // generations.cpp: what was enforced before, and what waits to be confirmed
   [[nodiscard]] std::vector<FileText> enforced_files() const;
-  void record(const ApplyResult& applied);
+  void record(const ApplyResult& applied, std::string_view kind = event_kind::change);
   [[nodiscard]] ServiceResult<HistoryEntry> find_generation(std::uint64_t generation) const;
   [[nodiscard]] ServiceResult<void> write_all_or_none(const std::vector<Edit>& edits,
                                                       const Peer& peer);
@@ -203,6 +227,7 @@ class Daemon final : public Service {
   Settings settings_;
   StateStore store_;
   History history_;
+  EventJournal events_;
   TrialStore trials_;
   std::optional<Trial> trial_;  // under way
   std::unique_ptr<PacketPath> path_;
@@ -221,6 +246,9 @@ class Daemon final : public Service {
   std::unique_ptr<Api> api_;      // none where no socket could be made
   std::optional<FileId> socket_;  // by which it is reached
   EventLoop::Source api_source_;
+  std::unique_ptr<Api> metrics_api_;  // where moat.yaml has an address for it
+  std::string metrics_address_;       // that it listens at
+  EventLoop::Source metrics_source_;
   std::vector<EventLoop::Source> sources_;
   EventLoop::Timer settle_timer_;
   EventLoop::Timer retry_timer_;
@@ -229,6 +257,7 @@ class Daemon final : public Service {
   EventLoop::Timer overdue_timer_;
   EventLoop::Timer expiry_timer_;
   EventLoop::Timer api_timer_;
+  EventLoop::Timer metrics_timer_;
   EventLoop::Timer exit_timer_;
   EventLoop::Timer trial_timer_;
 
@@ -244,7 +273,10 @@ class Daemon final : public Service {
   };
   std::map<std::string, Mend> mends_;                                   // by what had been undone
   std::map<std::pair<std::string, std::string>, std::uint64_t> ended_;  // by peer and database
-  std::map<Step, std::string> problems_;  // of the steps that failed the last time
+  std::map<Step, Error> problems_;                    // of the steps that failed the last time
+  std::optional<std::map<std::string, Mode>> modes_;  // as last told; "": the host's
+  std::optional<std::map<std::string, std::string>> links_told_;              // state by interface
+  std::map<std::pair<std::string, std::string>, std::string> problems_told_;  // by code and subject
   Steady::time_point last_save_;
   ExpiryClock::Course clock_course_ = ExpiryClock::Course::believed;  // as last logged
   bool has_guards_ = false;  // interfaces and backstop were seen to, once at least

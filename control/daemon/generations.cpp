@@ -71,8 +71,9 @@ std::vector<FileText> Daemon::enforced_files() const {
   return files;
 }
 
-void Daemon::record(const ApplyResult& applied) {
+void Daemon::record(const ApplyResult& applied, std::string_view kind) {
   if (!applied.committed) return;
+  tell_change(applied, kind);
   const auto& cause = applied.cause;
   const auto kept = history_.add({applied.generation, WallClock::now(), cause.what, cause.who,
                                   cause.command, applied.change, enforced_files()});
@@ -136,6 +137,7 @@ ServiceResult<ChangeView> Daemon::rewrite(const FileEdits& plan, const std::stri
 ServiceResult<ChangeView> Daemon::roll_back(std::uint64_t generation, const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
+  if (auto may = check_version("", peer); !may) return std::unexpected(may.error());
   const auto entry = find_generation(generation);
   if (!entry) return std::unexpected(entry.error());
   WantedFiles wanted;
@@ -162,6 +164,7 @@ ServiceResult<ChangeView> Daemon::roll_back(std::uint64_t generation, const Peer
 ServiceResult<ChangeView> Daemon::apply(const NewFiles& files, const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
+  if (auto may = check_version("", peer); !may) return std::unexpected(may.error());
   WantedFiles wanted{{}, true};
   for (const auto& [name, text] : files.databases) {
     if (!is_rule_file_name(name) || name.contains('/') || printable(name) != name) {
@@ -254,6 +257,10 @@ ServiceResult<TrialView> Daemon::begin_trial(std::chrono::milliseconds within, b
             whole_seconds(within).count());
   trial_ = std::move(*trial);
   trial_timer_.set_after(within);
+  tell(event_kind::trial,
+       fmt::format("what is changed from now on is undone in {} s unless it is confirmed",
+                   whole_seconds(within).count()),
+       "", trial_->author);
   auto view = trial_view(*trial_);
   view.id = trial_->id;
   return view;
@@ -280,6 +287,10 @@ ServiceResult<TrialView> Daemon::confirm(const Peer& peer) {
   if (auto removed = trials_.remove(); !removed) return refuse(removed.error());
   log_.info("confirmed by {}: what {} has changed since generation {} stays",
             cause_of("", peer).who, trial_->author, trial_->generation);
+  tell(event_kind::confirmed,
+       fmt::format("what {} has changed since generation {} stays", trial_->author,
+                   trial_->generation),
+       "", cause_of("", peer).who);
   trial_.reset();
   trial_timer_.stop();
   return view;

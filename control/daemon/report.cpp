@@ -12,6 +12,7 @@
 
 #include "control/files/host_checks.h"
 #include "control/files/mptcp_joins.h"
+#include "control/os/local_names.h"
 #include "control/policy/coverage.h"
 #include "control/service/explain.h"
 #include "control/service/judge_session.h"
@@ -46,25 +47,38 @@ Counts counts_of(const moat_counter& counter) { return {counter.packets, counter
 
 bool is_zero(const Counts& counts) { return counts.packets == 0; }
 
+// Something about the host, that cannot be told.
+Problem unread(const Error& error) {
+  return make_problem(code::host_unread, "", error.message, error.remedy);
+}
+
 // What moat.yaml has no error for and yet leaves other than one may think.
-void add_config_notices(const Config& config, std::vector<std::string>& notices) {
+void add_config_notices(const Config& config, std::vector<Problem>& notices) {
   if (!config.backstop) {
-    notices.emplace_back(
+    notices.push_back(make_problem(
+        code::no_backstop, "",
         "without the backstop (backstop: false), an interface that appears is open until the "
-        "program is on it, a few milliseconds later; one that moat.yaml does not name stays open");
+        "program is on it, a few milliseconds later; one that moat.yaml does not name stays open"));
+  }
+  if (const auto& readers = config.socket_readers; !readers.empty() && !find_group(readers)) {
+    notices.push_back(make_problem(
+        code::readers_absent, readers,
+        fmt::format("socket-readers: the host has no group {} in /etc/group", readers)));
   }
   // Nearly always all are there, and the list, of thousands on some hosts, is not needed.
   const auto is_there = [](const std::string& name) { return if_nametoindex(name.c_str()) != 0; };
   if (std::ranges::all_of(config.trusted_interfaces, is_there)) return;
   const auto interfaces = list_link_names();
   if (!interfaces) {
-    notices.push_back(interfaces.error().message);
+    notices.push_back(unread(interfaces.error()));
     return;
   }
   for (const auto& name : config.trusted_interfaces) {
     if (has_interface(*interfaces, name)) continue;
-    notices.push_back(fmt::format("trusted-interfaces: the host has no interface {} ({})", name,
-                                  interface_remedy(name, *interfaces, config.trusted_interfaces)));
+    notices.push_back(
+        make_problem(code::trusted_absent, name,
+                     fmt::format("trusted-interfaces: the host has no interface {}", name),
+                     interface_remedy(name, *interfaces, config.trusted_interfaces)));
   }
 }
 
@@ -177,7 +191,6 @@ StatusView Views::status(const DaemonFacts& facts) const {
   view.backstop = facts.backstop;
   view.open_interfaces = find_open_interfaces(settings_.config(), view.interfaces);
   view.fast_path = facts.fast_path;
-  view.unpinned = facts.unpinned;
   if (settings_.is_held_back() || settings_.is_being_written()) {
     const auto state = settings_.is_held_back() ? FileState::held_back : FileState::active;
     view.files.push_back({settings_.path(), "", state, settings_.faults()});
@@ -198,29 +211,32 @@ StatusView Views::status(const DaemonFacts& facts) const {
   view.last = scanner_.propagation().last();
   view.pending = scanner_.pending();
   view.bound = settings_.config().bound;
+  view.propagation = scanner_.propagation().times();
+  view.trial = facts.trial;
   if (!enforcer_.failure().empty()) {
     view.problems.push_back(
         publisher_.is_closed()
-            ? fmt::format("nobody is allowed, as the rules cannot be enforced: {}",
-                          enforcer_.failure())
-            : fmt::format("changes are not enforced, generation {} stays: {}",
-                          publisher_.generation(), enforcer_.failure()));
+            ? make_problem(code::nobody_allowed, "",
+                           fmt::format("nobody is allowed, as the rules cannot be enforced: {}",
+                                       enforcer_.failure()))
+            : make_problem(code::not_enforced, "",
+                           fmt::format("changes are not enforced, generation {} stays: {}",
+                                       publisher_.generation(), enforcer_.failure())));
   }
   view.problems.insert(view.problems.end(), facts.problems.begin(), facts.problems.end());
-  add_notices(view, facts);
+  view.notices = facts.notices;
+  add_notices(view);
+  add_problems(view);
   return view;
 }
 
-void Views::add_notices(StatusView& view, const DaemonFacts& facts) const {
+void Views::add_notices(StatusView& view) const {
   add_clock(view);
-  view.notices.insert(view.notices.end(), facts.mends.begin(), facts.mends.end());
-  view.notices.insert(view.notices.end(), facts.limits.begin(), facts.limits.end());
-  for (const auto& interface : facts.removed_interfaces) {
-    view.notices.push_back(
-        fmt::format("interface {} is no longer guarded: it was taken out of moat.yaml", interface));
+  for (const auto& fault : scanner_.files().passed_over) {
+    view.notices.push_back(make_problem(
+        code::file_passed_over, fault.place.file,
+        fmt::format("{}: {}: {}", fault.place.file, fault.message, fault.value), fault.remedy));
   }
-  for (const auto& fault : scanner_.files().passed_over)
-    view.notices.push_back(format_fault(fault));
   add_config_notices(settings_.config(), view.notices);
   for (const auto& database : policy().databases) {
     if (policy().mode_of(database) == Mode::monitor) view.monitored.push_back(database.id);
@@ -228,23 +244,36 @@ void Views::add_notices(StatusView& view, const DaemonFacts& facts) const {
   add_coverage(view);
   add_expiries(view);
   add_mptcp_notices(view);
+  add_listeners(view);
+}
+
+// What listens where the rules do not reach.
+void Views::add_listeners(StatusView& view) const {
   const auto open = listeners();
   if (!open) {
-    view.notices.push_back(open.error().message);
+    view.notices.push_back(unread(open.error()));
     return;
   }
-  view.exposed = enforcer_.exposed().sentences(policy(), *open, host_addresses());
-  auto absent = absent_addresses(policy(), *open, host_addresses());
-  view.address_gone = std::move(absent.open);
-  std::ranges::move(absent.notices, std::back_inserter(view.notices));
-  view.open_ipv6 = open_ipv6(policy(), *open);
+  const auto add = [](std::vector<Problem>& to, std::string_view code,
+                      const std::vector<Opening>& all) {
+    for (const auto& [database, message, remedy] : all)
+      to.push_back(make_problem(code, database, message, remedy));
+  };
+  add(view.problems, code::port_exposed,
+      enforcer_.exposed().open(policy(), *open, host_addresses()));
+  const auto absent = absent_addresses(policy(), *open, host_addresses());
+  add(view.problems, code::address_gone, absent.open);
+  add(view.notices, code::address_absent, absent.standby);
+  add(view.problems, code::open_ipv6, open_ipv6(policy(), *open));
   if (view.backstop.at_sockets && !settings_.config().backstop_cgroup.empty()) {
     view.outside_backstop = outside_backstop(policy(), *open, view.backstop.cgroup);
   }
   if (!view.policy_known) return;  // nor what is guarded
   if (const auto ports = unguarded_listeners(policy(), *open); !ports.empty()) {
-    view.notices.push_back(fmt::format("something listens on TCP ports that no database guards: {}",
-                                       list_ports(ports)));
+    view.notices.push_back(
+        make_problem(code::unguarded_listener, "",
+                     fmt::format("something listens on TCP ports that no database guards: {}",
+                                 list_ports(ports))));
   }
 }
 
@@ -273,23 +302,26 @@ void Views::add_expiries(StatusView& view) const {
     view.expired_rules += expired;
     view.expiring_rules += expiring;
     if (expiring > 0) {
-      view.notices.push_back(
+      view.notices.push_back(make_problem(
+          code::rules_expiring, database.id,
           fmt::format("{} of {} within a day, the first at {}",
                       expiring == 1 ? "a rule" : fmt::format("{} rules", expiring),
-                      database.id + (expiring == 1 ? " expires" : " expire"), format_time(*first)));
+                      database.id + (expiring == 1 ? " expires" : " expire"), format_time(*first)),
+          fmt::format("moat rules set --database {} RULE --expires WHEN", database.id)));
     }
     if (expired == 0) continue;
     if (expired == database.rules.size()) {
-      view.problems.push_back(
-          fmt::format("all rules of {} have expired: nobody is allowed (add rules, or take the "
-                      "expired ones out "
-                      "of {})",
-                      database.id, database.place.file));
+      view.problems.push_back(make_problem(
+          code::all_expired, database.id,
+          fmt::format("all rules of {} have expired: nobody is allowed", database.id),
+          fmt::format("add rules, or take the expired ones out of {}", database.place.file)));
     } else {
-      view.notices.push_back(fmt::format("{} of {} expired: moat rules list names {}",
-                                         expired == 1 ? "a rule" : fmt::format("{} rules", expired),
-                                         database.id + (expired == 1 ? " has" : " have"),
-                                         expired == 1 ? "it" : "them"));
+      view.notices.push_back(
+          make_problem(code::rules_expired, database.id,
+                       fmt::format("{} of {} expired",
+                                   expired == 1 ? "a rule" : fmt::format("{} rules", expired),
+                                   database.id + (expired == 1 ? " has" : " have")),
+                       "moat rules list --database " + database.id));
     }
   }
 }
@@ -297,7 +329,7 @@ void Views::add_expiries(StatusView& view) const {
 void Views::add_mptcp_notices(StatusView& view) const {
   const auto endpoints = mptcp_endpoints_with_port();
   if (!endpoints) {
-    view.notices.push_back(endpoints.error().message);
+    view.notices.push_back(unread(endpoints.error()));
     return;
   }
   for (const auto& by : *endpoints) {
@@ -306,10 +338,13 @@ void Views::add_mptcp_notices(StatusView& view) const {
       if (!judges_joins(database.endpoint, by)) open.push_back(database.id);
     }
     if (open.empty()) continue;
-    view.notices.push_back(fmt::format(
-        "who has a session with {} may go on with it from any address by MPTCP endpoint "
-        "{}: {}",
-        fmt::join(open, ", "), format_mptcp_endpoint(by), mptcp_remedy(by)));
+    const auto endpoint = format_mptcp_endpoint(by);
+    view.notices.push_back(make_problem(
+        code::mptcp_open, endpoint,
+        fmt::format("who has a session with {} may go on with it from any address by MPTCP "
+                    "endpoint {}",
+                    fmt::join(open, ", "), endpoint),
+        mptcp_remedy(by)));
   }
 }
 
@@ -322,20 +357,23 @@ void Views::add_clock(StatusView& view) const {
   const auto minutes = left ? std::chrono::ceil<std::chrono::minutes>(*left).count() : 0;
   if (course == Course::back && latest > now + small_step) {
     view.clock_was_at = latest;
-    view.problems.push_back(fmt::format(
-        "the clock says {}, and has been at {}: rules that expire before that stay expired. If it "
-        "is right now, say so with `moat clock reset`. It is believed by itself once it has been "
-        "NTP-synchronised for {} min: {}",
-        format_time(now), format_time(latest), kBackLasts.count(),
-        left ? fmt::format("in {} min", minutes) : "it is not synchronised"));
+    view.problems.push_back(make_problem(
+        code::clock_set_back, "",
+        fmt::format(
+            "the clock says {}, and has been at {}: rules that expire before that stay expired. It "
+            "is believed by itself once it has been NTP-synchronised for {} min: {}",
+            format_time(now), format_time(latest), kBackLasts.count(),
+            left ? fmt::format("in {} min", minutes) : "it is not synchronised")));
   }
   const auto doubtful = publisher_.doubtful_rules();
   if (course == Course::ahead && doubtful > 0) {
-    view.notices.push_back(fmt::format(
-        "the clock says {}, later than time is known to have passed, and by it {} expired. "
-        "If it is wrong, set it right within {} min, and they are valid again",
-        format_time(now), doubtful == 1 ? "a rule has" : fmt::format("{} rules have", doubtful),
-        minutes));
+    view.notices.push_back(make_problem(
+        code::clock_ahead, "",
+        fmt::format(
+            "the clock says {}, later than time is known to have passed, and by it {} expired. "
+            "If it is wrong, set it right within {} min, and they are valid again",
+            format_time(now), doubtful == 1 ? "a rule has" : fmt::format("{} rules have", doubtful),
+            minutes)));
   }
 }
 

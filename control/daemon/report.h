@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,11 +26,9 @@ struct DaemonFacts {
   std::chrono::system_clock::time_point since;
   StatusView::Backstop backstop;
   FastPathStatus fast_path;
-  std::string unpinned;               // why the guard would end with the daemon
-  std::vector<std::string> problems;  // that the daemon itself has met, worst first
-  std::vector<std::string> removed_interfaces;
-  std::vector<std::string> limits;  // of this kernel, one sentence each
-  std::vector<std::string> mends;   // what was found undone and put right, one sentence each
+  std::vector<Problem> problems;  // that the daemon itself has met
+  std::vector<Problem> notices;
+  std::optional<TrialView> trial;
 };
 
 class Views {
@@ -72,11 +71,12 @@ class Views {
   [[nodiscard]] Counts dropped(const Database& database) const;
   void add_reasons(CountersView& view, const std::string& owner, std::uint8_t number) const;
   [[nodiscard]] ManagedRangeView range_view(const ManagedRange& range) const;
-  void add_notices(StatusView& view, const DaemonFacts& facts) const;
+  void add_notices(StatusView& view) const;
   void add_coverage(StatusView& view) const;
   void add_expiries(StatusView& view) const;
   void add_mptcp_notices(StatusView& view) const;
   void add_clock(StatusView& view) const;
+  void add_listeners(StatusView& view) const;
   void complete(WhyView& view, Address source) const;
   [[nodiscard]] const Policy& policy() const;
 

@@ -8,6 +8,7 @@
 #include "control/daemon/daemon.h"
 #include "control/daemon/refuse.h"
 #include "control/os/process.h"
+#include "control/text/fnv1a.h"
 
 namespace moat {
 namespace {
@@ -48,35 +49,80 @@ StatusView::Backstop Daemon::backstop_view() const {
           .not_before = before.reason};
 }
 
+std::string_view Daemon::code_of(Step step) {
+  switch (step) {
+    case Step::table:
+      return code::table_not_live;
+    case Step::pins:
+      return code::unpinned;
+    case Step::socket:
+      return code::no_socket;
+    case Step::metrics:
+      return code::no_metrics;
+    case Step::fast_path:
+      return code::fast_path;
+    case Step::save:
+      return code::state_not_saved;
+    case Step::trial:
+      return code::trial_not_kept;
+    case Step::end_sessions:
+      return code::sessions_not_ended;
+    case Step::history:
+    case Step::events:
+      return code::history_incomplete;
+    case Step::sample:
+      return code::counters_unread;
+    case Step::drops:
+      return code::drops_unread;
+  }
+  return "";
+}
+
 DaemonFacts Daemon::facts() const {
   DaemonFacts facts;
   facts.is_ready = is_ready_;
   facts.since = since_;
   facts.backstop = backstop_view();
   facts.fast_path = path_->fast_path();
-  facts.unpinned = problem(Step::pins);
   for (const auto& [step, what] : problems_) {
-    if (step != Step::pins && step != Step::fast_path) facts.problems.push_back(what);
+    // The fast path's is told by its own status.
+    if (step == Step::fast_path) continue;
+    facts.problems.push_back(make_problem(code_of(step), "", what.message, what.remedy));
   }
-  if (!watch_.problem().empty()) facts.problems.push_back(watch_.problem());
-  facts.problems.insert(facts.problems.end(), backstop_.problems.begin(), backstop_.problems.end());
-  const auto by_pins = path_->pin_problems();
-  facts.problems.insert(facts.problems.end(), by_pins.begin(), by_pins.end());
-  facts.problems.insert(facts.problems.end(), state_problems_.begin(), state_problems_.end());
-  facts.removed_interfaces.assign(removed_interfaces_.begin(), removed_interfaces_.end());
+  const auto add = [&facts](std::string_view code, const std::vector<std::string>& sentences) {
+    for (const auto& what : sentences) facts.problems.push_back(make_problem(code, "", what));
+  };
+  if (!watch_.problem().empty()) add(code::files_unwatched, {watch_.problem()});
+  add(code::backstop_doubtful, backstop_.problems);
+  add(code::pins_doubtful, path_->pin_problems());
+  add(code::state_lost, state_problems_);
+  add_notices(facts.notices);
+  if (trial_) facts.trial = trial_view(*trial_);
+  return facts;
+}
+
+void Daemon::add_notices(std::vector<Problem>& notices) const {
+  for (const auto& name : removed_interfaces_) {
+    notices.push_back(make_problem(
+        code::interface_removed, name,
+        fmt::format("interface {} is no longer guarded: it was taken out of moat.yaml", name)));
+  }
   const auto& trusted = settings_.config().trusted_interfaces;
   const bool trusts_others =
       std::ranges::any_of(trusted, [](const auto& name) { return name != "lo"; });
   if (trusts_others && backstop_.at_sockets.on && !backstop_.knows_names)
-    facts.limits.emplace_back(by_number_alone);
-  if (backstop_.at_sockets.on && !backstop_.as_nat_left.empty())
-    facts.limits.push_back("packets are judged as NAT left them: " + backstop_.as_nat_left);
-  for (const auto& [what, mend] : mends_) {
-    facts.mends.push_back(
-        fmt::format("{}; mended at {}{}", what, format_time_ms(mend.latest),
-                    mend.times == 1 ? "" : fmt::format(", the latest of {} times", mend.times)));
+    notices.push_back(make_problem(code::kernel_limit, "trusted-interfaces", by_number_alone));
+  if (backstop_.at_sockets.on && !backstop_.as_nat_left.empty()) {
+    notices.push_back(
+        make_problem(code::kernel_limit, "nat",
+                     "packets are judged as NAT left them: " + backstop_.as_nat_left));
   }
-  return facts;
+  for (const auto& [what, mend] : mends_) {
+    notices.push_back(make_problem(
+        code::mended, what,
+        fmt::format("{}; mended at {}{}", what, format_time_ms(mend.latest),
+                    mend.times == 1 ? "" : fmt::format(", the latest of {} times", mend.times))));
+  }
 }
 
 // Looks first: that a program was taken off by hand, nobody else tells before the next reconcile.
@@ -87,7 +133,7 @@ StatusView Daemon::status() {
     tell_ready();
   }
   auto view = views_.status(facts());
-  if (trial_) view.trial = trial_view(*trial_);
+  if (!is_detached_) tell_problems(view);
   return view;
 }
 
@@ -95,7 +141,9 @@ StatusView Daemon::status() {
 ServiceResult<std::vector<DatabaseView>> Daemon::databases() {
   if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
   sample();
-  return views_.databases();
+  auto views = views_.databases();
+  for (auto& view : views) view.version = version_of(view.id);
+  return views;
 }
 
 ServiceResult<std::vector<RuleView>> Daemon::rules(const std::string& database) {
@@ -132,6 +180,46 @@ ServiceResult<EndpointsView> Daemon::endpoints(const std::string& database) {
   if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
   if (auto known = views_.check_database(database); !known) return std::unexpected(known.error());
   return views_.endpoints(database, facts());
+}
+
+ServiceResult<std::string> Daemon::version(const std::string& database) {
+  if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
+  if (auto known = views_.check_database(database); !known) return std::unexpected(known.error());
+  return version_of(database);
+}
+
+// Of the file's bytes, or of all files' if no database is named.
+std::string Daemon::version_of(const std::string& database) const {
+  Fnv1a hash;
+  for (const auto& file : scanner_.files().databases) {
+    const auto& id = file.reading.id;
+    if (!database.empty() && (!id || *id != database)) continue;
+    hash.add(file.path);
+    hash.add(std::uint8_t{0});
+    if (file.bytes) hash.add(*file.bytes);
+    hash.add(std::uint8_t{0});
+  }
+  return fmt::format("{:016x}", hash.value());
+}
+
+// The files have just been read. `database` empty: the host's only one.
+ServiceResult<void> Daemon::check_version(const std::string& database, const Peer& peer) const {
+  if (peer.versions.empty()) return {};
+  const auto* enforced = publisher_.enforced();
+  const bool has_one = enforced != nullptr && enforced->policy.databases.size() == 1;
+  const auto id = database.empty() && has_one ? enforced->policy.databases.front().id : database;
+  const auto is_now = [&](const std::string& version) {
+    return version == version_of("") || (!id.empty() && version == version_of(id));
+  };
+  if (std::ranges::any_of(peer.versions, is_now)) return {};
+  return refuse(Kind::changed, "somebody has changed the rules since they were read",
+                "read them again, and make the change anew if it is still right");
+}
+
+ServiceResult<EventsView> Daemon::events(std::uint64_t since) {
+  EventsView view{events_.since(since), events_.next()};
+  if (view.events.size() == EventJournal::max_at_once) view.next = view.events.back().number + 1;
+  return view;
 }
 
 void Daemon::read_all_drops() {
@@ -231,6 +319,8 @@ ServiceResult<ChangeView> Daemon::carry_out(const ServiceResult<Edit>& edit, con
 ServiceResult<ChangeView> Daemon::add_rule(const NewRule& rule, const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
+  if (auto may = check_version(rule.database, peer); !may)
+    return std::unexpected(std::move(may.error()));
   return carry_out(plan_add_rule(edit_basis(), rule), "rule added", peer, begun);
 }
 
@@ -238,12 +328,16 @@ ServiceResult<ChangeView> Daemon::set_rule(const RuleName& rule, const RuleChang
                                            const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
+  if (auto may = check_version(rule.database, peer); !may)
+    return std::unexpected(std::move(may.error()));
   return carry_out(plan_set_rule(edit_basis(), rule, change), "rule changed", peer, begun);
 }
 
 ServiceResult<ChangeView> Daemon::remove_rule(const RuleName& rule, const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
+  if (auto may = check_version(rule.database, peer); !may)
+    return std::unexpected(std::move(may.error()));
   return carry_out(plan_remove_rule(edit_basis(), rule), "rule removed", peer, begun);
 }
 
@@ -264,6 +358,7 @@ ServiceResult<ChangeView> Daemon::set_mode(const std::string& database, Mode mod
                                            const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
+  if (auto may = check_version(database, peer); !may) return std::unexpected(may.error());
   const auto* what = mode == Mode::monitor ? "set to monitor mode" : "set to enforce mode";
   return carry_out(plan_set_mode(edit_basis(), database, mode), what, peer, begun);
 }
@@ -271,6 +366,7 @@ ServiceResult<ChangeView> Daemon::set_mode(const std::string& database, Mode mod
 ServiceResult<ChangeView> Daemon::forget(const std::string& database, const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
+  if (auto may = check_version(database, peer); !may) return std::unexpected(may.error());
   if (auto may = check_forget(edit_basis(), database); !may) return std::unexpected(may.error());
   publisher_.forget(database);
   auto view = change_view(
@@ -317,6 +413,7 @@ ServiceResult<ChangeView> Daemon::detach(const Peer& peer) {
     ensure_guards();
     return refuse(Kind::unavailable, done.error().message, done.error().remedy);
   }
+  tell(event_kind::detach, "the guard has ended: nothing is guarded", "", describe(peer));
   is_detached_ = true;
   publisher_.keep_pins(paths_.bpffs, {});
   save();

@@ -65,8 +65,16 @@ ApplyResult Daemon::enforce(const Cause& cause) {
   if (applied.settings_changed || applied.committed) end_sessions();
   finish();
   record(applied);
+  if (applied.settings_changed && !applied.committed)
+    tell(event_kind::change, "moat.yaml has changed, and is in force", "", applied.cause.who);
+  if (!modes_) tell_modes("");
   rearm();
   tell_ready();
+  if (applied.settings_changed) {
+    admit_peers();
+    ensure_metrics();
+  }
+  look_for_problems();
   return applied;
 }
 
@@ -75,8 +83,9 @@ ApplyResult Daemon::renew(const std::string& why, bool forced) {
   if (!applied.enforced) retry_later();
   note_fast_path();
   finish();
-  record(applied);
+  record(applied, forced ? event_kind::change : event_kind::expiry);
   rearm();
+  look_for_problems();
   return applied;
 }
 
@@ -106,15 +115,15 @@ void Daemon::set_problem(Step step, const Result<>& result, const char* what) {
     problems_.erase(step);
     return;
   }
-  auto now = fmt::format("{}: {}", what, format_error(result.error()));
-  if (now != before) log_.error("{}", now);
+  Error now{fmt::format("{}: {}", what, result.error().message), result.error().remedy};
+  if (format_error(now) != before) log_.error("{}", format_error(now));
   problems_[step] = std::move(now);
 }
 
 // Empty: none.
 std::string Daemon::problem(Step step) const {
   const auto found = problems_.find(step);
-  return found == problems_.end() ? "" : found->second;
+  return found == problems_.end() ? "" : format_error(found->second);
 }
 
 void Daemon::retry_later() {
@@ -126,6 +135,7 @@ void Daemon::retry_later() {
 // Whoever undid it may do so again, and what came in meanwhile came in: that stays in the status.
 void Daemon::note_mend(const std::string& what) {
   log_.warn("{}; mended", what);
+  tell(event_kind::mend, what + "; mended");
   auto& mend = mends_[what];
   mend.latest = WallClock::now();
   mend.times++;
@@ -166,6 +176,7 @@ void Daemon::ensure_guards() {
   for (auto& name : changes.removed) removed_interfaces_.insert(std::move(name));
   for (const auto& name : config.interfaces) removed_interfaces_.erase(name);
   for (const auto& what : changes.mended) note_mend(what);
+  tell_interfaces();
   const bool was_open = ensure_backstop();
   if (changes.attached || was_open) end_sessions();  // who came in meanwhile
   ensure_pins();
@@ -195,10 +206,10 @@ void Daemon::note_fast_path() {
 
 void Daemon::ensure_pins() {
   auto pinned = path_->ensure_pins();
-  const char* what_is_wrong = "nothing can be pinned";
+  const char* what_is_wrong = "the guard ends when moatd ends: nothing can be pinned";
   if (pinned) {
     pinned = path_->check_pins_last();
-    what_is_wrong = "its pins go with it";
+    what_is_wrong = "the guard ends when moatd ends: its pins go with it";
   }
   set_problem(Step::pins, pinned, what_is_wrong);
   for (const auto& what : path_->take_mended()) note_mend(what);
@@ -290,7 +301,9 @@ void Daemon::reconcile() {
   check_overdue();
   if (!problem(Step::save).empty()) finish();
   ensure_socket();
+  ensure_metrics();
   tell_ready();
+  look_for_problems();
 }
 
 // The clocks say something else than when the live table was compiled.
@@ -352,6 +365,7 @@ void Daemon::check_overdue() {
     const auto why = why_not_enforced();
     log_.error("{} was changed more than {} s ago and is not enforced{}{}", change.path, bound,
                why.empty() ? "" : ": ", why);
+    look_for_problems();
   }
   rearm();
 }
@@ -386,6 +400,7 @@ void Daemon::on_links_changed() {
   if (is_detached_ || (news.events.empty() && !news.overrun)) return;
   ensure_guards();
   tell_ready();
+  look_for_problems();
 }
 
 // Its kernel port is another one after its process has been started anew.
@@ -393,6 +408,7 @@ void Daemon::on_fast_path_changed() {
   if (is_detached_) return;
   note_fast_path();
   ensure_guards();
+  look_for_problems();
   if (!enforcer_.is_behind() || !publisher_.check_everywhere()) return;
   log_.info("the fast path has generation {}", publisher_.generation());
   enforce({});
@@ -407,6 +423,16 @@ void Daemon::run_api() {
     api_timer_.set_after(*timeout);
   } else {
     api_timer_.stop();
+  }
+}
+
+void Daemon::run_metrics_api() {
+  if (!metrics_api_) return;
+  metrics_api_->run();
+  if (const auto timeout = metrics_api_->timeout()) {
+    metrics_timer_.set_after(*timeout);
+  } else {
+    metrics_timer_.stop();
   }
 }
 

@@ -204,8 +204,8 @@ void Enforcer::report_exposed(const std::vector<ExposedPort>& ports, const Polic
   if (ports.empty()) return;
   const auto open = listeners();
   if (!open) return;
-  for (const auto& sentence : exposed_.sentences(policy, *open, host_addresses()))
-    log_.warn("{}", sentence);
+  for (const auto& exposed : exposed_.open(policy, *open, host_addresses()))
+    log_.warn("{} ({})", exposed.message, exposed.remedy);
 }
 
 }  // namespace moat

@@ -130,19 +130,24 @@ AbsentAddresses absent_addresses(const Policy& policy, const std::vector<Session
     if (!address || std::ranges::find(addresses, *address) != addresses.end()) continue;
     const auto open = open_elsewhere(policy, database.endpoint, listeners, addresses);
     if (open.ports.empty()) {
-      absent.notices.push_back(fmt::format(
-          "no interface of this host has the address {} of database {}: its ports are guarded "
-          "there alone, once it is here",
-          format_address(*address), database.id));
+      absent.standby.push_back(
+          {database.id,
+           fmt::format("no interface of this host has the address {} of database {}: its ports are "
+                       "guarded there alone, once it is here",
+                       format_address(*address), database.id),
+           ""});
       continue;
     }
     const bool is_one = open.ports.size() == 1;
-    absent.open.push_back(fmt::format(
-        "{} {} {} open to everybody at {}: database {} guards {} at {} alone, which no interface "
-        "of this host has ({})",
-        is_one ? "port" : "ports", fmt::join(open.ports, ", "), is_one ? "is" : "are",
-        list_addresses(open.addresses), database.id, is_one ? "it" : "them",
-        format_address(*address), address_remedy(database)));
+    absent.open.push_back(
+        {database.id,
+         fmt::format(
+             "{} {} {} open to everybody at {}: database {} guards {} at {} alone, which no "
+             "interface of this host has",
+             is_one ? "port" : "ports", fmt::join(open.ports, ", "), is_one ? "is" : "are",
+             list_addresses(open.addresses), database.id, is_one ? "it" : "them",
+             format_address(*address)),
+         address_remedy(database)});
   }
   return absent;
 }
@@ -174,20 +179,22 @@ std::vector<ExposedPort> ExposedPorts::replace(const Policy& before, const Polic
   return fresh;
 }
 
-std::vector<std::string> ExposedPorts::sentences(const Policy& policy,
-                                                 const std::vector<Session>& listeners,
-                                                 const std::vector<Address>& addresses) const {
-  std::vector<std::string> out;
+std::vector<Opening> ExposedPorts::open(const Policy& policy, const std::vector<Session>& listeners,
+                                        const std::vector<Address>& addresses) const {
+  std::vector<Opening> out;
   for (const auto& port : ports_) {
     if (port.address && std::ranges::find(addresses, *port.address) == addresses.end()) continue;
     const auto open = open_ports(policy, port, listeners);
     if (open.empty()) continue;
     const auto where = port.address ? " of " + format_address(*port.address) : std::string();
-    out.push_back(fmt::format(
-        "{} {}{}, once guarded for {}, {} open to everybody: something listens there (name {} in a "
-        "database's endpoint, or stop what listens)",
-        open.size() == 1 ? "port" : "ports", fmt::join(open, ", "), where, port.database,
-        open.size() == 1 ? "is" : "are", open.size() == 1 ? "it" : "them"));
+    const bool is_one = open.size() == 1;
+    out.push_back(
+        {port.database,
+         fmt::format("{} {}{}, once guarded for {}, {} open to everybody: something listens there",
+                     is_one ? "port" : "ports", fmt::join(open, ", "), where, port.database,
+                     is_one ? "is" : "are"),
+         fmt::format("name {} in a database's endpoint, or stop what listens",
+                     is_one ? "it" : "them")});
   }
   return out;
 }
@@ -206,23 +213,24 @@ std::vector<std::uint16_t> unguarded_listeners(const Policy& policy,
   return {open.begin(), open.end()};
 }
 
-std::vector<std::string> open_ipv6(const Policy& policy, const std::vector<Session>& listeners) {
+std::vector<Opening> open_ipv6(const Policy& policy, const std::vector<Session>& listeners) {
   auto ports = ipv6_ports(listeners);
   std::erase_if(ports, [&](std::uint16_t port) {
     return std::ranges::any_of(policy.databases, [port](const Database& database) {
       return guards_ipv6(database.endpoint, port);
     });
   });
-  std::vector<std::string> sentences;
+  std::vector<Opening> open;
   for (const auto& database : policy.databases) {
     if (ports.empty() || !database.endpoint.all || database.endpoint.ipv6) continue;
-    sentences.push_back(
-        fmt::format("ports: all of {} guards IPv4 alone: by IPv6, TCP ports of this host are open "
-                    "to everybody: "
-                    "{}. Write `ipv6: closed` in its endpoint, or `ipv6: open` if that is meant",
-                    database.id, list_ports(ports)));
+    open.push_back(
+        {database.id,
+         fmt::format("ports: all of {} guards IPv4 alone: by IPv6, TCP ports of this host are open "
+                     "to everybody: {}",
+                     database.id, list_ports(ports)),
+         "write `ipv6: closed` in its endpoint, or `ipv6: open` if that is meant"});
   }
-  return sentences;
+  return open;
 }
 
 std::vector<Session> listeners_outside(const Policy& policy, const std::vector<Session>& listeners,

@@ -17,6 +17,13 @@ namespace moat {
 
 [[nodiscard]] std::vector<ExposedPort> exposed_ports(const Policy& before, const Policy& after);
 
+// What is open that one may think guarded.
+struct Opening {
+  std::string database;
+  std::string message;  // a sentence
+  std::string remedy;   // empty: what helps is the same in any case
+};
+
 // Remembers them for as long as they are open and something listens.
 class ExposedPorts {
  public:
@@ -29,11 +36,11 @@ class ExposedPorts {
 
   [[nodiscard]] const std::vector<ExposedPort>& ports() const { return ports_; }
 
-  // A sentence for each that is listened on; `policy`: the one in force. `addresses`: the host's
-  // own, as at another nobody hears anything.
-  [[nodiscard]] std::vector<std::string> sentences(const Policy& policy,
-                                                   const std::vector<Session>& listeners,
-                                                   const std::vector<Address>& addresses) const;
+  // Those that are listened on; `policy`: the one in force. `addresses`: the host's own, as at
+  // another nobody hears anything.
+  [[nodiscard]] std::vector<Opening> open(const Policy& policy,
+                                          const std::vector<Session>& listeners,
+                                          const std::vector<Address>& addresses) const;
 
  private:
   std::vector<ExposedPort> ports_;
@@ -46,8 +53,8 @@ class ExposedPorts {
 
 // What the databases mean whose address the host does not have.
 struct AbsentAddresses {
-  std::vector<std::string> open;     // a sentence each: something listens at another address
-  std::vector<std::string> notices;  // nothing does, as on a standby that the address moves to
+  std::vector<Opening> open;     // something listens at another address
+  std::vector<Opening> standby;  // nothing does, as on a standby that the address moves to
 };
 
 // `addresses`: the host's own. With `ports: all`, of the listeners those on a database's usual port
@@ -58,8 +65,8 @@ struct AbsentAddresses {
 
 // For each database with `ports: all` whose file does not say what IPv6 is to be: that it is open,
 // where something listens.
-[[nodiscard]] std::vector<std::string> open_ipv6(const Policy& policy,
-                                                 const std::vector<Session>& listeners);
+[[nodiscard]] std::vector<Opening> open_ipv6(const Policy& policy,
+                                             const std::vector<Session>& listeners);
 
 // Guarded listeners, loopback ones aside, that were made in none of these cgroups; one a port and
 // cgroup, by port.

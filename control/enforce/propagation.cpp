@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/enforce/propagation.h"
 
+#include <algorithm>
+
 namespace moat {
+
+void PropagationTimes::add(double seconds) {
+  const auto bucket = std::ranges::lower_bound(bounds, seconds) - bounds.begin();
+  ++counts[static_cast<std::size_t>(bucket)];
+  sum += seconds;
+}
 
 void PropagationTracker::notice(const std::string& path, Time written, Time noticed) {
   pending_.try_emplace(path, Propagation{path, written, noticed, std::nullopt, 0, false});
@@ -14,6 +22,7 @@ void PropagationTracker::enforced(std::uint64_t generation, Time now) {
     change.enforced = now;
     change.generation = generation;
     change.overdue |= now - change.written > bound_;
+    times_.add(std::max(0.0, std::chrono::duration<double>(now - change.written).count()));
     // Of several at once, the one that took longest tells most.
     if (!last_ || last_->generation != generation || last_->enforced != now ||
         change.written < last_->written) {

@@ -2,6 +2,7 @@
 // Keeps track of how far each change of a file has come: written, noticed, enforced.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -19,6 +20,16 @@ struct Propagation {
   std::optional<std::chrono::system_clock::time_point> enforced;
   std::uint64_t generation = 0;  // that enforces it
   bool overdue = false;          // not enforced within the bound
+};
+
+// How long changes took from being written to being enforced, since the daemon's start.
+struct PropagationTimes {
+  static constexpr std::array<double, 10> bounds{0.01, 0.025, 0.05, 0.1, 0.25,
+                                                 0.5,  1,     5,    30,  120};  // seconds
+  std::array<std::uint64_t, bounds.size() + 1> counts{};  // up to each bound, and over the last
+  double sum = 0;                                         // seconds
+
+  void add(double seconds);
 };
 
 class PropagationTracker {
@@ -46,11 +57,13 @@ class PropagationTracker {
 
   [[nodiscard]] const std::optional<Propagation>& last() const { return last_; }
   [[nodiscard]] std::vector<Propagation> pending() const;
+  [[nodiscard]] const PropagationTimes& times() const { return times_; }
 
  private:
   std::chrono::milliseconds bound_{120'000};
   std::map<std::string, Propagation> pending_;  // by path
   std::optional<Propagation> last_;
+  PropagationTimes times_;
 };
 
 }  // namespace moat

@@ -9,6 +9,7 @@
 #include <charconv>
 
 #include "control/files/reading.h"
+#include "control/os/loopback.h"
 #include "control/yaml/fields.h"
 
 namespace moat {
@@ -38,6 +39,8 @@ constexpr std::array config_keys = {
     Key{"drop-sessions", false, "write true or false"},
     Key{"propagation", false, "write `{bound: 120s, reconcile: 30s, settle: 50ms}`"},
     Key{"fast-path", false, nic_form},
+    Key{"socket-readers", false, "write the name of a group"},
+    Key{"metrics", false, "write `metrics: 127.0.0.1:9723`"},
 };
 constexpr std::array fast_path_keys = {
     Key{"nic", true, nic_form},
@@ -89,6 +92,21 @@ std::expected<WantedAttach, Error> parse_attach(std::string_view text) {
 std::expected<std::string, Error> parse_cgroup(std::string_view text) {
   if (text.starts_with('/')) return std::string(text);
   return std::unexpected(Error{"not the folder of a cgroup", std::string(no_cgroup)});
+}
+
+std::expected<std::string, Error> parse_group(std::string_view text) {
+  const bool is_name = !text.empty() && text.size() <= 32 && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("._-$").contains(c);
+  });
+  if (is_name) return std::string(text);
+  return std::unexpected(Error{"no group can have such a name", "see /etc/group"});
+}
+
+std::expected<std::string, Error> parse_metrics(std::string_view text) {
+  if (const auto parsed = parse_loopback(std::string(text)); !parsed)
+    return std::unexpected(parsed.error());
+  return std::string(text);
 }
 
 // "net_af_xdp0" of "net_af_xdp0,iface=eth1"
@@ -156,6 +174,8 @@ class ConfigReader {
       read_propagation(*propagation, config);
     }
     if (const auto* fast_path = fields_.find("fast-path")) read_fast_path(*fast_path, config);
+    read_with("socket-readers", parse_group, config.socket_readers);
+    read_with("metrics", parse_metrics, config.metrics);
     check_together(config);
     return config;
   }

@@ -38,6 +38,8 @@ struct Config {
   std::string backstop_cgroup;  // folder; empty: the root of cgroup2
   bool drop_sessions = true;
   std::optional<FastPathSettings> fast_path;  // nothing: the host has none
+  std::string socket_readers;  // group that may ask at the control socket; empty: none
+  std::string metrics;         // "127.0.0.1:9723", where metrics are told as well; empty: nowhere
   std::chrono::milliseconds bound{120'000};
   std::chrono::milliseconds reconcile{30'000};
   std::chrono::milliseconds settle{50};

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -15,6 +16,7 @@
 
 #include "control/os/file_io.h"
 #include "control/os/local_names.h"
+#include "control/os/loopback.h"
 #include "dataplane/own_folder.h"
 
 namespace moat {
@@ -80,6 +82,49 @@ Result<Fd> listen_on(const std::string& path, const std::string& group) {
   if (chmod(path.c_str(), 0660) != 0) return fail("set the mode of", path, errno);
   if (listen(listener.get(), backlog) != 0) return fail("listen on", path, errno);
   return listener;
+}
+
+void open_to_others(const std::string& path, bool is_open) {
+  struct stat status{};
+  const mode_t mode = is_open ? 0666 : 0660;
+  if (lstat(path.c_str(), &status) == 0 && (status.st_mode & 0777) != mode)
+    (void)chmod(path.c_str(), mode);
+}
+
+Result<Fd> listen_on_loopback(const std::string& address) {
+  const auto parsed = parse_loopback(address);
+  if (!parsed) return std::unexpected(parsed.error());
+  const auto& [socket_address, size] = *parsed;
+  Fd listener(socket(socket_address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!listener) return fail("make a socket for", address, errno);
+  // What is left of connections of a moatd before must not keep this one from listening.
+  const int yes = 1;
+  setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  if (bind(listener.get(), reinterpret_cast<const sockaddr*>(&socket_address), size) != 0 ||
+      listen(listener.get(), backlog) != 0)
+    return fail("listen on", address, errno);
+  return listener;
+}
+
+bool PeerCredentials::is_in(gid_t group) const {
+  return gid == group || std::ranges::find(groups, group) != groups.end();
+}
+
+PeerCredentials peer_credentials(int fd) {
+  PeerCredentials peer;
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return peer;
+  peer.uid = credentials.uid;
+  peer.gid = credentials.gid;
+  peer.pid = credentials.pid;
+  // As many as it takes: the kernel says how many when the room is too small.
+  socklen_t bytes = 0;
+  (void)getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, nullptr, &bytes);
+  peer.groups.resize(bytes / sizeof(gid_t));
+  if (bytes == 0 || getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, peer.groups.data(), &bytes) != 0)
+    peer.groups.clear();
+  return peer;
 }
 
 std::optional<FileId> socket_at(const std::string& path) {

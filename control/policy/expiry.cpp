@@ -92,6 +92,19 @@ std::expected<std::chrono::seconds, Error> parse_length(const std::string& text)
   return std::unexpected(Error{"not a length of time", "write it as in 30m, 12h, 30d or 4w"});
 }
 
+std::expected<WallTime, Error> parse_since(const std::string& text, WallTime now) {
+  const auto length = read_length(text);
+  if (length && *length != 0s) return now - *length;
+  auto time = read_time(text);
+  if (!time && time.error().remedy == all_forms)
+    time.error().remedy =
+        "write a length back from now (30m, 12h, 7d), a day (2027-01-31, 0:00 UTC) or a time "
+        "(2027-01-31T18:00:00Z, 2027-01-31T19:00:00+01:00)";
+  if (time && *time > now)
+    return std::unexpected(Error{"is still to come", "name a time that has been, or 30m, 12h, 7d"});
+  return time;
+}
+
 std::expected<WallTime, Error> parse_expiry(const std::string& text, WallTime now) {
   const auto time = read_expiry(text, now);
   if (!time) return time;

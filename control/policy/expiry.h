@@ -15,6 +15,9 @@ namespace moat {
 // meant: "2027-01-31". Refused if it is past, or no file could say it.
 [[nodiscard]] std::expected<WallTime, Error> parse_expiry(const std::string& text, WallTime now);
 
+// A time that has been, in the same forms; a length is one back from now.
+[[nodiscard]] std::expected<WallTime, Error> parse_since(const std::string& text, WallTime now);
+
 // A length alone.
 [[nodiscard]] std::expected<std::chrono::seconds, Error> parse_length(const std::string& text);
 

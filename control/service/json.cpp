@@ -144,6 +144,9 @@ MOAT_VIEW(TrialView);
 MOAT_VIEW(HistoryView);
 MOAT_VIEW(RuleChange);
 MOAT_VIEW(ModeChange);
+MOAT_VIEW(Problem);
+MOAT_VIEW(Event);
+MOAT_VIEW(EventsView);
 #undef MOAT_VIEW
 
 Json document(const Json& body) {

@@ -25,8 +25,8 @@ inline constexpr std::string_view schema = "moat/1";
 
 // For StatusView, DatabaseView, RuleView, ManagedRangeView, NetPeeringView, NetworkView,
 // EndpointsView, WhyView, CountersView, DropView, DropsView, SessionView, ChangeView, TrialView,
-// HistoryView, Refusal, FileStatus, Fault, NewRule, NewNetPeering, NewFiles, RuleChange and
-// ModeChange, and nothing else.
+// HistoryView, Event, EventsView, Problem, Refusal, FileStatus, Fault, NewRule, NewNetPeering,
+// NewFiles, RuleChange and ModeChange, and nothing else.
 template <typename T>
 [[nodiscard]] Json encode(const T& view);
 

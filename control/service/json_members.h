@@ -8,6 +8,7 @@
 #include <tuple>
 #include <utility>
 
+#include "control/history/event_members.h"
 #include "control/policy/json_codec.h"
 #include "control/service/service.h"
 
@@ -53,11 +54,16 @@ inline constexpr auto words<Refusal::Kind> =
          {Refusal::Kind::not_found, "not-found"},
          {Refusal::Kind::conflict, "conflict"},
          {Refusal::Kind::forbidden, "forbidden"},
+         {Refusal::Kind::changed, "changed"},
          {Refusal::Kind::unavailable, "unavailable"}});
 template <>
 inline constexpr auto members_of<Fault> =
     std::tuple("severity", &Fault::severity, "place", &Fault::place, "message", &Fault::message,
                "value", &Fault::value, "remedy", &Fault::remedy, "count", &Fault::count);
+template <>
+inline constexpr auto members_of<Problem> =
+    std::tuple("code", &Problem::code, "subject", &Problem::subject, "message", &Problem::message,
+               "remedy", &Problem::remedy, "faults", &Problem::faults);
 template <>
 inline constexpr auto members_of<Counts> =
     std::tuple("packets", &Counts::packets, "bytes", &Counts::bytes);
@@ -86,7 +92,8 @@ inline constexpr auto members_of<Config> =
                "databases", &Config::databases, "managed_ranges", &Config::managed_ranges,
                "trusted_interfaces", &Config::trusted_interfaces, "backstop", &Config::backstop,
                "backstop_cgroup", &Config::backstop_cgroup, "drop_sessions", &Config::drop_sessions,
-               "fast_path", &Config::fast_path, "bound_ms", &Config::bound, "reconcile_ms",
+               "fast_path", &Config::fast_path, "socket_readers", &Config::socket_readers,
+               "metrics", &Config::metrics, "bound_ms", &Config::bound, "reconcile_ms",
                &Config::reconcile, "settle_ms", &Config::settle);
 template <>
 inline constexpr auto members_of<StatusView::Backstop> = std::tuple(
@@ -114,6 +121,9 @@ inline constexpr auto members_of<HistoryView> =
                &HistoryView::cause, "author", &HistoryView::author, "command",
                &HistoryView::command, "change", &HistoryView::change, "files", &HistoryView::files);
 template <>
+inline constexpr auto members_of<EventsView> =
+    std::tuple("events", &EventsView::events, "next", &EventsView::next);
+template <>
 inline constexpr auto members_of<NewFiles> =
     std::tuple("databases", &NewFiles::databases, "settings", &NewFiles::settings);
 template <>
@@ -137,15 +147,14 @@ inline constexpr auto members_of<StatusView> = std::tuple(
     &StatusView::databases, "policy_known", &StatusView::policy_known, "mode", &StatusView::mode,
     "ready", &StatusView::ready, "since", &StatusView::since, "settings", &StatusView::settings,
     "interfaces", &StatusView::interfaces, "backstop", &StatusView::backstop, "fast_path",
-    &StatusView::fast_path, "open_interfaces", &StatusView::open_interfaces, "unpinned",
-    &StatusView::unpinned, "outside_backstop", &StatusView::outside_backstop, "files",
-    &StatusView::files, "last", &StatusView::last, "pending", &StatusView::pending, "bound_ms",
-    &StatusView::bound, "placeholders", &StatusView::placeholders, "shadowed",
-    &StatusView::shadowed, "monitored", &StatusView::monitored, "withdrawn", &StatusView::withdrawn,
-    "exposed", &StatusView::exposed, "address_gone", &StatusView::address_gone, "open_ipv6",
-    &StatusView::open_ipv6, "wide", &StatusView::wide, "expired_rules", &StatusView::expired_rules,
-    "expiring_rules", &StatusView::expiring_rules, "trial", &StatusView::trial, "clock_was_at",
-    &StatusView::clock_was_at, "problems", &StatusView::problems, "notices", &StatusView::notices);
+    &StatusView::fast_path, "open_interfaces", &StatusView::open_interfaces, "outside_backstop",
+    &StatusView::outside_backstop, "files", &StatusView::files, "last", &StatusView::last,
+    "pending", &StatusView::pending, "bound_ms", &StatusView::bound, "placeholders",
+    &StatusView::placeholders, "shadowed", &StatusView::shadowed, "monitored",
+    &StatusView::monitored, "withdrawn", &StatusView::withdrawn, "wide", &StatusView::wide,
+    "expired_rules", &StatusView::expired_rules, "expiring_rules", &StatusView::expiring_rules,
+    "trial", &StatusView::trial, "clock_was_at", &StatusView::clock_was_at, "problems",
+    &StatusView::problems, "notices", &StatusView::notices, "headline", &StatusView::headline);
 template <>
 inline constexpr auto members_of<RuleView> = std::tuple(
     "database", &RuleView::database, "id", &RuleView::id, "type", &RuleView::type, "source",
@@ -157,7 +166,8 @@ inline constexpr auto members_of<DatabaseView> = std::tuple(
     "id", &DatabaseView::id, "endpoint", &DatabaseView::endpoint, "mode", &DatabaseView::mode,
     "state", &DatabaseView::state, "placeholder", &DatabaseView::is_placeholder, "path",
     &DatabaseView::path, "rules", &DatabaseView::rules, "peerings", &DatabaseView::peerings,
-    "allowed", &DatabaseView::allowed, "dropped", &DatabaseView::dropped);
+    "allowed", &DatabaseView::allowed, "dropped", &DatabaseView::dropped, "version",
+    &DatabaseView::version);
 template <>
 inline constexpr auto members_of<ManagedRangeView> =
     std::tuple("id", &ManagedRangeView::id, "name", &ManagedRangeView::name, "prefixes",

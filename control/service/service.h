@@ -16,8 +16,10 @@
 #include "bpf/abi.h"
 #include "control/enforce/propagation.h"
 #include "control/files/reading.h"
+#include "control/history/event.h"
 #include "control/policy/policy.h"
 #include "control/resolve/resolution.h"
+#include "control/service/problem.h"
 #include "dataplane/backend.h"
 #include "dataplane/error.h"
 
@@ -33,6 +35,9 @@ struct Peer {
   std::string user;  // as user_name() has it
   // Of which trial the change is a part, by the id that begin_trial() gave; empty: of none.
   std::string trial;
+  // Versions, one of which the rules must have for the change to be made, as Service::version()
+  // gives them; none: whatever they are.
+  std::vector<std::string> versions = {};
 };
 
 struct Counts {
@@ -75,7 +80,6 @@ struct StatusView {
   // them.
   std::vector<std::string> open_interfaces;
   FastPathStatus fast_path;
-  std::string unpinned;  // why the guard would end with the daemon; empty: it would not
   // Guarded ports that something listens on in a cgroup that the backstop's does not hold.
   struct OutsideBackstop {
     std::uint16_t port = 0;
@@ -90,16 +94,6 @@ struct StatusView {
   std::vector<std::string> shadowed;      // held back, and others guard all their ports
   std::vector<std::string> monitored;     // databases in monitor mode, by their own or the host's
   std::vector<std::string> withdrawn;     // managed ranges kept though withdrawn
-  std::vector<std::string>
-      exposed;  // ports once guarded that something listens on, a sentence each
-  // A sentence for each database whose address the host has not, where something listens at
-  // another.
-  std::vector<std::string> address_gone;
-  std::vector<std::string> open_ipv6;  // a sentence for each `ports: all` that leaves IPv6 open
-  // NAT rules that lead past the guard, a sentence each, and how many ports they lead. Only the
-  // command looks for them: the daemon starts no programs.
-  std::vector<std::string> past_guard;
-  std::uint32_t ports_past_guard = 0;
   // Databases that let in half of all addresses or more.
   struct Wide {
     std::string database;
@@ -113,8 +107,13 @@ struct StatusView {
   std::optional<TrialView> trial;  // under way
   // The latest time known, where the clock was set back from it and rules stay expired.
   std::optional<WallTime> clock_was_at;
-  std::vector<std::string> problems;  // anything else that is wrong, worst first, one sentence each
-  std::vector<std::string> notices;   // unguarded listeners, interfaces taken out, ...
+  // All that is wrong, and what else is worth knowing, worst first: what the first sentence, the
+  // exit status of `moat status`, metrics and /healthz count. Whoever finds something adds it;
+  // add_problems() adds what the members above say, and puts them in order.
+  std::vector<Problem> problems;
+  std::vector<Problem> notices;
+  std::string headline;               // one sentence
+  PropagationTimes propagation = {};  // for the metrics: not a member of the JSON
 };
 
 enum class RuleState { active, expired, held_back, vanished };
@@ -201,6 +200,7 @@ struct DatabaseView {
   unsigned peerings = 0;
   Counts allowed;
   Counts dropped;
+  std::string version;  // see Service::version()
 };
 
 struct ManagedRangeView {
@@ -344,9 +344,22 @@ struct HistoryView {
   std::vector<File> files;  // of databases
 };
 
+struct EventsView {
+  std::vector<Event> events;  // the oldest first
+  std::uint64_t next = 0;     // ask since this for what comes then
+};
+
 // A refusal: nothing changed.
 struct Refusal {
-  enum class Kind { invalid, not_found, conflict, forbidden, unavailable } kind = Kind::invalid;
+  // changed: the rules are another version than the one that the change was made for
+  enum class Kind {
+    invalid,
+    not_found,
+    conflict,
+    forbidden,
+    changed,
+    unavailable
+  } kind = Kind::invalid;
   std::string message;
   std::string remedy;
   Faults faults;  // the same words as `moat check` has for the file
@@ -410,7 +423,8 @@ class Service {
   virtual ~Service() = default;
 
   virtual StatusView status() = 0;
-  // These nine are refused while StatusView::policy_known is false. `database` empty: all.
+  // These nine and version() are refused while StatusView::policy_known is false. `database` empty:
+  // all.
   virtual ServiceResult<std::vector<DatabaseView>> databases() = 0;
   virtual ServiceResult<std::vector<RuleView>> rules(const std::string& database) = 0;
   virtual ServiceResult<std::vector<WhyView>> why(const std::string& source,
@@ -425,6 +439,12 @@ class Service {
   virtual ServiceResult<std::vector<SessionView>> sessions(const std::string& database) = 0;
   // Those that have changed since `since` was DropsView::next; 0: all there are.
   virtual ServiceResult<DropsView> drops(const std::string& database, std::uint64_t since) = 0;
+
+  // Which version the rules of a database have, or all databases: another one once anybody has
+  // changed any of it but comments. Counters are no part of it.
+  virtual ServiceResult<std::string> version(const std::string& database) = 0;
+  // What happened, from number `since` on; 1,000 of them at most.
+  virtual ServiceResult<EventsView> events(std::uint64_t since) = 0;
 
   // The newest first.
   virtual ServiceResult<std::vector<HistoryView>> history() = 0;

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
+#include <iterator>
 #include <set>
 #include <string_view>
 
@@ -69,31 +71,29 @@ std::string subject(const StatusView& status) {
   return fmt::format("{} {} on {}", verb, what, fmt::join(attached, ", "));
 }
 
-std::string with_remedy(std::string text, std::string_view remedy) {
-  if (!remedy.empty()) text += fmt::format(" ({})", remedy);
-  return text;
-}
-
 // What of the backstop is off that should be on, and why.
 std::vector<Problem> backstop_problems(const StatusView::Backstop& backstop) {
-  const auto off = [](std::string_view where, const std::string& why) {
-    return Problem{fmt::format("the backstop is off{}: {}", where, why), {}};
+  const auto off = [](std::string_view code, std::string_view where, const std::string& why) {
+    return make_problem(code, "", fmt::format("the backstop is off{}: {}", where, why));
   };
   if (!backstop.wanted) return {};
   const bool is_off_before = backstop.before_expected && !backstop.before_sockets;
   if (!backstop.at_sockets && is_off_before && backstop.not_at == backstop.not_before)
-    return {off("", backstop.not_at)};
+    return {off(code::backstop_off, "", backstop.not_at)};
   std::vector<Problem> all;
-  if (!backstop.at_sockets) all.push_back(off(" at sockets", backstop.not_at));
-  if (is_off_before) all.push_back(off(" before sockets", backstop.not_before));
+  if (!backstop.at_sockets)
+    all.push_back(off(code::backstop_off_at_sockets, " at sockets", backstop.not_at));
+  if (is_off_before)
+    all.push_back(off(code::backstop_off_before_sockets, " before sockets", backstop.not_before));
   return all;
 }
 
 // The same in a few words; empty if all is on.
 std::string backstop_gap(const StatusView::Backstop& backstop) {
-  if (backstop_problems(backstop).empty()) return "";
-  if (backstop.at_sockets) return "the backstop is off before sockets";
-  return backstop.before_sockets ? "the backstop is off at sockets" : "the backstop is off";
+  const auto problems = backstop_problems(backstop);
+  if (problems.empty()) return "";
+  if (problems.size() > 1) return "the backstop is off";
+  return std::string(find_problem_kind(problems.front().code)->one);
 }
 
 // Whether moat.yaml itself has nothing judge packets: no interface is named, or had the program
@@ -103,12 +103,15 @@ bool is_nothing_wanted(const StatusView& status) {
          !status.backstop.wanted && !status.fast_path.is_wanted;
 }
 
+std::string_view fast_path_code(const FastPathStatus& fast_path) {
+  if (!fast_path.is_connected) return code::fast_path_unreached;
+  return fast_path.is_behind ? code::fast_path_behind : code::fast_path;
+}
+
 // What is wrong with the fast path in a few words; empty: nothing.
 std::string fast_path_gap(const FastPathStatus& fast_path) {
   if (fast_path.problem.empty()) return "";
-  if (!fast_path.is_connected) return "the fast path is not reached";
-  return fast_path.is_behind ? "the fast path does NOT have these rules"
-                             : "the fast path has a problem";
+  return std::string(find_problem_kind(fast_path_code(fast_path))->one);
 }
 
 // Why Moat's program is not on it.
@@ -129,21 +132,25 @@ bool backstop_judges(const StatusView& status) {
 void add_interface_problem(const InterfaceStatus& interface, bool has_backstop,
                            std::vector<Problem>& into) {
   if (interface.is_attached()) return;
-  std::string text;
+  const auto& name = interface.name;
+  std::string_view code = interface.foreign ? code::interface_foreign : code::interface_unattached;
+  std::string message;
   if (interface.moved) {
-    text =
+    code = code::interface_moved;
+    message =
         fmt::format("{} was moved away (into a container?): {}, which drops there by these rules",
-                    interface.name, interface.reason);
+                    name, interface.reason);
   } else if (!interface.present) {
-    text = fmt::format("{}: the host has no such interface; it is guarded once it appears",
-                       interface.name);
+    code = code::interface_absent;
+    message =
+        fmt::format("{}: the host has no such interface; it is guarded once it appears", name);
   } else if (has_backstop) {
-    text = fmt::format("Moat's program is not on {}: {}. The backstop judges what comes by it",
-                       interface.name, why_not_on(interface));
+    message = fmt::format("Moat's program is not on {}: {}. The backstop judges what comes by it",
+                          name, why_not_on(interface));
   } else {
-    text = fmt::format("{} is NOT GUARDED: {}", interface.name, why_not_on(interface));
+    message = fmt::format("{} is NOT GUARDED: {}", name, why_not_on(interface));
   }
-  into.push_back({with_remedy(std::move(text), interface.remedy), {}});
+  into.push_back(make_problem(code, name, std::move(message), interface.remedy));
 }
 
 std::string subject_of(const FileStatus& file) {
@@ -155,35 +162,44 @@ bool names(const std::vector<std::string>& ids, const FileStatus& file) {
   return std::ranges::find(ids, placeholder_base(file.id, file.path)) != ids.end();
 }
 
+std::string check_command(const FileStatus& file) { return "moat check " + file.path; }
+
+std::string what_stays(const StatusView& status, const FileStatus& file) {
+  if (names(status.placeholders, file)) {
+    return names(status.monitored, file) ? "nobody is allowed, and monitor mode lets everybody pass"
+                                         : "guarded, and nobody is allowed";
+  }
+  return names(status.shadowed, file) ? "its ports are guarded for others"
+                                      : "what was last enforced stays";
+}
+
 void add_file_problems(const StatusView& status, std::vector<Problem>& into) {
   for (const auto& file : status.files) {
     if (file.state == FileState::not_guarded) {
-      into.push_back({fmt::format("NOT GUARDED: {}: its ports are open until this is mended",
-                                  subject_of(file)),
-                      file.faults});
-    }
-  }
-  for (const auto& file : status.files) {
-    if (file.state == FileState::held_back) {
+      into.push_back(make_problem(
+          code::not_guarded, file.path,
+          fmt::format("NOT GUARDED: {}: its ports are open until this is mended", subject_of(file)),
+          check_command(file), file.faults));
+    } else if (file.state == FileState::held_back) {
       into.push_back(
-          {fmt::format("held back: {}: {}", subject_of(file),
-                       names(status.placeholders, file)
-                           ? (names(status.monitored, file)
-                                  ? "nobody is allowed, and monitor mode lets everybody pass"
-                                  : "guarded, and nobody is allowed")
-                       : names(status.shadowed, file) ? "its ports are guarded for others"
-                                                      : "what was last enforced stays"),
-           file.faults});
+          make_problem(code::held_back, file.path,
+                       fmt::format("held back: {}: {}", subject_of(file), what_stays(status, file)),
+                       check_command(file), file.faults));
     } else if (file.state == FileState::vanished) {
-      into.push_back({fmt::format("vanished: {}: what was last enforced stays", subject_of(file)),
-                      file.faults});
+      into.push_back(make_problem(
+          code::vanished, file.path,
+          fmt::format("vanished: {}: what was last enforced stays", subject_of(file)),
+          file.id.empty()
+              ? ""
+              : fmt::format("bring it back, or end the guard: moat databases forget {}", file.id),
+          file.faults));
     }
   }
   for (const auto& id : status.withdrawn) {
-    into.push_back({fmt::format("managed range {} is withdrawn: rules name it, so its last CIDRs "
-                                "stay allowed (bring it back, or take it out of the rules)",
-                                id),
-                    {}});
+    into.push_back(make_problem(
+        code::range_withdrawn, id,
+        fmt::format("managed range {} is withdrawn: rules name it, so its last CIDRs stay allowed",
+                    id)));
   }
 }
 
@@ -191,64 +207,182 @@ std::string describe(const Propagation& change) {
   return change.path.empty() ? "a change of the clock or an expiry" : change.path;
 }
 
+// What is said of it by the beginning of the first sentence.
+bool is_in_subject(const StatusView& status, std::string_view code) {
+  const auto is_any = [code](std::initializer_list<std::string_view> codes) {
+    return std::ranges::find(codes, code) != codes.end();
+  };
+  if (is_any({code::nothing_enforced, code::nothing_configured, code::no_database})) return true;
+  const bool is_of_interface = is_any({code::interface_moved, code::interface_absent,
+                                       code::interface_foreign, code::interface_unattached});
+  return is_of_interface && interface_names(status, true).empty();
+}
+
+std::string subjects_of(const StatusView& status, std::string_view code) {
+  std::vector<std::string> subjects;
+  for (const auto& problem : status.problems)
+    if (problem.code == code) subjects.push_back(problem.subject);
+  return fmt::format("{}", fmt::join(subjects, ", "));
+}
+
+std::string monitor_phrase(const StatusView& status) {
+  if (status.monitored.size() == status.databases && status.databases != 0)
+    return "monitor mode lets every drop pass";
+  if (status.monitored.empty()) return "monitor mode lets drops pass that concern no database";
+  return fmt::format("monitor mode lets every drop of {} pass", fmt::join(status.monitored, ", "));
+}
+
+// What the first sentence says of so many problems of a kind; empty: they are among the others.
+std::string phrase_of(const StatusView& status, const ProblemKind& kind, std::size_t number) {
+  if (kind.code.starts_with("interface-") && kind.is_problem) {
+    return fmt::format("{} {}", kind.code == code::interface_open ? "OPEN by" : "NOT on",
+                       subjects_of(status, kind.code));
+  }
+  if (kind.code == code::outside_backstop)
+    return fmt::format("the backstop does NOT guard {}", outside_ports(status));
+  if (kind.code == code::monitor) return monitor_phrase(status);
+  return kind.several.empty() ? std::string(kind.one) : count(number, kind.one, kind.several);
+}
+
+void add_guard_problems(const StatusView& status, std::vector<Problem>& into) {
+  if (status.generation == 0) {
+    into.push_back(
+        make_problem(code::nothing_enforced, "", "NOT GUARDED: no rules are enforced yet"));
+  } else if (status.databases == 0 && count_files(status, FileState::not_guarded) == 0) {
+    into.push_back(
+        make_problem(code::no_database, "", "NOT GUARDED: no rule file names a database"));
+  }
+  if (is_nothing_wanted(status)) {
+    into.push_back(make_problem(
+        code::nothing_configured, "",
+        "NOT GUARDED: moat.yaml names no interface and has `backstop: false`: all ports are open"));
+  }
+  if (!status.open_interfaces.empty()) {
+    const auto names = list_interfaces(status.open_interfaces);
+    into.push_back(make_problem(
+        code::interface_open, names,
+        fmt::format("NOT GUARDED: what comes by {}: moat.yaml does not name it, and the backstop "
+                    "is off",
+                    names)));
+  }
+}
+
+void add_change_problems(const StatusView& status, std::vector<Problem>& into) {
+  for (const auto& change : status.pending) {
+    if (!change.overdue) continue;
+    into.push_back(make_problem(code::overdue, change.path,
+                                fmt::format("overdue: {} is not enforced within {:.0f} s",
+                                            describe(change), status.bound.count() / 1000)));
+  }
+  if (!status.trial) return;
+  into.push_back(make_problem(
+      code::unconfirmed, "",
+      fmt::format("what was changed since generation {} is undone in {:.0f} s unless it is "
+                  "confirmed: by {}",
+                  status.trial->generation, std::ceil(status.trial->left.count() / 1000),
+                  status.trial->author)));
+}
+
+void add_fast_path_problems(const FastPathStatus& fast_path, std::vector<Problem>& into) {
+  if (!fast_path.problem.empty()) {
+    into.push_back(make_problem(fast_path_code(fast_path), "",
+                                "the fast path: " + fast_path.problem, fast_path.remedy));
+  }
+  for (const auto& port : fast_path.ports) {
+    if (port.problem.empty()) continue;
+    into.push_back(
+        make_problem(code::fast_path_port, port.name,
+                     fmt::format("the fast path's port {}: {}", port.name, port.problem)));
+  }
+}
+
+void add_outside_problems(const StatusView& status, std::vector<Problem>& into) {
+  for (const auto& [port, cgroup] : status.outside_backstop) {
+    into.push_back(make_problem(
+        code::outside_backstop, fmt::format("{}", port),
+        fmt::format("port {} is NOT GUARDED by the backstop: what listens there is in {}, and "
+                    "backstop-cgroup is {}",
+                    port, cgroup.empty() ? "a cgroup that is gone" : "cgroup " + cgroup,
+                    status.backstop.cgroup)));
+  }
+}
+
+void add_wide_problems(const StatusView& status, std::vector<Problem>& into) {
+  for (const auto& [database, addresses, is_all] : status.wide) {
+    into.push_back(make_problem(
+        is_all ? code::open_to_all : code::open_to_most, database,
+        is_all ? fmt::format("database {} is OPEN TO EVERY ADDRESS by its rules", database)
+               : fmt::format("database {} is open to {} addresses by its rules, {} % of all",
+                             database, addresses, addresses * 100 / kClientAddresses),
+        "moat rules list --database " + database));
+  }
+}
+
+void add_notices(const StatusView& status, std::vector<Problem>& into) {
+  for (const auto& change : status.pending) {
+    if (change.overdue) continue;
+    into.push_back(
+        make_problem(code::pending, change.path,
+                     fmt::format("pending: {} is not enforced yet: what it said before stays",
+                                 describe(change))));
+  }
+  if (status.mode == Mode::monitor && status.monitored.size() == status.databases) {
+    into.push_back(make_problem(code::monitor, "",
+                                "monitor mode: what would be dropped is counted and passes"));
+  } else {
+    for (const auto& id : status.monitored) {
+      into.push_back(make_problem(
+          code::monitor, id,
+          fmt::format("database {} is in monitor mode: what would be dropped is counted and passes",
+                      id),
+          "moat databases enforce " + id));
+    }
+  }
+  for (const auto& interface : status.interfaces) {
+    if (!interface.is_attached() || interface.mode != AttachMode::generic) continue;
+    into.push_back(
+        make_problem(code::generic_mode, interface.name,
+                     fmt::format("{} runs in generic mode, which is slower: {}", interface.name,
+                                 interface.reason.empty() ? "as configured" : interface.reason),
+                     interface.remedy));
+  }
+  for (const auto& file : status.files) {
+    if (file.state != FileState::active || file.faults.empty()) continue;
+    into.push_back(make_problem(code::file_warnings, file.path,
+                                fmt::format("warnings: {}", subject_of(file)), check_command(file),
+                                file.faults));
+  }
+}
+
 }  // namespace
+
+bool is_well(const StatusView& status) {
+  return status.monitored.empty() && status.pending.empty() && status.problems.empty();
+}
 
 std::string headline(const StatusView& status) {
   if (status.generation == 0) return "NOT GUARDING anything: no rules are enforced yet.";
   std::vector<std::string> wrong;
-  const auto add = [&wrong](std::size_t number, std::string_view one, std::string_view several) {
-    if (number != 0) wrong.push_back(count(number, one, several));
-  };
-  add(count_files(status, FileState::not_guarded), "database file is NOT GUARDED",
-      "database files are NOT GUARDED");
-  const auto missing = interface_names(status, false);
-  if (!missing.empty() && missing.size() < status.interfaces.size()) {
-    wrong.push_back(fmt::format("NOT on {}", fmt::join(missing, ", ")));
+  std::size_t others = 0;
+  for (const auto& kind : problem_kinds()) {
+    const auto& all = kind.is_problem ? status.problems : status.notices;
+    const auto number =
+        static_cast<std::size_t>(std::ranges::count(all, kind.code, &Problem::code));
+    if (number == 0 || is_in_subject(status, kind.code)) continue;
+    if (auto phrase = phrase_of(status, kind, number); !phrase.empty()) {
+      wrong.push_back(std::move(phrase));
+    } else if (kind.is_problem) {
+      others += number;
+    }
   }
-  if (!status.open_interfaces.empty())
-    wrong.push_back(fmt::format("OPEN by {}", list_interfaces(status.open_interfaces)));
-  add(static_cast<std::size_t>(std::ranges::count(status.pending, true, &Propagation::overdue)),
-      "change is overdue", "changes are overdue");
-  add(static_cast<std::size_t>(std::ranges::count(status.pending, false, &Propagation::overdue)),
-      "change is pending", "changes are pending");
-  add(count_files(status, FileState::held_back), "rule file is held back",
-      "rule files are held back");
-  add(count_files(status, FileState::vanished), "rule file has vanished",
-      "rule files have vanished");
-  if (status.trial) wrong.emplace_back("a change waits to be confirmed");
-  add(status.withdrawn.size(), "managed range is withdrawn", "managed ranges are withdrawn");
-  if (auto gap = fast_path_gap(status.fast_path); !gap.empty()) wrong.push_back(std::move(gap));
-  if (auto gap = backstop_gap(status.backstop); !gap.empty()) wrong.push_back(std::move(gap));
-  if (!status.unpinned.empty()) wrong.emplace_back("the guard ends when moatd ends");
-  if (!status.outside_backstop.empty()) {
-    wrong.push_back(fmt::format("the backstop does NOT guard {}", outside_ports(status)));
-  }
-  if (wrong.empty()) {
-    add(status.problems.size(), "problem", "problems");
-  } else {
-    add(status.problems.size(), "other problem", "other problems");
-  }
-  if (status.monitored.size() == status.databases && status.databases != 0) {
-    wrong.emplace_back("monitor mode lets every drop pass");
-  } else if (!status.monitored.empty()) {
-    wrong.push_back(
-        fmt::format("monitor mode lets every drop of {} pass", fmt::join(status.monitored, ", ")));
-  } else if (status.mode == Mode::monitor && status.databases == 0) {
-    wrong.emplace_back("monitor mode lets drops pass that concern no database");
-  }
-  add(status.exposed.size(), "port, once guarded, is open", "ports, once guarded, are open");
-  add(status.address_gone.size(), "database is OPEN, as the host has not its address",
-      "databases are OPEN, as the host has not their addresses");
-  add(status.open_ipv6.size(), "database is open by IPv6", "databases are open by IPv6");
-  const auto all =
-      static_cast<std::size_t>(std::ranges::count(status.wide, true, &StatusView::Wide::is_all));
-  add(all, "database is OPEN TO EVERY ADDRESS", "databases are OPEN TO EVERY ADDRESS");
-  add(status.wide.size() - all, "database is open to most addresses",
-      "databases are open to most addresses");
-  if (!status.past_guard.empty()) {
-    const auto ports = status.ports_past_guard;
-    wrong.push_back(fmt::format("NAT leads {} past the guard",
-                                ports == 0 ? "ports" : count(ports, "port", "ports")));
+  // Of a moatd that knows more kinds.
+  others +=
+      static_cast<std::size_t>(std::ranges::count_if(status.problems, [](const Problem& problem) {
+        return find_problem_kind(problem.code) == nullptr;
+      }));
+  if (others > 0) {
+    wrong.push_back(wrong.empty() ? count(others, "problem", "problems")
+                                  : count(others, "other problem", "other problems"));
   }
   if (!wrong.empty()) return fmt::format("{}; {}.", subject(status), fmt::join(wrong, "; "));
   if (!is_well(status)) return fmt::format("{}.", subject(status));
@@ -259,116 +393,21 @@ std::string headline(const StatusView& status) {
                          : fmt::format("of which {} have", status.expired_rules));
 }
 
-bool is_well(const StatusView& status) {
-  return status.monitored.empty() && status.pending.empty() && count_problems(status) == 0;
-}
-
-std::size_t count_problems(const StatusView& status) {
-  const auto count = problems(status).size();
-  const bool guards_nothing = status.generation == 0 || status.databases == 0;
-  return count == 0 && guards_nothing ? 1 : count;
-}
-
-std::vector<Problem> problems(const StatusView& status) {
-  std::vector<Problem> all;
-  if (is_nothing_wanted(status)) {
-    all.push_back(
-        {"NOT GUARDED: moat.yaml names no interface and has `backstop: false`: all ports "
-         "are open (name the interface of the clients in `interfaces`, or write "
-         "`backstop: true`)",
-         {}});
-  }
-  if (!status.open_interfaces.empty()) {
-    all.push_back({fmt::format("NOT GUARDED: what comes by {}: moat.yaml does not name it, and the "
-                               "backstop is off (name it in `interfaces`, or write `backstop: "
-                               "true`; if that is meant, name it in `trusted-interfaces`)",
-                               list_interfaces(status.open_interfaces)),
-                   {}});
-  }
-  add_file_problems(status, all);
-  // What is not guarded at all comes before what is held back.
-  std::vector<Problem> interfaces;
+void add_problems(StatusView& status) {
+  auto& problems = status.problems;
+  add_guard_problems(status, problems);
+  add_file_problems(status, problems);
   for (const auto& interface : status.interfaces)
-    add_interface_problem(interface, backstop_judges(status), interfaces);
-  const auto first_held = std::ranges::find_if(
-      all, [](const Problem& problem) { return !problem.text.starts_with("NOT GUARDED"); });
-  all.insert(first_held, interfaces.begin(), interfaces.end());
-  for (const auto& change : status.pending) {
-    if (!change.overdue) continue;
-    all.push_back({fmt::format("overdue: {} is not enforced within {:.0f} s", describe(change),
-                               status.bound.count() / 1000),
-                   {}});
-  }
-  if (status.trial) {
-    all.push_back({fmt::format("what was changed since generation {} is undone in {:.0f} s unless "
-                               "it is confirmed: by {} (moat confirm, or moat undo)",
-                               status.trial->generation,
-                               std::ceil(status.trial->left.count() / 1000), status.trial->author),
-                   {}});
-  }
-  if (const auto& fast_path = status.fast_path; !fast_path.problem.empty())
-    all.push_back({with_remedy("the fast path: " + fast_path.problem, fast_path.remedy), {}});
-  for (const auto& port : status.fast_path.ports) {
-    if (!port.problem.empty())
-      all.push_back({fmt::format("the fast path's port {}: {}", port.name, port.problem), {}});
-  }
-  for (auto& problem : backstop_problems(status.backstop)) all.push_back(std::move(problem));
-  if (!status.unpinned.empty())
-    all.push_back({fmt::format("the guard ends when moatd ends: {}", status.unpinned), {}});
-  for (const auto& [port, cgroup] : status.outside_backstop) {
-    all.push_back(
-        {fmt::format("port {} is NOT GUARDED by the backstop: what listens there is in {}, "
-                     "and backstop-cgroup is {} (name the database's cgroup, or leave "
-                     "backstop-cgroup out)",
-                     port, cgroup.empty() ? "a cgroup that is gone" : "cgroup " + cgroup,
-                     status.backstop.cgroup),
-         {}});
-  }
-  for (const auto& [database, addresses, is_all] : status.wide) {
-    all.push_back({is_all
-                       ? fmt::format("database {} is OPEN TO EVERY ADDRESS by its rules", database)
-                       : fmt::format("database {} is open to {} addresses by its rules, {} % of "
-                                     "all",
-                                     database, addresses, addresses * 100 / kClientAddresses),
-                   {}});
-  }
-  for (const auto* sentences : {&status.address_gone, &status.problems, &status.exposed,
-                                &status.open_ipv6, &status.past_guard}) {
-    for (const auto& sentence : *sentences) all.push_back({sentence, {}});
-  }
-  return all;
-}
-
-std::vector<Problem> remarks(const StatusView& status) {
-  std::vector<Problem> all;
-  for (const auto& change : status.pending) {
-    if (change.overdue) continue;
-    all.push_back({fmt::format("pending: {} is not enforced yet: what it said before stays",
-                               describe(change)),
-                   {}});
-  }
-  if (status.mode == Mode::monitor && status.monitored.size() == status.databases) {
-    all.push_back({"monitor mode: what would be dropped is counted and passes", {}});
-  } else {
-    for (const auto& id : status.monitored) {
-      all.push_back({fmt::format("database {} is in monitor mode: what would be dropped is counted "
-                                 "and passes",
-                                 id),
-                     {}});
-    }
-  }
-  for (const auto& interface : status.interfaces) {
-    if (!interface.is_attached() || interface.mode != AttachMode::generic) continue;
-    const auto text = fmt::format("{} runs in generic mode, which is slower: {}", interface.name,
-                                  interface.reason.empty() ? "as configured" : interface.reason);
-    all.push_back({with_remedy(text, interface.remedy), {}});
-  }
-  for (const auto& notice : status.notices) all.push_back({notice, {}});
-  for (const auto& file : status.files) {
-    if (file.state != FileState::active || file.faults.empty()) continue;
-    all.push_back({fmt::format("warnings: {}", subject_of(file)), file.faults});
-  }
-  return all;
+    add_interface_problem(interface, backstop_judges(status), problems);
+  add_change_problems(status, problems);
+  add_fast_path_problems(status.fast_path, problems);
+  std::ranges::move(backstop_problems(status.backstop), std::back_inserter(problems));
+  add_outside_problems(status, problems);
+  add_wide_problems(status, problems);
+  add_notices(status, status.notices);
+  sort_problems(problems);
+  sort_problems(status.notices);
+  status.headline = headline(status);
 }
 
 std::string unjudged(const StatusView& status) {

@@ -10,27 +10,15 @@
 namespace moat {
 
 // One sentence that a tired person understands: what is guarded, where, and whether anything is
-// wrong.
+// wrong, by the status's problems and notices.
 [[nodiscard]] std::string headline(const StatusView& status);
 
 // Whether the first sentence may say that all rules are enforced.
 [[nodiscard]] bool is_well(const StatusView& status);
 
-// How many things are wrong: `moat status` ends with 1 if there are any, and moat_problems counts
-// them. Monitor mode is none, as somebody has chosen it.
-[[nodiscard]] std::size_t count_problems(const StatusView& status);
-
-// One thing that is wrong, or worth knowing, with the faults that belong to it.
-struct Problem {
-  std::string text;
-  Faults faults;
-};
-
-// What is wrong, worst first.
-[[nodiscard]] std::vector<Problem> problems(const StatusView& status);
-
-// What is not wrong, and yet to be looked at: warnings in files, pending changes, generic mode.
-[[nodiscard]] std::vector<Problem> remarks(const StatusView& status);
+// Adds what the other members say is wrong or worth knowing to problems and notices, has them worst
+// first, and writes the headline. Once, when all of the rest is there.
+void add_problems(StatusView& status);
 
 // By what ways packets come in that nothing of Moat's judges, whatever the rules say; empty: by
 // none that is known.

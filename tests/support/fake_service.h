@@ -10,6 +10,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -17,6 +18,7 @@
 
 #include "control/api/server.h"
 #include "control/service/service.h"
+#include "control/service/status_text.h"
 
 namespace moat {
 
@@ -36,6 +38,9 @@ class FakeService : public Service {
   ChangeView change;
   std::vector<HistoryView> history_views;
   TrialView trial_view;
+  std::string rules_version = "v1";
+  std::mutex events_mutex;  // of what a test adds while it is served
+  std::vector<Event> events_known;
   std::optional<Refusal> refusal;             // the answer to whatever can be refused
   bool refuse_changes = false;                // of rules and files, and nothing else
   std::optional<std::uint64_t> refuse_since;  // the question for drops that is refused
@@ -51,7 +56,9 @@ class FakeService : public Service {
   StatusView status() override {
     if (throws) throw std::runtime_error("out of luck");
     calls.emplace_back("status");
-    return status_view;
+    auto view = status_view;
+    add_problems(view);
+    return view;
   }
   ServiceResult<std::vector<DatabaseView>> databases() override {
     return answer("databases", database_views);
@@ -122,6 +129,20 @@ class FakeService : public Service {
     return change_by(who, "reset_clock");
   }
   ServiceResult<ChangeView> detach(const Peer& who) override { return change_by(who, "detach"); }
+  ServiceResult<std::string> version(const std::string& database) override {
+    if (refusal) return std::unexpected(*refusal);
+    return rules_version + database;
+  }
+  ServiceResult<EventsView> events(std::uint64_t since) override {
+    const std::lock_guard lock(events_mutex);
+    calls.push_back("events(" + std::to_string(since) + ")");
+    EventsView view{{}, 1};
+    for (const auto& event : events_known) {
+      if (event.number >= since) view.events.push_back(event);
+      view.next = event.number + 1;
+    }
+    return view;
+  }
   ServiceResult<std::vector<HistoryView>> history() override {
     return answer("history", history_views);
   }
@@ -218,25 +239,37 @@ class ApiHost {
     if (write(stop_, &one, sizeof(one)) == sizeof(one)) thread_.join();
     api_.reset();
     close(stop_);
+    close(news_);
   }
   ApiHost(const ApiHost&) = delete;
   ApiHost& operator=(const ApiHost&) = delete;
 
   [[nodiscard]] std::string path() const { return (folder_.path() / "socket").string(); }
 
+  // Before the first request.
+  void admit(const ApiAccess& access) { api_->admit(access); }
+  // From the test's thread: the server's own tells those that wait.
+  void notify() const {
+    const std::uint64_t one = 1;
+    (void)!write(news_, &one, sizeof(one));
+  }
+
  private:
   void serve() {
     for (;;) {
-      std::array<pollfd, 2> fds{{{api_->fd(), POLLIN, 0}, {stop_, POLLIN, 0}}};
+      std::array<pollfd, 3> fds{{{api_->fd(), POLLIN, 0}, {stop_, POLLIN, 0}, {news_, POLLIN, 0}}};
       const auto timeout = api_->timeout();
       poll(fds.data(), fds.size(), timeout ? static_cast<int>(timeout->count()) : -1);
       if (fds[1].revents != 0) return;
+      std::uint64_t times = 0;
+      if (fds[2].revents != 0 && read(news_, &times, sizeof(times)) > 0) api_->notify();
       api_->run();
     }
   }
 
   TestFolder folder_;
   int stop_ = eventfd(0, EFD_CLOEXEC);
+  int news_ = eventfd(0, EFD_CLOEXEC);
   std::unique_ptr<Api> api_;
   std::thread thread_;
 };

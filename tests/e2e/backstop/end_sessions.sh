@@ -145,6 +145,7 @@ on db-host ip mptcp endpoint add "$database_host" port 6000 signal
 on stranger ip mptcp endpoint add "$second_address" dev eth1 subflow fullmesh
 says "MPTCP endpoint $database_host port 6000" moat_status ||
   fail "status does not tell of the endpoint: $(moat_status)"
+says '"mptcp-open"' moat_status_json || fail "status does not tell of it by its code"
 says "$database_host port 6000" on db-host moat check "$scene/moat" 2>"$scene/moat.log" ||
   fail "check does not tell of the endpoint"
 holds "status and check tell of an MPTCP endpoint with a port that nobody guards"

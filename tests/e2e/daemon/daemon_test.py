@@ -12,6 +12,7 @@ import http.client
 import json
 import mmap
 import os
+import re
 import resource
 import shutil
 import signal
@@ -62,6 +63,11 @@ with open("/proc/self/comm", "w") as name:
     name.write("sshd")
 sys.exit(subprocess.run(sys.argv[2:]).returncode)
 """
+
+
+def texts(problems):
+    """What status tells of problems or notices, as people read it."""
+    return [f"{problem['message']} ({problem['remedy']})" for problem in problems]
 
 
 def run(*command):
@@ -300,6 +306,12 @@ class DaemonTest(unittest.TestCase):
     def status(self):
         return self.get("/v1/status")
 
+    def problem(self, code):
+        """What status tells of that code, a problem or a notice; empty: nothing."""
+        status = self.status()
+        return "; ".join(texts(each for each in status["problems"] + status["notices"]
+                               if each["code"] == code))
+
     def rules(self):
         return self.get("/v1/rules?database=orders")["rules"]
 
@@ -442,7 +454,7 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(status["problems"], [])
         self.assertTrue(any("the last state cannot be used" in notice and
                             "it is not what moatd writes" in notice and "mended" in notice
-                            for notice in status["notices"]), status["notices"])
+                            for notice in texts(status["notices"])), status["notices"])
 
     def test_start_that_leaves_something_unguarded_is_told(self):
         self.write("etc/databases.d/bills.yaml", "database: bills\nendpoint: {port: 70000}\n")
@@ -993,7 +1005,7 @@ class DaemonTest(unittest.TestCase):
         status, change = self.request("DELETE", "/v1/databases/orders")
         self.assertEqual((status, change["enforced"]), (200, True), change)
         self.assert_reaches(STRANGER)
-        self.assertTrue(any("5432" in sentence for sentence in self.status()["exposed"]))
+        self.assertIn("5432", self.problem("port-exposed"))
 
     def test_configuration_takes_effect_live(self):
         self.start()
@@ -1008,7 +1020,7 @@ class DaemonTest(unittest.TestCase):
         self.write("etc/moat.yaml", (CONFIG % "30s").replace("[eth0]", "[]"))
         wait_until(lambda: self.status()["interfaces"] == [], "interface taken out")
         self.assert_reaches(STRANGER)
-        self.assertTrue(any("eth0" in notice for notice in self.status()["notices"]))
+        self.assertIn("eth0", self.problem("interface-removed"))
         self.write("etc/moat.yaml", CONFIG % "30s")
         wait_until(lambda: self.status()["interfaces"], "interface put back")
         self.assertFalse(reaches(STRANGER))
@@ -1047,8 +1059,7 @@ class DaemonTest(unittest.TestCase):
         wait_until(lambda: reaches(STRANGER) == is_in, why + ": " + self.log())
 
     def clock_problem(self):
-        found = [text for text in self.status()["problems"] if "clock" in text]
-        return found[0] if found else ""
+        return self.problem("clock-set-back")
 
     def test_clock_ahead_for_a_moment_leaves_no_trace(self):
         self.write("etc/moat.yaml", CONFIG % "200ms")
@@ -1057,7 +1068,7 @@ class DaemonTest(unittest.TestCase):
         self.let_stranger_in("1h")
         self.move_clock(2_000_000_000)
         self.wait_for_stranger(False, "by that clock the rule has expired")
-        self.assertTrue(any("later than time" in text for text in self.status()["notices"]))
+        self.assertIn("later than time", self.problem("clock-ahead"))
         self.stop()
         self.start_with_clock()
         self.assertFalse(reaches(STRANGER))
@@ -1254,7 +1265,7 @@ class DaemonTest(unittest.TestCase):
         self.assertIn("backstop-link", pins)
         for pin in pins:
             os.remove(os.path.join(folder, pin))
-            notices = self.status()["notices"]
+            notices = texts(self.status()["notices"])
             self.assertTrue(os.path.exists(os.path.join(folder, pin)), pin)
             self.assertTrue(any(f"the pin {pin} was missing; mended" in notice
                                 for notice in notices), (pin, notices))
@@ -1273,7 +1284,7 @@ class DaemonTest(unittest.TestCase):
             self.stop(signal.SIGKILL)
             for pin in taken:
                 os.remove(self.path("bpf/moat/" + pin))
-            notices = self.start()["notices"]
+            notices = texts(self.start()["notices"])
             told = [notice for notice in notices if "missing when moatd started; mended" in notice]
             self.assertEqual(len(told), 1, notices)
             for pin in taken:
@@ -1288,10 +1299,10 @@ class DaemonTest(unittest.TestCase):
         run("umount", self.path("bpf"))
         run("mount", "-t", "bpf", "bpf", self.path("bpf"))
         self.assertTrue(any("links/eth0" in notice and "missing when moatd started" in notice
-                            for notice in self.start()["notices"]))
+                            for notice in texts(self.start()["notices"])))
         self.request("POST", "/v1/detach")
         self.assertEqual(self.daemon.wait(LONG), 0)
-        self.assertFalse(any("mended" in notice for notice in self.start()["notices"]))
+        self.assertNotIn("mended", str(self.start()["notices"]))
 
     def test_in_another_network_namespace_it_refuses_and_the_guard_stays(self):
         self.start()
@@ -1304,7 +1315,7 @@ class DaemonTest(unittest.TestCase):
                       f"this is {PREFIX}-peer (net:[", f"rm -r {self.path('bpf/moat')}"):
             self.assertIn(words, other.stderr)
         self.assertFalse(reaches(STRANGER))
-        self.assertFalse(any("mended" in notice for notice in self.start()["notices"]))
+        self.assertNotIn("mended", str(self.start()["notices"]))
 
     def test_pins_on_mounts_of_its_own_are_told(self):
         run("umount", self.path("bpf"))
@@ -1312,7 +1323,7 @@ class DaemonTest(unittest.TestCase):
             "unshare", "--mount", "--propagation", "private", "sh", "-c",
             'mount -t bpf bpf "$0" && exec "$@"', self.path("bpf")))
         if os.readlink("/proc/self/ns/pid") == "pid:[4026531836]":
-            self.assertIn("mounted for moatd alone", status["unpinned"])
+            self.assertIn("mounted for moatd alone", self.problem("unpinned"))
         else:
             print("NOT TRIED, as this is not the host's PID namespace: whether pins last",
                   file=sys.stderr)
@@ -1604,10 +1615,10 @@ class DaemonTest(unittest.TestCase):
             status = wait_until(self.guarded_status, "generation 2: " + self.log())
             self.assertFalse(status["ready"], attempt)
             self.assertIn("Moat's own program", status["interfaces"][0]["reason"])
-            self.assertFalse(any("links" in notice for notice in status["notices"]),
-                             status["notices"])
-            told = [problem for problem in status["problems"] if "chown -R root:root" in problem]
+            self.assertNotIn("links", str(status["notices"]))
+            told = [text for text in texts(status["problems"]) if "chown -R root:root" in text]
             self.assertEqual(len(told), 1, status["problems"])
+            self.assertNotEqual(self.problem("pins-doubtful"), "")
             if attempt == 0:
                 self.stop()
         command = told[0].split("(")[1].split(";")[0]
@@ -1637,7 +1648,7 @@ class DaemonTest(unittest.TestCase):
                                     self.path("bpf/moat/links")))
         status = self.start()
         self.assertTrue(any("belonged to another user, uid 65534" in notice
-                            for notice in status["notices"]), status["notices"])
+                            for notice in texts(status["notices"])), status["notices"])
         self.assertFalse(as_stranger("rm", self.path("bpf/moat/links/eth0")))
         self.assertFalse(as_stranger("mv", self.path("bpf/moat"), self.path("bpf/gone")))
         self.stop(signal.SIGKILL)
@@ -1664,7 +1675,7 @@ class DaemonTest(unittest.TestCase):
             os.mkdir(self.path("state"), 0o700)
             spoil(self.path("state"))
             status = self.start()
-            self.assertIn(words, str(status["problems"]))
+            self.assertIn(words, self.problem("state-lost") + self.problem("state-not-saved"))
             self.assertFalse(reaches(STRANGER))
             self.assertEqual(os.listdir(self.path("state")), [])
             self.stop()
@@ -1742,7 +1753,7 @@ class DaemonTest(unittest.TestCase):
         run("umount", self.path("bpf"))
         self.write("bpf/in-the-way", "")
         status = self.start()
-        self.assertIn(f"mount -t bpf -o mode=0700 bpf {self.path('bpf')}", status["unpinned"])
+        self.assertIn(f"mount -t bpf -o mode=0700 bpf {self.path('bpf')}", self.problem("unpinned"))
         self.assertFalse(reaches(STRANGER))
         self.assert_reaches(LISTED)
         self.stop()
@@ -1750,7 +1761,7 @@ class DaemonTest(unittest.TestCase):
         self.start()
         os.remove(self.path("bpf/in-the-way"))
         run("mount", "-t", "bpf", "bpf", self.path("bpf"))
-        self.assertEqual(self.status()["unpinned"], "")
+        self.assertEqual(self.problem("unpinned"), "")
         self.stop(signal.SIGKILL)
         self.assertFalse(reaches(STRANGER), "pinned when it could be")
 
@@ -1800,7 +1811,7 @@ class DaemonTest(unittest.TestCase):
             status, change = self.request("POST", "/v1/rules", {"cidr": source, "expires": expires})
             self.assertEqual(status, 200, change)
         self.assertIn("2 rules of orders expire within a day",
-                      "; ".join(self.status()["notices"]))
+                      self.problem("rules-expiring"))
         status = wait_until(lambda: self.status()["expired_rules"] == 1 and self.status(), "expired")
         self.assertEqual(status["expiring_rules"], 1)
         self.assertTrue(status["ready"])
@@ -1816,14 +1827,15 @@ class DaemonTest(unittest.TestCase):
     def test_what_is_not_read_is_named(self):
         self.start()
         self.write("etc/databases.d/sales.YAML", ORDERS)
-        wait_until(lambda: any("sales.YAML" in notice for notice in self.status()["notices"]), "told")
+        wait_until(lambda: "sales.YAML" in self.problem("file-passed-over"), "told")
 
     def test_port_that_was_left_open_is_told_by_the_next_daemon_too(self):
         self.start()
         self.edit("etc/databases.d/orders.yaml", "port: 5432", "port: 6432")
-        before = wait_until(lambda: self.status()["exposed"], "told")
+        before = wait_until(lambda: self.problem("port-exposed"), "told")
         self.stop()
-        self.assertEqual(self.start()["exposed"], before)
+        self.start()
+        self.assertEqual(self.problem("port-exposed"), before)
 
     # What was enforced before, and what is undone.
 
@@ -2014,6 +2026,351 @@ class DaemonTest(unittest.TestCase):
         for words in (["--nonsense"], ["--config"]):
             ended = subprocess.run([MOATD, *words], check=False, capture_output=True)
             self.assertEqual(ended.returncode, 2, ended.stderr)
+
+    # Whoever asks, and for how long.
+
+    def events(self, since=0, wait=""):
+        return self.get(f"/v1/events?since={since}" + (f"&wait={wait}" if wait else ""))
+
+    def kinds(self, since=0):
+        return [event["kind"] for event in self.events(since)["events"]]
+
+    def test_events_tell_what_happens_and_go_on_over_a_restart(self):
+        self.write("etc/moat.yaml", CONFIG % "200ms")
+        self.start()
+        self.change("POST", "/v1/rules", {"cidr": "192.0.2.1/32"})
+        first = self.events()
+        change = [each for each in first["events"] if each["kind"] == "change"][-1]
+        self.assertIn("orders: added 192.0.2.1/32", change["message"])
+        self.assertEqual(change["generation"], 2)
+        self.assertIn("uid 0", change["author"])
+        self.assertEqual([each["number"] for each in first["events"]],
+                         list(range(1, first["next"])))
+
+        def held_back(kind):
+            return [each for each in self.events(first["next"])["events"]
+                    if (each["kind"], each["code"]) == (kind, "held-back")]
+
+        text = self.read("etc/databases.d/orders.yaml")
+        self.write("etc/databases.d/orders.yaml", "database: orders\nendpoint: {\n")
+        began = wait_until(lambda: held_back("problem"), "held back is told")
+        self.assertEqual(began[0]["subject"], self.path("etc/databases.d/orders.yaml"))
+        self.write("etc/databases.d/orders.yaml", text)
+        wait_until(lambda: held_back("problem-over"), "and that it is over")
+        self.request("PATCH", "/v1/databases/orders", {"mode": "monitor"})
+        self.assertIn("mode", self.kinds(first["next"]))
+        os.remove(self.path("bpf/moat/links/eth0"))
+        wait_until(lambda: "mend" in self.kinds(first["next"]), "put right is told")
+        run("ip", "-n", f"{PREFIX}-host", "link", "del", "eth0")
+        wait_until(lambda: any(each["kind"] == "interface" and "absent" in each["message"]
+                               for each in self.events(first["next"])["events"]), "gone is told")
+        then = self.events()["next"]
+        self.stop()
+        with open(self.path("state/history/events.jsonl"), "a", encoding="utf-8") as journal:
+            journal.write('{"number": 1}\n garbage\n{"cut')
+        self.daemon = self.launch()
+        wait_until(self.guarded_status_if_any, "started: " + self.log())
+        self.assertIn("damaged lines are passed over", self.log())
+        told = [(each["number"], each["kind"]) for each in self.events(then)["events"]]
+        self.assertEqual(told[:2], [(then, "stop"), (then + 1, "start")])
+
+    def guarded_status_if_any(self):
+        with contextlib.suppress(OSError):
+            return self.get("/v1/status")["generation"] > 0
+        return False
+
+    def test_who_waits_for_an_event_hears_it_at_once(self):
+        self.start()
+        since = self.events()["next"]
+        self.assertEqual(self.events(since, "20ms")["events"], [])
+        heard = []
+        waiting = threading.Thread(target=lambda: heard.append(self.events(since, "60s")))
+        waiting.start()
+        begun = time.monotonic()
+        self.change("POST", "/v1/rules", {"cidr": "192.0.2.1/32"})
+        waiting.join(LONG)
+        self.assertEqual(heard[0]["events"][0]["kind"], "change")
+        self.assertLess(time.monotonic() - begun, 50, "not by the end of its patience")
+        follower = subprocess.Popen([MOAT, "events", "--follow", "--json", "--socket",
+                                     self.path("moatd.sock")], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(follower.stdout.close)
+        self.addCleanup(follower.wait)
+        self.addCleanup(follower.kill)
+        for line in follower.stdout:
+            event = json.loads(line)
+            if event["kind"] == "change" and event["generation"] == 2:
+                break
+        self.change("POST", "/v1/rules", {"cidr": "192.0.2.2/32"})
+        for line in follower.stdout:
+            event = json.loads(line)
+            if event["kind"] == "change":
+                break
+        self.assertEqual(event["generation"], 3)
+
+    def request_with(self, headers, method, path, body=None):
+        connection = UnixConnection(self.path("moatd.sock"))
+        connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+        response = connection.getresponse()
+        answer = json.loads(response.read() or "null")
+        connection.close()
+        return response.status, answer, response.headers
+
+    def test_two_writers_cannot_undo_each_other(self):
+        self.start()
+        _, _, headers = self.request_with({}, "GET", "/v1/rules?database=orders")
+        mine = {"If-Match": headers["ETag"]}
+        status, answer, headers = self.request_with(mine, "POST", "/v1/rules",
+                                                    {"cidr": "192.0.2.1/32"})
+        self.assertEqual(status, 200, answer)
+        self.assertNotEqual(headers["ETag"], mine["If-Match"])
+        rule = answer["rule_id"]
+        for method, path, body in (("DELETE", f"/v1/rules?id={rule}", None),
+                                   ("PATCH", f"/v1/rules?id={rule}", {"label": "a"}),
+                                   ("PATCH", "/v1/databases/orders", {"mode": "monitor"}),
+                                   ("POST", "/v1/rules", {"cidr": "192.0.2.2/32"}),
+                                   ("POST", "/v1/rollback/1", None)):
+            status, answer, _ = self.request_with(mine, method, path, body)
+            self.assertEqual((status, answer["error"]["kind"]), (412, "changed"), (method, path))
+            self.assertIn("read them again", answer["error"]["remedy"])
+        self.edit("etc/databases.d/orders.yaml", "# the office", "# our office")
+        status, _, _ = self.request_with({"If-Match": headers["ETag"]}, "DELETE",
+                                         f"/v1/rules?id={rule}")
+        self.assertEqual(status, 412, "somebody edits the file by hand")
+        _, _, headers = self.request_with({}, "GET", "/v1/databases")
+        status, answer, _ = self.request_with({"If-Match": headers["ETag"]}, "DELETE",
+                                              f"/v1/rules?id={rule}")
+        self.assertEqual(status, 200, answer)
+
+    def check_answer(self, api, method, path, body=None, arguments=""):
+        """Whether a real answer is what the file says of it."""
+        import jsonschema
+
+        operation = api["paths"][path][method.lower()]
+        where = path.replace("{id}", self.ids.get(path, ""))
+        status, answer = self.request(method, where + arguments, body)
+        schema = operation["responses"].get(str(status), operation["responses"]["default"])
+        if "$ref" in schema:
+            schema = api["components"]["responses"][schema["$ref"].rpartition("/")[2]]
+        schema = {**schema["content"]["application/json"]["schema"],
+                  "components": api["components"]}
+        try:
+            jsonschema.Draft202012Validator(schema).validate(answer)
+        except jsonschema.ValidationError as error:
+            raise AssertionError(f"{method} {where}{arguments}: {status} {error.message} at "
+                                 f"{list(error.absolute_path)}") from None
+        return status, answer
+
+    def test_answers_are_as_the_openapi_file_says(self):
+        import yaml
+
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..",
+                               "control", "api", "openapi.yaml"), encoding="utf-8") as file:
+            api = yaml.safe_load(file)
+        self.ids = {"/v1/managed-ranges/{id}": "mr-a", "/v1/history/{id}": "1",
+                    "/v1/rollback/{id}": "1", "/v1/databases/{id}": "orders"}
+        self.write("etc/managed-ranges.d/a.yaml", "- {id: mr-a, name: a, cidrs: [192.0.2.0/24]}\n")
+        self.edit("etc/databases.d/orders.yaml", "rules:", "rules:\n  - managed-range: mr-a")
+        self.start()
+        self.write("etc/databases.d/bills.yaml", "database: bills\nendpoint: {port: 60OO}\n")
+        session = self.assert_session(LISTED)
+        self.assertFalse(reaches(STRANGER))
+        wait_until(lambda: self.request("GET", "/healthz")[0] == 503, "something is wrong")
+        for path, methods in api["paths"].items():
+            if path == "/metrics":
+                continue
+            if "get" in methods:
+                arguments = f"?source={STRANGER}" if path == "/v1/why" else ""
+                status, _ = self.check_answer(api, "GET", path, arguments=arguments)
+                self.assertIn(status, (200, 503), path)
+            for method in set(methods) & {"get", "post", "patch", "delete"}:
+                self.check_arguments(api, method, path)
+        session.close()
+        self.check_answer(api, "POST", "/v1/rules", {"cidr": "192.0.2.1/33"})
+        status, rule = self.check_answer(api, "POST", "/v1/rules",
+                                         {"cidr": "192.0.2.1/32", "expires": "1h"})
+        self.assertEqual(status, 200, rule)
+        name = f"?id={rule['rule_id']}"
+        for method, path, body, arguments in (
+                ("PATCH", "/v1/rules", {"label": "a"}, name),
+                ("GET", "/v1/rules", None, ""),
+                ("DELETE", "/v1/rules", None, name),
+                ("PATCH", "/v1/databases/{id}", {"mode": "monitor"}, ""),
+                ("DELETE", "/v1/databases/{id}", None, ""),
+                ("POST", "/v1/rollback/{id}", None, ""),
+                ("POST", "/v1/reload", None, ""),
+                ("POST", "/v1/clock/reset", None, ""),
+                ("POST", "/v1/trial", None, "?within=60s"),
+                ("GET", "/v1/status", None, ""),
+                ("DELETE", "/v1/trial", None, ""),
+                ("POST", "/v1/trial", None, "?within=60s"),
+                ("POST", "/v1/confirm", None, ""),
+                ("POST", "/v1/apply", {"databases": {"a.yaml": ORDERS}}, ""),
+                ("GET", "/v1/events", None, ""),
+                ("POST", "/v1/detach", None, "")):
+            self.check_answer(api, method, path, body, arguments)
+        self.assertEqual(self.daemon.wait(LONG), 0)
+        self.daemon = None
+
+    def check_arguments(self, api, method, path):
+        """Those that the file names are those that the path knows."""
+        operation = api["paths"][path][method]
+        named = [api["components"]["parameters"][each["$ref"].rpartition("/")[2]]
+                 if "$ref" in each else each for each in operation.get("parameters", [])]
+        documented = sorted(each["name"] for each in named if each["in"] == "query")
+        _, answer = self.request(method.upper(), path.replace("{id}", "x") + "?zzzzzzzz=1")
+        remedy = answer["error"]["remedy"]
+        known = remedy.removeprefix("known are ").split(", ") if "known are" in remedy else []
+        self.assertEqual(documented, sorted(known), (method, path, remedy))
+
+    def ask_as(self, group, *arguments):
+        """curl, as a user that is in that group alone."""
+        done = subprocess.run(
+            ["setpriv", "--reuid=65534", "--regid=65534", f"--groups={group}", "curl", "--silent",
+             "--unix-socket", self.path("moatd.sock"), "--write-out", "\n%{http_code}", *arguments],
+            check=False, capture_output=True, text=True)
+        body, _, code = done.stdout.rpartition("\n")
+        return int(code or 0), body
+
+    def test_readers_may_ask_and_not_change_anything(self):
+        readers = next(line.split(":") for line in open("/etc/group", encoding="utf-8")
+                       if line.startswith("games:"))
+        self.open_to_strangers()
+        self.start()
+        path = "http://moatd/v1/"
+        self.assertEqual(self.ask_as(readers[2], path + "status")[0], 0, "the socket is closed")
+        self.write("etc/moat.yaml", CONFIG % "30s" + f"socket-readers: {readers[0]}\n")
+        wait_until(lambda: self.ask_as(readers[2], path + "status")[0] == 200, "readers may ask")
+        for refused in (["--request", "POST", path + "reload"],
+                        ["--request", "DELETE", path + "rules?id=r-1"]):
+            code, body = self.ask_as(readers[2], *refused)
+            self.assertEqual(code, 403, body)
+            self.assertIn("may ask moatd, and not change anything", body)
+            self.assertIn("root", json.loads(body)["error"]["remedy"])
+        self.assertEqual(self.ask_as(readers[2], "--head", path + "rules")[0], 200)
+        code, body = self.ask_as(65533, path + "status")
+        self.assertEqual(code, 403, "others connect, and are refused")
+        self.assertIn(f"members of group {readers[0]} may ask", body)
+        self.write("etc/moat.yaml", CONFIG % "30s")
+        wait_until(lambda: self.ask_as(readers[2], path + "status")[0] == 0, "closed again")
+
+    def test_figures_are_told_on_loopback_too(self):
+        def get(path, port=9723):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LONG)
+            try:
+                connection.request("GET", path)
+                response = connection.getresponse()
+                return response.status, response.read().decode()
+            except OSError:
+                return 0, ""
+            finally:
+                connection.close()
+
+        self.start()
+        self.write("etc/moat.yaml", CONFIG % "30s" + "metrics: 127.0.0.1:9723\n")
+        code, body = wait_until(lambda: within("host", lambda: get("/metrics"))[0] and
+                                within("host", lambda: get("/metrics")), "metrics: " + self.log())
+        self.assertEqual(code, 200)
+        self.assertIn("moat_build_info{version=", body)
+        self.assertEqual(within("host", lambda: get("/healthz"))[0], 200)
+        code, body = within("host", lambda: get("/v1/status"))
+        self.assertEqual(code, 403, body)
+        self.write("etc/moat.yaml", CONFIG % "30s" + "metrics: 127.0.0.1:9724\n")
+        wait_until(lambda: within("host", lambda: get("/metrics", 9724))[0] == 200, "moved")
+        self.assertEqual(within("host", lambda: get("/metrics"))[0], 0, "gone from there")
+        taken = within("host", lambda: socket.create_server(("127.0.0.1", 9725)))
+        self.addCleanup(taken.close)
+        self.write("etc/moat.yaml", CONFIG % "30s" + "metrics: 127.0.0.1:9725\n")
+        wait_until(lambda: "Address already in use" in self.problem("no-metrics"), "told")
+        self.write("etc/moat.yaml", CONFIG % "30s" + "metrics: 0.0.0.0:9724\n")
+        wait_until(lambda: "other hosts could reach this address" in str(self.status()["files"]),
+                   "held back")
+        self.assertEqual(get("/metrics", 9724)[0], 0)
+
+    def test_health_is_lost_with_a_file_and_comes_back(self):
+        self.start()
+        self.assertEqual(self.request("GET", "/healthz")[0], 200)
+        self.edit("etc/databases.d/orders.yaml", "port: 5432", "port: 54322222")
+        status, health = wait_until(lambda: self.request("GET", "/healthz")[0] == 503 and
+                                    self.request("GET", "/healthz"), "held back")
+        self.assertEqual([each["code"] for each in health["problems"]], ["held-back"])
+        self.assertIn("moat_ready 0", self.metrics())
+        self.assertIn('moat_problems_by_code{code="held-back"} 1', self.metrics())
+        self.assertEqual(self.moat("status", "--quiet").returncode, 1)
+        self.edit("etc/databases.d/orders.yaml", "port: 54322222", "port: 5432")
+        wait_until(lambda: self.request("GET", "/healthz")[0] == 200, "well again")
+        self.assertEqual(self.moat("status", "--quiet").returncode, 0)
+
+    def promtool(self, *arguments, text=None):
+        return subprocess.run(["promtool", *arguments], check=False, input=text,
+                              capture_output=True, text=True)
+
+    def test_metrics_are_as_prometheus_wants_them_and_what_is_made_of_them_names_none_else(self):
+        from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+        self.start()
+        self.assertFalse(reaches(STRANGER))
+        self.assert_reaches(LISTED)
+        text = self.metrics()
+        checked = self.promtool("check", "metrics", text=text)
+        self.assertEqual((checked.returncode, checked.stderr), (0, ""), checked)
+        connection = UnixConnection(self.path("moatd.sock"))
+        connection.request("GET", "/metrics", headers={"Accept": "application/openmetrics-text"})
+        families = list(text_string_to_metric_families(connection.getresponse().read().decode()))
+        connection.close()
+        self.assertIn("moat_ready", [family.name for family in families])
+
+        folder = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                              "..", "..", "..", "config", "prometheus")
+        for arguments in (("check", "rules", os.path.join(folder, "moat.rules.yml")),
+                          ("test", "rules", os.path.join(folder, "moat.rules_test.yml"))):
+            done = self.promtool(*arguments)
+            self.assertEqual(done.returncode, 0, done)
+        with open(os.path.join(folder, "grafana-dashboard.json"), encoding="utf-8") as file:
+            dashboard = json.load(file)
+        expressions = [target["expr"] for panel in dashboard["panels"]
+                       for target in panel["targets"]]
+        self.write("panels.yml", json.dumps({"groups": [{"name": "panels", "rules": [
+            {"record": f"panel:{number}", "expr": expression}
+            for number, expression in enumerate(expressions)]}]}))
+        done = self.promtool("check", "rules", self.path("panels.yml"))
+        self.assertEqual(done.returncode, 0, done)
+
+        with open(os.path.join(folder, "moat.rules.yml"), encoding="utf-8") as file:
+            rules = file.read()
+        told = set(re.findall(r"^(moat_\w+)[ {]", text, re.MULTILINE))
+        for name in re.findall(r"\bmoat_\w+", rules + " ".join(expressions) + json.dumps(
+                dashboard["templating"])):
+            self.assertIn(name, told)
+        codes = set(re.findall(r'moat_problems_by_code{code="([^"]+)"}', text))
+        for alternatives in re.findall(r'code=~"([^"]+)"', rules):
+            self.assertLessEqual(set(alternatives.split("|")), codes)
+
+    def standing(self, *arguments):
+        return self.moat("status", "--bpffs", self.path("bpf/moat"), *arguments)
+
+    def test_status_tells_what_stands_though_the_daemon_was_killed(self):
+        self.start()
+        self.stop(signal.SIGKILL)
+        self.assertFalse(reaches(STRANGER))
+        said = self.standing()
+        self.assertEqual(said.returncode, 3, said)
+        self.assertEqual(said.stdout.splitlines()[0],
+                         "moatd is not running; the rules of generation 1 are enforced on eth0 by "
+                         "the kernel.")
+        told = json.loads(self.standing("--json").stdout)
+        self.assertEqual((told["generation"], told["interfaces"], told["databases"]),
+                         (1, ["eth0"], 1))
+        self.assertEqual([each["code"] for each in told["problems"]], ["not-running"])
+        run("ip", "-n", f"{PREFIX}-host", "link", "del", "eth0")
+        self.assertIn("NOTHING IS GUARDED", self.standing().stdout)
+        self.make_link()
+        self.assertIn("NOTHING IS GUARDED", self.standing().stdout, "it is another interface")
+        self.assert_reaches(STRANGER)
+        self.start()
+        self.request("POST", "/v1/detach")
+        self.daemon.wait(LONG)
+        self.daemon = None
+        self.assertIn("nothing is pinned", self.standing().stdout)
 
     def test_detach_ends_the_guard(self):
         self.start()

@@ -21,6 +21,7 @@
 
 #include "control/cli/client.h"
 #include "control/cli/commands.h"
+#include "control/cli/outage.h"
 #include "control/policy/cidrs_digest.h"
 #include "control/service/json.h"
 #include "control/service/status_text.h"
@@ -367,7 +368,8 @@ TEST_F(CliTest, WhyIsNotAllowedWithoutAWordWhereAnotherDatabaseDecides) {
 TEST_F(CliTest, SaysThatWhatIsEnforcedIsNotKnown) {
   play_config();
   service_.status_view.policy_known = false;
-  service_.status_view.problems = {"changes are not enforced, generation 18 stays: lost"};
+  service_.status_view.problems = {
+      make_problem(code::not_enforced, "", "changes are not enforced, generation 18 stays: lost")};
   service_.refusal = Refusal{Refusal::Kind::conflict, unknown_policy(18), "see `moat status`", {}};
   for (const std::vector<std::string>& command : {std::vector<std::string>{"why", "192.0.2.1"},
                                                   {"rules", "list"},
@@ -643,22 +645,123 @@ TEST_F(CliTest, StatusEndsWithOneWhereAnythingIsWrong) {
       [](StatusView& s) { s.interfaces[0].mode = AttachMode::none; },
       [](StatusView& s) { s.interfaces[0].present = false, s.interfaces[0].mode = {}; },
       [](StatusView& s) { s.backstop.at_sockets = false; },
-      [](StatusView& s) { s.problems = {"disk full"}; },
-      [](StatusView& s) { s.unpinned = "no bpf filesystem"; },
+      [](StatusView& s) { s.problems = {make_problem(code::state_not_saved, "", "disk full")}; },
+      [](StatusView& s) { s.problems = {make_problem(code::unpinned, "", "no bpf filesystem")}; },
       [](StatusView& s) { s.databases = 0; },
       [](StatusView& s) { s.generation = 0; },
-      [](StatusView& s) { s.open_ipv6 = {"open"}; },
+      [](StatusView& s) { s.problems = {make_problem(code::open_ipv6, "vault", "open")}; },
   };
   for (std::size_t i = 0; i < spoilers.size(); i++) {
     service_.status_view = well;
     spoilers[i](service_.status_view);
     EXPECT_EQ(ask({"status"}).exit, 1) << i;
     EXPECT_EQ(ask({"status", "--json"}).exit, 1) << i;
+    const auto quiet = ask({"status", "--quiet"});
+    EXPECT_EQ(quiet.exit, 1) << i;
+    EXPECT_EQ(quiet.out, "") << i;
+    const auto json = ask({"status", "--json"}).json();
+    ASSERT_GT(json["problems"].size(), 0) << i;
+    EXPECT_NE(find_problem_kind(json["problems"][0]["code"].get<std::string>()), nullptr) << i;
+    EXPECT_NE(json["problems"][0]["remedy"], "") << i;
   }
   service_.status_view = well;
   service_.status_view.mode = Mode::monitor;
   service_.status_view.monitored = {"orders"};
   EXPECT_EQ(ask({"status"}).exit, 0) << "somebody has chosen that";
+}
+
+TEST_F(CliTest, EachProblemIsFollowedByWhatMendsIt) {
+  play_config();
+  service_.status_view.files = {{"o.yaml", "orders", FileState::held_back, {}}};
+  const auto said = ask({"status"}).out;
+  EXPECT_NE(said.find("! held back: orders (o.yaml): what was last enforced stays\n"
+                      "  -> moat check o.yaml\n"),
+            std::string::npos)
+      << said;
+}
+
+PinnedGuard pinned() {
+  PinnedGuard guard;
+  guard.generation = 5;
+  guard.databases = 2;
+  guard.interfaces = {"eth0"};
+  guard.at_sockets = guard.before_sockets = true;
+  return guard;
+}
+
+TEST(Standing, IsWhatTheKernelEnforcesWithoutMoatd) {
+  const auto headline_of = [](const PinnedGuard& guard) {
+    return describe_standing(guard, "/pins").headline;
+  };
+  auto guard = pinned();
+  EXPECT_EQ(headline_of(guard),
+            "moatd is not running; the rules of generation 5 are enforced on eth0 by the kernel.");
+  EXPECT_EQ(describe_standing(guard, "/pins").problems.size(), 1) << "that it is not running";
+  guard.monitored = 2;
+  EXPECT_EQ(
+      headline_of(guard),
+      "moatd is not running; the rules of generation 5 are enforced on eth0 by the kernel, in "
+      "monitor mode: every drop passes.");
+  guard = pinned();
+  guard.interfaces.clear();
+  guard.gone = {"eth0"};
+  EXPECT_EQ(headline_of(guard),
+            "moatd is not running; the rules of generation 5 are enforced by the backstop alone by "
+            "the kernel.");
+  guard.at_sockets = guard.before_sockets = false;
+  EXPECT_EQ(headline_of(guard),
+            "NOTHING IS GUARDED: moatd is not running, and no program is attached in /pins.");
+  EXPECT_EQ(headline_of({}),
+            "NOTHING IS GUARDED: moatd is not running, and nothing is pinned in /pins.");
+  guard = pinned();
+  guard.databases = 0;
+  EXPECT_TRUE(headline_of(guard).starts_with("NOTHING IS GUARDED"));
+  guard = pinned();
+  guard.generation = 0;
+  guard.is_closed = true;
+  EXPECT_TRUE(headline_of(guard).contains("closed to everyone on eth0"));
+  guard = pinned();
+  guard.at_sockets = false;
+  const auto notices = describe_standing(guard, "/pins").notices;
+  ASSERT_EQ(notices.size(), 1);
+  EXPECT_EQ(notices[0].code, code::no_backstop);
+}
+
+TEST_F(CliTest, StatusLooksAtThePinsWhereMoatdIsGone) {
+  const auto pins = (folder_.path() / "bpf").string();
+  std::filesystem::create_directories(pins + "/links");
+  const std::vector<std::string> command{"status", "--socket", files() + "/none", "--bpffs", pins};
+  const auto said = moat(command);
+  EXPECT_EQ(said.exit, 3);
+  EXPECT_EQ(lines(said.out).front(),
+            "NOTHING IS GUARDED: moatd is not running, and nothing is pinned in " + pins + ".");
+  EXPECT_NE(said.out.find("-> systemctl start moatd"), std::string::npos) << said.out;
+  auto in_json = command;
+  in_json.emplace_back("--json");
+  const auto json = moat(in_json).json();
+  EXPECT_EQ(json["problems"][0]["code"], "not-running");
+  EXPECT_EQ(json["error"]["kind"], "unavailable");
+  EXPECT_EQ(json["running"], false);
+}
+
+TEST_F(CliTest, EventsAreListedTheLatestLast) {
+  const auto noon = parse_time("2026-06-01T12:00:00Z").value();
+  service_.events_known = {
+      {1, noon, "start", "", "", 0, "", "moatd has started"},
+      {2, noon, "change", "", "", 18, "ada (uid 1000, pid 1)", "generation 18 is enforced"},
+      {3, std::chrono::system_clock::now(), "problem", "a", "held-back", 18, "", "held back: a"}};
+  const auto said = ask({"events"});
+  EXPECT_EQ(said.exit, 0) << said.err;
+  const auto rows = lines(said.out);
+  ASSERT_EQ(rows.size(), 3) << said.out;
+  EXPECT_EQ(rows[1],
+            "2026-06-01T12:00:00.000Z  change        generation 18 is enforced, by ada (uid 1000, "
+            "pid 1)");
+  EXPECT_EQ(lines(ask({"events", "--since", "1h"}).out).size(), 1);
+  EXPECT_EQ(ask({"events", "--since", "soon"}).exit, 2);
+  const auto json = ask({"events", "--json"}).json();
+  EXPECT_EQ(json["events"][2]["code"], "held-back");
+  EXPECT_EQ(json["next"], 4);
 }
 
 TEST_F(CliTest, StatusNamesTrustedInterfaces) {

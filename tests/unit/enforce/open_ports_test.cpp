@@ -59,17 +59,19 @@ TEST(ExposedPorts, IsToldForAsLongAsItIsOpenAndListenedOn) {
   const auto before = policy({guarded("orders", {5432})});
   const auto after = policy({guarded("orders", {5433})});
   EXPECT_EQ(exposed.replace(before, after).size(), 1U);
-  EXPECT_EQ(exposed.sentences(after, {listening(5432)}, {}),
-            std::vector<std::string>{"port 5432, once guarded for orders, is open to everybody: "
-                                     "something listens there (name it in a database's endpoint, "
-                                     "or stop what listens)"});
-  EXPECT_TRUE(exposed.sentences(after, {listening(22)}, {}).empty());
-  EXPECT_TRUE(exposed.sentences(after, {}, {}).empty());
+  const auto open = exposed.open(after, {listening(5432)}, {});
+  ASSERT_EQ(open.size(), 1U);
+  EXPECT_EQ(open[0].database, "orders");
+  EXPECT_EQ(open[0].message,
+            "port 5432, once guarded for orders, is open to everybody: something listens there");
+  EXPECT_EQ(open[0].remedy, "name it in a database's endpoint, or stop what listens");
+  EXPECT_TRUE(exposed.open(after, {listening(22)}, {}).empty());
+  EXPECT_TRUE(exposed.open(after, {}, {}).empty());
 
   EXPECT_TRUE(exposed.replace(after, after).empty());
-  EXPECT_EQ(exposed.sentences(after, {listening(5432)}, {}).size(), 1U) << "it stays";
+  EXPECT_EQ(exposed.open(after, {listening(5432)}, {}).size(), 1U) << "it stays";
   exposed.replace(after, before);
-  EXPECT_TRUE(exposed.sentences(before, {listening(5432)}, {}).empty()) << "guarded again";
+  EXPECT_TRUE(exposed.open(before, {listening(5432)}, {}).empty()) << "guarded again";
 }
 
 TEST(ExposedPorts, NamesThePortsThatAreOpenAndNoneOfAnAddressThatIsGone) {
@@ -80,12 +82,13 @@ TEST(ExposedPorts, NamesThePortsThatAreOpenAndNoneOfAnAddressThatIsGone) {
   exposed.replace(before, after);
   const auto all = {listening(5432), listening(6432), listening(22, "10.0.0.5"),
                     listening(80, "10.0.0.6")};
-  const auto told = exposed.sentences(after, all, {own});
+  const auto told = exposed.open(after, all, {own});
   ASSERT_EQ(told.size(), 1U);
-  EXPECT_TRUE(told[0].starts_with("ports 22, 6432 of 10.0.0.5, once guarded for orders, are open"))
-      << told[0];
-  EXPECT_TRUE(exposed.sentences(after, {listening(5432)}, {own}).empty()) << "guarded";
-  EXPECT_TRUE(exposed.sentences(after, all, {Address(own.value + 1)}).empty())
+  EXPECT_TRUE(
+      told[0].message.starts_with("ports 22, 6432 of 10.0.0.5, once guarded for orders, are open"))
+      << told[0].message;
+  EXPECT_TRUE(exposed.open(after, {listening(5432)}, {own}).empty()) << "guarded";
+  EXPECT_TRUE(exposed.open(after, all, {Address(own.value + 1)}).empty())
       << "the host lacks the address";
 }
 
@@ -157,10 +160,12 @@ TEST_F(AbsentAddress, LeavesThePortOpenWhereSomethingListensAtAnother) {
   orders.place = {"orders.yaml", 1, 1};
   const auto open = found(policy({orders}), {listening(5432), listening(22)}).open;
   ASSERT_EQ(open.size(), 1U);
-  EXPECT_EQ(open[0],
+  EXPECT_EQ(open[0].message,
             "port 5432 is open to everybody at 10.0.0.6, 10.0.0.7: database orders guards it at "
-            "10.0.0.5 alone, which no interface of this host has (write the address that it has in "
-            "orders.yaml as `address`, or leave `address` out: that guards every address)");
+            "10.0.0.5 alone, which no interface of this host has");
+  EXPECT_EQ(open[0].remedy,
+            "write the address that it has in orders.yaml as `address`, or leave `address` out: "
+            "that guards every address");
 }
 
 TEST_F(AbsentAddress, IsANoticeWhereNothingListensElsewhere) {
@@ -171,8 +176,8 @@ TEST_F(AbsentAddress, IsANoticeWhereNothingListensElsewhere) {
        {std::vector<Session>{}, {listening(22)}, {listening(5432, "10.0.0.5")}, {local}}) {
     const auto absent = found(policy({orders}), listeners);
     EXPECT_TRUE(absent.open.empty());
-    ASSERT_EQ(absent.notices.size(), 1U);
-    EXPECT_EQ(absent.notices[0],
+    ASSERT_EQ(absent.standby.size(), 1U);
+    EXPECT_EQ(absent.standby[0].message,
               "no interface of this host has the address 10.0.0.5 of database orders: its ports "
               "are guarded there alone, once it is here");
   }
@@ -181,12 +186,12 @@ TEST_F(AbsentAddress, IsANoticeWhereNothingListensElsewhere) {
 TEST_F(AbsentAddress, IsNoMatterWhereAnotherDatabaseGuardsThePort) {
   const auto here = policy({guarded("orders", {5432}, "10.0.0.6")});
   EXPECT_TRUE(found(here, {listening(5432)}).open.empty()) << "its address is the host's";
-  EXPECT_TRUE(found(here, {}).notices.empty());
+  EXPECT_TRUE(found(here, {}).standby.empty());
   const auto both = policy({guarded("orders", {5432}, "10.0.0.5"), guarded("all", {5432})});
   EXPECT_TRUE(found(both, {listening(5432)}).open.empty());
   const auto one = policy({guarded("a", {5432}, "10.0.0.5"), guarded("b", {5432}, "10.0.0.6")});
   ASSERT_EQ(found(one, {listening(5432)}).open.size(), 1U);
-  EXPECT_TRUE(found(one, {listening(5432)}).open[0].contains("at 10.0.0.7: "));
+  EXPECT_TRUE(found(one, {listening(5432)}).open[0].message.contains("at 10.0.0.7: "));
   EXPECT_TRUE(found(one, {listening(5432, "10.0.0.6")}).open.empty());
 }
 
@@ -194,7 +199,8 @@ TEST_F(AbsentAddress, OfAllPortsIsHeldToThoseThatDatabasesListenOn) {
   const auto all = policy({guarded("vault", {}, "10.0.0.5")});
   EXPECT_TRUE(found(all, {listening(22)}).open.empty());
   ASSERT_EQ(found(all, {listening(22), listening(5432)}).open.size(), 1U);
-  EXPECT_TRUE(found(all, {listening(22), listening(5432)}).open[0].starts_with("port 5432 is"));
+  EXPECT_TRUE(
+      found(all, {listening(22), listening(5432)}).open[0].message.starts_with("port 5432 is"));
 }
 
 TEST_F(AbsentAddress, CountsListenersOfBothFamilies) {
@@ -214,11 +220,11 @@ TEST(OpenIpv6, IsToldUntilAFileSaysWhatItIsToBe) {
   auto whole = guarded("vault", {}, "10.0.0.5");
   const auto told = open_ipv6(policy({whole}), {ssh, postgres, listening(80)});
   ASSERT_EQ(told.size(), 1U);
-  EXPECT_NE(told[0].find("vault"), std::string::npos) << told[0];
-  EXPECT_NE(told[0].find("22, 5432 (PostgreSQL's usual port). Write"), std::string::npos);
-  EXPECT_NE(
-      open_ipv6(policy({guarded("a", {5432}), whole}), {ssh, postgres})[0].find(": 22. Write"),
-      std::string::npos)
+  EXPECT_EQ(told[0].database, "vault");
+  EXPECT_TRUE(told[0].message.ends_with("22, 5432 (PostgreSQL's usual port)")) << told[0].message;
+  EXPECT_TRUE(
+      open_ipv6(policy({guarded("a", {5432}), whole}), {ssh, postgres})[0].message.ends_with(
+          ": 22"))
       << "a port that is named is closed";
   EXPECT_TRUE(open_ipv6(policy({whole}), {listening(80)}).empty());
   whole.endpoint.ipv6 = Ipv6::open;

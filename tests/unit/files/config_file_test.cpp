@@ -216,5 +216,18 @@ TEST(ParseDuration, RefusesAllElse) {
   }
 }
 
+TEST(ReadConfig, TakesWhoMayAskAndWhereMetricsAreTold) {
+  const auto config =
+      read("interfaces: [eth0]\nsocket-readers: dba\nmetrics: 127.0.0.1:9723\n").value;
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->socket_readers, "dba");
+  EXPECT_EQ(config->metrics, "127.0.0.1:9723");
+  EXPECT_EQ(read("interfaces: [eth0]\nmetrics: \"[::1]:9723\"\n").value->metrics, "[::1]:9723");
+  for (const auto* bad : {"metrics: 0.0.0.0:9723", "metrics: 9723", "socket-readers: a b",
+                          "socket-readers: \"\"", "socket-readers: [dba]"}) {
+    EXPECT_FALSE(read(std::string("interfaces: [eth0]\n") + bad + "\n").value) << bad;
+  }
+}
+
 }  // namespace
 }  // namespace moat

@@ -30,6 +30,17 @@ TEST(ParseExpiry, TakesTimesAndLengths) {
   }
 }
 
+TEST(ParseSince, TakesTimesThatHaveBeen) {
+  EXPECT_EQ(parse_since("2h", now), now - std::chrono::hours(2));
+  EXPECT_EQ(parse_since("2020-01-31", now), parse_time("2020-01-31T00:00:00Z").value());
+  EXPECT_EQ(parse_since("2020-01-31T18:00:00+01:30", now),
+            parse_time("2020-01-31T16:30:00Z").value());
+  for (const auto* bad : {"2099-01-31", "0h", "yesterday", "", "2020-02-30"}) {
+    EXPECT_FALSE(parse_since(bad, now)) << bad;
+  }
+  EXPECT_TRUE(parse_since("yesterday", now).error().remedy.starts_with("write a length back"));
+}
+
 TEST(ParseLength, TakesLengthsAlone) {
   EXPECT_EQ(parse_length("30d").value(), std::chrono::days(30));
   EXPECT_EQ(parse_length("4w").value(), std::chrono::weeks(4));

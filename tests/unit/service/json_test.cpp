@@ -55,6 +55,8 @@ TEST(View, KeepsAStatus) {
   view.settings.attach = WantedAttach::generic;
   view.settings.trusted_interfaces = {"eth1"};
   view.settings.settle = milliseconds(20);
+  view.settings.socket_readers = "dba";
+  view.settings.metrics = "127.0.0.1:9723";
   view.settings.fast_path = {"0000:3b:00.0", "db0", {2, 3}, Hugepages::on};
   view.fast_path = {
       true,    true, 17,   true, "wrong",
@@ -62,7 +64,6 @@ TEST(View, KeepsAStatus) {
   view.interfaces = {{"eth0", true, AttachMode::generic, 7, true, "reason", "remedy", true}};
   view.backstop = {true, true, "/sys/fs/cgroup", "reason", true, true, "because"};
   view.open_interfaces = {"eth1"};
-  view.unpinned = "no bpf filesystem";
   view.wide = {{"orders", kClientAddresses, true}};
   view.expired_rules = 3;
   view.expiring_rules = 4;
@@ -76,14 +77,17 @@ TEST(View, KeepsAStatus) {
   view.shadowed = {"more-bills"};
   view.monitored = {"orders"};
   view.withdrawn = {"mr-b"};
-  view.exposed = {"port 5432 is open"};
-  view.address_gone = {"port 5432 is open"};
-  view.open_ipv6 = {"IPv6 is open"};
   view.trial = TrialView{"7f", 17, "ada", Milliseconds(1.5)};
   view.clock_was_at = std::chrono::floor<std::chrono::seconds>(noon);
-  view.problems = {"problem"};
-  view.notices = {"notice"};
+  view.problems = {{"held-back", "a.yaml", "message", "remedy", {fault}}};
+  view.notices = {{"mended", "", "message", "remedy", {}}};
+  view.headline = "all is well";
   expect_same_after_the_way_there_and_back(view);
+}
+
+TEST(View, KeepsEvents) {
+  expect_same_after_the_way_there_and_back(
+      EventsView{{{7, noon, "problem", "a.yaml", "held-back", 18, "ada", "held back: a"}}, 8});
 }
 
 TEST(View, KeepsARule) { expect_same_after_the_way_there_and_back(rule_view()); }
@@ -98,7 +102,8 @@ TEST(View, KeepsADatabase) {
                     3,
                     1,
                     {1, 2},
-                    {3, 4}};
+                    {3, 4},
+                    "0123456789abcdef"};
   expect_same_after_the_way_there_and_back(view);
 }
 

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What of Moat's guard stands in the kernel, as the pins in a folder tell: for the command, while
+// no moatd runs. By bpf(2) itself: the command does without libbpf.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dataplane/error.h"
+
+namespace moat {
+
+struct PinnedGuard {
+  std::uint64_t generation = 0;  // whose rules are enforced; 0: none are
+  std::uint32_t databases = 0;
+  std::uint32_t monitored = 0;  // of these, in monitor mode: everything passes
+  std::uint32_t prefixes = 0;
+  // Guarded ports are closed to everyone, as the table was taken away.
+  bool is_closed = false;
+  std::vector<std::string> interfaces;  // that Moat's program is on
+  std::vector<std::string> gone;        // pins of interfaces that are gone, or moved elsewhere
+  bool is_elsewhere = false;            // all this is of another network namespace
+  bool at_sockets = false;              // the backstop
+  bool before_sockets = false;
+
+  [[nodiscard]] bool stands() const {
+    return (generation != 0 || is_closed) && (!interfaces.empty() || at_sockets || before_sockets);
+  }
+};
+
+// Changes nothing. An empty guard where there are no pins. Error: they cannot be looked at, as by
+// others than root.
+[[nodiscard]] Result<PinnedGuard> look_at_pins(const std::string& folder);
+
+}  // namespace moat
