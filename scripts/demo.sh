@@ -187,7 +187,7 @@ rules_change() {
   step "Removing the rule cuts the stranger off in mid-session."
   local id started
   id=$(on db-host moat rules list --database orders | awk -v cidr="$stranger/32" '$0 ~ cidr {print $1}')
-  run db-host moat rules remove --database orders "$id"
+  run db-host moat rules remove --database orders "$id" --yes
   started=${EPOCHREALTIME/./}
   check "the command says that it is enforced" test "$exit_code" -eq 0
   await 2 "the end of the stranger's backend" has_no_backend "$stranger" ||

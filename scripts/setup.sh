@@ -16,8 +16,8 @@ declare -A packages=(
   [demo]="postgresql-15 iproute2 ethtool jq mount procps util-linux"
   [test]="ccache libbenchmark-dev libgtest-dev librapidcheck-dev python3 python3-jsonschema
     python3-prometheus-client python3-scapy python3-yaml prometheus curl postgresql-15
-    tor-geoipdb iproute2 iptables nftables wireguard-tools ethtool jq gnuplot-nox mount procps util-linux
-    libclang-rt-19-dev openssh-client openssh-server"
+    tor-geoipdb iproute2 iptables nftables wireguard-tools ethtool jq less zsh fish gnuplot-nox mount
+    procps util-linux libclang-rt-19-dev openssh-client openssh-server"
   [dpdk]="libdpdk-dev"
   [kernels]="qemu-system-x86 qemu-system-common busybox-static cpio kmod xz-utils jq"
   [bench]="ipset xdp-tools"

@@ -106,7 +106,7 @@ edit_in_file() { if [[ $wanted == pass ]]; then echo "$removing"; else echo "$ad
 toggle_by_command() {
   local change=add
   if [[ $wanted == pass ]]; then change=remove; fi
-  moat rules "$change" --database orders --cidr "$toggled/32" "$@"
+  moat rules "$change" --database orders --cidr "$toggled/32" --yes "$@"
 }
 
 # The wall has to stand without moatd as well.
@@ -196,7 +196,7 @@ step_rollback() {
   generation=${generations[RANDOM % ${#generations[@]}]}
   if had_let_in "$generation"; then verdict=pass; fi
   expect either
-  moat rollback "$generation" || grep -q 'say what they said' "$scene/moat.log" || fail "rollback: $(<"$scene/moat.log")"
+  moat rollback "$generation" --yes || grep -q 'say what they said' "$scene/moat.log" || fail "rollback: $(<"$scene/moat.log")"
   must_be "$verdict"
 }
 
@@ -241,7 +241,7 @@ step_other_database() {
   if [[ -e $file ]]; then
     rm "$file"
     await 20 "the shop's file to be missed" is_vanished shop
-    must moat databases forget shop
+    must moat databases forget shop --yes
   else
     printf 'database: shop\nendpoint: {port: 3306}\nrules: []\n' >"$file"
   fi
@@ -251,9 +251,9 @@ step_other_database() {
 # A continent is a larger size tier of the table.
 step_continent() {
   if grep -q mr-country-europe "$(file_of orders)"; then
-    must moat rules remove --database orders --managed-range mr-country-europe
+    must moat rules remove --database orders --managed-range mr-country-europe --yes
   else
-    must moat rules add --database orders --managed-range mr-country-europe
+    must moat rules add --database orders --managed-range mr-country-europe --yes
   fi
   must_be "$wanted"
 }

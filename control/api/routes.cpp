@@ -75,6 +75,8 @@ struct Call {
     auto peer = request.peer();
     peer.trial = argument("trial");
     peer.versions = versions;
+    peer.is_dry_run = !argument("dry-run").empty();
+    peer.basis = argument("basis");
     return peer;
   }
 
@@ -83,7 +85,8 @@ struct Call {
 
 ApiResponse changed(const ServiceResult<ChangeView>& answer) {
   if (!answer) return refuse(answer.error());
-  return {answer->enforced ? 200U : 202U, dump(document(encode(*answer)))};
+  const bool is_done = answer->enforced || answer->preview;
+  return {is_done ? 200U : 202U, dump(document(encode(*answer)))};
 }
 
 // With the version that If-Match takes.
@@ -355,8 +358,12 @@ struct Route {
 };
 
 const auto& routes() {
-  static const std::vector<std::string_view> names_of_rule{"database",      "id",          "cidr",
-                                                           "managed_range", "net_peering", "trial"};
+  // Of whatever is an edit.
+  static const std::vector<std::string_view> edit{"trial", "dry-run", "basis"};
+  static const std::vector<std::string_view> edit_of_rule{
+      "database", "id", "cidr", "managed_range", "net_peering", "trial", "dry-run", "basis"};
+  static const std::vector<std::string_view> edit_of_peering{"database", "id", "trial", "dry-run",
+                                                             "basis"};
   static const std::array all{
       Route{"GET", "/v1/status", get_status},
       Route{"GET", "/v1/databases", get_databases},
@@ -375,20 +382,20 @@ const auto& routes() {
       Route{"GET", "/healthz", get_health},
       Route{"GET", "/v1/history", get_history},
       Route{"GET", "/v1/history/", get_generation},
-      Route{"POST", "/v1/rules", post_rule, {"trial"}, true, true},
-      Route{"POST", "/v1/net-peerings", post_net_peering, {"trial"}, true, true},
+      Route{"POST", "/v1/rules", post_rule, edit, true, true},
+      Route{"POST", "/v1/net-peerings", post_net_peering, edit, true, true},
       Route{"POST", "/v1/reload", post_reload},
-      Route{"POST", "/v1/rollback/", post_rollback, {"trial"}, false, true},
-      Route{"POST", "/v1/apply", post_apply, {"trial"}, true, true},
+      Route{"POST", "/v1/rollback/", post_rollback, edit, false, true},
+      Route{"POST", "/v1/apply", post_apply, edit, true, true},
       Route{"POST", "/v1/trial", post_trial, {"within", "edits"}},
       Route{"POST", "/v1/confirm", post_confirm, {"trial"}},
       Route{"POST", "/v1/clock/reset", post_clock_reset},
       Route{"POST", "/v1/detach", post_detach},
-      Route{"PATCH", "/v1/rules", patch_rule, names_of_rule, true, true},
-      Route{"PATCH", "/v1/databases/", patch_database, {"trial"}, true, true},
-      Route{"DELETE", "/v1/rules", delete_rule, names_of_rule, false, true},
-      Route{"DELETE", "/v1/net-peerings", delete_net_peering, {"database", "id", "trial"}, false, true},
-      Route{"DELETE", "/v1/databases/", delete_database, {"trial"}, false, true},
+      Route{"PATCH", "/v1/rules", patch_rule, edit_of_rule, true, true},
+      Route{"PATCH", "/v1/databases/", patch_database, edit, true, true},
+      Route{"DELETE", "/v1/rules", delete_rule, edit_of_rule, false, true},
+      Route{"DELETE", "/v1/net-peerings", delete_net_peering, edit_of_peering, false, true},
+      Route{"DELETE", "/v1/databases/", delete_database, edit, false, true},
       Route{"DELETE", "/v1/trial", delete_trial},
   };
   return all;
@@ -413,6 +420,8 @@ std::optional<ApiResponse> find_misfit(const Route& route, const ApiRequest& req
     if (value.empty())
       return invalid(fmt::format("the argument \"{}\" is empty", name),
                      "leave it out, or name one");
+    if (name == "dry-run" && value != "1")
+      return invalid(fmt::format("dry-run is \"{}\"", value), "dry-run=1, or leave it out");
   }
   if (!route.has_body && !request.body.empty()) {
     return invalid("the request has a body, and this path takes none", "leave it out");

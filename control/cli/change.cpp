@@ -110,19 +110,47 @@ Option confirm(ChangeOptions& options) {
           "Undo it after this time, as in 60s, unless moat confirm comes first"};
 }
 
+void add_edit_options(ChangeOptions& options, Options& into) {
+  into.push_back(yes(options.yes));
+  into.push_back(confirm(options));
+  into.push_back(no_wait(options));
+}
+
+ClientResult<PreviewView> foretell(Client& client,
+                                   const std::function<ClientResult<Document>()>& send) {
+  client.set_terms({{"dry-run", "1"}});
+  auto told = as<ChangeView>(send());
+  client.set_terms({});
+  if (!told) return std::unexpected(told.error());
+  if (!told->preview) return std::unexpected(not_understood("it has no preview of the change"));
+  return std::move(*told->preview);
+}
+
 ClientResult<Document> send_edit(Client& client, const ChangeOptions& options,
-                                 const std::function<ClientResult<Document>()>& send) {
-  if (options.confirm.empty()) return send();
+                                 const std::function<ClientResult<Document>()>& send, Asks asks,
+                                 std::string_view meaning) {
+  Client::Arguments terms;
+  if (!options.yes.yes) {
+    const auto preview = foretell(client, send);
+    if (!preview) return std::unexpected(preview.error());
+    if (auto may = announce(*preview, asks, meaning); !may) return std::unexpected(may.error());
+    terms = {{"basis", preview->basis}};
+  }
+  if (options.confirm.empty()) {
+    client.set_terms(std::move(terms));
+    return send();
+  }
   const auto trial = as<TrialView>(client.post("/v1/trial?within=" + escape(options.confirm)));
   if (!trial) return std::unexpected(trial.error());
-  client.set_trial(trial->id);
+  terms.emplace_back("trial", trial->id);
+  client.set_terms(std::move(terms));
   auto reply = send();
+  client.set_terms({});
   // Where nothing has changed there is nothing to undo.
   const auto change = as<ChangeView>(reply);
   const bool is_refused = !reply && reply.error().exit == Exit::refused;
   if (is_refused || (change && !change->unchanged.empty()))
     std::ignore = client.post("/v1/confirm");
-  client.set_trial("");
   return reply;
 }
 

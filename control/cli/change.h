@@ -6,6 +6,8 @@
 #include <functional>
 #include <string>
 
+#include "control/cli/announce.h"
+#include "control/cli/ask.h"
 #include "control/cli/client.h"
 
 namespace moat {
@@ -13,13 +15,24 @@ namespace moat {
 struct ChangeOptions {
   bool no_wait = false;
   std::string confirm;  // within how long; empty: it needs no confirmation
+  YesOptions yes;
 };
 Option no_wait(ChangeOptions& options);
 Option confirm(ChangeOptions& options);
+// Those of every edit.
+void add_edit_options(ChangeOptions& options, Options& into);
 
-// Sends an edit; where --confirm asks for it, as one that is undone unless it is confirmed.
+// What the edit that `send` sends would do. Nothing is changed.
+[[nodiscard]] ClientResult<PreviewView> foretell(
+    Client& client, const std::function<ClientResult<Document>()>& send);
+
+// Sends an edit, once it was told what it would do and, unless --yes says otherwise, somebody was
+// asked who is there: what is asked about is what is done. Where --confirm asks for it, as one that
+// is undone unless it is confirmed. See announce() for `asks` and `meaning`.
 [[nodiscard]] ClientResult<Document> send_edit(Client& client, const ChangeOptions& options,
-                                               const std::function<ClientResult<Document>()>& send);
+                                               const std::function<ClientResult<Document>()>& send,
+                                               Asks asks = Asks::where_due,
+                                               std::string_view meaning = "");
 
 // What was given of an edit, as the body of a request: without texts that are empty and flags that
 // are not set.

@@ -102,7 +102,7 @@ Performed perform(CURL* curl) {
 }
 
 std::string with_arguments(std::string path, const Client::Arguments& arguments) {
-  char separator = '?';
+  char separator = path.contains('?') ? '&' : '?';
   for (const auto& [name, value] : arguments) {
     if (value.empty()) continue;
     path += fmt::format("{}{}={}", separator, name, escape(value));
@@ -180,10 +180,7 @@ ClientResult<Document> Client::change(const char* method, const std::string& pat
     if (const auto now = status(); !now) return std::unexpected(now.error());
   }
   const auto bound = std::chrono::ceil<std::chrono::milliseconds>(*bound_);
-  const auto trial =
-      trial_.empty() ? ""
-                     : fmt::format("{}trial={}", path.contains('?') ? '&' : '?', escape(trial_));
-  return send(method, path + trial, body, bound + for_an_answer);
+  return send(method, with_arguments(path, terms_), body, bound + for_an_answer);
 }
 
 ClientResult<Document> Client::send(const char* method, const std::string& path,

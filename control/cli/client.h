@@ -42,8 +42,8 @@ class Client {
   [[nodiscard]] ClientResult<Document> remove(const std::string& path,
                                               const Arguments& arguments = {});
 
-  // The edits sent from now on are part of this trial; empty: of none.
-  void set_trial(std::string id) { trial_ = std::move(id); }
+  // Sent with each change from now on: of which trial it is a part, and what it was asked about.
+  void set_terms(Arguments terms) { terms_ = std::move(terms); }
 
  private:
   // Waits for the daemon's bound and a little longer.
@@ -53,7 +53,7 @@ class Client {
                                             const std::string& body,
                                             std::chrono::milliseconds patience) const;
   std::string socket_;
-  std::string trial_;
+  Arguments terms_;
   std::optional<Milliseconds> bound_;  // as the latest status had it
 };
 

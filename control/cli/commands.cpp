@@ -26,11 +26,11 @@ constexpr Command all_commands[] = {
      "  moat status --quiet || echo look\n"
      "  moat status --json | jq '.problems[].code'"},
 
-    {"", "databases", "List the guarded databases, set their mode, or end a guard", nullptr},
+    {"", "databases", "List the guarded databases, set their mode, or give one up", nullptr},
     {"databases", "list", "List the guarded databases", command::list_databases,
      "Status: active, held-back (its file has errors; the last rules stay), placeholder (held\n"
      "back and never enforced before: closed to all until its file can be used) or vanished\n"
-     "(its file is gone; the last rules stay)."},
+     "(its file was deleted; the last rules stay)."},
     {"databases", "monitor", "Have a database's packets counted, and none dropped",
      command::monitor_database,
      "Sets mode: monitor in the database's rule file. Everybody reaches it then; what its rules\n"
@@ -43,9 +43,10 @@ constexpr Command all_commands[] = {
      "open\n"
      "sessions that no rule allows are ended: moat preflight says which.\n\n"
      "Example:\n  moat databases enforce orders"},
-    {"databases", "forget", "End the guard of a database without a file", command::forget_database,
-     "A database whose file was removed stays guarded with its last rules. This ends\n"
-     "that: its port is OPEN afterwards. Refused while a file names the database.\n\n"
+    {"databases", "forget", "Open the port of a database without a file to everyone",
+     command::forget_database,
+     "A database whose file was deleted stays guarded with its last rules. This opens its port to\n"
+     "everyone. Asks first. Refused while a file names the database.\n\n"
      "Example:\n  moat databases forget orders"},
 
     {"", "rules", "List, add, change or remove rules: who may reach a database", nullptr},
@@ -146,7 +147,11 @@ constexpr Command all_commands[] = {
 
     {"", "counters", "Show packets and bytes, by rule and by reason", command::counters,
      "Totals include what removed rules let pass, and never fall. Reasons of a drop: no-rule,\n"
-     "martian, fragment, malformed, source-route, vlan-depth, ipv6, backstop; see moatd(8)."},
+     "martian, fragment, malformed, source-route, vlan-depth, ipv6, backstop; see moatd(8). What\n"
+     "passed without a rule is listed apart.\n\n"
+     "Examples:\n"
+     "  moat counters --database orders\n"
+     "  moat counters --watch"},
 
     {"", "drops", "Show who was refused lately, and why", command::drops,
      "One row for each source, database (or port), reason, interface and VLAN, the newest first;\n"
@@ -219,7 +224,7 @@ constexpr Command all_commands[] = {
 
     {"", "reload", "Have moatd read all files now", command::reload,
      "moatd notices changes by itself; this is for when you will not wait, or\n"
-     "want to know that it has.\n\n"
+     "want to know that it has. A file that somebody is writing is not read until it is closed.\n\n"
      "Exit: 0 enforced, 1 a file is held back, Moat's program is not on an interface, or the\n"
      "backstop is off; 3 moatd not reachable, 4 not enforced within the bound."},
 
@@ -229,9 +234,17 @@ constexpr Command all_commands[] = {
      "new ones that expire before the time it had been at. This is for when the\n"
      "clock had been wrong and is right now."},
 
-    {"", "detach", "End the guard: take everything off, and end moatd", command::detach,
-     "Afterwards everybody reaches every database that was guarded. To restart\n"
+    {"", "detach", "Open all ports to everyone, and stop moatd", command::detach,
+     "Everybody reaches every database then, until moatd's next start or boot. Asks first. To restart\n"
      "or upgrade moatd, do not detach: rules stay enforced without it."},
+
+    {"", "bug-report", "Collect in one file what helps to find a fault", command::bug_report,
+     "A tar archive, for root alone to read: versions, kernel, status, rules, history, log, and "
+     "what\n"
+     "BPF programs, maps and links there are. Says what is inside. No packets, rule files, keys "
+     "or\n"
+     "passwords.\n\n"
+     "Example:\n  moat bug-report --hash-labels"},
 
     {"", "version", "Say the versions of moat and of moatd", command::version},
 
@@ -241,5 +254,16 @@ constexpr Command all_commands[] = {
 }  // namespace
 
 std::span<const Command> commands() { return all_commands; }
+
+std::string_view without_alias(std::string_view word) {
+  if (word == "ls") return "list";
+  return word == "rm" ? "remove" : word;
+}
+
+Options global_options(Cli& cli) {
+  return {{"--socket", "PATH", &cli.socket, "Where moatd listens"},
+          {"--json", "", &cli.json, "Print JSON, for programs"},
+          {"--no-pager", "", &cli.no_pager, "Print long tables as they are, on a terminal too"}};
+}
 
 }  // namespace moat

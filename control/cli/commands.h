@@ -28,6 +28,7 @@ enum class Exit : int {
 struct Cli {
   std::string socket{paths::socket};
   bool json = false;
+  bool no_pager = false;
 };
 
 // Something that a command line may give to a command, and where it goes.
@@ -39,6 +40,17 @@ struct Option {
   std::string_view choice = {};  // of those that name the same one, exactly one is to be given
 };
 using Options = std::vector<Option>;
+
+// What the options of these names can be written as, too: -j.
+struct ShortForm {
+  char letter;
+  std::string_view name;
+};
+inline constexpr ShortForm short_forms[] = {
+    {'d', "--database"}, {'f', "--follow"}, {'j', "--json"}};
+
+// Those that every command takes.
+[[nodiscard]] Options global_options(Cli& cli);
 
 // Where --database is left out.
 inline constexpr std::string_view database_variable = "MOAT_DATABASE";
@@ -54,6 +66,9 @@ struct Command {
 
 // In the order of the help; a group before its commands.
 [[nodiscard]] std::span<const Command> commands();
+
+// The name that a word stands for: "list" for "ls", "remove" for "rm"; of others the word itself.
+[[nodiscard]] std::string_view without_alias(std::string_view word);
 
 // The action `run(cli, values)`.
 template <typename Values>
@@ -97,6 +112,7 @@ Action trial(Options& options);
 Action reload(Options& options);
 Action reset_clock(Options& options);
 Action detach(Options& options);
+Action bug_report(Options& options);
 Action version(Options& options);
 Action help(Options& options);
 

@@ -4,9 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "control/cli/ask.h"
 #include "control/cli/change.h"
 #include "control/cli/output.h"
+#include "control/cli/pager.h"
 #include "control/policy/endpoint.h"
 
 namespace moat {
@@ -19,7 +19,6 @@ struct ForgetOptions {
 
 struct ModeOptions {
   std::string id;
-  YesOptions yes;
   ChangeOptions change;
 };
 
@@ -31,6 +30,7 @@ Exit print_databases(const Cli& cli) {
     print_json(**answer);
     return Exit::done;
   }
+  const Pager pager(cli);
   TextTable table({{"ID"},
                    {"ENDPOINT"},
                    {"MODE"},
@@ -58,8 +58,9 @@ Exit print_databases(const Cli& cli) {
 
 Exit forget(const Cli& cli, const ForgetOptions& options) {
   Client client(cli);
-  return report_change(cli, client, client.remove("/v1/databases/" + escape(options.id)),
-                       options.change);
+  const auto reply = send_edit(
+      client, options.change, [&] { return client.remove("/v1/databases/" + escape(options.id)); });
+  return report_change(cli, client, reply, options.change);
 }
 
 Exit set_mode(const Cli& cli, const ModeOptions& options, Mode mode) {
@@ -72,16 +73,6 @@ Exit set_mode(const Cli& cli, const ModeOptions& options, Mode mode) {
 }
 
 Exit monitor(const Cli& cli, const ModeOptions& options) {
-  if (!options.yes.yes) {
-    const auto meaning = fmt::format("in monitor mode everybody reaches {}", printable(options.id));
-    if (const auto failure = unasked(meaning)) return fail(cli, *failure);
-    if (!ask(fmt::format("In monitor mode everybody reaches {}, and what its rules would drop is "
-                         "counted.",
-                         printable(options.id)))) {
-      tell("nothing changed");
-      return Exit::refused;
-    }
-  }
   return set_mode(cli, options, Mode::monitor);
 }
 
@@ -95,23 +86,22 @@ Action command::list_databases(Options&) { return print_databases; }
 
 Action command::monitor_database(Options& options) {
   const auto values = std::make_shared<ModeOptions>();
-  options = {{"ID", "", &values->id, "The database"},
-             yes(values->yes),
-             confirm(values->change),
-             no_wait(values->change)};
+  options = {{"ID", "", &values->id, "The database"}};
+  add_edit_options(values->change, options);
   return make_action(values, monitor);
 }
 
 Action command::enforce_database(Options& options) {
   const auto values = std::make_shared<ModeOptions>();
-  options = {
-      {"ID", "", &values->id, "The database"}, confirm(values->change), no_wait(values->change)};
+  options = {{"ID", "", &values->id, "The database"}};
+  add_edit_options(values->change, options);
   return make_action(values, enforce);
 }
 
 Action command::forget_database(Options& options) {
   const auto values = std::make_shared<ForgetOptions>();
-  options = {{"ID", "", &values->id, "The database"}, no_wait(values->change)};
+  options = {
+      {"ID", "", &values->id, "The database"}, yes(values->change.yes), no_wait(values->change)};
   return make_action(values, forget);
 }
 

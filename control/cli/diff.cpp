@@ -9,10 +9,10 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "control/cli/ask.h"
 #include "control/cli/candidate.h"
 #include "control/cli/change.h"
 #include "control/cli/output.h"
+#include "control/cli/pager.h"
 #include "control/cli/policy_diff.h"
 #include "control/files/rule_files.h"
 #include "control/text/input_limits.h"
@@ -30,7 +30,6 @@ struct DiffOptions {
 struct ApplyOptions {
   std::string folder;
   bool dry_run = false;
-  YesOptions yes;
   ChangeOptions change;
 };
 
@@ -167,6 +166,7 @@ void show(const Cli& cli, const std::vector<PolicyChange>& changes,
   if (cli.json) {
     print_json(as_json(changes, problems));
   } else {
+    const Pager pager(cli);
     print(changes, problems);
   }
 }
@@ -302,17 +302,15 @@ Exit apply_files(const Cli& cli, const ApplyOptions& options) {
   }
   // With --json, stdout has one document: the difference, or what became of the change.
   if (!cli.json || options.dry_run) show(cli, difference->changes, difference->problems);
-  if (options.dry_run) return Exit::done;
-  if (!options.yes.yes) {
-    if (const auto failure = unasked("apply makes these files the host's"))
-      return fail(cli, *failure);
-    if (!ask("This becomes what the host enforces.")) {
-      tell("nothing changed");
-      return Exit::refused;
-    }
+  const auto send = [&] { return client.post("/v1/apply", dump(encode(*files))); };
+  if (options.dry_run) {
+    const auto preview = foretell(client, send);
+    if (!preview) return fail(cli, preview.error());
+    tell_effects(*preview);
+    return Exit::done;
   }
-  const auto reply = send_edit(client, options.change,
-                               [&] { return client.post("/v1/apply", dump(encode(*files))); });
+  const auto reply =
+      send_edit(client, options.change, send, Asks::always, "apply makes these files the host's");
   return report_change(cli, client, reply, options.change);
 }
 
@@ -329,10 +327,8 @@ Action command::diff(Options& options) {
 Action command::apply(Options& options) {
   const auto values = std::make_shared<ApplyOptions>();
   options = {{"DIR", "", &values->folder, "A folder with moat.yaml, or with databases.d"},
-             {"--dry-run", "", &values->dry_run, "Show what would change, and change nothing"},
-             yes(values->yes),
-             confirm(values->change),
-             no_wait(values->change)};
+             {"--dry-run", "", &values->dry_run, "Show what would change, and change nothing"}};
+  add_edit_options(values->change, options);
   return make_action(values, apply_files);
 }
 

@@ -10,6 +10,7 @@
 
 #include "control/cli/outage.h"
 #include "control/cli/output.h"
+#include "control/cli/pager.h"
 
 namespace moat {
 namespace {
@@ -69,9 +70,10 @@ void print_row(const DropView& drop) {
 void print_rest(const DropsView& view) {
   if (view.unlisted == 0) return;
   tell(
-      fmt::format("{} more packets were dropped on this host and counted, but are not listed: they "
-                  "were too many at once, or are too long ago. See `moat counters`",
-                  format_number(view.unlisted)));
+      fmt::format("{} on this host not listed, but counted: too many at once, or too long ago. See "
+                  "`moat counters`",
+                  view.unlisted == 1 ? "1 more dropped packet"
+                                     : format_number(view.unlisted) + " more dropped packets"));
 }
 
 ClientResult<DropsView> ask(const Client& client, const DropsOptions& options,
@@ -87,6 +89,7 @@ Exit list_drops(const Cli& cli, const DropsOptions& options) {
     print_json(document(encode(*view)));
     return Exit::done;
   }
+  const Pager pager(cli);
   if (view->drops.empty()) tell("no drops");
   print_table(view->drops);
   print_rest(*view);

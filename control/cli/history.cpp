@@ -7,6 +7,7 @@
 
 #include "control/cli/change.h"
 #include "control/cli/output.h"
+#include "control/cli/pager.h"
 
 namespace moat {
 namespace {
@@ -34,6 +35,7 @@ Exit list_history(const Cli& cli) {
     print_json(**answer);
     return Exit::done;
   }
+  const Pager pager(cli);
   TextTable table({{"GENERATION", true}, {"TIME"}, {"CAUSE"}, {"BY"}, {"CHANGE"}});
   for (const auto& entry : *entries) {
     table.add({{fmt::format("{}", entry.generation)},
@@ -55,6 +57,7 @@ Exit show_generation(const Cli& cli, const std::string& generation) {
     print_json(**answer);
     return Exit::done;
   }
+  const Pager pager(cli);
   const auto fact = [](std::string_view name, const std::string& value) {
     if (!value.empty()) print_line(fmt::format("{:<11} {}", name, printable(value)));
   };
@@ -121,9 +124,8 @@ Action command::history(Options& options) {
 
 Action command::roll_back(Options& options) {
   const auto values = std::make_shared<RollbackOptions>();
-  options = {{"GENERATION", "", &values->generation, "As moat history numbers it"},
-             confirm(values->change),
-             no_wait(values->change)};
+  options = {{"GENERATION", "", &values->generation, "As moat history numbers it"}};
+  add_edit_options(values->change, options);
   return make_action(values, moat::roll_back);
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "control/cli/output.h"
+#include "control/cli/pager.h"
 
 namespace moat {
 namespace {
@@ -20,6 +21,7 @@ Exit list(const Cli& cli) {
     print_json(**answer);
     return Exit::done;
   }
+  const Pager pager(cli);
   TextTable table({{"ID"},
                    {"NAME"},
                    {"PREFIXES", true},
@@ -53,9 +55,12 @@ Exit show(const Cli& cli, const ShowOptions& options) {
     print_json(**answer);
     return Exit::done;
   }
+  const Pager pager(cli);
   print_line(printable(fmt::format("# {}: {}", range->id, range->name)));
-  print_line(printable(fmt::format("# {} prefixes, digest {}, {}{}", range->prefixes, range->digest,
-                                   range->path, range->withdrawn ? ", withdrawn" : "")));
+  print_line(printable(
+      fmt::format("# {}, digest {}, {}{}",
+                  range->prefixes == 1 ? "1 prefix" : fmt::format("{} prefixes", range->prefixes),
+                  range->digest, range->path, range->withdrawn ? ", withdrawn" : "")));
   if (!range->used_by.empty()) {
     print_line(printable(fmt::format("# used by {}", fmt::join(range->used_by, ", "))));
   }

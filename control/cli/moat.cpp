@@ -14,12 +14,16 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
+#include <nlohmann/json.hpp>
 #include <optional>
-#include <span>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "control/cli/client.h"
 #include "control/cli/commands.h"
+#include "control/cli/complete.h"
 #include "control/cli/help.h"
 #include "control/cli/output.h"
 #include "control/text/nearest.h"
@@ -27,8 +31,15 @@
 namespace moat {
 namespace {
 
+// "-j,--json"
+std::string with_short_form(std::string_view name) {
+  const auto found = std::ranges::find(short_forms, name, &ShortForm::name);
+  return found == std::end(short_forms) ? std::string(name)
+                                        : fmt::format("-{},{}", found->letter, name);
+}
+
 void add_option(CLI::App& command, const Option& option) {
-  const std::string name(option.name);
+  const auto name = with_short_form(option.name);
   const std::string help(option.help);
   if (auto* const* flag = std::get_if<bool*>(&option.value)) {
     command.add_flag(name, **flag, help);
@@ -38,8 +49,8 @@ void add_option(CLI::App& command, const Option& option) {
   auto* added = command.add_option(name, value, help);
   if (!option.type.empty()) added->type_name(std::string(option.type));
   if (!value.empty()) added->capture_default_str();
-  if (name == "--database") added->envname(std::string(database_variable));
-  if (!name.starts_with('-') && value.empty() && option.choice.empty()) added->required();
+  if (option.name == "--database") added->envname(std::string(database_variable));
+  if (!option.name.starts_with('-') && value.empty() && option.choice.empty()) added->required();
 }
 
 void add_options(CLI::App& command, const Options& options) {
@@ -62,7 +73,7 @@ void add_command(CLI::App& app, const Command& row, Action& chosen) {
   auto& parent = row.group.empty() ? app : *app.get_subcommand(std::string(row.group));
   auto* command = parent.add_subcommand(std::string(row.name), std::string(row.help));
   command->footer(std::string(row.more) + (row.more.empty() ? "" : "\n\n") +
-                  "All commands also take --json and --socket PATH: see moat --help.");
+                  "All commands also take --json, --no-pager and --socket PATH: see moat --help.");
   if (row.declare == nullptr) {
     command->require_subcommand(1);
     return;
@@ -71,11 +82,6 @@ void add_command(CLI::App& app, const Command& row, Action& chosen) {
   auto action = row.declare(options);
   add_options(*command, options);
   command->callback([&chosen, action = std::move(action)] { chosen = action; });
-}
-
-Options global_options(Cli& cli) {
-  return {{"--socket", "PATH", &cli.socket, "Where moatd listens"},
-          {"--json", "", &cli.json, "Print JSON, for programs"}};
 }
 
 void add_global_options(CLI::App& app, Cli& cli) {
@@ -94,34 +100,23 @@ void use_utf8() {
   if (std::string_view(nl_langinfo(CODESET)) != "UTF-8") std::setlocale(LC_CTYPE, "C.UTF-8");
 }
 
-// Reads a command line as far as its words and the names of its options go.
+// Reads a command line as far as its words and the names of its options go, and writes out aliases.
 class Words {
  public:
-  Words(std::span<char*> arguments, Options global)
-      : arguments_(arguments.begin(), arguments.end()), known_(std::move(global)) {}
+  Words(std::vector<std::string>& arguments, Options global)
+      : arguments_(arguments), known_(std::move(global)) {}
 
   // What nothing has the name of, and what was meant perhaps; or what is empty, as an unset
   // variable of a script is, most of the time: not the same as none. Nothing: neither.
   std::optional<Error> find_wrong() {
-    for (std::size_t i = 0; i < arguments_.size(); ++i) {
-      const auto word = arguments_[i];
+    for (at_ = 0; at_ < arguments_.size(); ++at_) {
+      const auto& word = arguments_[at_];
       if (word == "--") return std::nullopt;
-      if (word.size() > 1 && word.starts_with('-')) {
-        const auto name = word.substr(0, word.find('='));
-        if (is_help(name)) return std::nullopt;
-        const auto* option = find_option(name);
-        if (option == nullptr) return unknown("option", name, option_names());
-        if (!std::holds_alternative<std::string*>(option->value)) continue;
-        const bool is_next = name == word;
-        const auto value = !is_next                    ? word.substr(name.size() + 1)
-                           : i + 1 < arguments_.size() ? arguments_[++i]
-                                                       : std::string_view("?");  // CLI11 tells
-        if (value.empty()) return empty_value(fmt::format("the value of {}", name));
-      } else if (word.empty()) {
-        return empty_value("an argument");
-      } else if (auto wrong = take_command(word)) {
-        return wrong;
-      }
+      if (is_help(word.substr(0, word.find('=')))) return std::nullopt;
+      auto wrong = word.size() < 2 || word[0] != '-' ? read_word()
+                   : word[1] == '-'                  ? read_option()
+                                                     : read_short_options();
+      if (wrong) return wrong;
     }
     return std::nullopt;
   }
@@ -140,6 +135,12 @@ class Words {
     return found == known_.end() ? nullptr : &*found;
   }
 
+  // That can be written as this letter.
+  [[nodiscard]] const Option* find_option(char letter) const {
+    const auto found = std::ranges::find(short_forms, letter, &ShortForm::letter);
+    return found == std::end(short_forms) ? nullptr : find_option(found->name);
+  }
+
   [[nodiscard]] std::vector<std::string_view> option_names() const {
     std::vector<std::string_view> names{"--help"};
     for (const auto& option : known_) {
@@ -148,46 +149,101 @@ class Words {
     return names;
   }
 
+  static bool takes_value(const Option& option) {
+    return std::holds_alternative<std::string*>(option.value);
+  }
+
+  // `value`: that stands in the same word; nothing: in the next.
+  std::optional<Error> read_value(std::string_view name, std::optional<std::string_view> value) {
+    const bool is_next = !value;
+    if (is_next && ++at_ == arguments_.size())
+      return std::nullopt;  // CLI11 tells that it is missing
+    if (!(is_next ? std::string_view(arguments_[at_]) : *value).empty()) return std::nullopt;
+    return empty_value(fmt::format("the value of {}", name));
+  }
+
+  std::optional<Error> read_option() {
+    const auto word = arguments_[at_];
+    const auto equals = word.find('=');
+    const auto name = word.substr(0, equals);
+    const auto* option = find_option(name);
+    if (option == nullptr) return unknown("option", name, option_names());
+    if (!takes_value(*option)) return std::nullopt;
+    if (equals == std::string::npos) return read_value(name, std::nullopt);
+    return read_value(name, std::string_view(word).substr(equals + 1));
+  }
+
+  // -j, -jf, -d ID, -dID
+  std::optional<Error> read_short_options() {
+    const auto word = arguments_[at_];
+    for (std::size_t i = 1; i < word.size(); ++i) {
+      if (word[i] == 'h') continue;
+      const auto* option = find_option(word[i]);
+      if (option == nullptr)
+        return unknown("option", i == 1 ? word : fmt::format("-{}", word[i]), option_names());
+      if (!takes_value(*option)) continue;
+      if (i + 1 < word.size()) return std::nullopt;
+      return read_value(option->name, std::nullopt);
+    }
+    return std::nullopt;
+  }
+
   // The first word is a command, or a group and the second one its command; the rest are arguments.
-  std::optional<Error> take_command(std::string_view word) {
+  std::optional<Error> read_word() {
+    auto& word = arguments_[at_];
+    if (word.empty()) return empty_value("an argument");
     if (has_command_) return std::nullopt;
+    if (!group_.empty() && word == "help") {  // moat rules help add
+      arguments_.erase(arguments_.begin() + static_cast<std::ptrdiff_t>(at_--));
+      arguments_.emplace_back("--help");
+      return std::nullopt;
+    }
     std::vector<std::string_view> names;
     for (const auto& row : commands()) {
-      if (row.group != group_) continue;
-      names.push_back(row.name);
-      if (row.name != word) continue;
-      if (row.declare == nullptr) {
-        group_ = row.name;
-        return std::nullopt;
-      }
-      Options options;
-      actions_.push_back(row.declare(options));  // which the options belong to
-      known_.insert(known_.end(), options.begin(), options.end());
-      has_command_ = true;
-      return std::nullopt;
+      if (row.group == group_) names.push_back(row.name);
+    }
+    if (const auto name = without_alias(word); std::ranges::find(names, name) != names.end())
+      word = name;
+    for (const auto& row : commands()) {
+      if (row.group == group_ && row.name == word) return take(row);
     }
     return unknown(group_.empty() ? "command" : fmt::format("command of moat {}", group_), word,
                    names);
   }
 
-  [[nodiscard]] Error unknown(std::string_view what, std::string_view name,
-                              const std::vector<std::string_view>& names) const {
+  std::optional<Error> take(const Command& row) {
+    if (row.declare == nullptr) {
+      group_ = row.name;
+      return std::nullopt;
+    }
+    Options options;
+    actions_.push_back(row.declare(options));  // which the options belong to
+    known_.insert(known_.end(), options.begin(), options.end());
+    has_command_ = true;
+    return std::nullopt;
+  }
+
+  [[nodiscard]] static Error unknown(std::string_view what, std::string_view name,
+                                     const std::vector<std::string_view>& names) {
     const auto near = nearest(name, names);
     return {fmt::format("there is no {} \"{}\"", what, name),
             near.empty() ? fmt::format("there are {}", fmt::join(names, ", "))
                          : fmt::format("did you mean {}?", near)};
   }
 
-  std::vector<std::string_view> arguments_;
+  std::vector<std::string>& arguments_;
+  std::size_t at_ = 0;
   Options known_;
   std::vector<Action> actions_;
   std::string_view group_;
   bool has_command_ = false;
 };
 
-bool wants_json(std::span<char*> arguments) {
-  return std::ranges::any_of(arguments,
-                             [](std::string_view argument) { return argument == "--json"; });
+// Whether JSON is asked for on a command line that may be wrong otherwise.
+bool wants_json(const std::vector<std::string>& arguments) {
+  return std::ranges::any_of(arguments, [](const std::string& word) {
+    return word == "--json" || word == "-j" || word == "-fj" || word == "-jf";
+  });
 }
 
 CommandError wrong_use(std::string message, std::string remedy) {
@@ -205,15 +261,15 @@ std::vector<std::string_view> helped_names() {
 
 // `moat help rules add` is `moat rules add --help`, and `moat help` is `moat --help` and what
 // topics there are. Nothing: `words` ask for no help, or for a topic.
-std::optional<Exit> give_help(const Cli& cli, const CLI::App& app, std::vector<char*>& words) {
-  static char help_option[] = "--help";
-  if (words.empty() || std::string_view(words.front()) != "help") return std::nullopt;
+std::optional<Exit> give_help(const Cli& cli, const CLI::App& app,
+                              std::vector<std::string>& words) {
+  if (words.empty() || words.front() != "help") return std::nullopt;
   if (words.size() == 1) {
     std::fputs(app.help().c_str(), stdout);
     print_line("\n" + list_topics());
     return Exit::done;
   }
-  const std::string_view name = words[1];
+  const auto& name = words[1];
   if (name.starts_with('-') || find_topic(name) != nullptr) return std::nullopt;
   const auto names = helped_names();
   if (std::ranges::find(names, name) == names.end()) {
@@ -223,11 +279,22 @@ std::optional<Exit> give_help(const Cli& cli, const CLI::App& app, std::vector<c
                           near.empty() ? "see moat help" : fmt::format("did you mean {}?", near)));
   }
   words.erase(words.begin());
-  words.push_back(help_option);
+  words.emplace_back("--help");
   return std::nullopt;
 }
 
-Exit run(int argc, char** argv) {
+// What CLI11 has to say instead of a command: help, the version, or what is wrong.
+Exit answer(const Cli& cli, const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() != 0)
+    return fail(cli, wrong_use(error.what(), "see moat COMMAND --help"));
+  if (cli.json && dynamic_cast<const CLI::CallForVersion*>(&error) != nullptr) {
+    print_json(document({{"version", MOAT_VERSION}}));
+    return Exit::done;
+  }
+  return app.exit(error) == 0 ? Exit::done : Exit::usage;
+}
+
+Exit run(std::vector<std::string> arguments) {
   CLI::App app("Guards the databases on this host: nobody reaches one unless a rule names them.",
                "moat");
   Cli cli;
@@ -236,25 +303,21 @@ Exit run(int argc, char** argv) {
   app.fallthrough();  // --json and --socket may stand anywhere
   for (const auto& row : commands()) add_command(app, row, chosen);
   add_global_options(app, cli);
-  if (argc == 1) {
-    std::fputs(app.help().c_str(), stderr);
-    return Exit::usage;
+  if (arguments.empty()) {
+    std::fputs(app.help().c_str(), stdout);
+    return Exit::done;
   }
-  std::vector<char*> arguments(argv + 1, argv + argc);
+  if (arguments.front() == "complete") return complete({arguments.begin() + 1, arguments.end()});
   cli.json = wants_json(arguments);
   if (const auto helped = give_help(cli, app, arguments)) return *helped;
-  cli.json = false;
-  if (const auto wrong = Words(arguments, global_options(cli)).find_wrong()) {
-    cli.json = wants_json(arguments);
+  if (const auto wrong = Words(arguments, global_options(cli)).find_wrong())
     return fail(cli, wrong_use(wrong->message, wrong->remedy));
-  }
+  const bool json = std::exchange(cli.json, false);  // or it would be an option given twice
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::ParseError& error) {
-    cli.json = wants_json(arguments);
-    const bool is_help = error.get_exit_code() == 0;  // --help and --version come this way too
-    if (!is_help) return fail(cli, wrong_use(error.what(), "see moat COMMAND --help"));
-    return app.exit(error) == 0 ? Exit::done : Exit::usage;
+    cli.json = json;
+    return answer(cli, app, error);
   }
   return chosen(cli);
 }
@@ -278,7 +341,7 @@ int main(int argc, char** argv) {
   moat::use_utf8();
   std::signal(SIGPIPE, SIG_DFL);  // `moat ... | head` ends quietly
   curl_global_init(CURL_GLOBAL_DEFAULT);
-  const auto exit = moat::flush(moat::run(argc, argv));
+  const auto exit = moat::flush(moat::run({argv + 1, argv + argc}));
   curl_global_cleanup();
   return static_cast<int>(exit);
 }

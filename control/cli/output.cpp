@@ -13,6 +13,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "control/cli/pager.h"
 #include "control/text/utf8.h"
 
 namespace moat {
@@ -23,6 +24,7 @@ bool wants_colour(FILE* stream) {
   const char* terminal = std::getenv("TERM");
   if (no_colour != nullptr && *no_colour != '\0') return false;
   if (terminal == nullptr || std::string_view(terminal) == "dumb") return false;
+  if (stream == stdout && std::getenv(pager_variable) != nullptr) return true;
   return isatty(fileno(stream)) != 0;
 }
 
@@ -48,24 +50,23 @@ struct TableDeleter {
   void operator()(libscols_table* table) const { scols_unref_table(table); }
 };
 
+}  // namespace
+
 void write_text(std::string_view text, FILE* stream) {
   std::fwrite(text.data(), 1, text.size(), stream);
 }
-
-}  // namespace
 
 std::string paint(std::string_view text, Colour colour, FILE* stream) {
   if (colour == Colour::none || !wants_colour(stream)) return std::string(text);
   return fmt::format("{}{}\033[0m", sequence(colour), text);
 }
 
-void TextTable::print() const {
-  if (rows_.empty()) return;
-  std::fflush(stdout);
+std::string TextTable::text(FILE* stream) const {
+  if (rows_.empty()) return "";
   const std::unique_ptr<libscols_table, TableDeleter> table(scols_new_table());
-  if (!table) return tell("no memory for a table", Colour::bad);
+  if (!table) return "no memory for a table\n";
   scols_table_set_column_separator(table.get(), "  ");
-  scols_table_enable_colors(table.get(), wants_colour(stdout));
+  scols_table_enable_colors(table.get(), wants_colour(stream));
   // A line is never cut to the terminal's width: what is missing then is what matters.
   scols_table_set_termforce(table.get(), SCOLS_TERMFORCE_NEVER);
   for (const auto& [name, is_number] : columns_) {
@@ -80,8 +81,15 @@ void TextTable::print() const {
       }
     }
   }
-  scols_print_table(table.get());
+  char* printed = nullptr;
+  if (scols_print_table_to_string(table.get(), &printed) != 0) return "no memory for a table\n";
+  const std::unique_ptr<char, decltype(&std::free)> owned(printed, &std::free);
+  std::string text(printed);
+  if (!text.ends_with('\n')) text += '\n';
+  return text;
 }
+
+void TextTable::print(FILE* stream) const { write_text(text(stream), stream); }
 
 void print_json(const Json& document) { write_text(dump(document), stdout); }
 
@@ -119,6 +127,12 @@ Exit fail(const Cli& cli, const CommandError& failure) {
   tell("moat: " + refusal.message, Colour::bad);
   if (!refusal.remedy.empty()) tell("      " + refusal.remedy);
   return failure.exit;
+}
+
+std::string format_peer(const SessionView& session) {
+  const bool is_ipv6 = session.peer.find(':') != std::string::npos;
+  return fmt::format("{}{}{}:{}", is_ipv6 ? "[" : "", session.peer, is_ipv6 ? "]" : "",
+                     session.peer_port);
 }
 
 std::string plural(std::size_t count, std::string_view singular) {

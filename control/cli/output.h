@@ -35,9 +35,12 @@ class TextTable {
   // As many cells as there are columns.
   void add(std::vector<Cell> row) { rows_.push_back(std::move(row)); }
   [[nodiscard]] bool empty() const { return rows_.empty(); }
+  [[nodiscard]] std::size_t size() const { return rows_.size(); }
   // Nothing if it is empty. Cells as libsmartcols writes them: a control character, and a backslash
   // before an x, is \xNN. What reorders text stays, other than in printable().
-  void print() const;
+  void print(FILE* stream = stdout) const;
+  // The same, with the colours that `stream` is to have.
+  [[nodiscard]] std::string text(FILE* stream = stdout) const;
 
  private:
   std::vector<Column> columns_;
@@ -46,6 +49,7 @@ class TextTable {
 
 void print_json(const Json& document);
 void print_json_line(const Json& document);
+void write_text(std::string_view text, FILE* stream = stdout);
 void print_line(std::string_view text);                          // to stdout
 void tell(std::string_view text, Colour colour = Colour::none);  // to stderr, one line
 // As `moat check` words them.
@@ -56,6 +60,8 @@ void print_some_faults(const Faults& faults, FILE* stream);
 // Tells why, as JSON on stdout too where that is wanted, and gives the exit code.
 [[nodiscard]] Exit fail(const Cli& cli, const CommandError& failure);
 
+// "192.0.2.1:40000", "[2001:db8::1]:40000"
+[[nodiscard]] std::string format_peer(const SessionView& session);
 // "2 databases", "1 database"
 [[nodiscard]] std::string plural(std::size_t count, std::string_view singular);
 // "3 s ago", "2 h ago"; "-" for never

@@ -47,11 +47,12 @@ CommandError with_way_to_end(const Cli& cli, CommandError failure) {
 Exit end_guard(const Cli& cli, const YesOptions& options) {
   Client client(cli);
   if (!options.yes) {
-    if (const auto failure = unasked("detach ends the guard")) return fail(cli, *failure);
+    if (const auto failure = unasked("detach opens all ports")) return fail(cli, *failure);
     const auto status = client.status();
     if (!status) return fail(cli, with_way_to_end(cli, status.error()));
     const auto what = plural(status->databases, "database");
-    if (!ask(fmt::format("This ends the guard of {}: everybody will reach them.", what))) {
+    if (!ask(fmt::format("This opens {} to everyone and stops moatd, until its next start or boot.",
+                         what))) {
       tell("nothing changed");
       return Exit::refused;
     }
@@ -64,7 +65,7 @@ Exit end_guard(const Cli& cli, const YesOptions& options) {
     tell(fmt::format("NOT detached: {}", change->why_not), Colour::bad);
     return Exit::not_enforced;
   }
-  tell("detached: nothing is guarded any more, and moatd has ended", Colour::doubtful);
+  tell("detached: all ports are open to everyone, and moatd has stopped", Colour::doubtful);
   return Exit::done;
 }
 

@@ -8,6 +8,7 @@
 #include "control/cli/change.h"
 #include "control/cli/output.h"
 #include "control/cli/own_address.h"
+#include "control/cli/pager.h"
 #include "control/policy/expiry.h"
 
 namespace moat {
@@ -63,8 +64,11 @@ bool has_several_databases(const std::vector<RuleView>& rules) {
 Exit tell_of_no_rules(const Cli& cli) {
   const auto databases = as_list<DatabaseView>(Client(cli).get("/v1/databases"), "databases");
   if (!databases) return fail(cli, databases.error());
+  const bool lets_pass = std::ranges::any_of(
+      *databases, [](const DatabaseView& each) { return each.mode == Mode::monitor; });
   tell(databases->empty() ? "no database is guarded: every source reaches everything"
-                          : "no rules: nobody is allowed");
+       : lets_pass ? "no rules: enforce mode drops everybody, monitor mode lets everybody pass"
+                   : "no rules: nobody is allowed");
   return Exit::done;
 }
 
@@ -91,8 +95,8 @@ void tell_of_unused(const std::vector<RuleView>& unused, std::size_t too_new,
                     const std::string& length) {
   if (unused.empty()) tell(fmt::format("no rule has been without a hit for {}", length));
   if (too_new == 0) return;
-  tell(fmt::format("{} without a hit not listed: counted for less than {}",
-                   too_new == 1 ? "1 rule" : fmt::format("{} rules", too_new), length));
+  tell(fmt::format("{} without a hit not listed: counted for less than {}", plural(too_new, "rule"),
+                   length));
 }
 
 Exit list(const Cli& cli, const ListOptions& options) {
@@ -110,6 +114,7 @@ Exit list(const Cli& cli, const ListOptions& options) {
     print_json(then ? list_document("rules", *rules) : **answer);
     return Exit::done;
   }
+  const Pager pager(cli);
   if (then) tell_of_unused(*rules, too_new, options.unused);
   const bool several = has_several_databases(*rules);
   std::vector<Column> columns{{"ID"},     {"TYPE"},       {"CIDR OR RANGE ID"}, {"LABEL"},
@@ -219,9 +224,8 @@ Action command::add_rule(Options& options) {
        "source"},
       {"--label", "TEXT", &rule.label, "What the rule is for, in your words"},
       {"--expires", "WHEN", &rule.expires, expires_help},
-      {"--if-absent", "", &rule.if_absent, "Change nothing where a rule names the source already"},
-      confirm(values->change),
-      no_wait(values->change)};
+      {"--if-absent", "", &rule.if_absent, "Change nothing where a rule names the source already"}};
+  add_edit_options(values->change, options);
   return make_action(values, add);
 }
 
@@ -231,18 +235,16 @@ Action command::set_rule(Options& options) {
   const Options wanted = {
       {"--label", "TEXT", &values->wanted.label, "What the rule is for, in your words"},
       {"--expires", "WHEN", &values->wanted.expires, expires_help},
-      {"--no-expires", "", &values->no_expires, "It does not end"},
-      confirm(values->change),
-      no_wait(values->change)};
+      {"--no-expires", "", &values->no_expires, "It does not end"}};
   options.insert(options.end(), wanted.begin(), wanted.end());
+  add_edit_options(values->change, options);
   return make_action(values, set);
 }
 
 Action command::remove_rule(Options& options) {
   const auto values = std::make_shared<RemoveOptions>();
   options = name_options(values->rule);
-  options.push_back(confirm(values->change));
-  options.push_back(no_wait(values->change));
+  add_edit_options(values->change, options);
   return make_action(values, remove);
 }
 

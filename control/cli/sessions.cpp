@@ -12,6 +12,7 @@
 #include "control/cli/candidate.h"
 #include "control/cli/output.h"
 #include "control/cli/own_address.h"
+#include "control/cli/pager.h"
 #include "control/policy/endpoint.h"
 #include "control/service/explain.h"
 #include "control/service/judge_session.h"
@@ -40,12 +41,6 @@ struct Row {
   // If they were enforced.
   [[nodiscard]] bool would_end() const { return !judged().may_stay(); }
 };
-
-std::string peer_of(const SessionView& session) {
-  const bool is_ipv6 = session.peer.find(':') != std::string::npos;
-  return fmt::format("{}{}{}:{}", is_ipv6 ? "[" : "", session.peer, is_ipv6 ? "]" : "",
-                     session.peer_port);
-}
 
 std::string format_process(const Row& row) {
   return row.process ? fmt::format("{} ({})", row.process->name, row.process->pid) : "-";
@@ -116,7 +111,7 @@ void print_rows(const std::vector<Row>& rows) {
   TextTable table(std::move(columns));
   for (const auto& row : rows) {
     std::vector<Cell> cells{
-        {peer_of(row.live)},     {row.live.database},
+        {format_peer(row.live)}, {row.live.database},
         {format_rule(row.live)}, {row.live.label},
         live_cell(row.live),     {row.live.idle ? format_duration(*row.live.idle) : "-"},
         {format_process(row)}};
@@ -148,6 +143,7 @@ Exit list_sessions(const Cli& cli, const SessionsOptions& options) {
     print_json(document({{"sessions", as_json(*rows)}}));
     return Exit::done;
   }
+  const Pager pager(cli);
   if (rows->empty()) tell("nobody is connected to a guarded port");
   print_rows(*rows);
   return Exit::done;
@@ -245,7 +241,7 @@ void print(const Effects& effects) {
     TextTable table({{"PEER"}, {"DATABASE"}, {"IDLE", true}, {"PROCESS"}, {"NOTE"}});
     for (const auto& row : effects.ends) {
       const bool is_callers = effects.caller && row.live.peer == *effects.caller;
-      table.add({{peer_of(row.live)},
+      table.add({{format_peer(row.live)},
                  {row.judged().database},
                  {row.live.idle ? format_duration(*row.live.idle) : "-"},
                  {format_process(row)},
@@ -263,7 +259,7 @@ void print(const Effects& effects) {
   tell(effects.ends.empty()
            ? "no session would end"
            : fmt::format(
-                 "{} of {} would end", plural(effects.ends.size(), "session"),
+                 "{} from {} would end", plural(effects.ends.size(), "session"),
                  peers.size() == 1 ? "1 address" : fmt::format("{} addresses", peers.size())),
        effects.ends.empty() ? Colour::good : Colour::bad);
 }

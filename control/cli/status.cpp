@@ -10,6 +10,7 @@
 #include "control/cli/nat_checks.h"
 #include "control/cli/outage.h"
 #include "control/cli/output.h"
+#include "control/cli/pager.h"
 #include "control/policy/endpoint.h"
 #include "control/service/status_text.h"
 #include "dataplane/host/pinned_guard.h"
@@ -18,16 +19,17 @@ namespace moat {
 namespace {
 
 // Rules of a database by state: "3 active, 1 expired".
-std::string rule_states(const std::vector<RuleView>& rules, const std::string& database) {
+std::string rule_states(const std::vector<RuleView>& rules, const DatabaseView& database) {
   std::map<RuleState, std::size_t> counts;
   for (const auto& rule : rules) {
-    if (rule.database == database) ++counts[rule.state];
+    if (rule.database == database.id) ++counts[rule.state];
   }
   std::string text;
   for (const auto& [state, count] : counts) {
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, word(state));
   }
-  return text.empty() ? "none: nobody is allowed" : text;
+  if (!text.empty()) return text;
+  return database.mode == Mode::monitor ? "none: would drop everybody" : "none: nobody is allowed";
 }
 
 // Each with what mends it below.
@@ -89,8 +91,8 @@ void print_facts(const StatusView& status, const std::vector<std::string>& firew
   if (status.fast_path.is_wanted || status.fast_path.is_connected)
     fact("Fast path", describe(status.fast_path));
   if (const auto& trusted = status.settings.trusted_interfaces; trusts_others(status.settings))
-    fact("Trusted", printable(fmt::format("{} (what comes by them reaches local sockets without "
-                                          "rules)",
+    fact("Trusted", printable(fmt::format("{} (the backstop does not check what comes by "
+                                          "them)",
                                           fmt::join(trusted, ", "))));
   if (!firewalls.empty())
     fact("Beside Moat",
@@ -151,7 +153,7 @@ void print_databases(const std::vector<DatabaseView>& databases,
                 database.mode == Mode::monitor ? Colour::doubtful : Colour::none},
                {database.is_placeholder ? "placeholder" : std::string(word(database.state)),
                 is_active ? Colour::good : Colour::bad},
-               {rule_states(rules, database.id)},
+               {rule_states(rules, database)},
                {database.path}});
   }
   if (table.empty()) return;
@@ -269,7 +271,10 @@ Exit show_status(const Cli& cli, const StatusOptions& options) {
   }
   const auto firewalls = add_nat_findings(*databases, *status);
   if (!options.quiet && cli.json) print_json(as_json(*answer, *status, *rules, firewalls));
-  if (!options.quiet && !cli.json) print(*status, *databases, *rules, firewalls);
+  if (!options.quiet && !cli.json) {
+    const Pager pager(cli);
+    print(*status, *databases, *rules, firewalls);
+  }
   return status->problems.empty() ? Exit::done : Exit::refused;
 }
 

@@ -13,6 +13,7 @@
 #include "control/cli/rule_load.h"
 #include "control/service/explain.h"
 #include "control/service/status_text.h"
+#include "control/text/nearest.h"
 
 namespace moat {
 namespace {
@@ -221,10 +222,14 @@ Exit answer_from_files(const Cli& cli, const WhyOptions& options) {
   const auto answers = source ? explain(rules.policy, *source, options.database, now, own)
                               : *explain_ipv6(rules.policy, options.source, options.database, own);
   if (answers.empty() && !options.database.empty()) {
+    std::vector<std::string_view> known;
+    for (const auto& database : rules.policy.databases) known.push_back(database.id);
+    const auto near = nearest(options.database, known);
     return fail(cli, {Exit::refused,
                       {Refusal::Kind::not_found,
                        fmt::format("no database {} in {}", options.database, options.config),
-                       "leave out --database to hear about all",
+                       near.empty() ? "leave out --database to hear about all"
+                                    : fmt::format("did you mean {}?", near),
                        {}}});
   }
   if (answers.empty() && !rules.has_error())

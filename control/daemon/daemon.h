@@ -205,6 +205,13 @@ class Daemon final : public Service {
                                                   const Peer& peer) const;
   void read_all_drops();
 
+  // preview.cpp: what a change would do
+  [[nodiscard]] std::string basis() const;
+  [[nodiscard]] ServiceResult<void> check_basis(const Peer& peer) const;
+  [[nodiscard]] ServiceResult<ChangeView> preview(const std::vector<Edit>& edits,
+                                                  const Faults& warnings,
+                                                  const std::string& forgotten = {});
+
   // generations.cpp: what was enforced before, and what waits to be confirmed
   [[nodiscard]] std::vector<FileText> enforced_files() const;
   void record(const ApplyResult& applied, std::string_view kind = event_kind::change);

@@ -119,6 +119,7 @@ ServiceResult<void> Daemon::write_all_or_none(const std::vector<Edit>& edits, co
 
 ServiceResult<ChangeView> Daemon::rewrite(const FileEdits& plan, const std::string& what,
                                           const Peer& peer, Steady::time_point begun) {
+  if (peer.is_dry_run) return preview(plan.edits, plan.warnings);
   const auto noticed = WallClock::now();
   if (auto written = write_all_or_none(plan.edits, peer); !written)
     return std::unexpected(written.error());
@@ -183,7 +184,7 @@ ServiceResult<ChangeView> Daemon::apply(const NewFiles& files, const Peer& peer)
          "this file goes (it is .NAME.gone beside it now), and its database stays "
          "guarded with its last rules",
          "",
-         "to end the guard: moat databases forget"});
+         "to open its ports: moat databases forget"});
   }
   if (files.settings) {
     auto edit = plan_settings(settings_.path(), *files.settings, settings_.config());

@@ -10,6 +10,7 @@
 #include <array>
 #include <iterator>
 
+#include "control/daemon/refuse.h"
 #include "control/files/host_checks.h"
 #include "control/files/mptcp_joins.h"
 #include "control/os/local_names.h"
@@ -425,12 +426,13 @@ Counts Views::allowed(const Database& database) const {
   return total;
 }
 
-Counts Views::dropped(const Database& database) const {
+Counts Views::dropped(const Database& database, bool monitored) const {
   const auto owner = publisher_.state().slots.owner(database.id);
   Counts total;
   if (owner == 0) return total;
   for (const auto& reason : reasons) {
-    if (reason.drops) add(total, counts(MOAT_OUTCOME_SLOT(owner, 0U, reason.number)));
+    if (reason.drops)
+      add(total, counts(MOAT_OUTCOME_SLOT(owner, monitored ? 1U : 0U, reason.number)));
   }
   return total;
 }
@@ -503,10 +505,9 @@ std::vector<ManagedRangeView> Views::managed_ranges() const {
 ServiceResult<ManagedRangeView> Views::managed_range(const std::string& id) const {
   const auto range = policy().ranges.find(id);
   if (range == policy().ranges.end()) {
-    return std::unexpected(Refusal{Refusal::Kind::not_found,
-                                   fmt::format("there is no managed range \"{}\"", id),
-                                   "see `moat managed-ranges list`",
-                                   {}});
+    std::vector<std::string_view> known;
+    for (const auto& [name, each] : policy().ranges) known.push_back(name);
+    return refuse_unknown("managed range", id, known, "moat managed-ranges list");
   }
   auto view = range_view(range->second);
   view.list = range->second.cidrs;
@@ -523,10 +524,9 @@ ServiceResult<void> Views::check_database(const std::string& id) const {
   if (id.empty()) return {};
   if (auto known = check_policy(); !known) return known;
   if (policy().find(id) != nullptr) return {};
-  return std::unexpected(Refusal{Refusal::Kind::not_found,
-                                 fmt::format("there is no database \"{}\"", id),
-                                 "see `moat databases list`",
-                                 {}});
+  std::vector<std::string_view> known;
+  for (const auto& database : policy().databases) known.push_back(database.id);
+  return refuse_unknown("database", id, known, "moat databases list");
 }
 
 ServiceResult<std::vector<WhyView>> Views::why(const std::string& source,
@@ -598,7 +598,7 @@ void Views::add_reasons(CountersView& view, const std::string& owner, std::uint8
     for (const auto& reason : reasons) {
       const auto found = counts(MOAT_OUTCOME_SLOT(number, monitored, reason.number));
       if (is_zero(found)) continue;
-      view.reasons.push_back({owner, reason.text, monitored != 0, found});
+      view.reasons.push_back({owner, reason.text, monitored != 0, found, reason.drops});
     }
   }
 }
@@ -611,8 +611,8 @@ CountersView Views::counters(const std::string& wanted) const {
     if (!wanted.empty() && database.id != wanted) continue;
     const auto owner = publisher_.state().slots.owner(database.id);
     if (owner != 0) add_reasons(view, database.id, owner);
-    view.totals.push_back(
-        {database.id, allowed(database), dropped(database), policy().mode_of(database)});
+    view.totals.push_back({database.id, allowed(database), dropped(database),
+                           policy().mode_of(database), dropped(database, true)});
   }
   const auto& all = publisher_.counters();
   if (!all.empty()) view.lost_events = all[MOAT_LOST_DROPS_SLOT].packets;

@@ -68,7 +68,8 @@ class Views {
   void add_hits(RuleView& view) const;
   [[nodiscard]] Counts counts(std::size_t slot) const;
   [[nodiscard]] Counts allowed(const Database& database) const;
-  [[nodiscard]] Counts dropped(const Database& database) const;
+  // Or, `monitored`, that would have been and passed in monitor mode.
+  [[nodiscard]] Counts dropped(const Database& database, bool monitored = false) const;
   void add_reasons(CountersView& view, const std::string& owner, std::uint8_t number) const;
   [[nodiscard]] ManagedRangeView range_view(const ManagedRange& range) const;
   void add_notices(StatusView& view) const;

@@ -271,10 +271,12 @@ ServiceResult<void> Daemon::begin_change() {
 
 ServiceResult<void> Daemon::begin_edit(const Peer& peer) {
   if (auto may = begin_change(); !may) return may;
+  log_.debug("an edit is asked for by {}{}", describe(peer),
+             peer.is_dry_run ? ", as a dry run" : "");
   if (auto may = check_trial(peer); !may) return may;
   scanner_.scan(noticed_.value_or(WallClock::now()), publisher_.expiry_time());
   on_files_changed();  // what was heard meanwhile
-  return {};
+  return check_basis(peer);
 }
 
 EditBasis Daemon::edit_basis() const {
@@ -303,6 +305,11 @@ ChangeView Daemon::change_view(const ApplyResult& applied, Steady::time_point be
 ServiceResult<ChangeView> Daemon::carry_out(const ServiceResult<Edit>& edit, const char* what,
                                             const Peer& peer, Steady::time_point begun) {
   if (!edit) return std::unexpected(edit.error());
+  if (peer.is_dry_run) {
+    auto view = preview({*edit}, edit->warnings);
+    if (view) view->unchanged = edit->unchanged;
+    return view;
+  }
   const auto noticed = WallClock::now();
   if (auto written = write_edit(*edit); !written) return std::unexpected(written.error());
   auto view = change_view(turn(cause_of(what, peer), noticed), begun);
@@ -368,6 +375,7 @@ ServiceResult<ChangeView> Daemon::forget(const std::string& database, const Peer
   if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
   if (auto may = check_version(database, peer); !may) return std::unexpected(may.error());
   if (auto may = check_forget(edit_basis(), database); !may) return std::unexpected(may.error());
+  if (peer.is_dry_run) return preview({}, {}, database);
   publisher_.forget(database);
   auto view = change_view(
       turn(cause_of(fmt::format("{} forgotten", database), peer), WallClock::now()), begun);

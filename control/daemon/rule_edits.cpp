@@ -42,6 +42,24 @@ std::string id_of(const EditBasis& basis, const DatabaseFile& file) {
   return last == basis.enforced->database_of_file.end() ? std::string() : last->second;
 }
 
+// Of databases that a file speaks for, or that are enforced.
+std::set<std::string> known_databases(const EditBasis& basis) {
+  std::set<std::string> ids;
+  for (const auto& file : basis.files.databases) ids.insert(id_of(basis, file));
+  if (basis.enforced != nullptr) {
+    for (const auto& database : basis.enforced->policy.databases) {
+      if (!database.is_placeholder) ids.insert(database.id);
+    }
+  }
+  ids.erase("");
+  return ids;
+}
+
+std::unexpected<Refusal> refuse_unknown_database(const EditBasis& basis, const std::string& id) {
+  const auto known = known_databases(basis);
+  return refuse_unknown("database", id, {known.begin(), known.end()}, "moat databases list");
+}
+
 // The file that speaks for the database: of several the one that is enforced.
 ServiceResult<const DatabaseFile*> find_file(const EditBasis& basis, const std::string& id) {
   const DatabaseFile* found = nullptr;
@@ -62,23 +80,16 @@ ServiceResult<const DatabaseFile*> find_file(const EditBasis& basis, const std::
                                     basis.files.folders.databases, enforced->place.file)
                       : fmt::format("bring back {}", enforced->place.file));
   }
-  return refuse(Kind::not_found, fmt::format("there is no database \"{}\"", id),
-                "see `moat databases list`");
+  return refuse_unknown_database(basis, id);
 }
 
 ServiceResult<std::string> choose_database(const EditBasis& basis, const std::string& wanted) {
   if (!wanted.empty()) return wanted;
-  std::set<std::string> ids;
-  for (const auto& file : basis.files.databases) ids.insert(id_of(basis, file));
-  if (basis.enforced != nullptr) {
-    for (const auto& database : basis.enforced->policy.databases) {
-      if (!database.is_placeholder) ids.insert(database.id);
-    }
-  }
-  ids.erase("");
+  const auto ids = known_databases(basis);
   if (ids.empty()) return refuse(Kind::not_found, "there is no database");
   if (ids.size() > 1) {
-    return refuse(Kind::invalid, "there are several databases", "say which with --database");
+    return refuse(Kind::invalid, "there are several databases",
+                  fmt::format("say which with --database: {}", fmt::join(ids, ", ")));
   }
   return *ids.begin();
 }
@@ -231,7 +242,7 @@ std::string list_rules(const std::vector<const Rule*>& rules) {
   return fmt::format("{}", fmt::join(all, ", "));
 }
 
-std::unexpected<Refusal> refuse_unknown(const DatabaseText& text, const std::string& id) {
+std::unexpected<Refusal> refuse_unknown_rule(const DatabaseText& text, const std::string& id) {
   const auto& database = *text.reading.value;
   if (database.find_peering(id) != nullptr) {
     return refuse(Kind::not_found, fmt::format("{} is a net peering, not a rule", id),
@@ -267,7 +278,7 @@ ServiceResult<const Rule*> find_by_id(const DatabaseText& text, const std::strin
     if (rule.id == id) return &rule;
     if (rule.id.starts_with(id)) found.push_back(&rule);
   }
-  if (found.empty()) return refuse_unknown(text, id);
+  if (found.empty()) return refuse_unknown_rule(text, id);
   if (id.size() < min_prefix) {
     return refuse(Kind::invalid,
                   fmt::format("\"{}\" is too short for the beginning of a rule's id", id),
@@ -343,10 +354,7 @@ ServiceResult<void> check_forget(const EditBasis& basis, const std::string& id) 
       enforced != nullptr && (enforced->policy.find(id) != nullptr ||
                               std::ranges::find(enforced->placeholders, id, &Placeholder::base) !=
                                   enforced->placeholders.end());
-  if (!is_known) {
-    return refuse(Kind::not_found, fmt::format("there is no database \"{}\"", id),
-                  "see `moat databases list`");
-  }
+  if (!is_known) return refuse_unknown_database(basis, id);
   if (const auto& hidden = basis.files.databases_folder) {
     return refuse(Kind::conflict,
                   fmt::format("a file in {} may name the database, but: {}", hidden->place.file,
@@ -463,19 +471,22 @@ ServiceResult<Edit> plan_set_mode(const EditBasis& basis, const std::string& dat
 
 namespace {
 
+// As if the file at `path` said `text`.
+void put(RuleFiles& files, const std::string& path, const std::string& text, WallTime now) {
+  auto at = std::ranges::lower_bound(files.databases, path, {}, &DatabaseFile::path);
+  if (at == files.databases.end() || at->path != path)
+    at = files.databases.insert(at, DatabaseFile{path, {}, {}, {}});
+  at->reading = read_database(path, text, now);
+  at->unreadable.reset();
+}
+
 // The files as they would be.
 RuleFiles with_files(const RuleFiles& files, const WantedFiles& wanted, WallTime now) {
   RuleFiles changed = files;
   if (wanted.is_all)
     std::erase_if(changed.databases,
                   [&](const DatabaseFile& file) { return !wanted.texts.contains(file.path); });
-  for (const auto& [path, text] : wanted.texts) {
-    auto at = std::ranges::lower_bound(changed.databases, path, {}, &DatabaseFile::path);
-    if (at == changed.databases.end() || at->path != path)
-      at = changed.databases.insert(at, DatabaseFile{path, {}, {}, {}});
-    at->reading = read_database(path, text, now);
-    at->unreadable.reset();
-  }
+  for (const auto& [path, text] : wanted.texts) put(changed, path, text, now);
   return changed;
 }
 
@@ -530,6 +541,21 @@ std::expected<void, WriteError> write(const Edit& edit) {
 }
 
 }  // namespace
+
+RuleFiles with_edits(const RuleFiles& files, const std::vector<Edit>& edits,
+                     const std::string& settings, WallTime now) {
+  RuleFiles changed = files;
+  for (const auto& edit : edits) {
+    if (edit.path == settings) continue;
+    if (edit.what == Edit::What::take_away) {
+      std::erase_if(changed.databases,
+                    [&](const DatabaseFile& file) { return file.path == edit.path; });
+    } else {
+      put(changed, edit.path, edit.after, now);
+    }
+  }
+  return changed;
+}
 
 ServiceResult<FileEdits> plan_files(const EditBasis& basis, const WantedFiles& wanted) {
   std::set<std::string> own;

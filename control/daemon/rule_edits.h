@@ -61,6 +61,10 @@ struct FileEdits {
 [[nodiscard]] ServiceResult<FileEdits> plan_files(const EditBasis& basis,
                                                   const WantedFiles& wanted);
 
+// The files as they would be after the edits; that of `settings`, moat.yaml, is none of them.
+[[nodiscard]] RuleFiles with_edits(const RuleFiles& files, const std::vector<Edit>& edits,
+                                   const std::string& settings, WallTime now);
+
 // moat.yaml; nothing: it says so already. Its folders are to stay those of `now`.
 [[nodiscard]] ServiceResult<std::optional<Edit>> plan_settings(const std::string& path,
                                                                const std::string& wanted,

@@ -28,6 +28,8 @@ constexpr auto after_expiry = 20ms;
 
 ApplyResult Daemon::turn(const Cause& cause, WallClock::time_point noticed, bool is_asked_for) {
   if (is_detached_) return {};
+  log_.debug("a turn: {}{}{}", cause.what.empty() ? "files have changed" : cause.what,
+             cause.who.empty() ? "" : ", by ", cause.who);
   scan(noticed, is_asked_for);
   return enforce(cause);
 }
@@ -36,6 +38,9 @@ ApplyResult Daemon::turn(const Cause& cause, WallClock::time_point noticed, bool
 void Daemon::scan(WallClock::time_point noticed, bool is_asked_for) {
   noticed_.reset();
   scanner_.scan(noticed, publisher_.expiry_time(), is_asked_for);
+  log_.debug("files were looked at: {}", scanner_.is_stale()
+                                             ? fmt::format("{} changed", scanner_.changed().size())
+                                             : std::string("nothing has changed"));
   settle_timer_.stop();
   if (const auto end = scanner_.writers_end()) {
     settle_timer_.set_after(
@@ -48,6 +53,10 @@ ApplyResult Daemon::enforce(const Cause& cause) {
   ensure_table();  // or what is not live would be called enforced
   path_->want_fast_path(settings_.config().fast_path.has_value());
   auto applied = enforcer_.apply(cause);
+  log_.debug("generation {}: {}", applied.generation,
+             !applied.enforced   ? applied.why_not
+             : applied.committed ? "enforced"
+                                 : "enforced, as it was");
   if (applied.enforced) {
     retry_timer_.stop();
     retry_delay_ = {};
@@ -274,8 +283,8 @@ void Daemon::end_sessions() {
   if (!done) return;
   note_ended(done->sessions);
   if (done->count > 0) {
-    log_.info("generation {}: {} sessions ended, as their peers are not allowed",
-              publisher_.generation(), done->count);
+    log_.info("generation {}: {} ended, as no rule allows the peer", publisher_.generation(),
+              done->count == 1 ? "1 session" : fmt::format("{} sessions", done->count));
   }
 }
 
@@ -292,6 +301,7 @@ void Daemon::note_ended(const std::vector<Session>& sessions) {
 void Daemon::reconcile() {
   reconcile_timer_.set_after(settings_.config().reconcile);
   if (is_detached_) return;
+  log_.debug("reconcile: files, pins, table, interfaces and backstop are looked at");
   scan(noticed_.value_or(WallClock::now()));
   if (scanner_.is_stale()) enforce({});
   ensure_pins();
@@ -381,6 +391,7 @@ void Daemon::on_files_changed() {
   if (!news.changed || is_detached_) return;
   if (news.overflow) log_.warn("inotify's queue was overrun: all files are looked at");
   const auto settle = settings_.config().settle;
+  log_.debug("a file has changed: read once nothing has for {} ms", settle.count());
   const auto now = Steady::now();
   if (!noticed_) {
     noticed_ = WallClock::now();
@@ -398,6 +409,7 @@ void Daemon::on_settled() {
 void Daemon::on_links_changed() {
   const auto news = links_->read();
   if (is_detached_ || (news.events.empty() && !news.overrun)) return;
+  log_.debug("{} of interfaces", news.overrun ? "too many events" : "events");
   ensure_guards();
   tell_ready();
   look_for_problems();

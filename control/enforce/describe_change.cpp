@@ -77,8 +77,9 @@ void compare_databases(const Policy& before, const Policy& after, std::vector<st
     const auto* old = before.find(database.id);
     std::vector<std::string> parts;
     if (old == nullptr) {
-      parts.push_back(fmt::format("guarded on {}, {} rules", format_endpoint(database.endpoint),
-                                  database.rules.size()));
+      const auto rules = database.rules.size();
+      parts.push_back(fmt::format("guarded on {}, {} {}", format_endpoint(database.endpoint), rules,
+                                  rules == 1 ? "rule" : "rules"));
     } else {
       if (old->endpoint != database.endpoint) {
         parts.push_back(fmt::format("{} -> {}", format_endpoint(old->endpoint),

@@ -93,8 +93,23 @@ bool looks_like_ipv6(std::string_view text) {
          });
 }
 
+// What stands before a port, as in 192.0.2.1:5432; empty: it is not so.
+std::string_view before_port(std::string_view text) {
+  const auto colon = text.find(':');
+  if (colon == std::string_view::npos) return "";
+  auto address = text.substr(0, colon);
+  const auto port = text.substr(colon + 1);
+  const auto whole = address;
+  const bool is_so =
+      take_address(address) && address.empty() && std::ranges::all_of(port, is_digit);
+  return is_so ? whole : "";
+}
+
 Error why_no_address(std::string_view text) {
   if (text.empty()) return {"the address is empty", "write as in 192.0.2.1"};
+  if (const auto address = before_port(text); !address.empty()) {
+    return {"a port follows the address", fmt::format("write {}", address)};
+  }
   if (looks_like_ipv6(text)) {
     return {"an IPv6 address", "there are rules for IPv4 alone: see `endpoint` in moat.yaml(5)"};
   }

@@ -18,7 +18,7 @@ namespace {
 std::string remedy_for_overlap(const DatabaseClaim* speaker, std::string_view id,
                                const Endpoint& part) {
   if (speaker == nullptr) {
-    return fmt::format("no file names that database: moat databases forget {} ends its guard", id);
+    return fmt::format("no file names that database: moat databases forget {} opens its ports", id);
   }
   const auto wanted = speaker->endpoint();
   if (wanted && intersect(*wanted, part)) return "take it out of one of the two files";

@@ -83,8 +83,8 @@ const NetPeering* find_peering_of(const Database& database, Address source) {
 
 void explain_martian(WhyView& view) {
   view.reason = "martian";
-  view.detail =
-      fmt::format("{} can be no client's address: refused whether listed or not", view.source);
+  view.detail = fmt::format("{} is an impossible source address: dropped even if a rule names it",
+                            view.source);
 }
 
 void explain_match(WhyView& view, const Match& match) {
@@ -123,7 +123,10 @@ void explain_no_rule(WhyView& view, const Policy& policy, const Database& databa
   }
   const auto nearest = find_nearest(policy, database, source, now);
   if (!nearest) {
-    view.detail = fmt::format("no rule of {} is in force: nobody may reach it", database.id);
+    view.detail =
+        view.monitored
+            ? fmt::format("no rule of {} is in force: everybody would be dropped", database.id)
+            : fmt::format("no rule of {} is in force: nobody may reach it", database.id);
     return;
   }
   if (distance(nearest->prefix, source) <= just_outside) {

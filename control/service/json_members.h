@@ -225,13 +225,15 @@ inline constexpr auto members_of<WhyView> = std::tuple(
     "last_hit", &WhyView::last_hit, "last_drop", &WhyView::last_drop, "table_agrees",
     &WhyView::table_agrees, "elsewhere", &WhyView::elsewhere, "trusted_way", &WhyView::trusted_way);
 template <>
-inline constexpr auto members_of<CountersView::Reason> = std::tuple(
-    "owner", &CountersView::Reason::owner, "reason", &CountersView::Reason::reason, "monitored",
-    &CountersView::Reason::monitored, "counts", &CountersView::Reason::counts);
+inline constexpr auto members_of<CountersView::Reason> =
+    std::tuple("owner", &CountersView::Reason::owner, "reason", &CountersView::Reason::reason,
+               "monitored", &CountersView::Reason::monitored, "counts",
+               &CountersView::Reason::counts, "drop", &CountersView::Reason::is_drop);
 template <>
 inline constexpr auto members_of<CountersView::Total> =
     std::tuple("database", &CountersView::Total::database, "allowed", &CountersView::Total::allowed,
-               "dropped", &CountersView::Total::dropped, "mode", &CountersView::Total::mode);
+               "dropped", &CountersView::Total::dropped, "mode", &CountersView::Total::mode,
+               "monitored", &CountersView::Total::monitored);
 template <>
 inline constexpr auto members_of<CountersView> =
     std::tuple("rules", &CountersView::rules, "reasons", &CountersView::reasons, "totals",
@@ -247,12 +249,24 @@ template <>
 inline constexpr auto members_of<EndedView> = std::tuple(
     "peer", &EndedView::peer, "database", &EndedView::database, "sessions", &EndedView::sessions);
 template <>
+inline constexpr auto members_of<PreviewView::Rule> =
+    std::tuple("database", &PreviewView::Rule::database, "id", &PreviewView::Rule::id, "source",
+               &PreviewView::Rule::source, "label", &PreviewView::Rule::label, "hits",
+               &PreviewView::Rule::hits, "last_hit", &PreviewView::Rule::last_hit, "sessions",
+               &PreviewView::Rule::sessions, "ending", &PreviewView::Rule::ending, "in_use",
+               &PreviewView::Rule::is_in_use);
+template <>
+inline constexpr auto members_of<PreviewView> =
+    std::tuple("basis", &PreviewView::basis, "change", &PreviewView::change, "ends",
+               &PreviewView::ends, "rules", &PreviewView::rules, "opens", &PreviewView::opens,
+               "needs_yes", &PreviewView::needs_yes);
+template <>
 inline constexpr auto members_of<ChangeView> = std::tuple(
     "enforced", &ChangeView::enforced, "behind", &ChangeView::is_behind, "generation",
     &ChangeView::generation, "took_ms", &ChangeView::took, "bound_ms", &ChangeView::bound, "path",
     &ChangeView::path, "rule_id", &ChangeView::rule_id, "why_not", &ChangeView::why_not, "warnings",
     &ChangeView::warnings, "ended_sessions", &ChangeView::ended_sessions, "ended",
-    &ChangeView::ended, "unchanged", &ChangeView::unchanged);
+    &ChangeView::ended, "unchanged", &ChangeView::unchanged, "preview", &ChangeView::preview);
 template <>
 inline constexpr auto members_of<Refusal> =
     std::tuple("kind", &Refusal::kind, "message", &Refusal::message, "remedy", &Refusal::remedy,

@@ -38,6 +38,11 @@ struct Peer {
   // Versions, one of which the rules must have for the change to be made, as Service::version()
   // gives them; none: whatever they are.
   std::vector<std::string> versions = {};
+  // Nothing is changed, and the answer tells what would be: ChangeView::preview.
+  bool is_dry_run = false;
+  // PreviewView::basis of the dry run before: the change is refused if something else has changed
+  // since. Empty: it is made whatever has.
+  std::string basis;
 };
 
 struct Counts {
@@ -275,6 +280,8 @@ struct CountersView {
     std::string reason;
     bool monitored = false;
     Counts counts;
+    bool is_drop =
+        false;  // or passed, where `monitored`; false: no rule is asked about such packets
   };
   std::vector<RuleView> rules;
   std::vector<Reason> reasons;  // those that are not zero
@@ -282,7 +289,8 @@ struct CountersView {
     std::string database;
     Counts allowed;  // with what removed rules had: never falls
     Counts dropped;
-    Mode mode = Mode::enforce;  // monitor: what was dropped since it is in it has passed
+    Mode mode = Mode::enforce;
+    Counts monitored = {};  // would have been dropped, and passed in monitor mode
   };
   std::vector<Total> totals;
   std::uint64_t lost_events = 0;  // drops that were not told of, as their events found no room
@@ -313,6 +321,32 @@ struct EndedView {
   std::uint64_t sessions = 0;
 };
 
+// What a change would do, to who is connected and to what is closed.
+struct PreviewView {
+  // A rule that lets in sessions that would end.
+  struct Rule {
+    std::string database;
+    std::string id;
+    std::string source;
+    std::string label;
+    Counts hits;
+    std::optional<std::chrono::system_clock::time_point> last_hit;
+    std::uint64_t sessions = 0;  // that it lets in now
+    std::uint64_t ending = 0;    // of these
+    bool is_in_use = false;      // it had hits in the last minute
+
+    [[nodiscard]] bool is_cut() const { return is_in_use && ending == sessions; }
+  };
+  std::string basis;               // of the answer: Peer::basis of the change itself
+  std::string change;              // "orders: removed 192.0.2.1/32"; empty: no verdict changes
+  std::vector<SessionView> ends;   // `rule` and `label`: of the rule that lets it in until then
+  std::vector<Rule> rules;         // of those
+  std::vector<std::string> opens;  // a sentence for each thing that is closed now
+  // It should not be made without somebody's word: something opens, or all sessions of a rule in
+  // use would end.
+  bool needs_yes = false;
+};
+
 // What became of a request for change.
 struct ChangeView {
   bool enforced = false;
@@ -323,10 +357,11 @@ struct ChangeView {
   std::string rule_id;  // added, changed or removed, if any
   std::string why_not;  // when not enforced: the cause; it is retried
   Faults warnings;
-  std::uint64_t ended_sessions = 0;  // whose peers are no longer allowed
-  std::vector<EndedView> ended;      // by peer and database; 20 at most
-  std::string unchanged;             // a sentence, where the file said all of it already
-  bool is_behind = false;            // this generation is live, but not in the fast path yet
+  std::uint64_t ended_sessions = 0;         // whose peers are no longer allowed
+  std::vector<EndedView> ended;             // by peer and database; 20 at most
+  std::string unchanged;                    // a sentence, where the file said all of it already
+  bool is_behind = false;                   // this generation is live, but not in the fast path yet
+  std::optional<PreviewView> preview = {};  // of a dry run: then nothing of it was done
 };
 
 // A generation that was enforced.

@@ -36,6 +36,7 @@ class FakeService : public Service {
   DropsView drops_view;
   std::vector<SessionView> session_views;
   ChangeView change;
+  PreviewView preview;  // of every change
   std::vector<HistoryView> history_views;
   TrialView trial_view;
   std::string rules_version = "v1";
@@ -48,6 +49,7 @@ class FakeService : public Service {
 
   // "status", "rules(orders)", ...; only to be read when no request is under way.
   std::vector<std::string> calls;
+  std::vector<std::string> dry_runs;  // of changes, which are no calls
   Peer peer;
   NewRule new_rule;
   NewNetPeering new_peering;
@@ -154,7 +156,7 @@ class FakeService : public Service {
     return change_by(who, "roll_back(" + std::to_string(generation) + ")");
   }
   ServiceResult<ChangeView> apply(const NewFiles& files, const Peer& who) override {
-    new_files = files;
+    if (!who.is_dry_run) new_files = files;
     return change_by(who, "apply");
   }
   ServiceResult<TrialView> begin_trial(std::chrono::milliseconds within, bool is_everybodys,
@@ -185,6 +187,13 @@ class FakeService : public Service {
     return view;
   }
   ServiceResult<ChangeView> change_by(const Peer& who, const std::string& call) {
+    if (who.is_dry_run) {
+      dry_runs.push_back(call);
+      if (refusal) return std::unexpected(*refusal);
+      auto told = change;
+      told.preview = preview;
+      return told;
+    }
     peer = who;
     if (refuse_changes) {
       calls.push_back(call);

@@ -116,7 +116,7 @@ shut() {
 shut "a ping to a wholly private address, an unlisted source" "$(knock_private stranger --ping)"
 same "a ping to a wholly private address, a listed source" echo "$(knock_private office --ping)"
 rm "$scene/moat/databases.d/vault.yaml"
-on db-host moat databases forget vault >"$scene/moat.log" 2>&1
+on db-host moat databases forget vault --yes >"$scene/moat.log" 2>&1
 on db-host nft -f - <<'NFT'
 table inet moat_reject {
   chain input { type filter hook input priority filter; tcp dport 5432 reject with tcp reset; }

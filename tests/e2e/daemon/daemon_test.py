@@ -8,12 +8,15 @@ The peer has two addresses: one that the rule file lists, and a stranger's.
 
 import contextlib
 import datetime
+import fcntl
 import http.client
 import json
 import mmap
 import os
+import pty
 import re
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -21,6 +24,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import unittest
@@ -484,6 +488,10 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(absent["remedy"], "did you mean eth0?")
         self.assertIn("stays guarded until eth01", pending["reason"])
         self.assertFalse(reaches(STRANGER), "a typing error opens nothing")
+        self.stop()
+        self.start()
+        self.assertIn("eth0", [i["name"] for i in self.status()["interfaces"] if i["program_id"]])
+        self.assertFalse(reaches(STRANGER), "nor by a restart")
 
     def test_ipv6_is_answered_for(self):
         self.start()
@@ -1805,6 +1813,179 @@ class DaemonTest(unittest.TestCase):
         status, change = self.request("POST", "/v1/reload")
         self.assertEqual(change["ended_sessions"], 0, "each is told once")
 
+    def at_terminal(self, answer, *arguments):
+        """The command with a terminal to ask at, and what is typed there."""
+        master, slave = pty.openpty()
+        try:
+            os.write(master, f"{answer}\n".encode())
+            return subprocess.run(
+                ["nsenter", f"--net=/run/netns/{PREFIX}-host", MOAT, *arguments, "--socket",
+                 self.path("moatd.sock")], stdin=slave, check=False, capture_output=True, text=True,
+                timeout=LONG)
+        finally:
+            os.close(master)
+            os.close(slave)
+
+    def test_change_that_cuts_a_rule_in_use_is_told_before_and_waits_for_a_word(self):
+        self.start()
+        session = self.assert_session(LISTED)
+        rule = self.rules()[0]["id"]
+        status, told = self.request("DELETE", f"/v1/rules?id={rule}&dry-run=1")
+        self.assertEqual(status, 200, told)
+        preview = told["preview"]
+        self.assertEqual([(each["peer"], each["rule"]) for each in preview["ends"]],
+                         [(LISTED, rule)])
+        self.assertEqual((preview["change"], preview["needs_yes"]),
+                         ("orders: removed 198.18.0.0/24", True))
+        refused = self.moat("rules", "remove", rule)
+        self.assertEqual(refused.returncode, 2, refused.stderr)
+        for word in ("1 session connected now would end", f"{LISTED}:", rule, f"({os.getpid()})",
+                     "nobody is here to ask"):
+            self.assertIn(word, refused.stderr)
+        self.assertEqual(self.at_terminal("no", "rules", "remove", rule).returncode, 1)
+        session.sendall(b"!")
+        self.assertEqual(session.recv(1), b"!", "nothing has changed")
+        removed = self.at_terminal("yes", "rules", "remove", rule)
+        self.assertEqual(removed.returncode, 0, removed.stderr)
+        self.assertIn("1 session ended", removed.stdout)
+        session.close()
+
+    def test_change_that_leaves_somebody_goes_on_where_nobody_can_be_asked(self):
+        self.start()
+        wide = self.change("POST", "/v1/rules", {"cidr": "198.18.0.0/16"})["rule_id"]
+        office = [each["id"] for each in self.rules() if each["source"] == "198.18.0.0/24"][0]
+        session = self.assert_session(LISTED)
+        removed = self.moat("rules", "remove", office)
+        self.assertEqual(removed.returncode, 0, "another rule lets it in: " + removed.stderr)
+        self.assertNotIn("would end", removed.stderr)
+        session.sendall(b"!")
+        self.assertEqual(session.recv(1), b"!", "which has a hit now")
+        self.assertEqual(self.moat("rules", "remove", wide).returncode, 2)
+        self.assertEqual(self.moat("rules", "remove", wide, "--yes").returncode, 0)
+        session.close()
+
+    def test_what_was_asked_about_is_what_is_done(self):
+        self.start()
+        rule = self.rules()[0]["id"]
+        remove = f"/v1/rules?id={rule}"
+
+        def basis():
+            return self.change("DELETE", remove + "&dry-run=1")["preview"]["basis"]
+
+        asked = basis()
+        self.assertEqual(basis(), asked, "a look changes nothing")
+        self.change("POST", "/v1/rules", {"cidr": "192.0.2.1/32"})
+        status, answer = self.request("DELETE", f"{remove}&basis={asked}")
+        self.assertEqual(status, 409, answer)
+        self.assertIn("has changed since", answer["error"]["message"])
+        asked = basis()
+        with open(self.path("etc/databases.d/orders.yaml"), "a", encoding="utf-8") as file:
+            file.write("# by hand\n")
+        status, answer = self.request("DELETE", f"{remove}&basis={asked}")
+        self.assertEqual(status, 409, answer)
+        self.change("DELETE", f"{remove}&basis={basis()}")
+
+    def test_nothing_opens_by_accident(self):
+        self.start()
+        session = self.assert_session(LISTED)
+        for cidr, word in (("0.0.0.0/0", "EVERY ADDRESS"), ("196.0.0.0/7", "33 million addresses")):
+            added = self.moat("rules", "add", "--cidr", cidr)
+            self.assertEqual(added.returncode, 2, added.stderr)
+            self.assertIn(word, added.stderr)
+        self.assertFalse(reaches(STRANGER))
+        self.assertEqual(self.moat("rules", "add", "--cidr", "192.0.0.0/8").returncode, 0)
+        os.makedirs(self.path("new/databases.d"))
+        shutil.copy(self.path("etc/databases.d/orders.yaml"), self.path("new/databases.d"))
+        self.write("new/moat.yaml", (CONFIG % "30s").replace("[eth0]", "[]") + "mode: monitor\n")
+        diff = self.moat("diff", self.path("new"))
+        self.assertEqual(diff.returncode, 1, diff.stderr)
+        self.assertIn('interfaces: "[eth0]" -> "[]"', diff.stdout)
+        told = self.moat("apply", self.path("new"), "--dry-run")
+        for word in ("eth0 loses Moat's program", "in monitor mode everybody reaches orders"):
+            self.assertIn(word, told.stderr)
+        self.assertEqual(self.moat("apply", self.path("new")).returncode, 2)
+        self.assertEqual(self.at_terminal("", "apply", self.path("new")).returncode, 1)
+        self.assertFalse(reaches(STRANGER))
+        os.remove(self.path("etc/databases.d/orders.yaml"))
+        wait_until(lambda: self.rules()[0]["state"] == "vanished", "seen to be gone")
+        forgotten = self.moat("databases", "forget", "orders")
+        self.assertEqual(forgotten.returncode, 2, forgotten.stderr)
+        self.assertIn("every address reaches it", forgotten.stderr)
+        self.assertFalse(reaches(STRANGER))
+        self.assertEqual(self.moat("databases", "forget", "orders", "--yes").returncode, 0)
+        self.assert_reaches(STRANGER)
+        session.close()
+
+    def on_screen(self, rows, environment, *arguments):
+        """The command with a whole terminal of its own, which is given back with it."""
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        self.addCleanup(os.close, slave)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 200, 0, 0))
+        before = termios.tcgetattr(slave)
+        process = subprocess.Popen(
+            ["nsenter", f"--net=/run/netns/{PREFIX}-host", MOAT, *arguments, "--socket",
+             self.path("moatd.sock")], stdin=slave, stdout=slave, stderr=slave,
+            env={**os.environ, "TERM": "xterm", **environment})
+        return process, master, lambda: self.assertEqual(termios.tcgetattr(slave), before)
+
+    @staticmethod
+    def read_until(master, *words):
+        """What the terminal shows, once it shows all of the words."""
+        shown = ""
+        deadline = time.monotonic() + LONG
+        while not all(word in shown for word in words):
+            ready, _, _ = select.select([master], [], [], max(0, deadline - time.monotonic()))
+            if not ready:
+                raise AssertionError(f"not shown within {LONG} s: {words}: {shown}")
+            shown += os.read(master, 65536).decode()
+        return shown
+
+    def test_counters_are_a_screen_that_leaves_the_terminal_as_it_was(self):
+        self.start()
+        for how in ("q", "\x03", signal.SIGTERM):
+            process, master, check_as_before = self.on_screen(30, {}, "counters", "--watch")
+            self.read_until(master, "\x1b[?1049h", "PACKETS ALLOWED", "A SECOND")
+            if how == signal.SIGTERM:
+                process.send_signal(how)
+            else:
+                os.write(master, how.encode())
+            self.read_until(master, "\x1b[?25h", "\x1b[?1049l")
+            self.assertEqual(process.wait(LONG), 0, how)
+            check_as_before()
+
+    def test_counters_without_a_terminal_are_a_line_for_each_change(self):
+        self.start()
+        with subprocess.Popen([MOAT, "counters", "--watch", "--socket", self.path("moatd.sock")],
+                              stdout=subprocess.PIPE, text=True) as process:
+            self.addCleanup(process.kill)
+            line = ""
+            while "orders: allowed" not in line or "(+" not in line:
+                self.assert_reaches(LISTED)
+                line = process.stdout.readline()
+                self.assertNotEqual(line, "", "it goes on")
+            process.kill()
+
+    def test_long_tables_go_through_a_pager(self):
+        self.start()
+        for number in range(12):
+            self.change("POST", "/v1/rules", {"cidr": f"192.0.2.{number}/32"})
+        paged = {"PAGER": f"tee {self.path('paged')}"}
+        for rows, options, is_paged in ((8, (), True), (8, ("--no-pager",), False), (40, (), False)):
+            process, master, _ = self.on_screen(rows, paged, "rules", "list", *options)
+            shown = self.read_until(master, "192.0.2.11/32")
+            self.assertEqual(process.wait(LONG), 0)
+            self.assertEqual(os.path.exists(self.path("paged")), is_paged, (rows, options))
+            if is_paged:
+                self.assertIn("\x1b[32m", shown, "in colour")
+                os.remove(self.path("paged"))
+
+    def test_status_opens_with_it_while_every_address_is_let_in(self):
+        self.start()
+        self.assertEqual(self.moat("rules", "add", "--cidr", "0.0.0.0/0", "--yes").returncode, 0)
+        first = self.moat("status").stdout.splitlines()[0]
+        self.assertIn("OPEN TO EVERY ADDRESS", first)
+
     def test_rules_that_expire_are_told_before_and_after(self):
         self.start()
         for source, expires in (("192.0.2.1/32", "1h"), ("192.0.2.2/32", in_seconds(2))):
@@ -2021,6 +2202,27 @@ class DaemonTest(unittest.TestCase):
         wait_until(lambda: not os.path.exists(self.path("state/trial.json")), "undone")
         wait_until(lambda: not reaches(STRANGER), "as before")
         self.assertEqual(self.read("etc/databases.d/orders.yaml"), ORDERS)
+
+    def test_checks_its_files_and_ends(self):
+        def check():
+            return subprocess.run([MOATD, "--check", "--config", self.path("etc/moat.yaml")],
+                                  check=False, capture_output=True, text=True)
+        checked = check()
+        self.assertEqual(checked.returncode, 0, checked.stderr)
+        self.edit("etc/databases.d/orders.yaml", "port: 5432", "port: 70000")
+        checked = check()
+        self.assertEqual(checked.returncode, 1)
+        self.assertIn("orders.yaml:3:", checked.stderr)
+        self.assertFalse(os.path.exists(self.path("state")), "nothing is changed")
+
+    def test_tells_more_if_it_is_to(self):
+        self.start()
+        self.assertNotIn("debug", self.log())
+        self.stop()
+        arguments = self.arguments()
+        self.arguments = lambda: arguments + ["--verbose"]
+        self.start()
+        self.assertIn("debug: a turn: start", self.log())
 
     def test_wrong_use_ends_with_two(self):
         for words in (["--nonsense"], ["--config"]):

@@ -20,7 +20,7 @@ add_stranger() { moat rules add --database orders --cidr "$stranger/32"; }
 remove_stranger() {
   local id
   id=$(rule_id "$stranger/32")
-  moat rules remove --database orders "$id" "$@"
+  moat rules remove --database orders "$id" --yes "$@"
 }
 # What takes as long as it takes; its words are in change.log.
 begin() {

@@ -18,11 +18,11 @@ longest_wait_us=120000
 judge_interface=moat0
 
 is_in_file() { grep -q "$toggled/32" "$scene/moat/databases.d/orders.yaml"; }
-add_toggled() { on db-host moat rules add --database orders --cidr "$toggled/32"; }
+add_toggled() { on db-host moat rules add --database orders --cidr "$toggled/32" --yes; }
 remove_toggled() {
   local id
   id=$(rule_id "$toggled/32")
-  on db-host moat rules remove --database orders "$id"
+  on db-host moat rules remove --database orders "$id" --yes
 }
 
 # PACKETS of the rules, and of the outcome slots that drop: no-rule of the first database.

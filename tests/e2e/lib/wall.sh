@@ -77,11 +77,11 @@ fail() {
   exit 1
 }
 
-let_in() { on db-host moat rules add --database orders --cidr "$toggled/32" >"$scene/moat.log" 2>&1; }
+let_in() { on db-host moat rules add --database orders --cidr "$toggled/32" --yes >"$scene/moat.log" 2>&1; }
 keep_out() {
   local id
   id=$(rule_id)
-  on db-host moat rules remove --database orders "$id" >"$scene/moat.log" 2>&1
+  on db-host moat rules remove --database orders "$id" --yes >"$scene/moat.log" 2>&1
 }
 
 rule_id() {

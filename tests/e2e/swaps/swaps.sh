@@ -16,9 +16,9 @@ one_pair() {
   local in=let_in out=keep_out
   if (($1 % 10 == 5)); then in=let_in_by_hand out=keep_out_by_hand; fi
   if (($1 % 25 == 0)); then
-    on db-host moat rules add --database orders --managed-range mr-country-europe >/dev/null 2>&1
+    on db-host moat rules add --database orders --managed-range mr-country-europe --yes >/dev/null 2>&1
     expect drop
-    on db-host moat rules remove --database orders "$(europe_id)" >/dev/null 2>&1
+    on db-host moat rules remove --database orders "$(europe_id)" --yes >/dev/null 2>&1
     expect drop
     return
   fi

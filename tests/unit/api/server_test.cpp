@@ -273,6 +273,22 @@ TEST_F(ApiTest, RegistersANetPeering) {
   EXPECT_EQ(service_.new_rule.net_peering, "pcx-1");
 }
 
+TEST_F(ApiTest, TellsWhatAChangeWouldDoAndTakesTheBasisOfThatAnswer) {
+  service_.preview.basis = "b1";
+  service_.preview.opens = {"all"};
+  const auto told = send(host_.path(), {"/v1/rules?id=r-1&dry-run=1", "DELETE"});
+  EXPECT_EQ(told.code, 200);
+  EXPECT_EQ(told.json()["preview"]["basis"], "b1");
+  EXPECT_EQ(told.json()["preview"]["opens"][0], "all");
+  EXPECT_EQ(service_.dry_runs, std::vector<std::string>{"remove_rule(,r-1)"});
+  EXPECT_TRUE(service_.calls.empty());
+  service_.change.enforced = true;
+  EXPECT_EQ(send(host_.path(), {"/v1/rules?id=r-1&basis=b1", "DELETE"}).code, 200);
+  EXPECT_EQ(service_.peer.basis, "b1");
+  EXPECT_EQ(send(host_.path(), {"/v1/rules?id=r-1&dry-run=0", "DELETE"}).code, 400);
+  EXPECT_EQ(send(host_.path(), {"/v1/reload?dry-run=1", "POST"}).code, 400) << "no edit";
+}
+
 TEST_F(ApiTest, ChangesWhatABodySays) {
   service_.change.enforced = true;
   const auto patch = [this](const std::string& path, const std::string& body) {

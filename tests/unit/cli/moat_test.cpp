@@ -531,7 +531,6 @@ TEST_F(RestartTest, CountersAreWatchedOn) {
 
 TEST_F(CliTest, WrongUseExitsWithTwo) {
   const std::vector<std::vector<std::string>> cases{
-      {},
       {"no-such-command"},
       {"rules"},
       {"status", "--no-such-option"},
@@ -542,10 +541,151 @@ TEST_F(CliTest, WrongUseExitsWithTwo) {
       {"detach"}};  // without a terminal and without --yes
   for (const auto& arguments : cases) {
     const auto outcome = moat(arguments);
-    EXPECT_EQ(outcome.exit, 2) << (arguments.empty() ? "" : arguments.back());
+    EXPECT_EQ(outcome.exit, 2) << arguments.back();
     EXPECT_EQ(outcome.out, "");
     EXPECT_NE(outcome.err, "");
   }
+}
+
+TEST_F(CliTest, HelpsWhereNothingIsAskedFor) {
+  const auto outcome = moat({});
+  EXPECT_EQ(outcome.exit, 0);
+  EXPECT_EQ(outcome.out, moat({"--help"}).out);
+  EXPECT_EQ(outcome.err, "");
+}
+
+TEST_F(CliTest, TakesShortFormsAndAliases) {
+  play_config();
+  const auto same = [this](std::vector<std::string> shorter, std::vector<std::string> longer) {
+    service_.calls.clear();
+    const auto one = ask(std::move(shorter));
+    const auto calls = std::exchange(service_.calls, {});
+    const auto other = ask(std::move(longer));
+    EXPECT_EQ(one.exit, other.exit) << one.err;
+    EXPECT_EQ(one.out, other.out);
+    EXPECT_EQ(calls, service_.calls);
+  };
+  same({"rules", "ls", "-j", "-d", "orders"}, {"rules", "list", "--json", "--database", "orders"});
+  same({"-j", "rules", "list", "-dorders"}, {"--json", "rules", "list", "--database=orders"});
+  same({"databases", "ls"}, {"databases", "list"});
+  same({"managed-ranges", "ls"}, {"managed-ranges", "list"});
+  same({"rules", "rm", "r-office"}, {"rules", "remove", "r-office"});
+  same({"rules", "help", "add"}, {"rules", "add", "--help"});
+  same({"rules", "help"}, {"rules", "--help"});
+  same({"help", "rules", "rm"}, {"rules", "remove", "--help"});
+  service_.refuse_since = 0;  // ends it
+  same({"drops", "-f"}, {"drops", "--follow"});
+  same({"drops", "-fj"}, {"drops", "--follow", "--json"});
+  EXPECT_EQ(ask({"drops", "-d", ""}).exit, 2) << "an empty value";
+  EXPECT_EQ(ask({"drops", "-x"}).err.substr(0, 30), "moat: there is no option \"-x\"\n");
+}
+
+TEST_F(CliTest, TellsProgramsItsVersionInJson) {
+  EXPECT_TRUE(moat({"--version"}).out.starts_with("moat "));
+  for (const auto& arguments :
+       {std::vector<std::string>{"--version", "--json"}, {"-j", "--version"}}) {
+    const auto outcome = moat(arguments);
+    EXPECT_EQ(outcome.exit, 0) << outcome.err;
+    EXPECT_TRUE(outcome.json()["version"].is_string()) << outcome.out;
+  }
+}
+
+TEST_F(CliTest, CompletesWhatIsBegun) {
+  play_config();
+  service_.history_views = {{.generation = 17, .change = "orders: added 192.0.2.1/32"}};
+  const auto candidates = [this](std::vector<std::string> words) {
+    words.insert(words.begin(), {"complete", "--socket", host_.path()});
+    std::vector<std::string> found;
+    for (const auto& line : lines(moat(words).out))
+      found.push_back(line.substr(0, line.find('\t')));
+    return found;
+  };
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(candidates({"databases", ""}), (Names{"list", "monitor", "enforce", "forget"}));
+  EXPECT_EQ(candidates({"rep"}), Names{});
+  EXPECT_EQ(candidates({"rel"}), Names{"reload"});
+  EXPECT_EQ(candidates({"rules", "add", "--ci"}), Names{"--cidr"});
+  EXPECT_EQ(candidates({"rules", "list", "--database", ""}), Names{"orders"});
+  EXPECT_EQ(candidates({"rules", "ls", "-d", "o"}), Names{"orders"});
+  EXPECT_EQ(candidates({"rules", "list", "--database", "=", "o"}), Names{"orders"})
+      << "as bash has it";
+  EXPECT_EQ(candidates({"rules", "remove", "r-"}), Names{"r-office"});
+  EXPECT_EQ(candidates({"managed-ranges", "show", ""}), Names{"mr-a"});
+  EXPECT_EQ(candidates({"rules", "add", "--managed-range", ""}), Names{"mr-a"});
+  EXPECT_EQ(candidates({"rollback", ""}), Names{"17"});
+  EXPECT_EQ(candidates({"databases", "forget", ""}), Names{"orders"});
+  EXPECT_EQ(candidates({"databases", "forget", "orders", ""}), Names{});
+  EXPECT_EQ(candidates({"check", ""}), Names{":files"});
+  const auto topics = candidates({"help", "ex"});
+  EXPECT_EQ(topics, (Names{"expires", "exit"}));
+  EXPECT_EQ(lines(moat({"complete", "rules", "list", "--database", ""}).out), Names{})
+      << "moatd is not there";
+  for (const auto& row : commands())
+    EXPECT_NE(moat({"complete", std::string(row.group), std::string(row.name)}).exit, 2);
+}
+
+TEST_F(CliTest, CollectsAReportWithoutLabelsIfTold) {
+  play_config();
+  service_.status_view.version = "0.1.0";
+  HistoryView entry;
+  entry.change = "orders: 192.0.2.1/32 is called \"Site B\", not \"Mine, at home\"";
+  entry.command = "moat rules set r-1 --label Site B";
+  service_.history_views = {entry};
+  const auto path = (folder_.path() / "report.tar.gz").string();
+  const auto report = [&](std::vector<std::string> options) {
+    options.insert(options.begin(), {"bug-report", "--output", path});
+    const auto outcome = ask(options);
+    EXPECT_EQ(outcome.exit, 0) << outcome.err;
+    EXPECT_EQ(outcome.out, path + "\n");
+    for (const auto* part : {"versions.txt", "status.json", "rules.json", "log.txt", "maps.txt"})
+      EXPECT_NE(outcome.err.find(part), std::string::npos)
+          << "says what is inside: " << outcome.err;
+    const auto all = (folder_.path() / "all").string();
+    EXPECT_TRUE(run(fmt::format("tar --extract --gzip --to-stdout --file {} >{}", path, all)));
+    struct stat status{};
+    EXPECT_EQ(::stat(path.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777, 0600U);
+    return read_file(all);
+  };
+  const auto open = report({});
+  for (const auto* text : {"moatd 0.1.0", "192.0.2.64/29", "Office", "Mine, at home"})
+    EXPECT_NE(open.find(text), std::string::npos) << text;
+  const auto hashed = report({"--hash-labels"});
+  EXPECT_NE(hashed.find("192.0.2.64/29"), std::string::npos);
+  EXPECT_NE(hashed.find("label-"), std::string::npos);
+  for (const auto* text : {"Office", "Mine, at home", "Site B"})
+    EXPECT_EQ(hashed.find(text), std::string::npos) << text;
+}
+
+TEST_F(CliTest, CountersTellDropsFromWhatPasses) {
+  play_config();
+  service_.counters_view.totals = {{"orders", {5, 500}, {0, 0}, Mode::monitor, {14, 840}}};
+  service_.counters_view.reasons = {{"orders", "no-rule", true, {14, 840}, true},
+                                    {"host", "not-ip", false, {3, 180}, false}};
+  const auto out = ask({"counters"}).out;
+  const auto drops = out.find("DROPPED AS"), passes = out.find("PASSED AS");
+  ASSERT_NE(passes, std::string::npos) << out;
+  EXPECT_LT(out.find("no-rule"), passes) << out;
+  EXPECT_GT(out.find("no-rule"), drops) << out;
+  EXPECT_GT(out.find("not-ip"), passes) << out;
+  EXPECT_NE(out.find("WOULD BE DROPPED"), std::string::npos) << out;
+  EXPECT_NE(out.find("monitor: they pass"), std::string::npos) << out;
+}
+
+TEST_F(CliTest, SaysOfADatabaseInMonitorModeWithoutRulesWhatItsRulesWouldDo) {
+  play_config();
+  service_.rule_views.clear();
+  EXPECT_NE(ask({"status"}).out.find("none: nobody is allowed"), std::string::npos);
+  service_.database_views.front().mode = Mode::monitor;
+  EXPECT_NE(ask({"status"}).out.find("none: would drop everybody"), std::string::npos);
+}
+
+TEST_F(CliTest, NamesAPortThatFollowsAnAddress) {
+  const auto outcome = ask({"why", "198.51.100.25:5432"});
+  EXPECT_EQ(outcome.exit, 2);
+  EXPECT_EQ(
+      outcome.err,
+      "moat: a port follows the address: \"198.51.100.25:5432\"\n      write 198.51.100.25\n");
 }
 
 TEST_F(CliTest, HelpsOnEachCommand) {
@@ -769,9 +909,9 @@ TEST_F(CliTest, StatusNamesTrustedInterfaces) {
   EXPECT_EQ(ask({"status"}).out.find("Trusted"), std::string::npos);
   service_.status_view.settings.trusted_interfaces = {"lo", "eth1"};
   const auto said = ask({"status"}).out;
-  EXPECT_NE(said.find("Trusted         lo, eth1 (what comes by them reaches local sockets without "
-                      "rules)\n"),
-            std::string::npos)
+  EXPECT_NE(
+      said.find("Trusted         lo, eth1 (the backstop does not check what comes by them)\n"),
+      std::string::npos)
       << said;
 }
 
@@ -970,14 +1110,90 @@ TEST_F(CliTest, TakesTheDatabaseFromTheEnvironmentWhereItIsLeftOut) {
 
 TEST_F(CliTest, SetsTheModeOfADatabaseAndAsksBeforeItOpens) {
   service_.change.enforced = true;
+  service_.preview.opens = {"in monitor mode everybody reaches orders"};
+  service_.preview.needs_yes = true;
   const auto unasked = ask({"databases", "monitor", "orders"});
   EXPECT_EQ(unasked.exit, 2);
   EXPECT_NE(unasked.err.find("in monitor mode everybody reaches orders"), std::string::npos);
-  EXPECT_TRUE(service_.calls.empty());
+  EXPECT_EQ(service_.calls, std::vector<std::string>{"status"});
   EXPECT_EQ(ask({"databases", "monitor", "orders", "--yes"}).exit, 0);
+  service_.preview = {};
   EXPECT_EQ(ask({"databases", "enforce", "orders"}).exit, 0);
-  EXPECT_EQ(service_.calls, (std::vector<std::string>{"status", "set_mode(orders,monitor)",
-                                                      "status", "set_mode(orders,enforce)"}));
+  EXPECT_EQ(service_.calls,
+            (std::vector<std::string>{"status", "status", "set_mode(orders,monitor)", "status",
+                                      "set_mode(orders,enforce)"}));
+}
+
+// A change that ends both sessions that one rule lets in.
+PreviewView preview_of_two_ends() {
+  PreviewView preview;
+  preview.basis = "b1";
+  SessionView session;
+  session.peer = "192.0.2.65";
+  session.peer_port = 40000;
+  session.database = "orders";
+  session.rule = "r-office";
+  session.label = "Office";
+  preview.ends = {session, session};
+  preview.rules = {{"orders",
+                    "r-office",
+                    "192.0.2.64/29",
+                    "Office",
+                    {1234, 1},
+                    std::chrono::system_clock::now(),
+                    2,
+                    2,
+                    false}};
+  return preview;
+}
+
+TEST_F(CliTest, TellsBeforehandWhoseSessionsAChangeEndsAndWaitsForAWordOnlyWhereARuleInUseIsCut) {
+  service_.change.enforced = true;
+  service_.preview = preview_of_two_ends();
+  const auto idle = ask({"rules", "remove", "r-office"});
+  EXPECT_EQ(idle.exit, 0) << idle.err;
+  for (const auto* word : {"2 sessions connected now would end", "192.0.2.65:40000", "orders",
+                           "r-office", "Office", "1,234"})
+    EXPECT_NE(idle.err.find(word), std::string::npos) << word << "\n" << idle.err;
+  EXPECT_EQ(service_.peer.basis, "b1") << "what is asked about is what is done";
+
+  service_.calls.clear();
+  service_.preview.rules.front().is_in_use = service_.preview.needs_yes = true;
+  const auto in_use = ask({"rules", "remove", "r-office"});
+  EXPECT_EQ(in_use.exit, 2);
+  EXPECT_NE(in_use.err.find("all sessions of rule r-office end (192.0.2.64/29, Office)"),
+            std::string::npos)
+      << in_use.err;
+  EXPECT_NE(in_use.err.find("--yes"), std::string::npos);
+  EXPECT_EQ(service_.calls, std::vector<std::string>{"status"}) << "nothing was done";
+  EXPECT_EQ(ask({"rules", "remove", "r-office", "--confirm", "60s"}).exit, 2);
+  EXPECT_EQ(service_.calls, (std::vector<std::string>{"status", "status"})) << "no trial began";
+
+  service_.dry_runs.clear();
+  EXPECT_EQ(ask({"rules", "remove", "r-office", "--yes"}).exit, 0);
+  EXPECT_TRUE(service_.dry_runs.empty());
+  EXPECT_EQ(service_.peer.basis, "");
+}
+
+TEST_F(CliTest, OpensNothingWithoutAWord) {
+  service_.change.enforced = true;
+  service_.preview.opens = {"0.0.0.0/0 lets EVERY ADDRESS in to orders"};
+  service_.preview.needs_yes = true;
+  for (const auto& arguments :
+       std::vector<std::vector<std::string>>{{"rules", "add", "--cidr", "0.0.0.0/0"},
+                                             {"databases", "forget", "orders"},
+                                             {"rollback", "17"}}) {
+    const auto outcome = ask(arguments);
+    EXPECT_EQ(outcome.exit, 2) << arguments.front();
+    EXPECT_NE(outcome.err.find("EVERY ADDRESS"), std::string::npos) << outcome.err;
+    auto with_json = arguments;
+    with_json.emplace_back("--json");
+    EXPECT_EQ(ask(with_json).json()["error"]["kind"], "conflict");
+    auto with_word = arguments;
+    with_word.emplace_back("--yes");
+    EXPECT_EQ(ask(with_word).exit, 0);
+  }
+  EXPECT_EQ(service_.dry_runs.size(), 6);
 }
 
 TEST_F(CliTest, NamesNobodysAddressOutsideAnSshSession) {

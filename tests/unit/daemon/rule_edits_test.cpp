@@ -105,6 +105,7 @@ TEST_F(EditsTest, ForgetsOnlyWhatNoFileMayName) {
     return may ? "" : may.error().message;
   };
   EXPECT_EQ(refused("none"), "there is no database \"none\"");
+  EXPECT_EQ(check_forget(basis(), "order").error().remedy, "did you mean orders?");
   const auto path = folder_ / "databases.d/orders.yaml";
   EXPECT_EQ(refused("orders"), path + " names database orders");
   put("orders", "rules: [\n");

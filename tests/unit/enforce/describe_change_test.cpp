@@ -46,7 +46,7 @@ TEST(ChangeText, SaysWhenARuleNowEnds) {
 
 TEST(ChangeText, SaysThatDatabasesComeGoAndMove) {
   EXPECT_EQ(describe_change({}, with({rule("10.0.0.0/8")})),
-            "orders: guarded on port 5432, 1 rules");
+            "orders: guarded on port 5432, 1 rule");
   EXPECT_EQ(describe_change(with({}), {}), "orders: no longer guarded");
   EXPECT_EQ(describe_change(with({}), with({}, 5433)), "orders: port 5432 -> port 5433");
 }

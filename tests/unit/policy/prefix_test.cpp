@@ -99,6 +99,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"+10.0.0.0/8", "not an IPv4 address", as_in},
         BadText{"0x0a.0.0.0/8", "not an IPv4 address", as_in},
         BadText{"db.example.net", "not an IPv4 address", as_in},
+        BadText{"192.0.2.1:5432", "a port follows the address", "write 192.0.2.1"},
         BadText{"2001:db8::/32", "an IPv6 address",
                 "there are rules for IPv4 alone: see `endpoint` in moat.yaml(5)"},
         BadText{"::ffff:192.0.2.1/128", "an IPv6 address",

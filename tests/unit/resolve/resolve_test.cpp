@@ -617,7 +617,7 @@ const std::vector<Story> rivals = {
      {"a.yaml orders vanished", "a.yaml shop active", "b.yaml billing held-back"},
      {},
      {"this is guarded already by database orders, last enforced from a.yaml: \"port 5432\" (no "
-      "file names that database: moat databases forget orders ends its guard)"}},
+      "file names that database: moat databases forget orders opens its ports)"}},
     {"win_where_neither_was_enforced",
      {{{{"a.yaml", orders}, {"b.yaml", orders_edited}}, {}}, {{{"b.yaml", orders_edited}}, {}}},
      {"orders port 5432: "},

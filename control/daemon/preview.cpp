@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/daemon/preview.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "control/daemon/daemon.h"
+#include "control/daemon/refuse.h"
+#include "control/enforce/describe_change.h"
+#include "control/enforce/open_ports.h"
+#include "control/resolve/resolve.h"
+#include "control/service/judge_session.h"
+#include "control/text/fnv1a.h"
+
+namespace moat {
+namespace {
+
+using namespace std::chrono_literals;
+using Kind = Refusal::Kind;
+
+// A rule without a hit for longer is not in use.
+constexpr auto in_use = 60s;
+// Networks larger than a /8 are let in only by those who say that they mean it.
+constexpr std::uint8_t min_length = 8;
+
+std::string describe(const ExposedPort& port) {
+  const auto what = port.port == 0 ? std::string("all ports") : fmt::format("port {}", port.port);
+  return port.address ? fmt::format("{} of {}", what, format_address(*port.address)) : what;
+}
+
+// The large networks that a database lets in, and by which source.
+std::map<std::string, std::string> large_networks(const Policy& policy, const Database& database,
+                                                  WallTime now) {
+  std::map<std::string, std::string> found;
+  const auto add = [&](Prefix prefix, const std::string& source) {
+    if (prefix.length < min_length) found.emplace(format_prefix(prefix), source);
+  };
+  for (const auto& rule : database.rules) {
+    if (rule.is_expired(now)) continue;
+    if (rule.cidr) add(*rule.cidr, "");
+    const auto range = policy.ranges.find(rule.managed_range);
+    if (rule.cidr || range == policy.ranges.end()) continue;
+    for (const auto cidr : *range->second.cidrs)
+      add(cidr, fmt::format(" (managed range {})", rule.managed_range));
+  }
+  return found;
+}
+
+void add_large_networks(const Policy& before, const Policy& after, WallTime now,
+                        std::vector<std::string>& opens) {
+  for (const auto& database : after.databases) {
+    const auto* old = before.find(database.id);
+    const auto known =
+        old == nullptr ? std::map<std::string, std::string>() : large_networks(before, *old, now);
+    for (const auto& [network, by] : large_networks(after, database, now)) {
+      if (known.contains(network)) continue;
+      const auto prefix = parse_prefix(network).value();
+      opens.push_back(
+          prefix.length == 0
+              ? fmt::format("{}{} lets EVERY ADDRESS in to {}", network, by, database.id)
+              : fmt::format("{}{} lets {} million addresses in to {}", network, by,
+                            (std::uint64_t{1} << (32 - prefix.length)) / 1'000'000, database.id));
+    }
+  }
+}
+
+void add_relaxed_modes(const Policy& before, const Policy& after, std::vector<std::string>& opens) {
+  for (const auto& database : after.databases) {
+    const auto* old = before.find(database.id);
+    if (old == nullptr || before.mode_of(*old) == Mode::monitor) continue;
+    if (after.mode_of(database) == Mode::monitor)
+      opens.push_back(fmt::format("in monitor mode everybody reaches {}", database.id));
+  }
+}
+
+// Of `names`, those that are not among `others`.
+std::vector<std::string> without(const std::vector<std::string>& names,
+                                 const std::vector<std::string>& others) {
+  std::vector<std::string> left;
+  std::ranges::copy_if(names, std::back_inserter(left), [&](const std::string& name) {
+    return std::ranges::find(others, name) == others.end();
+  });
+  return left;
+}
+
+void add_relaxed_settings(const Config& before, const Config& after,
+                          std::vector<std::string>& opens) {
+  for (const auto& name : without(before.interfaces, after.interfaces)) {
+    opens.push_back(fmt::format("{} loses Moat's program: {}", name,
+                                after.backstop ? "the backstop alone checks what comes by it"
+                                               : "what comes by it is NOT GUARDED"));
+  }
+  if (before.backstop && !after.backstop) {
+    opens.emplace_back(
+        "the backstop goes off: what reaches a guarded port another way than by the interfaces in "
+        "moat.yaml is NOT GUARDED");
+  } else if (after.backstop && !after.backstop_cgroup.empty() &&
+             after.backstop_cgroup != before.backstop_cgroup) {
+    opens.push_back(fmt::format("the backstop is kept to the cgroup {}", after.backstop_cgroup));
+  }
+  for (const auto& name : without(after.trusted_interfaces, before.trusted_interfaces))
+    opens.push_back(
+        fmt::format("{} is trusted: the backstop does not check what comes by it", name));
+}
+
+bool is_of(const RuleView& rule, const SessionView& session) {
+  return rule.id == session.rule && rule.database == session.database;
+}
+
+}  // namespace
+
+std::vector<std::string> find_openings(const Enforcement& before, const Enforcement& after,
+                                       WallTime now) {
+  std::vector<std::string> opens;
+  for (const auto& port : exposed_ports(before.policy, after.policy)) {
+    opens.push_back(fmt::format("{}, of {}, is guarded no longer: every address reaches it",
+                                describe(port), port.database));
+  }
+  add_large_networks(before.policy, after.policy, now, opens);
+  add_relaxed_modes(before.policy, after.policy, opens);
+  add_relaxed_settings(before.config, after.config, opens);
+  return opens;
+}
+
+void add_ends(const std::vector<SessionView>& sessions, const std::vector<RuleView>& rules,
+              const Policy& after, WallTime now, PreviewView& preview) {
+  std::map<const RuleView*, PreviewView::Rule> found;
+  for (const auto& session : sessions) {
+    auto then = session;
+    judge_session(then, after, now);
+    const bool stood = session.may_stay() || session.monitored;
+    const bool ends = stood && !then.may_stay() && !then.monitored;
+    if (ends) {
+      preview.ends.push_back(session);
+      if (session.database.empty()) preview.ends.back().database = then.database;
+    }
+    const auto rule =
+        std::ranges::find_if(rules, [&](const RuleView& each) { return is_of(each, session); });
+    if (rule == rules.end()) continue;
+    auto& view = found[&*rule];
+    view.sessions++;
+    view.ending += ends;
+  }
+  const auto since = std::chrono::system_clock::now() - in_use;
+  for (auto& [rule, view] : found) {
+    if (view.ending == 0) continue;
+    view.database = rule->database;
+    view.id = rule->id;
+    view.source = rule->source;
+    view.label = rule->label;
+    view.hits = rule->hits;
+    view.last_hit = rule->last_hit;
+    view.is_in_use = rule->last_hit && *rule->last_hit >= since;
+    preview.rules.push_back(std::move(view));
+  }
+  preview.needs_yes =
+      !preview.opens.empty() || std::ranges::any_of(preview.rules, &PreviewView::Rule::is_cut);
+}
+
+// ---- What the daemon knows ----
+
+// Of all that a change is planned by, and of nothing that a look at it changes.
+std::string Daemon::basis() const {
+  Fnv1a hash;
+  const auto add = [&](const std::string& path, const FileStamp& stamp) {
+    hash.add(fmt::format("{}\n{} {} {} {} {}\n", path, stamp.id.device, stamp.id.inode, stamp.size,
+                         stamp.modified, stamp.changed));
+  };
+  hash.add(fmt::format("{}\n", publisher_.generation()));
+  add(settings_.path(), settings_.stamp());
+  for (const auto& file : scanner_.files().databases) add(file.path, file.stamp);
+  for (const auto& file : scanner_.files().ranges) add(file.path, file.stamp);
+  return fmt::format("{:016x}", hash.value());
+}
+
+ServiceResult<void> Daemon::check_basis(const Peer& peer) const {
+  if (peer.basis.empty() || peer.basis == basis()) return {};
+  return refuse(Kind::conflict,
+                "what this change was asked about has changed since: nothing was done",
+                "give the command again, and look at what it says then");
+}
+
+ServiceResult<ChangeView> Daemon::preview(const std::vector<Edit>& edits, const Faults& warnings,
+                                          const std::string& forgotten) {
+  sample();  // for hits of now
+  const auto now = publisher_.expiry_time();
+  auto forgets = publisher_.state().forgotten;
+  if (!forgotten.empty()) forgets.insert(forgotten);
+  auto config = settings_.config();
+  for (const auto& edit : edits) {
+    if (edit.path != settings_.path()) continue;
+    if (auto reading = read_config(edit.path, edit.after); reading.value) config = *reading.value;
+  }
+  const auto after = resolve(with_edits(scanner_.files(), edits, settings_.path(), now),
+                             config.mode, publisher_.enforced(), forgets);
+  const auto& policy = after.state.policy;
+  const Policy nothing;
+  const auto* enforced = publisher_.enforced();
+  const auto& before = enforced != nullptr ? enforced->policy : nothing;
+
+  ChangeView view;
+  view.generation = publisher_.generation();
+  view.bound = settings_.config().bound;
+  view.warnings = warnings;
+  auto& preview = view.preview.emplace();
+  preview.basis = basis();
+  preview.change = describe_change(before, policy);
+  preview.opens = find_openings({before, settings_.config()}, {policy, config}, now);
+  const auto sessions =
+      guarded_sessions(policy, {config.trusted_interfaces, config.interfaces}, *path_);
+  if (!sessions)
+    return refuse(Kind::unavailable, sessions.error().message, sessions.error().remedy);
+  add_ends(views_.sessions(*sessions, ""), views_.rules(""), policy, now, preview);
+  return view;
+}
+
+}  // namespace moat

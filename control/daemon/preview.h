@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What a change would do to who is connected and to what is closed, found before it is made.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "control/files/reading.h"
+#include "control/policy/policy.h"
+#include "control/service/service.h"
+
+namespace moat {
+
+// What is in force, or would be.
+struct Enforcement {
+  const Policy& policy;
+  const Config& config;
+};
+
+// A sentence for each thing that is closed `before` and is not `after`: a port that nobody guards
+// any more, a database that goes to monitor mode, a rule for a network of more than a /8 (2^24
+// addresses), an interface that loses the program or becomes trusted, a backstop that is off or
+// kept to a cgroup.
+[[nodiscard]] std::vector<std::string> find_openings(const Enforcement& before,
+                                                     const Enforcement& after, WallTime now);
+
+// Fills in `ends`, `rules` and `needs_yes`. `sessions`: those on ports that `after` guards, as they
+// are by the rules in force; `rules`: these; `opens` is to be filled in before.
+void add_ends(const std::vector<SessionView>& sessions, const std::vector<RuleView>& rules,
+              const Policy& after, WallTime now, PreviewView& preview);
+
+}  // namespace moat

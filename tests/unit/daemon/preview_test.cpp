@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control/daemon/preview.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+
+namespace moat {
+namespace {
+
+using namespace std::chrono_literals;
+
+const WallTime now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+
+Rule cidr(const std::string& id, const std::string& text) {
+  Rule rule;
+  rule.id = id;
+  rule.cidr = parse_prefix(text).value();
+  return rule;
+}
+
+Database database(const std::string& id, std::uint16_t port, std::vector<Rule> rules) {
+  Database made;
+  made.id = id;
+  made.endpoint.ports = {port};
+  made.rules = std::move(rules);
+  return made;
+}
+
+Policy policy(std::vector<Database> databases) {
+  Policy made;
+  made.databases = std::move(databases);
+  return made;
+}
+
+using Sentences = std::vector<std::string>;
+
+// What opens from one policy to another, under the same settings.
+Sentences opens(const Policy& before, const Policy& after) {
+  const Config config;
+  return find_openings({before, config}, {after, config}, now);
+}
+
+// The same, from one moat.yaml to another.
+Sentences opens(const Config& before, const Config& after) {
+  const Policy nothing;
+  return find_openings({nothing, before}, {nothing, after}, now);
+}
+
+TEST(FindOpenings, NamesARuleForMoreThanASlash8) {
+  const auto before = policy({database("orders", 5432, {cidr("r-1", "10.0.0.0/8")})});
+  const auto with = [](Rule rule) { return policy({database("orders", 5432, {std::move(rule)})}); };
+  EXPECT_EQ(opens(policy({}), before), Sentences{});
+  EXPECT_EQ(opens(before, with(cidr("r-2", "0.0.0.0/0"))),
+            Sentences{"0.0.0.0/0 lets EVERY ADDRESS in to orders"});
+  EXPECT_EQ(opens(before, with(cidr("r-2", "10.0.0.0/7"))),
+            Sentences{"10.0.0.0/7 lets 33 million addresses in to orders"});
+  EXPECT_EQ(opens(with(cidr("r-2", "0.0.0.0/0")), with(cidr("r-3", "0.0.0.0/0"))), Sentences{})
+      << "it does so already";
+  auto expired = cidr("r-2", "0.0.0.0/0");
+  expired.expires = now - 1s;
+  EXPECT_EQ(opens(before, with(expired)), Sentences{});
+  EXPECT_EQ(opens(with(expired), with(cidr("r-2", "0.0.0.0/0"))).size(), 1) << "valid again";
+}
+
+TEST(FindOpenings, NamesAManagedRangeThatHoldsOne) {
+  Rule rule;
+  rule.id = "r-1";
+  rule.managed_range = "mr-a";
+  auto after = policy({database("orders", 5432, {rule})});
+  after.ranges["mr-a"] = {
+      "mr-a",
+      "A",
+      std::make_shared<const Prefixes>(Prefixes{parse_prefix("0.0.0.0/1").value()}),
+      {}};
+  EXPECT_EQ(opens(policy({database("orders", 5432, {})}), after),
+            Sentences{"0.0.0.0/1 (managed range mr-a) lets 2147 million addresses in to orders"});
+}
+
+TEST(FindOpenings, NamesAPortThatNobodyGuardsAnyMore) {
+  const auto before = policy({database("orders", 5432, {})});
+  EXPECT_EQ(opens(before, policy({})),
+            Sentences{"port 5432, of orders, is guarded no longer: every address reaches it"});
+  EXPECT_EQ(opens(before, policy({database("orders", 6432, {})})).size(), 1);
+  EXPECT_EQ(opens(before, policy({database("sales", 5432, {})})), Sentences{});
+}
+
+TEST(FindOpenings, NamesADatabaseThatGoesToMonitorMode) {
+  const auto before = policy({database("orders", 5432, {}), database("sales", 6432, {})});
+  auto own = before;
+  own.databases.front().mode = Mode::monitor;
+  EXPECT_EQ(opens(before, own), Sentences{"in monitor mode everybody reaches orders"});
+  EXPECT_EQ(opens(own, before), Sentences{});
+  auto hosts = before;
+  hosts.mode = Mode::monitor;
+  EXPECT_EQ(opens(before, hosts).size(), 2) << "by the host's mode";
+  EXPECT_EQ(opens(own, hosts), Sentences{"in monitor mode everybody reaches sales"});
+}
+
+TEST(FindOpenings, NamesWhatMoatYamlTakesOff) {
+  Config both;
+  both.interfaces = {"eth0", "eth1"};
+  auto one = both;
+  one.interfaces = {"eth0"};
+  EXPECT_EQ(opens(both, one),
+            Sentences{"eth1 loses Moat's program: the backstop alone checks what comes by it"});
+  EXPECT_EQ(opens(one, both), Sentences{});
+  auto bare = one;
+  bare.backstop = false;
+  const auto all = opens(both, bare);
+  ASSERT_EQ(all.size(), 2);
+  EXPECT_EQ(all[0], "eth1 loses Moat's program: what comes by it is NOT GUARDED");
+  EXPECT_TRUE(all[1].starts_with("the backstop goes off")) << all[1];
+  auto trusting = both;
+  trusting.trusted_interfaces.emplace_back("docker0");
+  EXPECT_EQ(opens(both, trusting),
+            Sentences{"docker0 is trusted: the backstop does not check what comes by it"});
+  auto kept = both;
+  kept.backstop_cgroup = "/db";
+  EXPECT_EQ(opens(both, kept), Sentences{"the backstop is kept to the cgroup /db"});
+  EXPECT_EQ(opens(kept, both), Sentences{});
+}
+
+// A session by the rules in force.
+SessionView session(const std::string& peer, const std::string& rule) {
+  SessionView view;
+  view.peer = peer;
+  view.address = "198.51.100.1";
+  view.port = 5432;
+  view.database = "orders";
+  view.rule = rule;
+  view.allowed = !rule.empty();
+  return view;
+}
+
+class AddEnds : public testing::Test {
+ protected:
+  // What becomes of the sessions when `after` is enforced.
+  PreviewView after(const Policy& wanted) {
+    PreviewView preview;
+    add_ends(sessions_, {rule_}, wanted, now, preview);
+    return preview;
+  }
+  static RuleView rule_view() {
+    RuleView view;
+    view.database = "orders";
+    view.id = "r-1";
+    view.source = "192.0.2.0/24";
+    view.last_hit = std::chrono::system_clock::now();
+    return view;
+  }
+
+  std::vector<SessionView> sessions_{session("192.0.2.1", "r-1"), session("192.0.2.2", "r-1")};
+  RuleView rule_ = rule_view();
+};
+
+TEST_F(AddEnds, NeedsAWordWhereAllSessionsOfARuleInUseEnd) {
+  const auto none = after(policy({database("orders", 5432, {})}));
+  EXPECT_EQ(none.ends.size(), 2);
+  ASSERT_EQ(none.rules.size(), 1);
+  EXPECT_EQ(none.rules.front().source, "192.0.2.0/24");
+  EXPECT_EQ(none.rules.front().ending, 2);
+  EXPECT_TRUE(none.needs_yes);
+  rule_.last_hit = std::chrono::system_clock::now() - 61s;
+  EXPECT_FALSE(after(policy({database("orders", 5432, {})})).needs_yes) << "not in use";
+}
+
+TEST_F(AddEnds, NeedsNoneWhereSomeStay) {
+  const auto some = after(policy({database("orders", 5432, {cidr("r-2", "192.0.2.1/32")})}));
+  ASSERT_EQ(some.ends.size(), 1);
+  EXPECT_EQ(some.ends.front().peer, "192.0.2.2");
+  EXPECT_EQ(some.ends.front().rule, "r-1");
+  EXPECT_FALSE(some.needs_yes);
+  EXPECT_TRUE(
+      after(policy({database("orders", 5432, {cidr("r-2", "192.0.2.0/24")})})).ends.empty());
+}
+
+TEST_F(AddEnds, LeavesOutWhoMayStayWithoutARuleAndWhoIsGoneAlready) {
+  auto& exempt = sessions_.emplace_back(session("192.0.2.3", ""));
+  exempt.exempt = true;
+  sessions_.push_back(session("192.0.2.4", ""));  // its packets are dropped
+  auto monitored = policy({database("orders", 5432, {})});
+  monitored.mode = Mode::monitor;
+  EXPECT_TRUE(after(monitored).ends.empty());
+  EXPECT_EQ(after(policy({database("orders", 5432, {})})).ends.size(), 2);
+  EXPECT_TRUE(after(policy({})).ends.empty()) << "nothing is guarded then";
+}
+
+TEST_F(AddEnds, TellsWhoStaysByMonitorModeAlone) {
+  sessions_ = {session("203.0.113.9", "")};
+  sessions_.front().monitored = true;
+  const auto enforced = after(policy({database("orders", 5432, {})}));
+  EXPECT_EQ(enforced.ends.size(), 1);
+  EXPECT_FALSE(enforced.needs_yes) << "no rule lets it in";
+}
+
+}  // namespace
+}  // namespace moat
