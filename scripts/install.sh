@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# Installs Moat on a host, in monitor mode: nothing is dropped until the operator says so, and
-# nothing is even started here. What is in /etc/moat already stays as it is.
+# Installs Moat on a host, in monitor mode: nothing is dropped until the operator says so. What is in
+# /etc/moat already stays as it is.
 #
-#   scripts/install.sh --interface NAME [--prefix DIR] [--destdir DIR] [--build DIR]
+#   scripts/install.sh --interface NAME [--start] [--prefix DIR] [--destdir DIR] [--build DIR]
 #   scripts/install.sh --uninstall      [--prefix DIR] [--destdir DIR]
 #
 #     --interface NAME  where clients come in, as in `ip link`; with --destdir one that this host
 #                       need not have
+#     --start           starts what it has installed, now and with the host
 #     --prefix DIR      default /usr/local
 #     --destdir DIR     installs below DIR, as for a package, and leaves this host alone
 #     --build DIR       takes what DIR was built with that prefix; installs and builds nothing else
@@ -82,33 +83,34 @@ make_known_to_the_host() {
     *) systemctl link "$prefix"/lib/systemd/system/moat*.service ;;
   esac
   systemctl daemon-reload
+  journalctl --update-catalog
+  [[ -z $start ]] || start_it
 }
 
-tell_of_kept() {
-  cat <<END
-
-Moat is installed below $destdir$prefix.
-Kept $kept as it is: $interface was not written to it.
-
-   moat check                       does the configuration hold?
-   systemctl enable moatd           starts it with the host
-   systemctl restart moatd          starts this version; what is enforced stays enforced meanwhile
-   moat status                      what is guarded, on which interfaces, in which mode
-END
+# A moatd of before goes; what is enforced stays so meanwhile.
+start_it() {
+  systemctl enable --quiet moatd
+  systemctl restart moatd || {
+    journalctl --quiet --unit moatd --lines 20 --no-pager >&2
+    die "moatd does not start, see above; it is installed, and enabled"
+  }
 }
 
 tell_what_next() {
-  cat <<END
-
-Moat is installed below $destdir$prefix, set up for $interface in monitor mode, and not running.
-
-   moat check                       does the configuration hold?
-   systemctl enable --now moatd     starts it: packets are judged and counted, none is dropped
-   moat status; moat counters       what would be dropped, and why
-
-Write rules into /etc/moat/databases.d/. When the counters say what you expect, set
-\`mode: enforce\` in /etc/moat/moat.yaml. \`moat detach\` ends the guard.
-END
+  local settings="set up for $interface in monitor mode" state="not started"
+  local -a first=("systemctl enable --now moatd" "start it: packets are judged and counted, none is dropped")
+  if [[ -n $kept ]]; then
+    settings="with $kept kept as it is: $interface was not written to it"
+    first=("moat check && systemctl restart moatd" "this version; what is enforced stays enforced meanwhile")
+  fi
+  if [[ -n $start ]]; then
+    state=running
+    first=("moat status" "what is guarded, and what is wrong")
+  fi
+  printf '\nMoat is installed below %s, %s, and %s. Next:\n\n' "$destdir$prefix" "$settings" "$state"
+  printf '   %-38s %s\n' "${first[@]}" \
+    "moat rules add; moat preflight" "say who may; see whom that would keep out" \
+    "moat databases enforce postgresql" "drop what the rules do not allow"
 }
 
 uninstall() {
@@ -135,10 +137,11 @@ uninstall() {
   echo "Moat is gone. Kept: $destdir/etc/moat, and $destdir/var/lib/moat if it ran here."
 }
 
-interface='' prefix=/usr/local destdir='' built='' kept='' task=install
+interface='' prefix=/usr/local destdir='' built='' kept='' start='' task=install
 while [[ $# -gt 0 ]]; do
   case $1 in
     --uninstall) task=uninstall && shift && continue ;;
+    --start) start=yes && shift && continue ;;
     --interface | --prefix | --destdir | --build) [[ -n ${2:-} ]] || usage ;;
     *) usage ;;
   esac
@@ -156,6 +159,9 @@ if [[ $task == uninstall ]]; then
   exit
 fi
 [[ -n $interface ]] || usage
+[[ -z $start || -z $destdir ]] || die "--start starts what is on this host, and --destdir leaves it alone"
+[[ -z $start || -d /run/systemd/system ]] ||
+  die "--start needs systemd, which does not run here; leave it out, and start moatd as this host starts services"
 [[ $interface =~ ^[[:alnum:]_-][[:alnum:]_.-]{0,14}$ ]] ||
   die "'$interface' is no interface's name: up to 15 letters, digits, '.', '_' and '-'"
 [[ $interface != lo ]] || die "no client comes in by lo; name the interface that they come in by"
@@ -164,4 +170,4 @@ fi
 install_files
 write_configuration
 if [[ -z $destdir ]]; then make_known_to_the_host; fi
-if [[ -n $kept ]]; then tell_of_kept; else tell_what_next; fi
+tell_what_next

@@ -4,21 +4,22 @@
 # nothing where all of it is there.
 #
 #   scripts/setup.sh [GROUP...]     build, demo and test (with build), dpdk (with build: the fast path),
-#                                   kernels, bench and check (with build and test); without arguments
-#                                   all of them
+#                                   package (with build and dpdk), kernels, bench and check (with build
+#                                   and test); without arguments all of them
 set -euo pipefail
 
 declare -A packages=(
   [build]="g++ meson ninja-build pkg-config clang-19 llvm-19 bpftool libbpf-dev libc6-dev
     linux-libc-dev libyaml-cpp-dev libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev
-    libmicrohttpd-dev libcurl4-openssl-dev libsystemd-dev libsmartcols-dev libmnl-dev libxxhash-dev
+    libmicrohttpd-dev libsystemd-dev libsmartcols-dev libmnl-dev libxxhash-dev
     prometheus-cpp-dev scdoc"
   [demo]="postgresql-15 iproute2 ethtool jq mount procps util-linux"
-  [test]="ccache libbenchmark-dev libgtest-dev librapidcheck-dev python3 python3-jsonschema
-    python3-prometheus-client python3-scapy python3-yaml prometheus curl postgresql-15
-    tor-geoipdb iproute2 iptables nftables wireguard-tools ethtool jq less zsh fish gnuplot-nox mount
-    procps util-linux libclang-rt-19-dev openssh-client openssh-server"
+  [test]="ccache libbenchmark-dev libcurl4-openssl-dev libgtest-dev librapidcheck-dev python3
+    python3-jsonschema python3-prometheus-client python3-scapy python3-yaml prometheus curl
+    postgresql-15 tor-geoipdb iproute2 iptables nftables wireguard-tools ethtool jq less zsh fish
+    gnuplot-nox mount procps systemd util-linux libclang-rt-19-dev openssh-client openssh-server"
   [dpdk]="libdpdk-dev"
+  [package]="debhelper dpkg-dev fakeroot lintian"
   [kernels]="qemu-system-x86 qemu-system-common busybox-static cpio kmod xz-utils jq"
   [bench]="ipset xdp-tools"
   [check]="clang-format-19 clang-tidy-19 shellcheck python3"
@@ -73,7 +74,7 @@ without_new_service() {
   ! command -v systemctl >/dev/null || systemctl --quiet disable "$service" 2>/dev/null || true
 }
 
-[[ $# -gt 0 ]] || set -- build demo test dpdk kernels bench check
+[[ $# -gt 0 ]] || set -- build demo test dpdk package kernels bench check
 wanted=()
 for group in "$@"; do
   [[ -n ${packages[$group]:-} ]] || die "no group '$group'; there are: ${!packages[*]}"

@@ -8,6 +8,7 @@
 
 #include "control/cli/output.h"
 #include "control/cli/rule_load.h"
+#include "control/files/kernel_checks.h"
 #include "control/policy/hygiene.h"
 
 namespace moat {
@@ -31,7 +32,17 @@ struct Tally {
   }
 };
 
-Json as_json(const LoadedRules& rules, const Tally& tally, const NatResult& nat) {
+using KernelLimits = std::vector<KernelLimit>;
+
+Json as_json(const KernelLimits& kernel) {
+  Json limits = Json::array();
+  for (const auto& [is_fatal, message, remedy] : kernel)
+    limits.push_back({{"fatal", is_fatal}, {"message", message}, {"remedy", remedy}});
+  return limits;
+}
+
+Json as_json(const LoadedRules& rules, const Tally& tally, const NatResult& nat,
+             const KernelLimits& kernel) {
   Json files = Json::array();
   for (const auto& file : rules.files) {
     Json faults = Json::array();
@@ -43,6 +54,7 @@ Json as_json(const LoadedRules& rules, const Tally& tally, const NatResult& nat)
   return document({{"errors", tally.errors},
                    {"warnings", tally.warnings},
                    {"files", std::move(files)},
+                   {"kernel", as_json(kernel)},
                    {"unread", std::move(unread)}});
 }
 
@@ -53,6 +65,12 @@ std::string summary(const LoadedRules& rules) {
   return fmt::format("{}: {}, {}, {}", plural(rules.files.size(), "file"),
                      plural(rules.policy.databases.size(), "database"), plural(count, "rule"),
                      plural(rules.policy.ranges.size(), "managed range"));
+}
+
+// Of this host; no fault of its files.
+void print(const KernelLimits& kernel) {
+  for (const auto& [is_fatal, message, remedy] : kernel)
+    tell(fmt::format("note: {}; {}", message, remedy), is_fatal ? Colour::bad : Colour::doubtful);
 }
 
 void print(const LoadedRules& rules, const Tally& tally) {
@@ -131,9 +149,13 @@ Exit check_files(const Cli& cli, const CheckOptions& options) {
   add_held_back(cli, rules);
   if (!rules.has_error()) add_hints(cli, now, rules);
   const Tally tally(rules);
+  // What is looked at elsewhere may be another host's.
+  const bool is_this_host = options.path == paths::config;
+  const auto kernel = is_this_host ? find_kernel_limits(read_kernel_facts()) : KernelLimits{};
   if (cli.json) {
-    print_json(as_json(rules, tally, nat));
+    print_json(as_json(rules, tally, nat, kernel));
   } else {
+    print(kernel);
     for (const auto& sentence : nat.unread) tell(fmt::format("note: {}", printable(sentence)));
     print(rules, tally);
   }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/cli/client.h"
 
-#include <curl/curl.h>
 #include <fmt/format.h>
 #include <sys/un.h>
 
@@ -12,7 +11,8 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <system_error>
-#include <thread>
+
+#include "control/cli/http_request.h"
 
 namespace moat {
 namespace {
@@ -21,15 +21,6 @@ namespace fs = std::filesystem;
 
 // A question is answered at once, and a change when the kernel enforces it or the bound has passed.
 constexpr std::chrono::seconds for_an_answer{10};
-
-// So often, and so long apart, is a daemon tried that has more callers than it has taken yet.
-constexpr int attempts = 50;
-constexpr std::chrono::milliseconds between_attempts{100};
-
-std::size_t append(const char* data, std::size_t size, std::size_t count, void* into) {
-  static_cast<std::string*>(into)->append(data, size * count);
-  return size * count;
-}
 
 CommandError unreachable(std::string message, std::string remedy) {
   return {Exit::unreachable,
@@ -54,10 +45,20 @@ std::string what_stays_of(const std::string& socket) {
   return "what it enforced stays enforced if it was pinned: see PINS in moatd(8)";
 }
 
-CommandError why_unreachable(const std::string& socket, CURLcode code, long os_error) {
-  const std::string cause =
-      os_error != 0 ? std::strerror(static_cast<int>(os_error)) : curl_easy_strerror(code);
-  const auto message = fmt::format("moatd is not reachable at {}: {}", socket, cause);
+std::string cause_of(const HttpFailure& failure) {
+  switch (failure.kind) {
+    case HttpFailure::Kind::busy:
+      return "it has more callers waiting than it takes";
+    case HttpFailure::Kind::cut_off:
+      return "the connection ended before the answer did";
+    default:
+      return std::strerror(failure.os_error);
+  }
+}
+
+CommandError why_unreachable(const std::string& socket, const HttpFailure& failure) {
+  const auto os_error = failure.os_error;
+  const auto message = fmt::format("moatd is not reachable at {}: {}", socket, cause_of(failure));
   if (os_error == EACCES || os_error == EPERM) {
     return unreachable(message, "run this as root, or as a member of the socket's group");
   }
@@ -71,34 +72,12 @@ CommandError why_unreachable(const std::string& socket, CURLcode code, long os_e
   return stopped;
 }
 
-CommandError refused(const Json& answer, long code) {
+CommandError refused(const Json& answer, int code) {
   const auto error = answer.find("error");
   if (error == answer.end()) return not_understood(fmt::format("code {} without an error", code));
   auto refusal = decode<Refusal>(*error);
   if (!refusal) return not_understood(refusal.error());
   return {Exit::refused, std::move(*refusal)};
-}
-
-struct CurlDeleter {
-  void operator()(CURL* curl) const { curl_easy_cleanup(curl); }
-};
-
-struct Performed {
-  CURLcode result;
-  long os_error;
-};
-
-// libcurl connects without waiting, takes the EAGAIN of a full queue of callers for a connect under
-// way, and then fails without a cause.
-Performed perform(CURL* curl) {
-  for (int attempt = 1;; ++attempt) {
-    const auto result = curl_easy_perform(curl);
-    long os_error = 0;
-    curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_error);
-    const bool is_full = result == CURLE_COULDNT_CONNECT && os_error == 0;
-    if (!is_full || attempt == attempts) return {result, os_error};
-    std::this_thread::sleep_for(between_attempts);
-  }
 }
 
 std::string with_arguments(std::string path, const Client::Arguments& arguments) {
@@ -190,33 +169,15 @@ ClientResult<Document> Client::send(const char* method, const std::string& path,
     return std::unexpected(unreachable(fmt::format("the path {} is too long for a socket", socket_),
                                        "name the socket by a shorter path"));
   }
-  const std::unique_ptr<CURL, CurlDeleter> curl(curl_easy_init());
-  if (!curl) return std::unexpected(unreachable("no memory for a request", ""));
-  std::string answer;
-  curl_easy_setopt(curl.get(), CURLOPT_UNIX_SOCKET_PATH, socket_.c_str());
-  curl_easy_setopt(curl.get(), CURLOPT_NOPROXY, "*");  // whatever http_proxy says
-  curl_easy_setopt(curl.get(), CURLOPT_URL, ("http://moatd" + path).c_str());
-  curl_easy_setopt(curl.get(), CURLOPT_CUSTOMREQUEST, method);
-  curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT_MS, static_cast<long>(patience.count()));
-  curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, append);
-  curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &answer);
-  if (!body.empty() || std::strcmp(method, "POST") == 0) {
-    curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE, static_cast<long>(body.size()));
-    curl_easy_setopt(curl.get(), CURLOPT_COPYPOSTFIELDS, body.c_str());
+  const auto answer = send_request(socket_, {method, path, body}, patience);
+  if (!answer && answer.error().kind == HttpFailure::Kind::timed_out) {
+    const bool is_change = std::strcmp(method, "GET") != 0;
+    return std::unexpected(unanswered(socket_, patience, is_change));
   }
-  if (const auto [result, os_error] = perform(curl.get()); result != CURLE_OK) {
-    if (result == CURLE_OPERATION_TIMEDOUT) {
-      const bool is_change = std::strcmp(method, "GET") != 0;
-      return std::unexpected(unanswered(socket_, patience, is_change));
-    }
-    return std::unexpected(why_unreachable(socket_, result, os_error));
-  }
-  long code = 0;
-  curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &code);
-  auto json = parse_json(answer);
+  if (!answer) return std::unexpected(why_unreachable(socket_, answer.error()));
+  auto json = parse_json(answer->body);
   if (!json) return std::unexpected(not_understood(json.error()));
-  if (code >= 300) return std::unexpected(refused(*json, code));
+  if (answer->code >= 300) return std::unexpected(refused(*json, answer->code));
   return std::make_shared<const Json>(std::move(*json));
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The command: reads the command line by the table of commands.cpp, and does what it says.
-#include <curl/curl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <langinfo.h>
@@ -340,8 +339,5 @@ Exit flush(Exit exit) {
 int main(int argc, char** argv) {
   moat::use_utf8();
   std::signal(SIGPIPE, SIG_DFL);  // `moat ... | head` ends quietly
-  curl_global_init(CURL_GLOBAL_DEFAULT);
-  const auto exit = moat::flush(moat::run({argv + 1, argv + argc}));
-  curl_global_cleanup();
-  return static_cast<int>(exit);
+  return static_cast<int>(moat::flush(moat::run({argv + 1, argv + argc})));
 }

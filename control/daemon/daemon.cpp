@@ -20,7 +20,8 @@ Result<Settings> read_settings(const std::string& path, const std::string& last,
   });
   if (!settings.is_known()) settings.fall_back(last);
   if (settings.is_known()) return settings;
-  for (const auto& fault : settings.faults()) log.error("{}", format_fault(fault));
+  for (const auto& fault : settings.faults())
+    log.about(LogEvent::held_back).error("{}", format_fault(fault));
   return std::unexpected(Error{fmt::format("{} cannot be used", settings.path()),
                                "mend it; `moat check` tells the same"});
 }
@@ -57,7 +58,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonPaths& paths, const Op
   auto store = StateStore::open(paths.state);
   if (!store) return std::unexpected(store.error());
   auto loaded = store->load();
-  for (const auto& problem : loaded.problems) log.error("{}", problem);
+  for (const auto& problem : loaded.problems) log.about(LogEvent::problem).error("{}", problem);
   auto settings = read_settings(paths.config, loaded.state.settings, log);
   if (!settings) return std::unexpected(settings.error());
   auto clocks = KernelClocks::open();
@@ -74,9 +75,11 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonPaths& paths, const Op
   std::unique_ptr<Daemon> daemon(new Daemon(log, paths, std::move(*settings), std::move(*store),
                                             std::move(*path), std::move(loaded), std::move(*clocks),
                                             std::move(*loop)));
-  log.info("moatd {}: {}; {}", MOAT_VERSION, daemon->path_->adoption(),
-           *live ? fmt::format("generation {} is live", live->header().generation)
-                 : "what programs are attached stay as they are until rules are enforced");
+  if (*live) log.set_generation(live->header().generation);
+  log.about(LogEvent::started)
+      .info("moatd {}: {}; {}", MOAT_VERSION, daemon->path_->adoption(),
+            *live ? fmt::format("generation {} is live", live->header().generation)
+                  : "what programs are attached stay as they are until rules are enforced");
   if (*live) daemon->publisher_.adopt(std::move(*live));
   if (const auto known = daemon->history_.list(); !known.empty())
     daemon->publisher_.number_after(known.front().generation);
@@ -94,8 +97,8 @@ Result<> Daemon::arm() {
   if (auto armed = arm_timers(); !armed) return armed;
   // A guard that nobody can ask, or that tells of no drops, is a guard all the same.
   ensure_socket();
-  for (const auto& problem : history_.problems()) log_.error("{}", problem);
-  for (const auto& problem : events_.problems()) log_.error("{}", problem);
+  for (const auto& problem : history_.problems()) log_.about(LogEvent::problem).error("{}", problem);
+  for (const auto& problem : events_.problems()) log_.about(LogEvent::problem).error("{}", problem);
   recall_problems();
   ensure_metrics();
   resume_trial();
@@ -175,11 +178,12 @@ Result<> Daemon::run() {
     (void)publisher_.sample();  // for the state; without, it has those of a second ago
     save();
     if (const auto unpinned = problem(Step::pins); unpinned.empty()) {
-      log_.info("moatd ends; generation {} stays enforced", publisher_.generation());
+      log_.about(LogEvent::stopped)
+          .info("moatd ends; generation {} stays enforced", publisher_.generation());
       tell(event_kind::stop,
            fmt::format("moatd ends; generation {} stays enforced", publisher_.generation()));
     } else {
-      log_.error("moatd ends, and the guard with it: {}", unpinned);
+      log_.about(LogEvent::detached).error("moatd ends, and the guard with it: {}", unpinned);
       tell(event_kind::stop, "moatd ends, and the guard with it");
     }
   }

@@ -254,7 +254,8 @@ ServiceResult<TrialView> Daemon::begin_trial(std::chrono::milliseconds within, b
   if (!trial) return refuse(Kind::conflict, trial.error().message, trial.error().remedy);
   if (!is_everybodys) trial->id = make_trial_id();
   if (auto saved = trials_.save(*trial); !saved) return refuse(saved.error());
-  log_.warn("what {} changes from now on is undone in {} s unless it is confirmed", trial->author,
+  log_.about(LogEvent::trial)
+      .warn("what {} changes from now on is undone in {} s unless it is confirmed", trial->author,
             whole_seconds(within).count());
   trial_ = std::move(*trial);
   trial_timer_.set_after(within);
@@ -286,7 +287,8 @@ ServiceResult<TrialView> Daemon::confirm(const Peer& peer) {
     return refuse(Kind::conflict, "that change is not the one that waits to be confirmed");
   const auto view = trial_view(*trial_);
   if (auto removed = trials_.remove(); !removed) return refuse(removed.error());
-  log_.info("confirmed by {}: what {} has changed since generation {} stays",
+  log_.about(LogEvent::trial)
+      .info("confirmed by {}: what {} has changed since generation {} stays",
             cause_of("", peer).who, trial_->author, trial_->generation);
   tell(event_kind::confirmed,
        fmt::format("what {} has changed since generation {} stays", trial_->author,
@@ -331,7 +333,8 @@ Result<ApplyResult> Daemon::undo_trial(const Cause& cause) {
     if (!restored.paths.empty()) turn(cause, WallClock::now(), true);
     return std::unexpected(removed.error());
   }
-  log_.warn("{} since generation {}: a change by {}; files as they were before: {}", cause.what,
+  log_.about(LogEvent::trial)
+      .warn("{} since generation {}: a change by {}; files as they were before: {}", cause.what,
             trial_->generation, trial_->author, fmt::join(restored.paths, ", "));
   if (const auto* enforced = publisher_.enforced()) {
     for (const auto& database : enforced->policy.databases)

@@ -404,7 +404,8 @@ ServiceResult<ChangeView> Daemon::reset_clock(const Peer& peer) {
   if (auto may = begin_change(); !may) return std::unexpected(std::move(may.error()));
   const auto before = publisher_.expiry_time();
   publisher_.confirm_clock();
-  log_.warn("the clock is right, says {}: rules expire by {}, and no longer by {}", describe(peer),
+  log_.about(LogEvent::clock)
+      .warn("the clock is right, says {}: rules expire by {}, and no longer by {}", describe(peer),
             format_time(publisher_.expiry_time()), format_time(before));
   auto view = change_view(renew("the clock was reset", false), begun);
   end_sessions();
@@ -414,10 +415,10 @@ ServiceResult<ChangeView> Daemon::reset_clock(const Peer& peer) {
 ServiceResult<ChangeView> Daemon::detach(const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_change(); !may) return std::unexpected(std::move(may.error()));
-  log_.warn("the guard ends: detach, by {}", describe(peer));
+  log_.about(LogEvent::detached).warn("the guard ends: detach, by {}", describe(peer));
   save();
   if (const auto done = path_->detach_all(); !done) {
-    log_.error("not all could be taken off: {}", done.error().message);
+    log_.about(LogEvent::problem).error("not all could be taken off: {}", done.error().message);
     ensure_guards();
     return refuse(Kind::unavailable, done.error().message, done.error().remedy);
   }

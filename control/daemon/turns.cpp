@@ -120,12 +120,12 @@ void Daemon::save() {
 void Daemon::set_problem(Step step, const Result<>& result, const char* what) {
   const auto before = problem(step);
   if (result) {
-    if (!before.empty()) log_.info("no longer: {}", before);
+    if (!before.empty()) log_.about(LogEvent::problem_over).info("no longer: {}", before);
     problems_.erase(step);
     return;
   }
   Error now{fmt::format("{}: {}", what, result.error().message), result.error().remedy};
-  if (format_error(now) != before) log_.error("{}", format_error(now));
+  if (format_error(now) != before) log_.about(LogEvent::problem).error("{}", format_error(now));
   problems_[step] = std::move(now);
 }
 
@@ -143,7 +143,7 @@ void Daemon::retry_later() {
 
 // Whoever undid it may do so again, and what came in meanwhile came in: that stays in the status.
 void Daemon::note_mend(const std::string& what) {
-  log_.warn("{}; mended", what);
+  log_.about(LogEvent::mended).warn("{}; mended", what);
   tell(event_kind::mend, what + "; mended");
   auto& mend = mends_[what];
   mend.latest = WallClock::now();
@@ -163,7 +163,7 @@ void Daemon::ensure_table() {
 }
 
 void Daemon::republish(const std::string& wrong) {
-  log_.error("{}; it is published anew", wrong);
+  log_.about(LogEvent::problem).error("{}; it is published anew", wrong);
   renew("the live table was not what it should be", true);
   const auto live = publisher_.is_live();
   const bool is_live = live && *live;
@@ -236,14 +236,14 @@ bool Daemon::ensure_backstop() {
   if (!config.backstop) {
     path_->remove_backstop();
     if (before.at_sockets.on || before.before_sockets.on)
-      log_.warn("the backstop is off: moat.yaml says so");
+      log_.about(LogEvent::backstop).warn("the backstop is off: moat.yaml says so");
     return false;
   }
   backstop_ = path_->ensure_backstop(config.backstop_cgroup, config.trusted_interfaces);
   for (const auto& what : backstop_.mended) note_mend(what);
   for (const auto& problem : backstop_.problems)
     if (std::ranges::find(before.problems, problem) == before.problems.end())
-      log_.error("{}", problem);
+      log_.about(LogEvent::backstop).error("{}", problem);
   const auto is_news = [](const BackstopStatus::Part& was, const BackstopStatus::Part& is) {
     return was.on != is.on || was.reason != is.reason;
   };
@@ -258,12 +258,13 @@ bool Daemon::ensure_backstop() {
 }
 
 void Daemon::log_part(std::string_view where, const BackstopStatus::Part& part) {
+  const auto log = log_.about(LogEvent::backstop);
   if (part.on) {
-    log_.info("the backstop is on {}", where);
+    log.info("the backstop is on {}", where);
   } else if (part.expected) {
-    log_.error("the backstop is OFF {}: {}", where, part.reason);
+    log.error("the backstop is OFF {}: {}", where, part.reason);
   } else {
-    log_.warn("the backstop is not {}: {}", where, part.reason);
+    log.warn("the backstop is not {}: {}", where, part.reason);
   }
 }
 
@@ -283,7 +284,8 @@ void Daemon::end_sessions() {
   if (!done) return;
   note_ended(done->sessions);
   if (done->count > 0) {
-    log_.info("generation {}: {} ended, as no rule allows the peer", publisher_.generation(),
+    log_.about(LogEvent::sessions_ended)
+        .info("generation {}: {} ended, as no rule allows the peer", publisher_.generation(),
               done->count == 1 ? "1 session" : fmt::format("{} sessions", done->count));
   }
 }
@@ -334,16 +336,16 @@ void Daemon::observe_clock() {
   if (std::exchange(clock_course_, course) == course) return;
   const auto latest = format_time(publisher_.expiry_clock().latest().time);
   const auto now = format_time(std::chrono::floor<std::chrono::seconds>(WallClock::now()));
+  const auto log = log_.about(LogEvent::clock);
   if (course == Course::back) {
-    log_.warn("the clock was set back to {}: rules that expire before {} stay expired", now,
-              latest);
+    log.warn("the clock was set back to {}: rules that expire before {} stay expired", now, latest);
   } else if (course == Course::ahead) {
-    log_.warn(
+    log.warn(
         "the clock has jumped to {}, and time is known to have passed until {}: rules expire "
         "by the clock, and it is believed once that has lasted {} min",
         now, latest, kAheadLasts.count());
   } else {
-    log_.info("the clock is believed: {}", now);
+    log.info("the clock is believed: {}", now);
   }
 }
 
@@ -373,7 +375,8 @@ void Daemon::check_overdue() {
   const auto bound = std::chrono::duration<double>(settings_.config().bound).count();
   for (const auto& change : scanner_.propagation().mark_overdue(WallClock::now())) {
     const auto why = why_not_enforced();
-    log_.error("{} was changed more than {} s ago and is not enforced{}{}", change.path, bound,
+    log_.about(LogEvent::not_enforced)
+        .error("{} was changed more than {} s ago and is not enforced{}{}", change.path, bound,
                why.empty() ? "" : ": ", why);
     look_for_problems();
   }
@@ -484,9 +487,10 @@ void Daemon::tell_ready() {
   is_ready_ = is_ready;
   has_told_ready_ = true;
   if (is_ready) {
-    log_.info("ready: generation {} is enforced", publisher_.generation());
+    log_.about(LogEvent::ready).info("ready: generation {} is enforced", publisher_.generation());
   } else {
-    log_.error("not ready{}: see `moat status`", was_ready ? " any more" : "");
+    log_.about(LogEvent::not_ready)
+        .error("not ready{}: see `moat status`", was_ready ? " any more" : "");
   }
 }
 

@@ -57,7 +57,9 @@ ApplyResult Enforcer::apply(const Cause& cause) {
   auto applied = result_of(*outcome, complete(cause));
   if (outcome->committed) {
     applied.change = describe_change(before.value_or(Policy{}), resolution.state.policy);
-    log_.info("generation {} {} in {:.1f} ms{}{}{}", outcome->generation,
+    log_.set_generation(outcome->generation);
+    log_.about(LogEvent::enforced)
+        .info("generation {} {} in {:.1f} ms{}{}{}", outcome->generation,
               applied.enforced ? "enforced" : "live, but not everywhere yet,",
               milliseconds(outcome->enforced_at - scanner_.scan_begun()),
               applied.change.empty() ? "" : ": ", applied.change, by(applied.cause));
@@ -100,11 +102,15 @@ Result<Publisher::PublishResult> Enforcer::publish_what_fits(Resolution& resolut
 void Enforcer::guard_anyway(const Policy& wanted) {
   if (publisher_.generation() != 0) return;
   if (const auto last = publisher_.renew(true); last && last->committed) {
-    log_.warn("generation {} is enforced: what was enforced last", last->generation);
+    log_.set_generation(last->generation);
+    log_.about(LogEvent::enforced)
+        .warn("generation {} is enforced: what was enforced last", last->generation);
   } else if (const auto closed = publisher_.close(wanted); closed) {
-    log_.error("generation {} is enforced: nobody is allowed", closed->generation);
+    log_.set_generation(closed->generation);
+    log_.about(LogEvent::not_enforced)
+        .error("generation {} is enforced: nobody is allowed", closed->generation);
   } else {
-    log_.error("nothing is guarded: {}", format_error(closed.error()));
+    log_.about(LogEvent::not_enforced).error("nothing is guarded: {}", format_error(closed.error()));
   }
 }
 
@@ -119,14 +125,15 @@ void Enforcer::succeed(Resolution resolution, const Publisher::PublishResult& ou
   else
     scanner_.set_enforced(outcome.generation, held_back);
   resolution_ = std::move(resolution);
-  if (!failure_.empty()) log_.info("enforced again after: {}", failure_);
+  if (!failure_.empty()) log_.about(LogEvent::problem_over).info("enforced again after: {}", failure_);
   failure_.clear();
 }
 
 ApplyResult Enforcer::fail(const Error& error) {
   auto why = format_error(error);
   if (why != failure_) {
-    log_.error("not enforced, generation {} stays: {}", publisher_.generation(), why);
+    log_.about(LogEvent::not_enforced)
+        .error("not enforced, generation {} stays: {}", publisher_.generation(), why);
   }
   scanner_.set_stale();
   failure_ = why;
@@ -141,7 +148,9 @@ ApplyResult Enforcer::renew(const std::string& why, bool forced) {
   if (!outcome) return fail(outcome.error());
   auto done = result_of(*outcome, {why, "", ""});
   if (outcome->committed) {
-    log_.info("generation {} {} in {:.1f} ms: {}", outcome->generation,
+    log_.set_generation(outcome->generation);
+    log_.about(LogEvent::enforced)
+        .info("generation {} {} in {:.1f} ms: {}", outcome->generation,
               done.enforced ? "enforced" : "live, but not everywhere yet,",
               milliseconds(Steady::now() - begun), why);
   }
@@ -165,8 +174,9 @@ Cause Enforcer::complete(const Cause& cause) const {
 // Once for each fault, not at each turn.
 void Enforcer::tell_held_back(const Resolution& resolution) {
   std::set<std::string> now;
+  std::string_view database;
   const auto tell_once = [&](spdlog::level::level_enum level, std::string text) {
-    if (!told_.contains(text)) log_.log(level, "{}", text);
+    if (!told_.contains(text)) log_.about(LogEvent::held_back, database).log(level, text);
     now.insert(std::move(text));
   };
   const auto tell = [&](const Faults& faults) {
@@ -179,6 +189,7 @@ void Enforcer::tell_held_back(const Resolution& resolution) {
     tell_once(spdlog::level::warn, format_fault(fault));
   for (const auto& file : resolution.files) {
     if (file.state == FileState::active) continue;
+    database = file.id;
     const auto some = some_faults(file.faults);
     tell(some);
     if (const auto rest = count_faults(file.faults) - some.size(); rest > 0) {
@@ -195,7 +206,8 @@ void Enforcer::tell_relaxed(const Policy& before, const Policy& after) {
     const auto* old = before.find(database.id);
     if (old == nullptr || before.mode_of(*old) == Mode::monitor) continue;
     if (after.mode_of(database) == Mode::enforce) continue;
-    log_.warn("database {} is in monitor mode from now on: what would be dropped passes",
+    log_.about(LogEvent::monitored, database.id)
+        .warn("database {} is in monitor mode from now on: what would be dropped passes",
               database.id);
   }
 }
@@ -205,7 +217,7 @@ void Enforcer::report_exposed(const std::vector<ExposedPort>& ports, const Polic
   const auto open = listeners();
   if (!open) return;
   for (const auto& exposed : exposed_.open(policy, *open, host_addresses()))
-    log_.warn("{} ({})", exposed.message, exposed.remedy);
+    log_.about(LogEvent::exposed).warn("{} ({})", exposed.message, exposed.remedy);
 }
 
 }  // namespace moat

@@ -35,9 +35,10 @@ Interfaces::Changes Interfaces::ensure(const Config& config) {
     } else if (!absent.empty()) {
       pending.push_back(name);
     } else if (const auto done = path_.detach(name); !done) {
-      log_.error("interface {}: {}", name, done.error().message);
+      log_.about(LogEvent::interface).error("interface {}: {}", name, done.error().message);
     } else {
-      log_.warn("interface {} is no longer guarded: moat.yaml does not name it", name);
+      log_.about(LogEvent::interface)
+          .warn("interface {} is no longer guarded: moat.yaml does not name it", name);
       changes.removed.push_back(name);
     }
   }
@@ -108,19 +109,20 @@ void Interfaces::tell(const InterfaceStatus& status) {
   const auto because = [](const std::string& reason) {
     return reason.empty() ? std::string() : fmt::format(": {}", reason);
   };
+  const auto log = log_.about(LogEvent::interface);
   if (!status.present) {
-    log_.warn("interface {} is not there; it will be guarded when it appears", status.name);
+    log.warn("interface {} is not there; it will be guarded when it appears", status.name);
   } else if (status.foreign) {
-    log_.error("Moat's program is NOT on interface {}: program {} of somebody else is there{}",
-               status.name, status.program_id, because(status.reason));
+    log.error("Moat's program is NOT on interface {}: program {} of somebody else is there{}",
+              status.name, status.program_id, because(status.reason));
   } else if (status.mode == AttachMode::none) {
-    log_.error("Moat's program is NOT on interface {}{}", status.name, because(status.reason));
+    log.error("Moat's program is NOT on interface {}{}", status.name, because(status.reason));
   } else if (status.mode == AttachMode::generic) {
-    log_.warn("interface {} is guarded in generic mode by program {}{}", status.name,
-              status.program_id, because(status.reason));
+    log.warn("interface {} is guarded in generic mode by program {}{}", status.name,
+             status.program_id, because(status.reason));
   } else {
-    log_.info("interface {} is guarded in native mode by program {}{}", status.name,
-              status.program_id, because(status.reason));
+    log.info("interface {} is guarded in native mode by program {}{}", status.name,
+             status.program_id, because(status.reason));
   }
 }
 

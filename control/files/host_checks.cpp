@@ -293,7 +293,7 @@ namespace {
 // As the daemon asks, which does not attach there.
 std::map<std::string, int> types_without_ethernet(const std::vector<LinkNames>& interfaces) {
   std::map<std::string, int> types;
-  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   for (const auto& link : interfaces) {
     ifreq request{};
     link.names.front().copy(static_cast<char*>(request.ifr_name), IF_NAMESIZE - 1);

@@ -2,48 +2,26 @@
 #include "dataplane/xdp/load_failure.h"
 
 #include <fmt/format.h>
-#include <sys/utsname.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <string_view>
 #include <utility>
 
+#include "dataplane/host/kernel.h"
+
 namespace moat {
-namespace {
-
-// The chosen one is in brackets: "none [integrity] confidentiality".
-std::string read_lockdown() {
-  std::ifstream file("/sys/kernel/security/lockdown");
-  std::string word;
-  while (file >> word)
-    if (word.front() == '[') return word == "[none]" ? "" : word.substr(1, word.size() - 2);
-  return {};
-}
-
-bool is_older(const std::string& release, const KernelNeed& need) {
-  unsigned major = 0;
-  unsigned minor = 0;
-  if (std::sscanf(release.c_str(), "%u.%u", &major, &minor) != 2) return false;
-  return std::pair(major, minor) < std::pair(need.major, need.minor);
-}
-
-}  // namespace
 
 LoadFacts LoadFacts::this_host(int error, bool has_verifier_log) {
-  utsname about = {};
-  ::uname(&about);
+  auto kernel = read_kernel_facts();
   return {std::abs(error), has_verifier_log, moat::missing_capabilities(),
-          static_cast<const char*>(about.release), read_lockdown()};
+          std::move(kernel.release), std::move(kernel.lockdown)};
 }
 
 std::string load_remedy(const LoadFacts& facts, const KernelNeed& need) {
   if (facts.error == ENOMEM) return usual_remedy(ENOMEM);
   // Without one of them the verifier refuses this and that, and names anything but the capability.
   if (!facts.missing_capabilities.empty()) return capability_remedy(facts.missing_capabilities);
-  if (is_older(facts.release, need))
+  if (is_older(facts.release, need.major, need.minor))
     return fmt::format("Linux {}.{} and later have it; this is {}", need.major, need.minor,
                        facts.release);
   if (facts.has_verifier_log && facts.lockdown == "confidentiality")

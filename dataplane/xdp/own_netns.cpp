@@ -28,7 +28,7 @@ constexpr __u32 netns_slot = 0;
 Result<Netns> own_netns() {
   const auto failed = [] { return bpf_failure("ask which network namespace this is"); };
   Netns netns;
-  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   socklen_t bytes = sizeof netns.cookie;
   if (!socket ||
       ::getsockopt(socket.get(), SOL_SOCKET, SO_NETNS_COOKIE, &netns.cookie, &bytes) != 0)

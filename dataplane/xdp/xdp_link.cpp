@@ -76,7 +76,7 @@ std::string name_of(std::uint32_t ifindex) {
 // device or an IP tunnel; nothing where they have one. The kernel attaches a program there all the
 // same, which would take addresses for a header and let everything pass.
 std::optional<int> type_without_ethernet(const std::string& interface) {
-  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ifreq request = {};
   interface.copy(static_cast<char*>(request.ifr_name), IF_NAMESIZE - 1);
   if (!socket || ::ioctl(socket.get(), SIOCGIFHWADDR, &request) != 0) return {};

@@ -41,7 +41,7 @@ HOMES = {
     r"systemd/": "control/os control/daemon", r"spdlog/": "control/os",
     r"yaml-cpp/": "control/yaml/node.cpp", r"microhttpd\.h": "control/api",
     r"prometheus/": "control/api", r"CLI/": "control/cli control/daemon/moatd.cpp control/daemon/moat_dpdk.cpp",
-    r"curl/": "control/cli control/agent", r"libsmartcols/": "control/cli",
+    r"curl/": "control/agent", r"libsmartcols/": "control/cli",
 }
 
 

@@ -6,7 +6,8 @@
 #   db-host   office     app      stranger      each has one NIC, eth0, one veth away from the router
 #
 # A scene owns a folder, its namespaces, a bpf filesystem and the processes that it started, and takes
-# all of them down when the script that began it ends, however it ends.
+# all of them down when the script that began it ends, however it ends. A function `at_end` of the
+# script's, if there is one, is called first.
 #
 #   scene               its folder:  bin/  moat/ (the configuration)  state/  bpf/  postgres/  *.log
 #   begin_scene [DIR]   DIR: a build with moatd and moat; without, bin/moatd and bin/moat.real are the
@@ -170,6 +171,7 @@ end_scene() {
   local status=$? label name
   trap - EXIT INT TERM HUP
   [[ -z $keep_scene ]] || exit "$status"
+  ! declare -F at_end >/dev/null || at_end || status=1
   for label in "${!pids[@]}"; do
     if [[ $label == postgres ]]; then stop "$label" QUIT; else stop "$label"; fi
   done

@@ -21,7 +21,7 @@ make_checkout() {
 
 # shellcheck disable=SC2016  # these backticks are those of README
 command_of_readme() {
-  sed -n '/^## Installing on a host$/,/^## Writing rules$/{/^```sh$/,/^```$/{/^```/!p}}' \
+  sed -n '/^## Installing on a host$/,/^## Writing rules$/{/^```sh$/,/^```$/{/^scripts/p}}' \
     "$checkout/README.md"
 }
 
@@ -72,7 +72,9 @@ make_checkout
 # Warnings are errors here, too; and ccache knows by its options what was compiled before.
 (. "$checkout/scripts/lib/build.sh" && configure "$checkout/build-install" "${release_options[@]}" -Dwerror=true)
 command=$(command_of_readme)
-[[ $command =~ ^scripts/install\.sh\ --interface\ eth0$ ]] || fail "README's command is '$command'"
+[[ $command =~ ^scripts/install\.sh\ --interface\ eth0\ --start$ ]] || fail "README's command is '$command'"
+# Nothing is started of what is installed for another root.
+command=${command% --start}
 # Some of the folders are there already, and one has a file of somebody else's.
 mkdir -p "$usr/bin" "$usr/share/man"
 echo mine >"$usr/bin/another"

@@ -23,6 +23,8 @@ fail() {
 ! "$root/scripts/install.sh" --prefix "$usr" --build "$build" --interface moat-none0 \
   >"$place/log" 2>&1 || fail "an interface that this host lacks is taken"
 grep -q "no interface 'moat-none0'" "$place/log" || fail "not refused for its interface"
+! moat_install --build "$build" --interface eth0 --start || fail "starts what is not on this host"
+grep -q -- "--destdir leaves it alone" "$place/log" || fail "not refused for --start"
 [[ ! -e $usr ]] || fail "a refusal installs something"
 
 # For another host, into a folder that is not there yet.
@@ -36,6 +38,7 @@ left=$(find "$place/other/host" -mindepth 1 -not -path "$place/other/host/etc*")
 mkdir -p "$usr/share/man" "$usr/lib"
 moat_install --build "$build" --interface eth0 || fail "does not install"
 grep -q "set up for eth0 in monitor mode" "$place/log" || fail "does not tell of monitor mode"
+[[ $(sed '1,/Next:$/d;/^$/d' "$place/log" | wc -l) == 3 ]] || fail "does not say what is next in three lines"
 [[ -x $usr/bin/moat && -x $usr/sbin/moatd ]] || fail "a program is missing"
 grep -q '^mode: monitor' "$place/etc/moat/moat.yaml" || fail "not in monitor mode"
 grep -q '^interfaces: \[eth0\]' "$place/etc/moat/moat.yaml" || fail "not on the interface"

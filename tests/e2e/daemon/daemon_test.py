@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""moatd as a whole, in network namespaces of its own: daemon_test.py MOATD CLOCK_SHIM MOAT [TEST...]
+"""moatd as a whole, in network namespaces of its own:
+  daemon_test.py MOATD CLOCK_SHIM MOAT [--part N/PARTS | TEST...]
 
 A database host and a peer, joined by one veth pair; a server that echoes stands for the database.
 The peer has two addresses: one that the rule file lists, and a stranger's.
@@ -2586,9 +2587,18 @@ class DaemonTest(unittest.TestCase):
         self.assertFalse(reaches(STRANGER), "it can begin again")
 
 
+def load_part(text):
+    """Every PARTS-th test, from the N-th on, so that parts can run at the same time."""
+    number, parts = map(int, text.split("/"))
+    names = unittest.defaultTestLoader.getTestCaseNames(DaemonTest)
+    return [f"DaemonTest.{name}" for name in names[number - 1::parts]]
+
+
 if __name__ == "__main__":
     if os.geteuid() != 0:
         print("needs root")
         sys.exit(77)
     MOATD, CLOCK_SHIM, MOAT = (os.path.abspath(sys.argv.pop(1)) for _ in range(3))
+    if sys.argv[1:2] == ["--part"]:
+        sys.argv[1:] = load_part(sys.argv[2])
     unittest.main(verbosity=2, warnings="ignore")
