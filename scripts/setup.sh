@@ -11,13 +11,13 @@ set -euo pipefail
 declare -A packages=(
   [build]="g++ meson ninja-build pkg-config clang-19 llvm-19 bpftool libbpf-dev libc6-dev
     linux-libc-dev libyaml-cpp-dev libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev
-    libmicrohttpd-dev libsystemd-dev libsmartcols-dev libmnl-dev libxxhash-dev
-    prometheus-cpp-dev scdoc"
+    libmicrohttpd-dev libcurl4-openssl-dev libc-ares-dev libsystemd-dev libsmartcols-dev libmnl-dev
+    libxxhash-dev prometheus-cpp-dev scdoc"
   [demo]="postgresql-15 iproute2 ethtool jq mount procps util-linux"
-  [test]="ccache libbenchmark-dev libcurl4-openssl-dev libgtest-dev librapidcheck-dev python3
-    python3-jsonschema python3-prometheus-client python3-scapy python3-yaml prometheus curl
-    postgresql-15 tor-geoipdb iproute2 iptables nftables wireguard-tools ethtool jq less zsh fish
-    gnuplot-nox mount procps systemd util-linux libclang-rt-19-dev openssh-client openssh-server"
+  [test]="ccache libbenchmark-dev libgtest-dev librapidcheck-dev python3 python3-jsonschema
+    python3-prometheus-client python3-scapy python3-yaml prometheus curl postgresql-15 tor-geoipdb
+    iproute2 iptables nftables wireguard-tools ethtool jq less zsh fish gnuplot-nox mount procps systemd
+    util-linux libclang-rt-19-dev openssh-client openssh-server openssl etcd-server etcd-client"
   [dpdk]="libdpdk-dev"
   [package]="debhelper dpkg-dev fakeroot lintian"
   [kernels]="qemu-system-x86 qemu-system-common busybox-static cpio kmod xz-utils jq"
@@ -91,6 +91,7 @@ echo "setup: installing ${#missing[@]} packages: ${missing[*]}"
 # Lists that are absent or too old fail the first try.
 install=(apt install --no-install-recommends "${missing[@]}")
 [[ " ${missing[*]} " != *" openssh-server "* ]] || install=(without_new_service ssh.service "${install[@]}")
+[[ " ${missing[*]} " != *" etcd-server "* ]] || install=(without_new_service etcd.service "${install[@]}")
 [[ " ${missing[*]} " != *" postgresql-15 "* ]] || install=(without_new_cluster "${install[@]}")
 [[ " ${missing[*]} " != *" prometheus "* ]] || install=(without_new_service prometheus.service "${install[@]}")
 if [[ -z $(find /var/lib/apt/lists -name '*Packages*' -print -quit 2>/dev/null) ]] ||

@@ -105,6 +105,12 @@ constexpr Command all_commands[] = {
     {"managed-ranges", "show", "Print the CIDRs of a managed range", command::show_range,
      "The output has the form of a cidrs-file.\n\n"
      "Example:\n  moat managed-ranges show mr-scalingo-osc-fr1"},
+    {"managed-ranges", "refresh", "Have moat-agent look at a managed range's source now",
+     command::refresh_range,
+     "Waits until it has. Whatever the source says, the last good list stays in force until there\n"
+     "is a better one.\n\n"
+     "Exit: 0 the list is as the source has it, 1 it could not be fetched or was refused, 4 the\n"
+     "agent does not answer."},
 
     {"", "net-peerings", "List, register or remove the peered networks of a database", nullptr},
     {"net-peerings", "list", "List the peered networks", command::list_net_peerings,
@@ -221,6 +227,9 @@ constexpr Command all_commands[] = {
      "Example:\n  moat trial 5m"},
     {"", "confirm", "Keep what was changed with --confirm, or since moat trial", command::confirm},
     {"", "undo", "Undo it now, without waiting for the time to pass", command::undo},
+
+    {"", "fleet", "Rules for many hosts: push, status, history, rollback, bundle", command::fleet,
+     "moat-agent does it: see moat-agent(8)."},
 
     {"", "reload", "Have moatd read all files now", command::reload,
      "moatd notices changes by itself; this is for when you will not wait, or\n"

@@ -97,6 +97,8 @@ Action add_net_peering(Options& options);
 Action remove_net_peering(Options& options);
 Action network_configuration(Options& options);
 Action endpoints(Options& options);
+Action refresh_range(Options& options);
+Action fleet(Options& options);
 Action why(Options& options);
 Action counters(Options& options);
 Action drops(Options& options);

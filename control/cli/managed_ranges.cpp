@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// moat managed-ranges list, show
+// moat managed-ranges list, show, refresh
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <thread>
+
 #include "control/cli/output.h"
 #include "control/cli/pager.h"
+#include "control/files/agent_files.h"
 
 namespace moat {
 namespace {
@@ -12,6 +18,42 @@ namespace {
 struct ShowOptions {
   std::string id;
 };
+
+constexpr std::chrono::seconds for_a_refresh{90};
+constexpr std::chrono::milliseconds between_looks{50};
+
+std::string folder_of(const ManagedRangeView& range) {
+  return std::filesystem::path(range.path).parent_path();
+}
+
+// What moat-agent tells of the folders in which these are.
+class Agents {
+ public:
+  // Nothing: no agent keeps it.
+  std::optional<AgentSource> source_of(const ManagedRangeView& range) {
+    const auto [status, is_new] = by_folder_.try_emplace(folder_of(range));
+    if (is_new) status->second = read_agent_status(status->first).value_or(std::nullopt);
+    if (!status->second) return std::nullopt;
+    const auto* source = status->second->find(range.id);
+    return source == nullptr ? std::nullopt : std::optional(*source);
+  }
+
+ private:
+  std::map<std::string, std::optional<AgentStatus>> by_folder_;
+};
+
+Cell status_cell(const ManagedRangeView& range, const std::optional<AgentSource>& source) {
+  if (range.withdrawn) return {"withdrawn", Colour::doubtful};
+  if (source && source->is_stale(std::chrono::system_clock::now())) return {"stale", Colour::bad};
+  if (source && !source->error.empty()) return {"failing", Colour::doubtful};
+  return {"active", Colour::good};
+}
+
+std::string describe(const std::optional<AgentSource>& source) {
+  if (!source) return "-";
+  return source->version.empty() ? source->source
+                                 : fmt::format("{} version {}", source->source, source->version);
+}
 
 Exit list(const Cli& cli) {
   const auto answer = Client(cli).get("/v1/managed-ranges");
@@ -28,21 +70,31 @@ Exit list(const Cli& cli) {
                    {"STATUS"},
                    {"USED BY"},
                    {"CHANGED"},
+                   {"CHECKED"},
                    {"DIGEST"},
-                   {"FILE"}});
+                   {"FILE"},
+                   {"SOURCE"}});
+  Agents agents;
+  std::vector<std::string> failing;
   for (const auto& range : *ranges) {
+    const auto source = agents.source_of(range);
+    if (source && !source->error.empty())
+      failing.push_back(fmt::format("{}: {}; next try at {}", range.id, source->error,
+                                    source->next ? format_time_ms(*source->next) : "once"));
     table.add({{range.id},
                {range.name},
                {format_number(range.prefixes)},
-               {range.withdrawn ? "withdrawn" : "active",
-                range.withdrawn ? Colour::doubtful : Colour::good},
+               status_cell(range, source),
                {range.used_by.empty() ? "-" : fmt::format("{}", fmt::join(range.used_by, ", "))},
                {ago(range.changed)},
+               {source ? ago(source->fetched) : "-"},
                {range.digest},
-               {range.path}});
+               {range.path},
+               {describe(source)}});
   }
   if (table.empty()) tell("no managed ranges");
   table.print();
+  for (const auto& sentence : failing) tell(printable(sentence), Colour::doubtful);
   return Exit::done;
 }
 
@@ -68,7 +120,67 @@ Exit show(const Cli& cli, const ShowOptions& options) {
   return Exit::done;
 }
 
+CommandError refused(std::string message, std::string remedy) {
+  return {Exit::refused, {Refusal::Kind::unavailable, std::move(message), std::move(remedy), {}}};
+}
+
+// Once the agent has tried since `asked`; nothing: it has not in time.
+std::optional<AgentSource> await_try(const std::string& folder, const std::string& id,
+                                     std::chrono::system_clock::time_point asked) {
+  const auto deadline = std::chrono::steady_clock::now() + for_a_refresh;
+  while (std::chrono::steady_clock::now() < deadline) {
+    const auto status = read_agent_status(folder);
+    const auto* source = status && *status ? (*status)->find(id) : nullptr;
+    // As it is written after a try, in milliseconds.
+    if (source != nullptr && source->attempted && *source->attempted >= asked) return *source;
+    std::this_thread::sleep_for(between_looks);
+  }
+  return std::nullopt;
+}
+
+Exit refresh(const Cli& cli, const ShowOptions& options) {
+  const auto range =
+      as<ManagedRangeView>(Client(cli).get("/v1/managed-ranges/" + escape(options.id)));
+  if (!range) return fail(cli, range.error());
+  const auto folder = folder_of(*range);
+  if (!Agents().source_of(*range)) {
+    return fail(cli, refused(fmt::format("moat-agent does not keep {}", options.id),
+                             "name its source in agent.yaml, see agent.yaml(5)"));
+  }
+  const auto asked =
+      std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  if (auto told = ask_agent_to_refresh(folder, options.id, asked); !told)
+    return fail(cli, refused(told.error().message, told.error().remedy));
+  const auto source = await_try(folder, options.id, asked);
+  if (!source) {
+    return fail(cli, {Exit::not_enforced,
+                      {Refusal::Kind::unavailable,
+                       "moat-agent does not answer",
+                       "see systemctl status moat-agent",
+                       {}}});
+  }
+  if (cli.json) {
+    print_json(Json{{"id", source->range},
+                    {"source", source->source},
+                    {"version", source->version},
+                    {"error", source->error}});
+  } else if (source->error.empty()) {
+    print_line(
+        printable(fmt::format("{} is as {} has it{}{}", source->range, source->source,
+                              source->version.empty() ? "" : ", version ", source->version)));
+  } else {
+    tell(printable(fmt::format("{} stays as it was: {}", source->range, source->error)));
+  }
+  return source->error.empty() ? Exit::done : Exit::refused;
+}
+
 }  // namespace
+
+Action command::refresh_range(Options& options) {
+  const auto values = std::make_shared<ShowOptions>();
+  options = {{"ID", "", &values->id, "The managed range"}};
+  return make_action(values, refresh);
+}
 
 Action command::list_ranges(Options&) { return list; }
 

@@ -23,6 +23,7 @@
 #include "control/cli/client.h"
 #include "control/cli/commands.h"
 #include "control/cli/complete.h"
+#include "control/cli/fleet.h"
 #include "control/cli/help.h"
 #include "control/cli/output.h"
 #include "control/text/nearest.h"
@@ -307,6 +308,7 @@ Exit run(std::vector<std::string> arguments) {
     return Exit::done;
   }
   if (arguments.front() == "complete") return complete({arguments.begin() + 1, arguments.end()});
+  if (arguments.front() == "fleet") return hand_over_to_agent(arguments);
   cli.json = wants_json(arguments);
   if (const auto helped = give_help(cli, app, arguments)) return *helped;
   if (const auto wrong = Words(arguments, global_options(cli)).find_wrong())

@@ -10,6 +10,7 @@
 #include <array>
 #include <iterator>
 
+#include "control/daemon/agent_report.h"
 #include "control/daemon/refuse.h"
 #include "control/files/host_checks.h"
 #include "control/files/mptcp_joins.h"
@@ -226,6 +227,7 @@ StatusView Views::status(const DaemonFacts& facts) const {
   }
   view.problems.insert(view.problems.end(), facts.problems.begin(), facts.problems.end());
   view.notices = facts.notices;
+  add_agent(settings_.folders().ranges, view);
   add_notices(view);
   add_problems(view);
   return view;

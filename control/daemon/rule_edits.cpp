@@ -12,6 +12,7 @@
 
 #include "control/daemon/refuse.h"
 #include "control/enforce/fit.h"
+#include "control/files/agent_files.h"
 #include "control/files/database_edit.h"
 #include "control/os/atomic_file.h"
 #include "control/os/file_io.h"
@@ -94,6 +95,14 @@ ServiceResult<std::string> choose_database(const EditBasis& basis, const std::st
   return *ids.begin();
 }
 
+// What is edited in a file of the agent's is lost when that writes it anew.
+ServiceResult<void> check_not_agents(const std::string& path, std::string_view bytes) {
+  if (!is_agents(bytes)) return {};
+  return refuse(Kind::conflict,
+                fmt::format("{} is moat-agent's, which would write over what is edited", path),
+                "change it where it comes from: see the fleet of agent.yaml(5), and moat fleet");
+}
+
 ServiceResult<DatabaseText> read_original(const EditBasis& basis, const std::string& wanted) {
   const auto id = choose_database(basis, wanted);
   if (!id) return std::unexpected(id.error());
@@ -109,6 +118,7 @@ ServiceResult<DatabaseText> read_original(const EditBasis& basis, const std::str
   }
   auto bytes = read_linked_file(path, limits::file_bytes);
   if (!bytes) return refuse(Kind::conflict, path + " cannot be edited", Faults{bytes.error()});
+  if (auto may = check_not_agents(path, bytes->bytes); !may) return std::unexpected(may.error());
   auto text = read_database_text(path, std::move(bytes->bytes), basis.now);
   if (!text.reading.value) {
     return refuse(Kind::conflict, path + " has errors: mend it first",
@@ -503,6 +513,8 @@ ServiceResult<std::optional<Edit>> plan_file(const std::string& path, const std:
   const auto now = read_now(path);
   if (!now) return std::unexpected(now.error());
   if (*now == wanted) return std::nullopt;
+  if (auto may = check_not_agents(path, now->value_or("")); !may)
+    return std::unexpected(may.error());
   return Edit{
       *now ? Edit::What::replace : Edit::What::make, path, now->value_or(""), wanted, "", "", {}};
 }
@@ -575,7 +587,9 @@ ServiceResult<FileEdits> plan_files(const EditBasis& basis, const WantedFiles& w
     if (is_wanted) continue;
     const auto now = read_now(file.path);
     if (!now) return std::unexpected(now.error());
-    if (*now) plan.edits.push_back({Edit::What::take_away, file.path, **now, "", "", "", {}});
+    // The agent's files come and go by the agent.
+    if (*now && !is_agents(**now))
+      plan.edits.push_back({Edit::What::take_away, file.path, **now, "", "", "", {}});
   }
   for (const auto& [path, text] : wanted.texts) {
     auto edit = plan_file(path, text);

@@ -97,7 +97,7 @@ class Log : public spdlog::logger {
     About(Log& log, LogEvent event, std::string_view database)
         : log_(log), event_(event), database_(database) {}
     Log& log_;
-    Event event_;
+    LogEvent event_;
     std::string_view database_;
   };
   // `database`: whose it is, if it is one's. It has to outlast what is returned.
@@ -113,7 +113,7 @@ class Log : public spdlog::logger {
   bool to_journal_ = false;
   std::uint64_t generation_ = 0;
   // Of the message that is on its way.
-  Event event_ = LogEvent::none;
+  LogEvent event_ = LogEvent::none;
   std::string_view database_;
 };
 

@@ -9,9 +9,11 @@
 #include <sys/wait.h>
 
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <optional>
 
+#include "control/os/file_io.h"
 #include "dataplane/error.h"
 #include "dataplane/fd.h"
 
@@ -35,8 +37,18 @@ std::unexpected<Error> failure(const std::string& name, const std::string& what)
   return std::unexpected(Error{fmt::format("{}: {}", name, what), ""});
 }
 
+// What a program reads: `input`, from its beginning. Without a descriptor: errno says why.
+Fd input_of(std::string_view input) {
+  if (input.empty()) return Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  Fd file(::memfd_create("input", MFD_CLOEXEC));
+  if (!file) return file;
+  errno = write_all(file.get(), input);
+  if (errno != 0 || ::lseek(file.get(), 0, SEEK_SET) != 0) return {};
+  return file;
+}
+
 // Null or an error number.
-int spawn(const std::string& path, const std::vector<std::string>& arguments, int out,
+int spawn(const std::string& path, const std::vector<std::string>& arguments, int in, int out,
           int complaints, pid_t* pid) {
   std::vector<char*> argv{const_cast<char*>(path.c_str())};
   for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
@@ -46,7 +58,7 @@ int spawn(const std::string& path, const std::vector<std::string>& arguments, in
   std::array<char*, 3> environment = {locale.data(), search.data(), nullptr};
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, complaints, STDERR_FILENO);
   const int error =
@@ -83,16 +95,19 @@ std::string first_line(int file) {
 }  // namespace
 
 Result<std::string> run_program(const std::string& name, const std::vector<std::string>& arguments,
-                                std::chrono::milliseconds patience) {
+                                std::chrono::milliseconds patience, std::string_view input) {
   const auto path = find_program(name);
   if (!path) return failure(name, "it is not installed");
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return failure(name, errno_words(errno));
   const Fd in(ends[0]);
   Fd out(ends[1]);
+  const Fd from = input_of(input);
+  if (!from) return failure(name, errno_words(errno));
   const Fd complaints(::memfd_create("complaints", MFD_CLOEXEC));
   pid_t pid = 0;
-  if (const int error = spawn(*path, arguments, out.get(), complaints.get(), &pid); error != 0) {
+  if (const int error = spawn(*path, arguments, from.get(), out.get(), complaints.get(), &pid);
+      error != 0) {
     return failure(name, errno_words(error));
   }
   out = Fd();

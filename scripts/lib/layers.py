@@ -27,12 +27,13 @@ control/state
 control/history control/enforce
 control/service
 control/api control/cli
-control/daemon
+control/agent control/daemon
 control/daemon/moatd.cpp control/daemon/moat_dpdk.cpp
 """.strip().splitlines()]
 RANK = {name: rank for rank, line in enumerate(ORDER) for name in line}
 # Beyond the order: what would link the command to the daemon. The compiler is a library of its own.
 NEVER = [("control/cli", "control/enforce")]
+NEVER += [("control/agent", f"control/{other}") for other in ("api", "cli", "enforce", "history", "state")]
 # What only these may include: libraries, and which packet path it is.
 HOMES = {
     r"dataplane/(xdp|dpdk)/": "dataplane/xdp dataplane/dpdk control/daemon/moatd.cpp control/daemon/moat_dpdk.cpp",
@@ -40,8 +41,8 @@ HOMES = {
     r"libmnl/": "dataplane/host", r"xxhash\.h": "dataplane",
     r"systemd/": "control/os control/daemon", r"spdlog/": "control/os",
     r"yaml-cpp/": "control/yaml/node.cpp", r"microhttpd\.h": "control/api",
-    r"prometheus/": "control/api", r"CLI/": "control/cli control/daemon/moatd.cpp control/daemon/moat_dpdk.cpp",
-    r"curl/": "control/agent", r"libsmartcols/": "control/cli",
+    r"prometheus/": "control/api", r"CLI/": "control/cli control/agent/moat_agent.cpp control/daemon/moatd.cpp control/daemon/moat_dpdk.cpp",
+    r"curl/": "control/agent", r"ares\.h": "control/agent", r"libsmartcols/": "control/cli",
 }
 
 

@@ -86,6 +86,23 @@ class EditsTest : public testing::Test {
   std::set<std::string> forgotten_;
 };
 
+TEST_F(EditsTest, FilesOfTheAgentsAreNotEdited) {
+  const auto agents = "# moat-agent: written by moat-agent\n" + std::string(orders_yaml);
+  put("orders", agents);
+  const auto added = add({"orders", "203.0.113.0/24", "", "", ""});
+  ASSERT_FALSE(added);
+  EXPECT_EQ(added.error().kind, Kind::conflict);
+  EXPECT_NE(added.error().message.find("is moat-agent's"), std::string::npos);
+  EXPECT_FALSE(plan_set_mode(basis(), "orders", Mode::monitor));
+  const auto path = folder_ / "databases.d/orders.yaml";
+  EXPECT_FALSE(plan_files(basis(), {{{path, orders_yaml}}, false}));
+  // What comes and goes by the agent does not go as it is not among the files.
+  const auto all = plan_files(basis(), {{}, true});
+  ASSERT_TRUE(all);
+  EXPECT_TRUE(all->edits.empty());
+  EXPECT_EQ(get("orders"), agents);
+}
+
 TEST_F(EditsTest, AddsARuleAndKeepsTheRestOfTheFile) {
   const auto edit = add({"orders", "203.0.113.0/24", "", "The office", ""});
   ASSERT_TRUE(edit) << edit.error().message;

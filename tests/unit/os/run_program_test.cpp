@@ -22,6 +22,14 @@ TEST(RunProgram, ReadsMoreThanAPipeHolds) {
   EXPECT_TRUE(said->ends_with("\n100000\n"));
 }
 
+TEST(RunProgram, HandsOverItsInput) {
+  const std::string input(300'000, 'x');
+  const auto said = run_program("wc", {"-c"}, patience, input);
+  ASSERT_TRUE(said) << said.error().message;
+  EXPECT_EQ(*said, "300000\n");
+  EXPECT_EQ(run_program("wc", {"-c"}, patience).value_or("?"), "0\n");
+}
+
 TEST(RunProgram, SaysWhyNot) {
   const auto failed =
       run_program("sh", {"-c", "echo first >&2; echo second >&2; exit 3"}, patience);

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Many hosts that follow one fleet, in one process and by the agent's own code: each lists,
+// watches, writes files of its own and sends receipts. Pushes changes, and tells when each host had
+// them.
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+
+#include "control/agent/etcd_fleet.h"
+#include "control/agent/fleet_push.h"
+#include "control/agent/fleet_store.h"
+#include "control/os/log.h"
+
+namespace moat {
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+struct Options {
+  FleetSettings settings;
+  std::string folder;
+  unsigned hosts = 100;
+  unsigned pushes = 5;
+  unsigned spread_ms = 10'000;  // over which the hosts begin
+};
+
+double seconds_of(const timeval& time) {
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+}
+
+double cpu_seconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
+}
+
+double at(const std::vector<double>& sorted, double part) {
+  return sorted[static_cast<std::size_t>(part * static_cast<double>(sorted.size() - 1))];
+}
+
+class Simulation {
+ public:
+  Simulation(Options options, EventLoop loop, Log& log)
+      : options_(std::move(options)),
+        loop_(std::move(loop)),
+        log_(log),
+        store_(options_.settings) {}
+
+  Result<> run() {
+    auto fetcher = Fetcher::open(loop_, 0);
+    if (!fetcher) return std::unexpected(fetcher.error());
+    fetcher_ = std::move(*fetcher);
+    auto timer = loop_.timer([this] { begin_next(); });
+    if (!timer) return std::unexpected(timer.error());
+    begin_timer_ = std::move(*timer);
+    auto pusher = loop_.timer([this] { push(); });
+    if (!pusher) return std::unexpected(pusher.error());
+    push_timer_ = std::move(*pusher);
+    if (auto pushed = put(); !pushed) return pushed;
+    begun_ = Steady::now();
+    begin_timer_.set_after(std::chrono::microseconds(0));
+    return loop_.run();
+  }
+
+ private:
+  struct Host {
+    std::unique_ptr<Fleet> fleet;
+    std::uint64_t push = 0;
+  };
+
+  // The next host, and the timer for the one after it.
+  void begin_next() {
+    const auto number = hosts_.size();
+    const auto home = std::filesystem::path(options_.folder) / fmt::format("host-{}", number);
+    std::filesystem::create_directories(home / "databases.d");
+    std::filesystem::create_directories(home / "managed-ranges.d");
+    auto settings = options_.settings;
+    settings.host = fmt::format("host-{}", number);
+    hosts_.push_back(std::make_unique<Host>());
+    auto* host = hosts_.back().get();
+    auto fleet = EtcdFleet::make({loop_,
+                                  *fetcher_,
+                                  log_,
+                                  {home / "databases.d", home / "managed-ranges.d"},
+                                  [this, host] { note(*host); }},
+                                 settings, nullptr);
+    if (!fleet) {
+      std::fprintf(stderr, "%s\n", fleet.error().message.c_str());
+      return loop_.stop();
+    }
+    host->fleet = std::move(*fleet);
+    if (hosts_.size() < options_.hosts)
+      begin_timer_.set_after(
+          std::chrono::microseconds(1000UL * options_.spread_ms / options_.hosts));
+  }
+
+  void note(Host& host) {
+    if (!host.fleet || host.fleet->status().push == host.push) return;
+    host.push = host.fleet->status().push;
+    if (host.push != number_) return;
+    latencies_.push_back(std::chrono::duration<double>(Steady::now() - pushed_).count());
+    if (latencies_.size() == options_.hosts) finish_round();
+  }
+
+  void finish_round() {
+    std::ranges::sort(latencies_);
+    const auto now = Steady::now();
+    if (number_ == 1) {
+      std::printf("%u hosts follow after %.1f s\n", options_.hosts,
+                  std::chrono::duration<double>(now - begun_).count());
+    } else {
+      std::printf("push %u: p50 %.3f p99 %.3f p99.9 %.3f max %.3f s, %.2f ms CPU a host\n", number_,
+                  at(latencies_, 0.5), at(latencies_, 0.99), at(latencies_, 0.999),
+                  latencies_.back(),
+                  (cpu_seconds() - cpu_before_) * 1000 / static_cast<double>(options_.hosts));
+    }
+    std::fflush(stdout);
+    latencies_.clear();
+    if (number_ > options_.pushes) return loop_.stop();
+    // Once the receipts are in.
+    push_timer_.set_after(std::chrono::seconds(5));
+  }
+
+  void push() {
+    cpu_before_ = cpu_seconds();
+    if (auto pushed = put(); !pushed) {
+      std::fprintf(stderr, "%s\n", pushed.error().message.c_str());
+      loop_.stop();
+    }
+  }
+
+  Result<> put() {
+    const auto before = store_.read();
+    if (!before) return std::unexpected(before.error());
+    FleetContent wanted = before->content;
+    wanted.databases["orders"] = fmt::format(
+        "database: orders\nendpoint: {{port: 5432}}\nrules:\n  - cidr: 198.18.{}.0/24\n", number_);
+    auto push = plan_push(before->content, wanted);
+    if (!push) return std::unexpected(push.error());
+    auto head = before->head;
+    head.push = push->push = before->head.push + 1;
+    number_ = static_cast<unsigned>(head.push);
+    pushed_ = Steady::now();
+    const auto revision = store_.push(*push, head, before->head_revision);
+    if (!revision) return std::unexpected(revision.error());
+    return {};
+  }
+
+  Options options_;
+  EventLoop loop_;
+  Log& log_;
+  FleetStore store_;
+  std::unique_ptr<Fetcher> fetcher_;
+  std::vector<std::unique_ptr<Host>> hosts_;
+  EventLoop::Timer begin_timer_;
+  EventLoop::Timer push_timer_;
+  unsigned number_ = 0;
+  Steady::time_point begun_;
+  Steady::time_point pushed_;
+  double cpu_before_ = 0;
+  std::vector<double> latencies_;
+};
+
+}  // namespace
+}  // namespace moat
+
+int main(int count, char** arguments) {
+  moat::Options options;
+  options.settings.name = "bench";
+  CLI::App app("Many hosts that follow one fleet.", "fleet_sim");
+  app.add_option("--etcd", options.settings.endpoints)->required();
+  app.add_option("--folder", options.folder)->required();
+  app.add_option("--hosts", options.hosts);
+  app.add_option("--pushes", options.pushes);
+  app.add_option("--spread", options.spread_ms);
+  app.add_option("--ca", options.settings.ca);
+  app.add_option("--certificate", options.settings.certificate);
+  app.add_option("--key", options.settings.key);
+  CLI11_PARSE(app, count, arguments);
+  rlimit files{};
+  ::getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);
+  const auto log = moat::make_log();
+  log->set_level(spdlog::level::warn);
+  auto loop = moat::EventLoop::open();
+  if (!loop) return 1;
+  const auto ran = moat::Simulation(std::move(options), std::move(*loop), *log).run();
+  if (!ran) std::fprintf(stderr, "%s\n", ran.error().message.c_str());
+  return ran ? 0 : 1;
+}
