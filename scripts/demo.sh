@@ -3,8 +3,9 @@
 # Shows what Moat does, on a small network of namespaces with a real PostgreSQL behind it. As root,
 # on Debian 12: installs what is missing, builds, runs, checks each claim, and leaves nothing behind.
 #
-#   scripts/demo.sh [--keep] [--build DIR] [--fast-path dpdk]
+#   scripts/demo.sh [--keep [--console]] [--build DIR] [--fast-path dpdk]
 #     --keep            leaves the scene up, and tells how to enter and how to end it
+#     --console         opens the console on it, and prints the link for a browser
 #     --build DIR       takes the binaries from DIR; installs and builds nothing
 #     --fast-path dpdk  has moat-dpdk judge what comes in, in place of the XDP program
 set -euo pipefail
@@ -251,6 +252,19 @@ what_it_tells() {
   check "the app is let in by its managed range" grep -q mr-scalingo-osc-fr1 <<<"$said"
 }
 
+# In the namespace of whoever runs this, where their browser is. It ends with the scene.
+open_console() {
+  setsid "$scene/bin/moat" console --pages "$root/control/console" \
+    >"$scene/console.link" 2>"$scene/console.log" </dev/null &
+  console_pid=$!
+  disown
+  if ! await 10 "the console" grep -q ^http "$scene/console.link"; then
+    cat "$scene/console.log" >&2
+    return 1
+  fi
+  printf '\nThe console, for a browser on this machine:\n\n   %s\n' "$(<"$scene/console.link")"
+}
+
 tell_how_to_enter() {
   keep_scene=yes
   cat >"$scene/enter" <<END
@@ -268,6 +282,7 @@ END
   cat >"$scene/end" <<END
 #!/bin/bash
 cd /
+[ -z "$console_pid" ] || kill "$console_pid"
 pids() { for host in ${hosts[*]}; do ip netns pids "$prefix-\$host"; done | grep -vx \$\$; }
 pids | xargs --no-run-if-empty kill -INT
 for ((n = 0; n < 50; n++)); do [[ -n \$(pids) ]] && sleep 0.1; done
@@ -294,10 +309,11 @@ usage() {
   exit 2
 }
 
-keep=no binaries='' fast_path=''
+keep=no console='' console_pid='' binaries='' fast_path=''
 while [[ $# -gt 0 ]]; do
   case $1 in
     --keep) keep=yes ;;
+    --console) console=yes ;;
     --fast-path)
       [[ ${2:-} == dpdk ]] || usage
       fast_path=$2 && shift
@@ -307,10 +323,11 @@ while [[ $# -gt 0 ]]; do
   esac
   shift
 done
+[[ -z $console || $keep == yes ]] || usage
 [[ $EUID -eq 0 ]] || { echo "demo: run this as root: it makes network namespaces" >&2; exit 2; }
 if [[ -z $binaries ]]; then
   binaries=$root/build-install
-  "$root/scripts/setup.sh" build demo ${fast_path:+"$fast_path"}
+  "$root/scripts/setup.sh" build demo ${fast_path:+"$fast_path"} ${console:+cockpit}
   echo "Building Moat in $binaries ..."
   configure "$binaries" "${release_options[@]}" ${fast_path:+-Ddpdk=enabled}
   build "$binaries" control/daemon/moatd control/cli/moat ${fast_path:+control/daemon/moat-dpdk}
@@ -327,4 +344,5 @@ the_daemon_dies
 [[ -z $fast_path ]] || the_fast_path_dies
 what_it_tells
 printf '\n%sAll of it held.%s\n' "$green" "$plain"
+[[ -z $console ]] || open_console
 [[ $keep == no ]] || tell_how_to_enter

@@ -5,7 +5,8 @@
 #
 #   scripts/setup.sh [GROUP...]     build, demo and test (with build), dpdk (with build: the fast path),
 #                                   package (with build and dpdk), kernels, bench and check (with build
-#                                   and test); without arguments all of them
+#                                   and test), cockpit (for moat console), console (with test: Cockpit
+#                                   and a browser); without arguments all of them
 set -euo pipefail
 
 declare -A packages=(
@@ -23,6 +24,8 @@ declare -A packages=(
   [kernels]="qemu-system-x86 qemu-system-common busybox-static cpio kmod xz-utils jq"
   [bench]="ipset xdp-tools"
   [check]="clang-format-19 clang-tidy-19 shellcheck python3"
+  [cockpit]="cockpit-ws cockpit-bridge"
+  [console]="cockpit-ws cockpit-bridge cockpit-system chromium nodejs"
 )
 
 die() {
@@ -59,11 +62,14 @@ without_new_cluster() {
   "$@"
 }
 
-# The same of a service, as of Debian's sshd, and of Prometheus, whose package has promtool: a host that
-# has none did not ask for one. Says no to whoever starts a service meanwhile, and takes it out of those
-# that start at boot:  without_new_service NAME COMMAND...
+# The services that packages would start: a host that has none did not ask for one.
+declare -A services=([openssh-server]=ssh.service [etcd-server]=etcd.service
+  [prometheus]=prometheus.service [cockpit-ws]=cockpit.socket)
+
+# without_new_service UNIT COMMAND...: says no to whoever starts a service meanwhile, and takes the unit
+# out of those that start at boot.
 without_new_service() {
-  local policy=/usr/sbin/policy-rc.d service=$1
+  local unit=$1 policy=/usr/sbin/policy-rc.d
   shift
   if [[ ! -e $policy ]]; then
     printf '#!/bin/sh\nexit 101\n' >"$policy"
@@ -71,33 +77,53 @@ without_new_service() {
     trap 'rm "$policy"; trap - RETURN' RETURN
   fi
   "$@" || return
-  ! command -v systemctl >/dev/null || systemctl --quiet disable "$service" 2>/dev/null || true
+  ! command -v systemctl >/dev/null || systemctl --quiet disable "$unit" 2>/dev/null || true
 }
 
-[[ $# -gt 0 ]] || set -- build demo test dpdk package kernels bench check
+# Lists that are absent or too old fail the first try.
+install_packages() {
+  [[ $EUID -eq 0 ]] || die "missing ${missing[*]}; run this as root to install them"
+  echo "setup: installing ${#missing[@]} packages: ${missing[*]}"
+  local install=(apt install --no-install-recommends "${missing[@]}")
+  local package
+  for package in "${!services[@]}"; do
+    [[ " ${missing[*]} " != *" $package "* ]] ||
+      install=(without_new_service "${services[$package]}" "${install[@]}")
+  done
+  [[ " ${missing[*]} " != *" postgresql-15 "* ]] || install=(without_new_cluster "${install[@]}")
+  if [[ -z $(find /var/lib/apt/lists -name '*Packages*' -print -quit 2>/dev/null) ]] ||
+    ! "${install[@]}" 2>/dev/null; then
+    apt update
+    "${install[@]}"
+  fi
+  mapfile -t missing < <(missing_of "${wanted[@]}")
+  [[ ${#missing[@]} -eq 0 ]] || die "still missing: ${missing[*]}"
+}
+
+# What drives the browser, as package-lock.json has it: each by version and digest.
+install_modules() {
+  local folder said
+  folder=$(cd "$(dirname "$0")/../tests/e2e/console" && pwd)
+  ! cmp --silent "$folder/package-lock.json" "$folder/node_modules/installed.json" || return 0
+  echo "setup: installing Node.js modules for the tests of the console"
+  said=$(npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund 2>&1 </dev/null) || {
+    echo "$said" >&2
+    return 1
+  }
+  cp "$folder/package-lock.json" "$folder/node_modules/installed.json"
+}
+
+[[ $# -gt 0 ]] || set -- build demo test dpdk package kernels bench check cockpit console
 wanted=()
 for group in "$@"; do
   [[ -n ${packages[$group]:-} ]] || die "no group '$group'; there are: ${!packages[*]}"
   read -ra names -d '' <<<"${packages[$group]}" || true
   wanted+=("${names[@]}")
+  # Node.js from elsewhere than Debian brings it along.
+  [[ $group != console ]] || command -v npm >/dev/null || wanted+=(npm)
 done
 command -v dpkg-query >/dev/null ||
   die "no Debian here; install what the lists in this file and meson.build name, by other means"
 mapfile -t missing < <(missing_of "${wanted[@]}" | sort -u)
-[[ ${#missing[@]} -gt 0 ]] || exit 0
-
-[[ $EUID -eq 0 ]] || die "missing ${missing[*]}; run this as root to install them"
-echo "setup: installing ${#missing[@]} packages: ${missing[*]}"
-# Lists that are absent or too old fail the first try.
-install=(apt install --no-install-recommends "${missing[@]}")
-[[ " ${missing[*]} " != *" openssh-server "* ]] || install=(without_new_service ssh.service "${install[@]}")
-[[ " ${missing[*]} " != *" etcd-server "* ]] || install=(without_new_service etcd.service "${install[@]}")
-[[ " ${missing[*]} " != *" postgresql-15 "* ]] || install=(without_new_cluster "${install[@]}")
-[[ " ${missing[*]} " != *" prometheus "* ]] || install=(without_new_service prometheus.service "${install[@]}")
-if [[ -z $(find /var/lib/apt/lists -name '*Packages*' -print -quit 2>/dev/null) ]] ||
-  ! "${install[@]}" 2>/dev/null; then
-  apt update
-  "${install[@]}"
-fi
-mapfile -t missing < <(missing_of "${wanted[@]}")
-[[ ${#missing[@]} -eq 0 ]] || die "still missing: ${missing[*]}"
+[[ ${#missing[@]} -eq 0 ]] || install_packages
+[[ " $* " != *" console "* ]] || install_modules

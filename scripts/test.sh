@@ -7,6 +7,7 @@
 #   scripts/test.sh [SUITE...]      unit, kernel, verdict, fuzz, e2e, scripts; without arguments all
 #
 # The fast path's process is built and tested where libdpdk is: `scripts/setup.sh dpdk` installs it.
+# The console is tested where there is a browser: `scripts/setup.sh console`.
 # With MOAT_TEST_PATIENCE=N in the environment all waiting takes up to N times as long until it has failed.
 set -euo pipefail
 # shellcheck source=lib/build.sh
@@ -31,4 +32,6 @@ meson test -C "$root/build" --no-rebuild --print-errorlogs \
 # Meson counts programs; a program of GoogleTest's holds many tests.
 /usr/bin/python3 "$root/scripts/lib/count-tests.py" "$root/build/meson-logs/testlog.json" || status=1
 has_dpdk || echo "NOT BUILT, NOT TESTED: moat-dpdk, as libdpdk is missing (scripts/setup.sh dpdk)"
+[[ -e $root/tests/e2e/console/node_modules/installed.json ]] ||
+  echo "NOT TESTED: the console in a browser, as that is missing (scripts/setup.sh console)"
 exit "$status"

@@ -254,6 +254,14 @@ constexpr Command all_commands[] = {
      "or\n"
      "passwords.\n\n"
      "Example:\n  moat bug-report --hash-labels"},
+    {"", "console", "Open the console, pages for a browser, in a session of its own",
+     command::console,
+     "Starts Cockpit's web server for you alone, on loopback, and prints the link to open. Where\n"
+     "Cockpit is set up, the same pages are in its menu: Database firewall. You may do there what\n"
+     "you may do by this command. Who has the link acts as you: see moat-console(7).\n\n"
+     "Examples:\n"
+     "  moat console\n"
+     "  moat console --port 9099"},
 
     {"", "version", "Say the versions of moat and of moatd", command::version},
 

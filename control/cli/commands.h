@@ -115,6 +115,7 @@ Action reload(Options& options);
 Action reset_clock(Options& options);
 Action detach(Options& options);
 Action bug_report(Options& options);
+Action console(Options& options);
 Action version(Options& options);
 Action help(Options& options);
 

@@ -14,14 +14,6 @@
 namespace moat {
 namespace {
 
-using Verdict = FilterRule::Verdict;
-
-bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words) {
-  return std::ranges::find(words, word) != words.end();
-}
-
-Certainty as_match(bool holds) { return holds ? Certainty::yes : Certainty::no; }
-
 std::vector<std::string_view> split_list(std::string_view text) {
   std::vector<std::string_view> parts;
   while (true) {
@@ -46,9 +38,11 @@ std::string from_hex(std::string_view digits) {
 }
 
 // One "-A" line.
-class LineReader {
+class FilterLineReader {
+  using Verdict = FilterRule::Verdict;
+
  public:
-  LineReader(std::string_view line, const FilterQuestion& question)
+  FilterLineReader(std::string_view line, const FilterQuestion& question)
       : words_(split_words(line)), question_(question) {}
 
   // False: it is none.
@@ -113,7 +107,7 @@ class LineReader {
   }
 
   [[nodiscard]] Certainty answer_for(const std::string& option, const std::string& value) const {
-    if (option == "-p") return as_match(is_one_of(value, {"tcp", "6", "all", "0"}));
+    if (option == "-p") return as_certainty(is_one_of(value, {"tcp", "6", "all", "0"}));
     if (option == "--dport" || option == "--dports") return match_ports(value);
     if (option == "-i" && value == "lo") return Certainty::no;
     if (option == "--ctstate" || option == "--state") {
@@ -125,12 +119,12 @@ class LineReader {
       return std::ranges::any_of(states, is_rare) ? Certainty::unknown : Certainty::no;
     }
     if (option == "--dst-type" && is_one_of(value, {"LOCAL", "UNICAST", "BROADCAST", "MULTICAST"}))
-      return as_match(value == "LOCAL");
+      return as_certainty(value == "LOCAL");
     if (option == "-d") {
       const auto range = parse_network(value);
       if (!range || !question_.destination) return Certainty::unknown;
-      return as_match(range->first <= *question_.destination &&
-                      *question_.destination <= range->last);
+      return as_certainty(range->first <= *question_.destination &&
+                          *question_.destination <= range->last);
     }
     return Certainty::unknown;
   }
@@ -138,7 +132,7 @@ class LineReader {
   [[nodiscard]] Certainty match_ports(const std::string& value) const {
     const auto ports = parse_port_list(value);
     if (!ports) return Certainty::unknown;
-    return as_match(std::ranges::any_of(
+    return as_certainty(std::ranges::any_of(
         *ports, [&](PortRange range) { return range.contains(question_.port); }));
   }
 
@@ -149,7 +143,7 @@ class LineReader {
       return list == "ALL" || std::ranges::find(names, "SYN") != names.end();
     };
     const bool is_syn_alone = wanted == "SYN" || (wanted == "NONE" && !has_syn(mask));
-    return as_match(is_syn_alone && has_syn(mask) == has_syn(wanted));
+    return as_certainty(is_syn_alone && has_syn(mask) == has_syn(wanted));
   }
 
   void ask_source(const std::string& option, const std::string& value, bool is_negated) {
@@ -196,9 +190,11 @@ class LineReader {
   std::size_t at_ = 0;
 };
 
-class FileReader {
+class FilterFileReader {
+  using Verdict = FilterRule::Verdict;
+
  public:
-  explicit FileReader(const FilterQuestion& question) : question_(question) {}
+  explicit FilterFileReader(const FilterQuestion& question) : question_(question) {}
 
   bool is_whole = false;  // some table ends as it should
 
@@ -251,7 +247,7 @@ class FileReader {
     std::string chain;
     rule.place = fmt::format("table {}, {}", table_, text);
     rule.line = line_;
-    if (!LineReader(text, question_).read(rule, chain)) return;
+    if (!FilterLineReader(text, question_).read(rule, chain)) return;
     if (!label_.empty()) rule.label = label_;
     if (!rule.target.empty()) rule.target = key(rule.target);
     ruleset_.chains[key(chain)].push_back(std::move(rule));
@@ -296,7 +292,7 @@ class FileReader {
 std::expected<FilterRuleset, std::string> parse_iptables_filter(std::string_view text,
                                                                 const FilterQuestion& question,
                                                                 const std::string& base) {
-  FileReader reader(question);
+  FilterFileReader reader(question);
   while (!text.empty()) {
     const auto end = std::min(text.find('\n'), text.size());
     reader.read(text.substr(0, end));

@@ -6,9 +6,9 @@
 namespace moat {
 namespace {
 
-constexpr std::size_t max_depth = 64;  // of chains; the kernel takes 16 of nft
+constexpr std::size_t max_chain_depth = 64;  // of chains; the kernel takes 16 of nft
 
-bool contains(const std::vector<AddressRange>& ranges, Address source) {
+bool is_within(const std::vector<AddressRange>& ranges, Address source) {
   return std::ranges::any_of(ranges, [&](const AddressRange& range) {
     return range.first <= source && source <= range.last;
   });
@@ -18,14 +18,20 @@ bool contains(const std::vector<AddressRange>& ranges, Address source) {
 
 Certainty both(Certainty a, Certainty b) { return std::min(a, b); }
 
+Certainty as_certainty(bool holds) { return holds ? Certainty::yes : Certainty::no; }
+
+bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words) {
+  return std::ranges::find(words, word) != words.end();
+}
+
 Certainty negate(Certainty match) {
   if (match == Certainty::unknown) return match;
   return match == Certainty::yes ? Certainty::no : Certainty::yes;
 }
 
 Certainty SourceTest::match(Address source) const {
-  if (contains(doubtful, source)) return Certainty::unknown;
-  return contains(ranges, source) != is_negated ? Certainty::yes : Certainty::no;
+  if (is_within(doubtful, source)) return Certainty::unknown;
+  return is_within(ranges, source) != is_negated ? Certainty::yes : Certainty::no;
 }
 
 Certainty FilterRule::match(Address source) const {
@@ -65,7 +71,7 @@ FilterWalk::Outcome FilterWalk::follow(const std::string& chain) {
   Outcome outcome;
   const auto entry = ruleset_.chains.find(chain);
   if (entry == ruleset_.chains.end()) return {.fall = true};  // a chain without rules
-  if (above_.size() == max_depth || !above_.insert(chain).second)
+  if (above_.size() == max_chain_depth || !above_.insert(chain).second)
     return {.accept = true, .drop = true, .fall = true};
   walk(entry->second, outcome);
   above_.erase(chain);

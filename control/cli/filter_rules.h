@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <set>
@@ -27,6 +28,10 @@ namespace moat {
 enum class Certainty { no, unknown, yes };
 [[nodiscard]] Certainty both(Certainty a, Certainty b);
 [[nodiscard]] Certainty negate(Certainty match);
+[[nodiscard]] Certainty as_certainty(bool holds);
+
+// Readers of rules ask this of many words.
+[[nodiscard]] bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words);
 
 // The packet that rules are asked about: a SYN, by IPv4, to this port.
 struct FilterQuestion {
@@ -102,7 +107,7 @@ class FilterWalk {
   [[nodiscard]] FilterDecision judge(Address source);
   [[nodiscard]] bool is_exhausted() const { return steps_left_ == 0; }
 
-  static constexpr std::size_t max_steps = 20'000'000;
+  static constexpr std::size_t max_steps = 4'000'000;
 
  private:
   struct Outcome {

@@ -26,7 +26,7 @@ struct ImportOptions {
   std::string address;
 };
 
-CommandError refused(std::string message, std::string remedy) {
+CommandError cannot_import(std::string message, std::string remedy) {
   return {Exit::refused, {Refusal::Kind::invalid, std::move(message), std::move(remedy), {}}};
 }
 
@@ -35,10 +35,11 @@ ClientResult<std::string> read_file(const std::string& path) {
   const auto bytes =
       opened.get() < 0 ? std::unexpected(errno) : read_to_end(opened.get(), limits::file_bytes);
   if (!bytes)
-    return std::unexpected(refused(describe_errno("read", path, bytes.error()), "check the path"));
+    return std::unexpected(
+        cannot_import(describe_errno("read", path, bytes.error()), "check the path"));
   if (bytes->size() > limits::file_bytes)
-    return std::unexpected(refused(fmt::format("{} has more than 16 MiB", path),
-                                   "leave out what is not about the port"));
+    return std::unexpected(cannot_import(fmt::format("{} has more than 16 MiB", path),
+                                         "leave out what is not about the port"));
   return *bytes;
 }
 
@@ -126,12 +127,12 @@ Exit import_file(const Cli& cli, const ImportOptions& options) {
   const auto name = options.file == "-" ? std::string("stdin") : options.file;
   const auto ruleset = parse(options.kind, *text, *question);
   if (!ruleset)
-    return fail(cli,
-                refused(fmt::format("{}: {}", name, ruleset.error()), "see moat import --help"));
+    return fail(
+        cli, cannot_import(fmt::format("{}: {}", name, ruleset.error()), "see moat import --help"));
   auto imported = take_over(*ruleset, name);
   if (!imported)
-    return fail(cli,
-                refused(fmt::format("{}: {}", name, imported.error()), "see moat import --help"));
+    return fail(cli, cannot_import(fmt::format("{}: {}", name, imported.error()),
+                                   "see moat import --help"));
   for (const auto& family : ruleset->iptables)
     imported->left_out.push_back(fmt::format(
         "{}: rules of iptables, family {}: give moat import iptables what iptables-save prints",

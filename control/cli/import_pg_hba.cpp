@@ -16,17 +16,15 @@
 namespace moat {
 namespace {
 
-const std::string chain = "pg_hba";
-
-struct Field {
+struct HbaField {
   std::string text;
   bool is_quoted = false;  // and so no keyword
 };
 
 // The fields of a line. "..." is taken as it stands; a comma joins what is after it, and one where
 // a field could begin is nothing.
-std::vector<Field> split_fields(std::string_view line) {
-  std::vector<Field> fields;
+std::vector<HbaField> split_fields(std::string_view line) {
+  std::vector<HbaField> fields;
   bool in_quotes = false;
   bool is_open = false;
   for (const char c : line) {
@@ -65,6 +63,8 @@ std::optional<unsigned> as_length(Address mask) {
 }
 
 class HbaReader {
+  static constexpr const char* chain = "pg_hba";
+
  public:
   FilterRuleset read(std::string_view text) {
     ruleset_.bases = {{chain, "", false, false}};
@@ -110,8 +110,10 @@ class HbaReader {
 
   // A refusal of some users or databases leaves the network open to others, whom a later line may
   // let in.
-  void add(const std::vector<Field>& fields, bool rejects, const AddressRange& range) {
-    const auto is_all = [](const Field& field) { return field.text == "all" && !field.is_quoted; };
+  void add(const std::vector<HbaField>& fields, bool rejects, const AddressRange& range) {
+    const auto is_all = [](const HbaField& field) {
+      return field.text == "all" && !field.is_quoted;
+    };
     if (rejects && !(fields[0].text == "host" && is_all(fields[1]) && is_all(fields[2]))) return;
     FilterRule rule;
     rule.verdict = rejects ? FilterRule::Verdict::drop : FilterRule::Verdict::accept;
@@ -122,7 +124,7 @@ class HbaReader {
     ruleset_.chains[chain].push_back(std::move(rule));
   }
 
-  static std::expected<AddressRange, std::string> read_address(const Field& field,
+  static std::expected<AddressRange, std::string> read_address(const HbaField& field,
                                                                const std::string& mask) {
     const auto& text = field.text;
     if (text == "all" && !field.is_quoted) return AddressRange{};

@@ -22,11 +22,11 @@ constexpr std::size_t max_spans = 20'000;  // of a list that long, a managed ran
 constexpr std::size_t max_listed = 3;      // CIDRs in a sentence
 
 // Addresses as numbers, the last one included; 64 bits for the one after the last address.
-struct Span {
+struct AddressSpan {
   std::uint64_t first = 0;
   std::uint64_t last = 0;
 };
-using Spans = std::vector<Span>;
+using AddressSpans = std::vector<AddressSpan>;
 
 // The first addresses of the spans, and the one after the last address.
 std::optional<std::vector<std::uint64_t>> find_ends(const FilterRuleset& ruleset) {
@@ -53,7 +53,7 @@ std::optional<std::vector<std::uint64_t>> find_ends(const FilterRuleset& ruleset
 }
 
 // The largest networks that make up the span.
-std::vector<Prefix> as_prefixes(Span span) {
+std::vector<Prefix> as_prefixes(AddressSpan span) {
   std::vector<Prefix> prefixes;
   while (span.first <= span.last) {
     unsigned bits = span.first == 0 ? 32 : std::min(32, std::countr_zero(span.first));
@@ -65,7 +65,7 @@ std::vector<Prefix> as_prefixes(Span span) {
   return prefixes;
 }
 
-std::string list(const Spans& spans) {
+std::string list_networks(const AddressSpans& spans) {
   std::vector<std::string> texts;
   std::size_t more = 0;
   for (const auto span : spans) {
@@ -80,12 +80,14 @@ std::string list(const Spans& spans) {
                      more > 0 ? fmt::format(" and {} more", more) : "");
 }
 
-std::string place_of(const std::string& file, unsigned line, const std::string& place) {
+std::string place_in(const std::string& file, unsigned line, const std::string& place) {
   if (line == 0) return fmt::format("{}: {}", file, place);
   return fmt::format("{}:{}: {}", file, line, place);
 }
 
-bool is_loopback_net(Span span) { return span.first >= 127u << 24 && span.last < 128u << 24; }
+bool is_loopback_net(AddressSpan span) {
+  return span.first >= 127u << 24 && span.last < 128u << 24;
+}
 
 class TakeOver {
  public:
@@ -94,7 +96,7 @@ class TakeOver {
 
   std::expected<Imported, std::string> run() {
     for (const auto& [place, line, why] : ruleset_.left_out)
-      tell(place_of(file_, line, place), why);
+      tell(place_in(file_, line, place), why);
     const auto ends = find_ends(ruleset_);
     if (!ends) return std::unexpected("it names too many networks: make a managed range of them");
     FilterWalk walk(ruleset_);
@@ -117,14 +119,14 @@ class TakeOver {
     imported_.left_out.push_back(printable(fmt::format("{}: {}", what, why)));
   }
 
-  static void add(Spans& spans, Span span) {
+  static void add(AddressSpans& spans, AddressSpan span) {
     if (!spans.empty() && spans.back().last + 1 == span.first)
       spans.back().last = span.last;
     else
       spans.push_back(span);
   }
 
-  void sort(const FilterDecision& decision, Span span) {
+  void sort(const FilterDecision& decision, AddressSpan span) {
     if (decision.passes()) {
       add(passing_all_, span);
       add(decision.passed_by == nullptr ? by_policy_ : passing_[decision.passed_by], span);
@@ -133,14 +135,15 @@ class TakeOver {
     }
   }
 
-  [[nodiscard]] bool is_passing(Span span) const {
-    return std::ranges::any_of(
-        passing_all_, [&](Span all) { return all.first <= span.first && span.last <= all.last; });
+  [[nodiscard]] bool is_passing(AddressSpan span) const {
+    return std::ranges::any_of(passing_all_, [&](AddressSpan all) {
+      return all.first <= span.first && span.last <= all.last;
+    });
   }
 
   // A network that another rule lets in a part of stays whole.
-  [[nodiscard]] Spans close_gaps(const Spans& spans) const {
-    Spans closed;
+  [[nodiscard]] AddressSpans close_gaps(const AddressSpans& spans) const {
+    AddressSpans closed;
     for (const auto span : spans) {
       if (!closed.empty() && is_passing({closed.back().last + 1, span.first - 1}))
         closed.back().last = span.last;
@@ -150,10 +153,10 @@ class TakeOver {
     return closed;
   }
 
-  void add_rules(const FilterRule& rule, const Spans& spans) {
+  void add_rules(const FilterRule& rule, const AddressSpans& spans) {
     for (const auto span : spans) {
       if (is_loopback_net(span)) {
-        tell(place_of(file_, rule.line, rule.place), "the host reaches itself without a rule");
+        tell(place_in(file_, rule.line, rule.place), "the host reaches itself without a rule");
         continue;
       }
       for (const auto prefix : as_prefixes(span))
@@ -167,16 +170,16 @@ class TakeOver {
 
   void tell_of_rest() {
     for (const auto& [rule, spans] : in_doubt_) {
-      const auto where = rule == nullptr ? file_ : place_of(file_, rule->line, rule->place);
+      const auto where = rule == nullptr ? file_ : place_in(file_, rule->line, rule->place);
       const auto why = rule == nullptr || rule->condition.empty()
                            ? std::string("not every packet meets it")
                            : "it asks for " + rule->condition;
-      tell(where, fmt::format("{} ({})", shorten(why, 300), list(spans)));
+      tell(where, fmt::format("{} ({})", shorten(why, 300), list_networks(spans)));
     }
     if (!by_policy_.empty())
       tell(file_,
            fmt::format("what no rule there decides passes: {}. Here only what a rule names does",
-                       list(by_policy_)));
+                       list_networks(by_policy_)));
     for (std::size_t i = limits::rules; i < imported_.rules.size(); i++) {
       tell(fmt::format("{} {}", format_prefix(imported_.rules[i].cidr), imported_.rules[i].label),
            fmt::format("a database has {} rules at most: merge CIDRs, or make a managed range",
@@ -195,10 +198,10 @@ class TakeOver {
   const FilterRuleset& ruleset_;
   const std::string& file_;
   Imported imported_;
-  Spans passing_all_;
-  Spans by_policy_;
-  std::map<const FilterRule*, Spans, ByPlace> passing_;
-  std::map<const FilterRule*, Spans, ByPlace> in_doubt_;
+  AddressSpans passing_all_;
+  AddressSpans by_policy_;
+  std::map<const FilterRule*, AddressSpans, ByPlace> passing_;
+  std::map<const FilterRule*, AddressSpans, ByPlace> in_doubt_;
 };
 
 }  // namespace

@@ -19,22 +19,18 @@
 namespace moat {
 namespace {
 
-using nft::Json;
-using nft::member;
-using nft::text;
-
-const std::string chain = "group";
-
 class GroupReader {
+  static constexpr const char* chain = "group";
+
  public:
   explicit GroupReader(const FilterQuestion& question) : question_(question) {
     ruleset_.bases = {{chain, "", false, false}};
     (void)ruleset_.chains[chain];
   }
 
-  std::expected<FilterRuleset, std::string> read(const Json& json) {
-    const auto* groups = member(json, "SecurityGroups");
-    const auto* rules = member(json, "SecurityGroupRules");
+  std::expected<FilterRuleset, std::string> read(const nft::Json& json) {
+    const auto* groups = nft::member(json, "SecurityGroups");
+    const auto* rules = nft::member(json, "SecurityGroupRules");
     if (groups != nullptr && groups->is_array()) {
       for (const auto& group : *groups) read_group(group);
     } else if (rules != nullptr && rules->is_array()) {
@@ -53,9 +49,9 @@ class GroupReader {
   }
 
  private:
-  void read_group(const Json& group) {
-    groups_.insert(text(member(group, "GroupId")));
-    const auto* permissions = member(group, "IpPermissions");
+  void read_group(const nft::Json& group) {
+    groups_.insert(nft::text(nft::member(group, "GroupId")));
+    const auto* permissions = nft::member(group, "IpPermissions");
     if (permissions == nullptr || !permissions->is_array()) return;
     for (const auto& permission : *permissions) {
       if (!is_about_port(permission)) continue;
@@ -66,30 +62,32 @@ class GroupReader {
     }
   }
 
-  void read_rule(const Json& rule) {
-    groups_.insert(text(member(rule, "GroupId")));
-    const auto* egress = member(rule, "IsEgress");
+  void read_rule(const nft::Json& rule) {
+    groups_.insert(nft::text(nft::member(rule, "GroupId")));
+    const auto* egress = nft::member(rule, "IsEgress");
     if (egress == nullptr || *egress != false || !is_about_port(rule)) return;
-    if (member(rule, "CidrIpv4") != nullptr) add(rule, text(member(rule, "CidrIpv4")));
-    if (member(rule, "CidrIpv6") != nullptr) leave_out_ipv6(rule, text(member(rule, "CidrIpv6")));
-    if (const auto* list = member(rule, "PrefixListId")) leave_out_list(rule, text(list));
-    if (const auto* group = member(rule, "ReferencedGroupInfo"))
-      leave_out_group(rule, text(member(*group, "GroupId")));
+    if (nft::member(rule, "CidrIpv4") != nullptr)
+      add(rule, nft::text(nft::member(rule, "CidrIpv4")));
+    if (nft::member(rule, "CidrIpv6") != nullptr)
+      leave_out_ipv6(rule, nft::text(nft::member(rule, "CidrIpv6")));
+    if (const auto* list = nft::member(rule, "PrefixListId")) leave_out_list(rule, nft::text(list));
+    if (const auto* group = nft::member(rule, "ReferencedGroupInfo"))
+      leave_out_group(rule, nft::text(nft::member(*group, "GroupId")));
   }
 
-  void each(const Json& permission, const char* list, const char* value,
-            void (GroupReader::*take)(const Json&, const std::string&)) {
-    const auto* items = member(permission, list);
+  void each(const nft::Json& permission, const char* list, const char* value,
+            void (GroupReader::*take)(const nft::Json&, const std::string&)) {
+    const auto* items = nft::member(permission, list);
     if (items == nullptr || !items->is_array()) return;
-    for (const auto& item : *items) (this->*take)(item, text(member(item, value)));
+    for (const auto& item : *items) (this->*take)(item, nft::text(nft::member(item, value)));
   }
 
-  [[nodiscard]] bool is_about_port(const Json& rule) const {
-    const auto protocol = text(member(rule, "IpProtocol"));
+  [[nodiscard]] bool is_about_port(const nft::Json& rule) const {
+    const auto protocol = nft::text(nft::member(rule, "IpProtocol"));
     if (protocol == "-1") return true;
     if (protocol != "tcp" && protocol != "6") return false;
-    const auto* first = member(rule, "FromPort");
-    const auto* last = member(rule, "ToPort");
+    const auto* first = nft::member(rule, "FromPort");
+    const auto* last = nft::member(rule, "ToPort");
     if (first == nullptr || last == nullptr || !first->is_number_integer() ||
         !last->is_number_integer())
       return false;
@@ -97,28 +95,28 @@ class GroupReader {
            question_.port <= last->get<std::int64_t>();
   }
 
-  void add(const Json& item, const std::string& cidr) {
+  void add(const nft::Json& item, const std::string& cidr) {
     const auto prefix = parse_prefix(cidr);
     if (!prefix) return leave_out(cidr, "this is no IPv4 network");
     FilterRule rule;
     rule.verdict = FilterRule::Verdict::accept;
     rule.sources = {{{{prefix->first(), prefix->last()}}, {}, false}};
     rule.place = cidr;
-    rule.label = text(member(item, "Description"));
+    rule.label = nft::text(nft::member(item, "Description"));
     ruleset_.chains[chain].push_back(std::move(rule));
   }
 
   void leave_out(const std::string& what, const char* why) {
     ruleset_.left_out.push_back({what, 0, why});
   }
-  void leave_out_ipv6(const Json&, const std::string& cidr) {
+  void leave_out_ipv6(const nft::Json&, const std::string& cidr) {
     leave_out(cidr, "there are no IPv6 rules");
   }
-  void leave_out_list(const Json&, const std::string& id) {
+  void leave_out_list(const nft::Json&, const std::string& id) {
     leave_out(id,
               "a prefix list, whose networks are not in this file: make a managed range of them");
   }
-  void leave_out_group(const Json&, const std::string& id) {
+  void leave_out_group(const nft::Json&, const std::string& id) {
     leave_out(id,
               "another security group, whose members' addresses are not in this file: name them");
   }

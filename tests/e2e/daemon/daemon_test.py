@@ -1543,7 +1543,8 @@ class DaemonTest(unittest.TestCase):
                       for at, _, names in os.walk(self.path("whole")) for name in names)
         self.assertIn("state.json", kept)
         self.assertIn("trial.json", kept)
-        for name in kept:
+        # Of those that differ by a number or a digest alone, one.
+        for name in {re.sub("[0-9a-f]{4,}|[0-9]+", "N", name): name for name in kept}.values():
             with self.subTest(name):
                 shutil.rmtree(self.path("state"))
                 shutil.copytree(self.path("whole"), self.path("state"), symlinks=True)

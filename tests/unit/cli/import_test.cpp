@@ -122,9 +122,9 @@ TEST(Import, OfNftTakesWhatIsSureToPass) {
             "203.0.113.7/32 the office\n");
   EXPECT_TRUE(says(imported, "IPv6")) << all(imported);
   EXPECT_TRUE(says(imported, "a set whose elements have an end (192.0.2.200/32)")) << all(imported);
-  EXPECT_TRUE(says(imported, "\"eth1\" (10.0.0.0/8)")) << all(imported);
-  EXPECT_TRUE(says(imported, "limit")) << all(imported);
-  EXPECT_TRUE(says(imported, R"({"meta":{"key":"mark"}} 7)")) << all(imported);
+  EXPECT_TRUE(says(imported, "it asks for iifname eth1 (10.0.0.0/8)")) << all(imported);
+  EXPECT_TRUE(says(imported, "it asks for a rate (172.16.0.0/12)")) << all(imported);
+  EXPECT_TRUE(says(imported, "it asks for mark 7 ")) << all(imported);
 }
 
 TEST(Import, OfPgHbaTakesNetworksOfWhoeverMayConnect) {

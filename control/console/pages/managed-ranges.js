@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The lists of networks that providers keep, and which databases' rules name them.
+
+import * as api from '../api.js';
+import {Table, badge, card, descriptions, element, foreign, link, replace, textInput} from '../dom.js';
+import {ago, number, plural} from '../words.js';
+
+export const title = 'Managed ranges';
+
+const maxShown = 1000;  // CIDRs of one range
+
+export function mount(page) {
+  const details = element('div');
+  const table = new Table('Managed ranges', [
+    {name: 'ID', value: each => each.id, show: each => link(each.id, `#/managed-ranges?id=${encodeURIComponent(each.id)}`)},
+    {name: 'Name', value: each => each.name, show: each => foreign(each.name)},
+    {name: 'Networks', number: true, value: each => number(each.prefixes)},
+    {name: 'Changed', value: each => ago(each.changed)},
+    {name: 'Used by', value: each => each.used_by.join(', ') || '-'},
+    {name: 'Status', value: each => each.withdrawn, show: each => each.withdrawn
+      ? badge('withdrawn', 'red', 'Its provider has taken it out while rules name it: its last networks stay allowed.')
+      : badge('active', 'green')},
+  ], each => each.id, 'No file names a managed range.');
+  replace(page.root, details, card('Managed ranges', table.root));
+  let digest = '';
+  page.watch(load, answer => table.update(answer));
+
+  async function load() {
+    const {managed_ranges: ranges} = await api.get('/v1/managed-ranges');
+    const named = ranges.find(({id}) => id === page.options.id);
+    if (named && named.digest !== digest) {  // asked only then, as it may be long
+      showRange(details, await api.get(`/v1/managed-ranges/${encodeURIComponent(named.id)}`));
+      digest = named.digest;
+    }
+    return ranges;
+  }
+}
+
+function showRange(details, range) {
+  const filter = textInput({'aria-label': 'CIDR contains', placeholder: 'Part of a CIDR', oninput: show});
+  const list = element('ul.moat-cidrs');
+  const said = element('p.moat-count');
+  replace(details, card(range.id,
+    descriptions([['Name', foreign(range.name)], ['File', element('code', {}, range.path)]]), filter, said, list));
+  show();
+
+  function show() {
+    const fit = range.cidrs.filter(cidr => cidr.includes(filter.value.trim()));
+    said.textContent = fit.length > maxShown ? `the first ${number(maxShown)} of ${number(fit.length)} networks`
+      : plural(fit.length, 'network');
+    replace(list, fit.slice(0, maxShown).map(cidr => element('li', {}, cidr)));
+  }
+}
