@@ -54,7 +54,7 @@ start_host() {
   local host=$1
   ip netns add "$prefix-$host"
   ip -n "$prefix-$host" link set lo up
-  ip -n "$prefix-$host" link add eth0 type dummy
+  ip -n "$prefix-$host" link add eth0 type veth peer name eth0-peer
   ip -n "$prefix-$host" link set eth0 up
   mkdir -p "$home/$host/databases.d" "$home/$host/managed-ranges.d" "$home/$host/bpf"
   mount -t bpf bpf "$home/$host/bpf"

@@ -26,7 +26,7 @@ set -euo pipefail
 
 folder=$root/build/kernels
 suites=() versions=() compilers_only=no
-at_once=no write=no optional='' binaries=''
+is_together=no write=no optional='' binaries=''
 patience=${MOAT_TEST_PATIENCE:-10}
 
 usage() {
@@ -39,7 +39,7 @@ while [[ $# -gt 0 ]]; do
     --suite) suites+=("${2:?--suite needs a name}") && shift ;;
     --compilers) compilers_only=yes ;;
     --build) binaries=$(realpath "${2:?--build needs a folder}") && shift ;;
-    --at-once) at_once=yes ;;
+    --at-once) is_together=yes ;;
     --write) write=yes ;;
     -*) usage ;;
     *) versions+=("$1") ;;
@@ -178,7 +178,7 @@ done
 
 jobs=()
 for release in "${releases[@]}"; do
-  if [[ $at_once == yes ]]; then
+  if [[ $is_together == yes ]]; then
     try_kernel "$release" 1 &
     jobs+=("$!")
   else

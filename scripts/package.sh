@@ -25,7 +25,7 @@ done
 
 # debhelper gives HOME another place.
 ! command -v ccache >/dev/null || CCACHE_DIR=$(ccache --get-config cache_dir)
-export CCACHE_DIR
+export CCACHE_DIR MOAT_BUILD_OPTIONS=-Dwerror=true
 version=$(sed -n "s/^ *version: '\(.*\)',$/\1/p" "$root/meson.build")
 [[ $(dpkg-parsechangelog -l "$root/debian/changelog" -S Version) == "$version" ]] || {
   echo "package: debian/changelog is of another version than meson.build, which says $version" >&2
@@ -38,7 +38,7 @@ trap 'rm -rf "$place"' EXIT
 mkdir "$place/moat"
 tar -C "$root" --exclude-vcs --exclude='./build*' --exclude=__pycache__ -c . | tar -C "$place/moat" -x
 echo "Making packages ..."
-(cd "$place/moat" && dpkg-buildpackage --build=binary --no-sign --jobs="$(nproc)") >"$place/log" 2>&1 || {
+(cd "$place/moat" && DEB_BUILD_OPTIONS=noautodbgsym dpkg-buildpackage --build=binary --no-sign --jobs="$(nproc)") >"$place/log" 2>&1 || {
   tail -n 50 "$place/log" >&2
   exit 1
 }

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "control/agent/dns_source.h"
+#include "control/agent/first_error.h"
 #include "control/agent/local_source.h"
 #include "control/agent/web_source.h"
 #include "control/files/settings.h"
@@ -21,11 +22,6 @@ using Clock = std::chrono::system_clock;
 
 // The wall clock may be set, and a timer does not hear of it.
 constexpr std::chrono::milliseconds longest_sleep{60'000};
-
-Error first_error(const Faults& faults) {
-  const auto found = std::ranges::find(faults, Severity::error, &Fault::severity);
-  return {format_fault(*found), ""};
-}
 
 }  // namespace
 

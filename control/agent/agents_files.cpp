@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "control/agent/first_error.h"
 #include "control/files/agent_files.h"
 #include "control/files/cidrs_file.h"
 #include "control/files/reading.h"
@@ -37,9 +38,8 @@ std::string list_text(const Prefixes& cidrs) {
   return text;
 }
 
-Error first_error(const Faults& faults) {
-  const auto found = std::ranges::find(faults, Severity::error, &Fault::severity);
-  return {"moatd would refuse it: " + format_fault(*found), ""};
+Error would_be_refused(const Faults& faults) {
+  return {"moatd would refuse it: " + first_error(faults).message, ""};
 }
 
 // What is there of the agent's; nothing: no file. The error: it is not the agent's.
@@ -114,7 +114,7 @@ Result<WriteResult> write_range(const std::string& folder, const std::string& id
       [&list](const std::string&, std::size_t) -> std::expected<std::string, std::string> {
         return marked(list);
       });
-  if (!reading.value) return std::unexpected(first_error(reading.faults));
+  if (!reading.value) return std::unexpected(would_be_refused(reading.faults));
   const auto before = read_own(list_path(folder, id));
   if (!before) return std::unexpected(before.error());
   // Looked at first, so that nothing is written where one of the two is somebody else's.

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "control/agent/first_error.h"
 #include "control/agent/fleet_bundle.h"
 #include "control/agent/fleet_push.h"
 #include "control/agent/fleet_store.h"
@@ -40,10 +41,7 @@ Result<FleetSettings> read_settings(const FleetOptions& options) {
   const auto file = read_regular_file(AT_FDCWD, path, path, limits::file_bytes);
   if (!file) return std::unexpected(Error{format_fault(file.error()), ""});
   auto reading = read_agent_file(path, file->bytes);
-  if (!reading.value) {
-    const auto fault = std::ranges::find(reading.faults, Severity::error, &Fault::severity);
-    return std::unexpected(Error{format_fault(*fault), ""});
-  }
+  if (!reading.value) return std::unexpected(first_error(reading.faults));
   if (!reading.value->fleet)
     return std::unexpected(Error{path + " names no fleet", "write `fleet:`, see agent.yaml(5)"});
   return std::move(*reading.value->fleet);
@@ -180,7 +178,7 @@ class Pusher {
         if (!value) value = std::string(tombstone);
     }
     head_.push = undo->push = push.push + 1;
-    head_.share = 1'000'000;
+    head_.share = all_shares;
     head_.message = undo->message = fmt::format("push {} taken back: {}", push.push, why);
     head_.time = undo->time = format_time_ms(std::chrono::system_clock::now());
     undo->author = head_.author;
@@ -259,7 +257,7 @@ int show_fleet_status(const FleetOptions& options) {
   say(fmt::format("fleet {}: push {} by {} at {}{}", settings->name, stored->head.push,
                   stored->head.author, stored->head.time,
                   stored->head.message.empty() ? "" : ": " + stored->head.message));
-  if (stored->head.share < 1'000'000)
+  if (stored->head.share < all_shares)
     say(fmt::format("on {} of {} hosts, as a trial", progress.hosts, hosts.size()));
   say_progress(progress);
   return progress.is_done() ? done : refused;

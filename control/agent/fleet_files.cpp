@@ -11,6 +11,7 @@
 #include <set>
 
 #include "control/agent/agents_files.h"
+#include "control/agent/first_error.h"
 #include "control/agent/fleet_keys.h"
 #include "control/files/agent_files.h"
 #include "control/files/cidrs_file.h"
@@ -21,11 +22,6 @@
 
 namespace moat {
 namespace {
-
-Error first_error(const Faults& faults) {
-  const auto found = std::ranges::find(faults, Severity::error, &Fault::severity);
-  return {format_fault(*found), ""};
-}
 
 Result<Prefixes> read_range(const std::string& id, const std::string& text) {
   FaultLog log("ranges/" + id);

@@ -31,7 +31,6 @@ inline constexpr auto view::members_of<FleetReceipt> = std::tuple(
 
 namespace {
 
-constexpr std::uint64_t million = 1'000'000;
 constexpr std::size_t max_shown = 120;
 
 // A map's absent values are written, as null.
@@ -131,7 +130,7 @@ std::uint64_t position_of(const std::string& host, std::uint64_t push) {
   mixed ^= mixed >> 33;
   mixed *= 0xff51afd7ed558ccd;
   mixed ^= mixed >> 33;
-  return mixed % million;
+  return mixed % all_shares;
 }
 
 }  // namespace moat

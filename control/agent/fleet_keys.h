@@ -27,6 +27,9 @@
 
 namespace moat {
 
+// A share of the hosts is in millionths: see position_of().
+inline constexpr std::uint64_t all_shares = 1'000'000;
+
 inline constexpr std::string_view tombstone = "moat: removed\n";
 
 enum class FleetKind : std::uint8_t { head, database, labels, range };
@@ -53,7 +56,7 @@ struct FleetHead {
   std::string time;
   std::string message;
   // Of hosts that take it, by position_of(): in millionths. The others wait.
-  std::uint64_t share = 1'000'000;
+  std::uint64_t share = all_shares;
   // A store in which this is greater is followed though it is not the one that was known.
   std::uint64_t epoch = 0;
   std::vector<std::string> hosts;  // that are expected to follow

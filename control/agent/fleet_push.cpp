@@ -15,7 +15,6 @@ namespace {
 using Values = std::map<std::string, std::string>;
 
 constexpr unsigned all_hosts = 10'000;
-constexpr std::uint64_t million = 1'000'000;
 
 void compare(const std::string& folder, const Values& stored, const Values& wanted, FleetPush& push,
              std::vector<std::string>& absent) {
@@ -114,7 +113,7 @@ Result<std::vector<unsigned>> parse_stages(std::string_view text) {
 }
 
 std::uint64_t share_for(const std::vector<std::string>& hosts, std::uint64_t push, unsigned part) {
-  if (hosts.empty() || part >= all_hosts) return million;
+  if (hosts.empty() || part >= all_hosts) return all_shares;
   std::vector<std::uint64_t> positions;
   for (const auto& host : hosts) positions.push_back(position_of(host, push));
   std::ranges::sort(positions);

@@ -40,6 +40,12 @@ std::string words_of(int code) {
   }
 }
 
+// c-ares goes on to the next server after SERVFAIL, and does not tell it from silence in the end.
+const char* words_of_status(int status) {
+  return status == ARES_ECONNREFUSED ? "no DNS server answers, or all they say is SERVFAIL"
+                                     : ares_strerror(status);
+}
+
 Result<Resolver::Answer> parse(const std::string& name, const unsigned char* bytes, int size) {
   if (size < NS_HFIXEDSZ) return failure(name, "an answer that is too short");
   if (const int code = bytes[3] & response_code; code != ns_r_noerror)
@@ -93,7 +99,7 @@ struct Resolver::Channel {
     const bool has_answer = bytes != nullptr && size >= NS_HFIXEDSZ;
     auto result = status == ARES_SUCCESS || has_answer
                       ? parse(question->name, bytes, size)
-                      : Result<Answer>(failure(question->name, ares_strerror(status)));
+                      : Result<Answer>(failure(question->name, words_of_status(status)));
     self.finished.emplace_back(std::move(question->done), std::move(result));
   }
 

@@ -204,6 +204,15 @@ void add_status(Families& families, const StatusView& status) {
   backstop.add(status.backstop.before_sockets, {{"part", "before-sockets"}});
   families.push_back(backstop.take());
 
+  auto held_down = gauge("moat_held_down_prefixes",
+                         "Prefixes that have left a managed range and stay allowed for a while.");
+  for (const auto& range : status.held_down)
+    held_down.add(static_cast<double>(range.prefixes), {{"range", range.range}});
+  families.push_back(held_down.take());
+  add_gauge(families, "moat_guarded_ranges",
+            "Managed ranges of which a version is held back, as it changes too much at once.",
+            static_cast<double>(status.guarded_ranges.size()));
+
   std::map<FileState, unsigned> by_state{{FileState::active, 0},
                                          {FileState::held_back, 0},
                                          {FileState::vanished, 0},

@@ -300,6 +300,12 @@ ApiResponse patch_database(const Call& call) {
   return with_version(call, call.id, changed(call.service.set_mode(call.id, *mode, call.peer())));
 }
 
+ApiResponse patch_managed_range(const Call& call) {
+  const auto version = read_request<AcceptedVersion>(call.request.body);
+  if (!version) return refuse(version.error());
+  return changed(call.service.accept_range(call.id, *version, call.peer()));
+}
+
 ApiResponse delete_database(const Call& call) {
   return changed(call.service.forget(call.id, call.peer()));
 }
@@ -392,6 +398,7 @@ const auto& routes() {
       Route{"POST", "/v1/clock/reset", post_clock_reset},
       Route{"POST", "/v1/detach", post_detach},
       Route{"PATCH", "/v1/rules", patch_rule, edit_of_rule, true, true},
+      Route{"PATCH", "/v1/managed-ranges/", patch_managed_range, edit, true},
       Route{"PATCH", "/v1/databases/", patch_database, edit, true, true},
       Route{"DELETE", "/v1/rules", delete_rule, edit_of_rule, false, true},
       Route{"DELETE", "/v1/net-peerings", delete_net_peering, edit_of_peering, false, true},

@@ -92,13 +92,10 @@ Parts ask_daemon(const Cli& cli, LabelHashes* hashes) {
   }
   Parts parts;
   for (std::size_t i = 0; i < answers.size(); ++i) {
-    std::string text;
-    if (!answers[i]) {
-      text = answers[i].error().refusal.message + "\n";
-    } else {
-      text = dump(hashes != nullptr ? hashes->without(**answers[i]) : **answers[i]);
-    }
-    parts.push_back({questions[i].name, questions[i].what, std::move(text)});
+    auto answer =
+        answers[i] ? **answers[i] : document({{"error", encode(answers[i].error().refusal)}});
+    parts.push_back({questions[i].name, questions[i].what,
+                     dump(hashes != nullptr ? hashes->without(std::move(answer)) : answer)});
   }
   return parts;
 }

@@ -81,6 +81,16 @@ constexpr Command all_commands[] = {
      "  moat rules remove --database orders r-1a2b3c4d\n"
      "  moat rules remove --cidr 198.51.100.25/32"},
 
+    {"rules", "suggest", "Write rules for those who were refused lately", command::suggest_rules,
+     "Prints a rule for each source that moat drops lists and that a rule could let in, in "
+     "monitor\n"
+     "mode or not, as a database file that moat check accepts; nothing is changed. Sources close\n"
+     "together are one network, of /24 at most. Look at each before you take it over: among those "
+     "that\n"
+     "were refused are those that should be. Left out, and counted: what no rule can let in, and\n"
+     "what `expect` says is to be denied.\n\n"
+     "Example:\n  moat rules suggest --database orders"},
+
     {"", "sessions", "Show who is connected to guarded ports now", command::sessions,
      "For each session its peer, database, rule, how long the peer has sent nothing, and, as "
      "root,\n"
@@ -103,7 +113,9 @@ constexpr Command all_commands[] = {
      "Managed ranges are kept by their provider, in the files of managed-ranges.d; a\n"
      "withdrawn one is named by rules but by no file any more, and keeps its last CIDRs."},
     {"managed-ranges", "show", "Print the CIDRs of a managed range", command::show_range,
-     "The output has the form of a cidrs-file.\n\n"
+     "The output has the form of a cidrs-file. What was enforced when, who uses it, what has left "
+     "it\n"
+     "and stays allowed for a while (held down), and what is held back, are comments in it.\n\n"
      "Example:\n  moat managed-ranges show mr-scalingo-osc-fr1"},
     {"managed-ranges", "refresh", "Have moat-agent look at a managed range's source now",
      command::refresh_range,
@@ -111,6 +123,14 @@ constexpr Command all_commands[] = {
      "is a better one.\n\n"
      "Exit: 0 the list is as the source has it, 1 it could not be fetched or was refused, 4 the\n"
      "agent does not answer."},
+    {"managed-ranges", "accept", "Enforce a version that changes too much at once",
+     command::accept_range,
+     "A version that gains or loses more addresses than `guard` in moat.yaml allows is held back\n"
+     "until it is accepted here. Its digest, as moat status and managed-ranges show tell it, says\n"
+     "which version is meant; without it, the version that is there is shown, and you are "
+     "asked.\n\n"
+     "Example:\n"
+     "  moat managed-ranges accept mr-scalingo-osc-fr1 --digest 0123456789abcdef"},
 
     {"", "net-peerings", "List, register or remove the peered networks of a database", nullptr},
     {"net-peerings", "list", "List the peered networks", command::list_net_peerings,
@@ -244,7 +264,8 @@ constexpr Command all_commands[] = {
      "clock had been wrong and is right now."},
 
     {"", "detach", "Open all ports to everyone, and stop moatd", command::detach,
-     "Everybody reaches every database then, until moatd's next start or boot. Asks first. To restart\n"
+     "Everybody reaches every database then, until moatd's next start or boot. Asks first. To "
+     "restart\n"
      "or upgrade moatd, do not detach: rules stay enforced without it."},
 
     {"", "bug-report", "Collect in one file what helps to find a fault", command::bug_report,

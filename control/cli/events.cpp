@@ -22,9 +22,9 @@ struct EventsOptions {
   std::string since;
 };
 
-constexpr auto wait_for_news = "8s";      // less than a client waits for an answer
-constexpr std::size_t max_at_first = 10;  // of what was there before, when following
-constexpr std::chrono::milliseconds between_attempts{500};
+constexpr auto wait_for_news = "8s";             // less than a client waits for an answer
+constexpr std::size_t max_events_at_first = 10;  // of what was there before, when following
+constexpr std::chrono::milliseconds between_tries{500};
 
 ClientResult<EventsView> ask(const Client& client, std::uint64_t since, bool waits) {
   return as<EventsView>(client.get(
@@ -90,14 +90,14 @@ Exit follow_events(const Cli& cli, const std::optional<WallTime>& then) {
   if (!first) return fail(cli, first.error());
   outage.end();
   keep_since(first->events, then);
-  if (!then && first->events.size() > max_at_first)
-    first->events.erase(first->events.begin(), first->events.end() - max_at_first);
+  if (!then && first->events.size() > max_events_at_first)
+    first->events.erase(first->events.begin(), first->events.end() - max_events_at_first);
   print_lines(cli, first->events);
   for (auto since = first->next;;) {
     const auto view = ask(client, since, true);
     if (!view) {
       if (!outage.covers(view.error())) return fail(cli, view.error());
-      std::this_thread::sleep_for(between_attempts);
+      std::this_thread::sleep_for(between_tries);
       continue;
     }
     outage.end();

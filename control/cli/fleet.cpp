@@ -15,35 +15,34 @@
 namespace moat {
 namespace {
 
-constexpr auto name = "moat-agent";
+constexpr auto agent_name = "moat-agent";
 
 // Beside this program, or where the system's administrator has such programs.
 std::string find_agent() {
   std::error_code error;
   const auto folder = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
-  for (const auto& path : {folder / name, folder / "../sbin" / name, folder / "../agent" / name}) {
+  for (const auto& path :
+       {folder / agent_name, folder / "../sbin" / agent_name, folder / "../agent" / agent_name}) {
     if (::access(path.c_str(), X_OK) == 0) return path;
   }
-  return name;
+  return agent_name;
 }
 
 }  // namespace
 
-Exit hand_over_to_agent(std::vector<char*> arguments) {
+Exit hand_over_to_agent(std::vector<std::string> arguments) {
   auto path = find_agent();
-  arguments.insert(arguments.begin(), path.data());
-  arguments.push_back(nullptr);
-  ::execvp(path.c_str(), arguments.data());
+  std::vector<char*> words = {path.data()};
+  for (auto& argument : arguments) words.push_back(argument.data());
+  words.push_back(nullptr);
+  ::execvp(path.c_str(), words.data());
   tell(fmt::format("moat-agent cannot be run: {}", std::strerror(errno)));
   return Exit::refused;
 }
 
 // `moat fleet` itself never comes here; its help does.
 Action command::fleet(Options&) {
-  return [](const Cli&) {
-    static char word[] = "fleet";
-    return hand_over_to_agent({word});
-  };
+  return [](const Cli&) { return hand_over_to_agent({"fleet"}); };
 }
 
 }  // namespace moat

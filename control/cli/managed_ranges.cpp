@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// moat managed-ranges list, show, refresh
+// moat managed-ranges list, show, refresh, accept
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "control/cli/ask.h"
+#include "control/cli/change.h"
 #include "control/cli/output.h"
 #include "control/cli/pager.h"
 #include "control/files/agent_files.h"
@@ -43,9 +45,13 @@ class Agents {
 };
 
 Cell status_cell(const ManagedRangeView& range, const std::optional<AgentSource>& source) {
+  if (range.held_version) return {"version held back", Colour::bad};
   if (range.withdrawn) return {"withdrawn", Colour::doubtful};
   if (source && source->is_stale(std::chrono::system_clock::now())) return {"stale", Colour::bad};
   if (source && !source->error.empty()) return {"failing", Colour::doubtful};
+  if (range.held_down_prefixes > 0)
+    return {fmt::format("active, {} held down", format_number(range.held_down_prefixes)),
+            Colour::doubtful};
   return {"active", Colour::good};
 }
 
@@ -54,6 +60,12 @@ std::string describe(const std::optional<AgentSource>& source) {
   return source->version.empty() ? source->source
                                  : fmt::format("{} version {}", source->source, source->version);
 }
+
+struct AcceptOptions {
+  std::string id;
+  std::string digest;
+  ChangeOptions change;
+};
 
 Exit list(const Cli& cli) {
   const auto answer = Client(cli).get("/v1/managed-ranges");
@@ -98,6 +110,46 @@ Exit list(const Cli& cli) {
   return Exit::done;
 }
 
+void print_comment(const std::string& text) { print_line(printable("# " + text)); }
+
+// What is known of its versions.
+void print_history(const ManagedRangeView& range) {
+  if (range.enforced_at) {
+    print_comment(fmt::format("this version since {}: {} added, {} removed",
+                              format_time(*range.enforced_at), range.added, range.removed));
+  }
+  if (range.returned_since) {
+    print_comment(range.returned == 0
+                      ? fmt::format("no prefix has left and come back while held down since {}",
+                                    format_time(*range.returned_since))
+                      : fmt::format("left and came back while held down: {} since {}",
+                                    range.returned == 1
+                                        ? "1 prefix"
+                                        : fmt::format("{} prefixes", range.returned),
+                                    format_time(*range.returned_since)));
+  }
+  if (range.not_held > 0)
+    print_comment(
+        fmt::format("{} removed prefixes are not held down: there was no room", range.not_held));
+  if (const auto& held = range.held_version) {
+    print_comment(fmt::format("HELD BACK: version {} of {} prefixes {}", held->digest,
+                              held->prefixes, held->change));
+    print_comment(fmt::format("to enforce it: moat managed-ranges accept {} --digest {}", range.id,
+                              held->digest));
+  }
+}
+
+void print_held_down(const ManagedRangeView& range) {
+  for (const auto& held : range.held_down) {
+    print_comment(fmt::format("held down: {} left at {}, and stays allowed until {}",
+                              format_prefix(held.prefix), format_time(held.left),
+                              format_time(held.until)));
+  }
+  if (range.held_down_prefixes > range.held_down.size())
+    print_comment(
+        fmt::format("held down: and {} more", range.held_down_prefixes - range.held_down.size()));
+}
+
 // In the form of a cidrs-file, for whoever wants one.
 Exit show(const Cli& cli, const ShowOptions& options) {
   const auto answer = Client(cli).get("/v1/managed-ranges/" + escape(options.id));
@@ -116,6 +168,8 @@ Exit show(const Cli& cli, const ShowOptions& options) {
   if (!range->used_by.empty()) {
     print_line(printable(fmt::format("# used by {}", fmt::join(range->used_by, ", "))));
   }
+  print_history(*range);
+  print_held_down(*range);
   for (const auto& cidr : range->cidrs) print_line(printable(cidr));
   return Exit::done;
 }
@@ -174,6 +228,33 @@ Exit refresh(const Cli& cli, const ShowOptions& options) {
   return source->error.empty() ? Exit::done : Exit::refused;
 }
 
+// Which version is there to be accepted; says what it changes.
+ClientResult<std::string> find_version(Client& client, const AcceptOptions& options) {
+  const auto range = as<ManagedRangeView>(client.get("/v1/managed-ranges/" + escape(options.id)));
+  if (!range) return std::unexpected(range.error());
+  if (!range->held_version) return range->digest;  // and the daemon says that there is none
+  const auto& [digest, prefixes, change] = *range->held_version;
+  tell(printable(
+      fmt::format("version {} of {}, with {} prefixes, {}", digest, range->id, prefixes, change)));
+  return digest;
+}
+
+Exit accept(const Cli& cli, const AcceptOptions& options) {
+  Client client(cli);
+  const bool is_named = !options.digest.empty();
+  const auto digest =
+      is_named ? ClientResult<std::string>(options.digest) : find_version(client, options);
+  if (!digest) return fail(cli, digest.error());
+  const auto send = [&] {
+    return client.patch("/v1/managed-ranges/" + escape(options.id), {},
+                        dump(encode(AcceptedVersion{*digest})));
+  };
+  const auto reply =
+      send_edit(client, options.change, send, is_named ? Asks::where_due : Asks::always,
+                "a version is accepted once somebody has seen it");
+  return report_change(cli, client, reply, options.change);
+}
+
 }  // namespace
 
 Action command::refresh_range(Options& options) {
@@ -188,6 +269,15 @@ Action command::show_range(Options& options) {
   const auto values = std::make_shared<ShowOptions>();
   options = {{"ID", "", &values->id, "The managed range"}};
   return make_action(values, show);
+}
+
+Action command::accept_range(Options& options) {
+  const auto values = std::make_shared<AcceptOptions>();
+  options = {{"ID", "", &values->id, "The managed range"},
+             {"--digest", "DIGEST", &values->digest, "Of the version that is meant"},
+             yes(values->change.yes),
+             no_wait(values->change)};
+  return make_action(values, accept);
 }
 
 }  // namespace moat

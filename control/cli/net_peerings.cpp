@@ -107,18 +107,16 @@ Action command::add_net_peering(Options& options) {
              {"--id", "PEERING", &peering.id, "As its provider calls it: pcx-123456789"},
              {"--cidr", "CIDR", &peering.cidr, "The peered network"},
              {"--account", "TEXT", &peering.account, "Whose network it is"},
-             {"--label", "TEXT", &peering.label, "What it is for, in your words"},
-             confirm(values->change),
-             no_wait(values->change)};
+             {"--label", "TEXT", &peering.label, "What it is for, in your words"}};
+  add_edit_options(values->change, options);
   return make_action(values, add);
 }
 
 Action command::remove_net_peering(Options& options) {
   const auto values = std::make_shared<RemoveOptions>();
   options = {{"--database", "ID", &values->peering.database, "May be left out where there is one"},
-             {"ID", "", &values->peering.id, "As moat net-peerings list names it"},
-             confirm(values->change),
-             no_wait(values->change)};
+             {"ID", "", &values->peering.id, "As moat net-peerings list names it"}};
+  add_edit_options(values->change, options);
   return make_action(values, remove);
 }
 

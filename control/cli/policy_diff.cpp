@@ -20,13 +20,29 @@ namespace {
 constexpr std::array<std::string_view, 5> kinds{"moat.yaml", "database", "rule", "net-peering",
                                                 "managed-range"};
 
-PolicyItem database_item(const std::string& id, const Endpoint& endpoint, Mode mode) {
+// "allow 10.0.3.7 (standby), deny 203.0.113.9", whatever the order in the file.
+template <typename Expectations>
+std::string describe_expectations(const Expectations& expectations) {
+  std::vector<std::string> all;
+  for (const auto& expected : expectations) {
+    all.push_back(fmt::format("{} {}{}", expected.allowed ? "allow" : "deny",
+                              format_address(expected.source),
+                              expected.label.empty() ? "" : fmt::format(" ({})", expected.label)));
+  }
+  std::ranges::sort(all);
+  return fmt::format("{}", fmt::join(all, ", "));
+}
+
+PolicyItem database_item(const std::string& id, const Endpoint& endpoint, Mode mode,
+                         std::string expectations) {
   auto sorted = endpoint;
   std::ranges::sort(sorted.ports);
   return {"database",
           "",
           id,
-          {{"endpoint", format_endpoint(sorted)}, {"mode", std::string(to_string(mode))}}};
+          {{"endpoint", format_endpoint(sorted)},
+           {"mode", std::string(to_string(mode))},
+           {"expect", std::move(expectations)}}};
 }
 
 PolicyItem rule_item(const std::string& database, const std::string& id, const std::string& source,
@@ -95,6 +111,8 @@ PolicyItem config_item(const Config& config) {
            {"backstop", on_or_off(config.backstop)},
            {"backstop-cgroup", config.backstop_cgroup},
            {"drop-sessions", on_or_off(config.drop_sessions)},
+           {"guard", config.guard == 0 ? "off" : fmt::format("{}%", config.guard)},
+           {"hold-down", time(config.hold_down)},
            {"fast-path", describe(config.fast_path)},
            {"socket-readers", config.socket_readers},
            {"metrics", config.metrics},
@@ -106,7 +124,8 @@ PolicyItem config_item(const Config& config) {
 PolicyItems policy_items(const Policy& policy) {
   PolicyItems items;
   for (const auto& database : policy.databases) {
-    items.push_back(database_item(database.id, database.endpoint, policy.mode_of(database)));
+    items.push_back(database_item(database.id, database.endpoint, policy.mode_of(database),
+                                  describe_expectations(database.expectations)));
     for (const auto& rule : database.rules) {
       items.push_back(rule_item(database.id, rule.id, rule.source(), rule.label, rule.expires));
     }
@@ -127,7 +146,8 @@ PolicyItems policy_items(const std::vector<DatabaseView>& databases,
                          const std::vector<ManagedRangeView>& ranges) {
   PolicyItems items;
   for (const auto& database : databases) {
-    items.push_back(database_item(database.id, database.endpoint, database.mode));
+    items.push_back(database_item(database.id, database.endpoint, database.mode,
+                                  describe_expectations(database.expectations)));
   }
   for (const auto& rule : rules) {
     items.push_back(rule_item(rule.database, rule.id, rule.source, rule.label, rule.expires));

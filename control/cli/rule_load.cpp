@@ -244,7 +244,7 @@ class Loader {
         host_->guarded.insert(host_->guarded.end(), ports.begin(), ports.end());
       }
     }
-    auto resolution = resolve_to_fit({files, mode, nullptr, {}}, options_.now);
+    auto resolution = resolve_to_fit({files, mode, nullptr, {}, {options_.now, options_.now}});
     for (const auto& file : files.databases) {
       const auto status = std::ranges::find(resolution.files, file.path, &FileStatus::path);
       if (status != resolution.files.end()) add_host_faults(file, status->faults);

@@ -25,7 +25,7 @@ const group = 'moat';
 // Whether who is signed in may change rules, or only look.
 export async function findMayChange() {
   const {id, groups = []} = await cockpit.user();
-  return id === 0 || groups.includes(group) || await hasAdministrativeAccess();
+  return id === 0 || groups.includes(group) || (await hasAdministrativeAccess());
 }
 
 function hasAdministrativeAccess() {
@@ -36,7 +36,7 @@ function hasAdministrativeAccess() {
   });
 }
 
-const reasons = {'access-denied': 'denied', 'not-found': 'stopped', 'disconnected': 'stopped'};
+const reasons = {'access-denied': 'denied', 'not-found': 'stopped', disconnected: 'stopped'};
 
 function refusal(problem, body) {
   if (problem.problem) {
@@ -45,21 +45,31 @@ function refusal(problem, body) {
   try {
     return new Refusal('refused', JSON.parse(body).error);
   } catch {
-    return new Refusal('refused', {message: `moatd answers with ${problem.status} ${problem.reason}`});
+    return new Refusal('refused', {
+      message: `moatd answers with ${problem.status} ${problem.reason}`,
+    });
   }
 }
 
-const query = parameters => Object.entries(parameters)
-  .filter(([, value]) => value !== undefined && value !== '')
-  .map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&');
+const query = parameters =>
+  Object.entries(parameters)
+    .filter(([, value]) => value !== undefined && value !== '')
+    .map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
+    .join('&');
 
 // The answer, a promise with end(), which gives up waiting for it.
 function send(channel, method, path, parameters, body) {
   const asked = query(parameters);
-  const request = channel.request({method, path: path + (asked && `?${asked}`),
-    body: body === undefined ? '' : JSON.stringify(body)});
+  const request = channel.request({
+    method,
+    path: path + (asked && `?${asked}`),
+    body: body === undefined ? '' : JSON.stringify(body),
+  });
   const answer = new Promise((resolve, reject) => {
-    request.then(text => resolve(JSON.parse(text)), (problem, text) => reject(refusal(problem, text)));
+    request.then(
+      text => resolve(JSON.parse(text)),
+      (problem, text) => reject(refusal(problem, text)),
+    );
   });
   answer.end = () => request.close('cancelled');
   return answer;
@@ -71,7 +81,9 @@ async function ask(method, path, parameters = {}, body = undefined) {
   } catch (refused) {
     const isNotAllowed = refused.reason === 'denied' || refused.kind === 'forbidden';
     if (!isNotAllowed || way === asRoot) throw refused;
-    const answer = await send(asRoot, method, path, parameters, body).catch(() => { throw refused; });
+    const answer = await send(asRoot, method, path, parameters, body).catch(() => {
+      throw refused;
+    });
     way = asRoot;
     return answer;
   }
@@ -83,13 +95,3 @@ export const patch = (path, parameters, body) => ask('PATCH', path, parameters, 
 export const remove = (path, parameters) => ask('DELETE', path, parameters);
 // One that is answered when there is something to tell.
 export const wait = (path, parameters) => send(way, 'GET', path, parameters);
-
-// Whether this moatd has that path.
-export async function has(path) {
-  try {
-    await get(path);
-  } catch (refused) {
-    return refused.kind !== 'not-found';
-  }
-  return true;
-}

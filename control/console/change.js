@@ -17,10 +17,18 @@ const maxReceipts = 2;
 // A field for the time within which a change has to be confirmed; empty: it stays as it is made.
 export function confirmField() {
   const input = textInput({placeholder: 'stays without', list: 'moat-times', maxlength: 20});
-  const made = field('Undo unless confirmed within', input,
-    'Such as 60s or 5m: if the change locks you out, it goes by itself.');
-  made.root.append(element('datalist', {id: 'moat-times'},
-    ['30s', '60s', '5m'].map(value => element('option', {value}))));
+  const made = field(
+    'Undo unless confirmed within',
+    input,
+    'Such as 60s or 5m: if the change locks you out, it goes by itself.',
+  );
+  made.root.append(
+    element(
+      'datalist',
+      {id: 'moat-times'},
+      ['30s', '60s', '5m'].map(value => element('option', {value})),
+    ),
+  );
   return made;
 }
 
@@ -60,15 +68,8 @@ export async function change(send, {what, within = '', basis = ''}) {
   return made;
 }
 
-// What `send` would do, without doing it: the answer's `preview`. Nothing: this moatd cannot tell.
-export async function tryOut(send) {
-  try {
-    return await send({'dry-run': '1', trial: ownTrial()});
-  } catch (refused) {
-    if (refused instanceof api.Refusal && /unknown argument "(dry-run|basis)"/.test(refused.message)) return undefined;
-    throw refused;
-  }
-}
+// What `send` would do, without doing it: the answer's `preview`.
+export const tryOut = send => send({'dry-run': '1', trial: ownTrial()});
 
 // Of the trial that the status tells, or of none.
 export function forgetEndedTrial(trial) {
@@ -84,17 +85,22 @@ export function receiptTitle(made) {
 }
 
 export function describeEnded(made) {
-  const peers = made.ended.map(({peer, database, sessions}) =>
-    `${peer} (${database}${sessions === 1 ? '' : `, ${plural(sessions, 'session')}`})`);
+  const peers = made.ended.map(
+    ({peer, database, sessions}) =>
+      `${peer} (${database}${sessions === 1 ? '' : `, ${plural(sessions, 'session')}`})`,
+  );
   return `${plural(made.ended_sessions, 'session')} ended: ${peers.join(', ')}`;
 }
 
 function showReceipt(what, made, within) {
-  const box = alert(made.enforced ? 'success' : 'warning', receiptTitle(made),
+  const box = alert(
+    made.enforced ? 'success' : 'warning',
+    receiptTitle(made),
     element('p', {}, what),
     made.why_not && element('p', {}, made.why_not),
     made.ended_sessions > 0 && element('p', {}, describeEnded(made)),
-    showFaults(made.warnings));
+    showFaults(made.warnings),
+  );
   if (made.enforced && !made.unchanged && !within && !ownTrial()) {
     const undo = button('Undo', () => undoGeneration(made.generation, box), 'link');
     box.append(element('div.pf-c-alert__action-group', {}, undo));
@@ -108,12 +114,15 @@ async function undoGeneration(generation, box) {
     const {generations} = await api.get('/v1/history');
     const at = generations.findIndex(each => each.generation === generation);
     if (at !== 0 || generations.length < 2) {
-      throw new api.Refusal('refused', {message: `not undone: something else has changed since generation ${generation}`,
-        remedy: 'History shows what, and rolls back to any generation.'});
+      throw new api.Refusal('refused', {
+        message: `not undone: something else has changed since generation ${generation}`,
+        remedy: 'History shows what, and rolls back to any generation.',
+      });
     }
     const before = generations[1].generation;
-    await change(parameters => api.post(`/v1/rollback/${before}`, parameters),
-      {what: `Rolled back to generation ${before}`});
+    await change(parameters => api.post(`/v1/rollback/${before}`, parameters), {
+      what: `Rolled back to generation ${before}`,
+    });
     box.remove();
   } catch (refused) {
     if (!(refused instanceof api.Refusal)) throw refused;
@@ -123,8 +132,13 @@ async function undoGeneration(generation, box) {
 
 // Shows a message above the page, with a button that takes it away.
 export function say(box) {
-  box.append(element('div.pf-c-alert__action', {},
-    button('✕', () => box.remove(), 'plain', {'aria-label': 'Close this message'})));
+  box.append(
+    element(
+      'div.pf-c-alert__action',
+      {},
+      button('✕', () => box.remove(), 'plain', {'aria-label': 'Close this message'}),
+    ),
+  );
   receipts.prepend(box);
   box.scrollIntoView({block: 'nearest'});
   while (receipts.children.length > maxReceipts) receipts.lastElementChild.remove();
@@ -144,4 +158,3 @@ export async function orSay(made) {
     return undefined;
   }
 }
-

@@ -42,34 +42,56 @@ export function link(text, href, attributes = {}) {
 
 // A coloured word, which says the same without its colour.
 export function badge(text, colour, title) {
-  return element(`span.pf-c-label.pf-m-${colour}`, {title},
-    element('span.pf-c-label__content', {}, text));
+  return element(
+    `span.pf-c-label.pf-m-${colour}`,
+    {title},
+    element('span.pf-c-label__content', {}, text),
+  );
 }
 
 export function alert(kind, title, ...body) {
   const spoken = {danger: 'Error: ', warning: 'Warning: ', success: 'Done: ', info: ''}[kind];
-  return element(`div.pf-c-alert.pf-m-inline.pf-m-${kind}`, {},
-    element('div.pf-c-alert__icon', {'aria-hidden': 'true'}, {danger: '✖', warning: '⚠', success: '✔'}[kind] ?? 'ℹ'),
-    element('p.pf-c-alert__title', {},
-      spoken && element('span.pf-u-screen-reader', {}, spoken), title),
-    body.length > 0 && element('div.pf-c-alert__description', {}, body));
+  return element(
+    `div.pf-c-alert.pf-m-inline.pf-m-${kind}`,
+    {},
+    element(
+      'div.pf-c-alert__icon',
+      {'aria-hidden': 'true'},
+      {danger: '✖', warning: '⚠', success: '✔'}[kind] ?? 'ℹ',
+    ),
+    element(
+      'p.pf-c-alert__title',
+      {},
+      spoken && element('span.pf-u-screen-reader', {}, spoken),
+      title,
+    ),
+    body.length > 0 && element('div.pf-c-alert__description', {}, body),
+  );
 }
 
 export function card(title, ...body) {
-  return element('section.pf-c-card', {'aria-label': title},
-    element('h2.pf-c-card__title', {}, title), element('div.pf-c-card__body', {}, body));
-}
-
-export function emptyState(text, ...body) {
-  return element('div.pf-c-empty-state', {}, element('p', {}, text), body);
+  return element(
+    'section.pf-c-card',
+    {'aria-label': title},
+    element('h2.pf-c-card__title', {}, title),
+    element('div.pf-c-card__body', {}, body),
+  );
 }
 
 // Names beside what they name: [['Backstop', 'on'], ...].
 export function descriptions(entries) {
-  return element('dl.pf-c-description-list', {}, entries.map(([name, value]) =>
-    element('div.pf-c-description-list__group', {},
-      element('dt.pf-c-description-list__term', {}, name),
-      element('dd.pf-c-description-list__description', {}, value))));
+  return element(
+    'dl.pf-c-description-list',
+    {},
+    entries.map(([name, value]) =>
+      element(
+        'div.pf-c-description-list__group',
+        {},
+        element('dt.pf-c-description-list__term', {}, name),
+        element('dd.pf-c-description-list__description', {}, value),
+      ),
+    ),
+  );
 }
 
 let lastId = 0;
@@ -80,8 +102,13 @@ export function field(name, control, hint = '') {
   control.id = id;
   control.setAttribute('aria-describedby', `${id}-said`);
   const said = element('p.pf-c-form__helper-text', {id: `${id}-said`, 'aria-live': 'polite'}, hint);
-  const root = element('div.pf-c-form__group', {},
-    element('label.pf-c-form__label', {for: id}, name), control, said);
+  const root = element(
+    'div.pf-c-form__group',
+    {},
+    element('label.pf-c-form__label', {for: id}, name),
+    control,
+    said,
+  );
   const say = (text, isWrong = false) => {
     const wanted = text || hint;
     if (said.textContent !== wanted) said.textContent = wanted;
@@ -89,18 +116,32 @@ export function field(name, control, hint = '') {
     control.toggleAttribute('aria-invalid', isWrong);
     if (isWrong) control.setAttribute('aria-invalid', 'true');
   };
-  return {root, control, say, get value() { return control.value.trim(); }};
+  return {
+    root,
+    control,
+    say,
+    get value() {
+      return control.value.trim();
+    },
+  };
 }
 
 export function textInput(attributes = {}) {
-  return element('input.pf-c-form-control', {type: 'text', autocomplete: 'off', spellcheck: 'false',
-    ...attributes});
+  return element('input.pf-c-form-control', {
+    type: 'text',
+    autocomplete: 'off',
+    spellcheck: 'false',
+    ...attributes,
+  });
 }
 
 // Choices as [[value, text], ...].
 export function select(choices, attributes = {}) {
-  const made = element('select.pf-c-form-control', attributes,
-    choices.map(([value, text]) => element('option', {value}, text)));
+  const made = element(
+    'select.pf-c-form-control',
+    attributes,
+    choices.map(([value, text]) => element('option', {value}, text)),
+  );
   if ('value' in attributes) made.value = attributes.value;
   return made;
 }
@@ -121,11 +162,24 @@ export class Table {
     this.#columns = columns;
     this.#key = key;
     this.#empty = element('p.pf-c-empty-state', {hidden: true}, empty);
-    const head = element('tr', {role: 'row'}, columns.map(column =>
-      element(`th${column.number ? '.moat-number' : ''}`, {scope: 'col', role: 'columnheader'},
-        column.isActions ? element('span.pf-u-screen-reader', {}, column.name) : column.name)));
-    this.table = element('table.pf-c-table.pf-m-grid-md.pf-m-compact', {role: 'table', hidden: true},
-      element('caption.pf-u-screen-reader', {}, caption), element('thead', {role: 'rowgroup'}, head), this.#body);
+    const head = element(
+      'tr',
+      {role: 'row'},
+      columns.map(column =>
+        element(
+          `th${column.number ? '.moat-number' : ''}`,
+          {scope: 'col', role: 'columnheader'},
+          column.isActions ? element('span.pf-u-screen-reader', {}, column.name) : column.name,
+        ),
+      ),
+    );
+    this.table = element(
+      'table.pf-c-table.pf-m-grid-md.pf-m-compact',
+      {role: 'table', hidden: true},
+      element('caption.pf-u-screen-reader', {}, caption),
+      element('thead', {role: 'rowgroup'}, head),
+      this.#body,
+    );
     this.root = element('div.moat-table', {}, this.table, this.#empty);
   }
 
@@ -171,7 +225,11 @@ export class Table {
 
   #add(key) {
     const cells = this.#columns.map(column =>
-      element(`td${column.number ? '.moat-number' : ''}`, {role: 'cell', 'data-label': column.name}));
+      element(`td${column.number ? '.moat-number' : ''}`, {
+        role: 'cell',
+        'data-label': column.name,
+      }),
+    );
     const shown = {root: element('tr', {role: 'row'}, cells), cells, values: [], isHeld: false};
     this.#rows.set(key, shown);
     return shown;

@@ -3,7 +3,7 @@
 
 import * as api from './api.js';
 
-const maxKept = 4096;  // as many as moatd keeps
+const maxKept = 4096; // as many as moatd keeps
 
 const keyOf = ({source, database, port, reason, interface: by, vlan}) =>
   [source, database, database ? '' : port, reason, by, vlan].join(' ');
@@ -16,7 +16,7 @@ export class DropLog {
   // Resolves to what is known then, the latest first.
   async ask() {
     const answer = await api.get('/v1/drops', {since: this.#since});
-    const isAnew = this.#since !== '' && answer.next < this.#since;  // another moatd
+    const isAnew = this.#since !== '' && answer.next < this.#since; // another moatd
     if (isAnew) this.#drops.clear();
     this.#since = answer.next;
     this.unlisted = answer.unlisted;

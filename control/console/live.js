@@ -52,15 +52,19 @@ export function refresh() {
   for (const each of watches) each.refresh();
 }
 
-const untilVisible = () => new Promise(resolve => {
-  if (!cockpit.hidden) return resolve();
-  cockpit.addEventListener('visibilitychange', function look() {
-    if (cockpit.hidden) return;
-    cockpit.removeEventListener('visibilitychange', look);
-    resolve();
+const untilVisible = () =>
+  new Promise(resolve => {
+    if (!cockpit.hidden) return resolve();
+    cockpit.addEventListener('visibilitychange', function look() {
+      if (cockpit.hidden) return;
+      cockpit.removeEventListener('visibilitychange', look);
+      resolve();
+    });
   });
-});
-const pause = () => new Promise(resolve => { window.setTimeout(resolve, interval); });
+const pause = () =>
+  new Promise(resolve => {
+    window.setTimeout(resolve, interval);
+  });
 
 // moatd answers as soon as something has happened since; what had before is passed over.
 async function followEvents() {
@@ -72,7 +76,6 @@ async function followEvents() {
       if (events.length > 0) refresh();
     } catch (refused) {
       if (!(refused instanceof api.Refusal)) throw refused;
-      if (refused.kind === 'not-found') return;  // this moatd tells of none
       await pause();
     }
   }

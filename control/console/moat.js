@@ -21,16 +21,30 @@ import * as why from './pages/why.js';
 
 const groups = [
   ['', [['overview', overview]]],
-  ['Settings', [['rules', rules], ['managed-ranges', managedRanges], ['net-peerings', netPeerings, '/v1/net-peerings'],
-    ['endpoints', endpoints, '/v1/endpoints'], ['network', network, '/v1/network-configuration']]],
-  ['Activity', [['drops', drops], ['why', why], ['history', history]]],
+  [
+    'Settings',
+    [
+      ['rules', rules],
+      ['managed-ranges', managedRanges],
+      ['net-peerings', netPeerings],
+      ['endpoints', endpoints],
+      ['network', network],
+    ],
+  ],
+  [
+    'Activity',
+    [
+      ['drops', drops],
+      ['why', why],
+      ['history', history],
+    ],
+  ],
 ];
 const pages = new Map(groups.flatMap(([, entries]) => entries));
-// Pages about what this moatd does not know.
-const missing = new Set();
 
-const [navigation, banners, heading, root] = ['navigation', 'banners', 'title', 'page']
-  .map(id => document.getElementById(id));
+const [navigation, banners, heading, root] = ['navigation', 'banners', 'title', 'page'].map(id =>
+  document.getElementById(id),
+);
 
 // ---- Which page ----
 
@@ -43,25 +57,33 @@ class Page {
     this.options = options;
     this.root = element('div');
     this.mayChange = mayChange;
-    this.isKnown = other => !missing.has(other);
   }
 
   go(options) {
-    cockpit.location.go([this.name], Object.fromEntries(Object.entries(options).filter(([, value]) => value)));
+    cockpit.location.go(
+      [this.name],
+      Object.fromEntries(Object.entries(options).filter(([, value]) => value)),
+    );
   }
 
   // See watch() of live.js. A refusal is shown in place of the page unless the page shows it.
   watch(ask, show, refuse) {
     const refused = element('div');
     this.root.prepend(refused);
-    this.#ends.push(live.watch(ask, answer => {
-      replace(refused);
-      show(answer);
-    }, problem => {
-      if (problem.reason !== 'refused') return;  // the frame says so
-      if (refuse) refuse(problem);
-      else replace(refused, showRefusal(problem));
-    }));
+    this.#ends.push(
+      live.watch(
+        ask,
+        answer => {
+          replace(refused);
+          show(answer);
+        },
+        problem => {
+          if (problem.reason !== 'refused') return; // the frame says so
+          if (refuse) refuse(problem);
+          else replace(refused, showRefusal(problem));
+        },
+      ),
+    );
   }
 
   atEnd(end) {
@@ -103,10 +125,15 @@ function placeFocus(before, used) {
   if (before === shown.name && used) root.querySelector(`[name="${CSS.escape(used)}"]`)?.focus();
 }
 
-const menu = button('Menu', () => {
-  const isOpen = navigation.classList.toggle('moat-open');
-  menu.setAttribute('aria-expanded', String(isOpen));
-}, 'secondary', {'aria-expanded': 'false', 'aria-controls': 'navigation-list'});
+const menu = button(
+  'Menu',
+  () => {
+    const isOpen = navigation.classList.toggle('moat-open');
+    menu.setAttribute('aria-expanded', String(isOpen));
+  },
+  'secondary',
+  {'aria-expanded': 'false', 'aria-controls': 'navigation-list'},
+);
 menu.classList.add('moat-menu');
 const list = element('div', {id: 'navigation-list'});
 navigation.append(menu, list);
@@ -115,11 +142,30 @@ function showNavigation() {
   navigation.classList.remove('moat-open');
   menu.setAttribute('aria-expanded', 'false');
   menu.textContent = `Menu: ${heading.textContent}`;
-  replace(list, groups.map(([group, entries]) => element('section.pf-c-nav__section', {'aria-label': group || false},
-    group && element('h2.pf-c-nav__section-title', {}, group),
-    element('ul.pf-c-nav__list', {}, entries.filter(([name]) => !missing.has(name)).map(([name, module]) => element('li.pf-c-nav__item', {},
-      link(module.title, `#/${name}`, {class: `pf-c-nav__link${name === shown.name ? ' pf-m-current' : ''}`,
-        'aria-current': name === shown.name && 'page'})))))));
+  replace(
+    list,
+    groups.map(([group, entries]) =>
+      element(
+        'section.pf-c-nav__section',
+        {'aria-label': group || false},
+        group && element('h2.pf-c-nav__section-title', {}, group),
+        element(
+          'ul.pf-c-nav__list',
+          {},
+          entries.map(([name, module]) =>
+            element(
+              'li.pf-c-nav__item',
+              {},
+              link(module.title, `#/${name}`, {
+                class: `pf-c-nav__link${name === shown.name ? ' pf-m-current' : ''}`,
+                'aria-current': name === shown.name && 'page',
+              }),
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 // ---- What is said on every page ----
@@ -129,8 +175,16 @@ const trial = element('div');
 banners.append(access, trial);
 
 function showStatus(status) {
-  replace(access, !mayChange && isAccessKnown && alert('info', 'You may look, and change nothing.',
-    'Who is in the group moat may change rules, and who has administrative access in Cockpit.'));
+  replace(
+    access,
+    !mayChange &&
+      isAccessKnown &&
+      alert(
+        'info',
+        'You may look, and change nothing.',
+        'Who is in the group moat may change rules, and who has administrative access in Cockpit.',
+      ),
+  );
   forgetEndedTrial(status.trial);
   showTrial(status.trial);
 }
@@ -139,19 +193,35 @@ function showProblem(refused) {
   replace(trial);
   const said = {
     denied: () => explainDenied(),
-    stopped: () => alert('danger', 'moatd is not reachable.',
-      'What it enforced stays enforced. This page goes on by itself once moatd runs again.'),
+    stopped: () =>
+      alert(
+        'danger',
+        'moatd is not reachable.',
+        'What it enforced stays enforced. This page goes on by itself once moatd runs again.',
+      ),
     lost: () => alert('danger', 'Cockpit has no connection to this host.', refused.message),
-    refused: () => refused.kind === 'forbidden' ? explainDenied() : showRefusal(refused),
+    refused: () => (refused.kind === 'forbidden' ? explainDenied() : showRefusal(refused)),
   }[refused.reason]();
   if (access.textContent !== said.textContent) replace(access, said);
 }
 
 function explainDenied() {
-  return alert('danger', 'You may not ask moatd.',
-    element('p', {}, 'Who is in the group moat may look and change; who is in the group that moat.yaml names in socket-readers may look.'),
-    element('p', {}, 'An administrator lets you in, from your next login on: ', element('code', {}, 'usermod -aG moat USER'),
-      '. Who has administrative access in Cockpit may do everything here as well.'));
+  return alert(
+    'danger',
+    'You may not ask moatd.',
+    element(
+      'p',
+      {},
+      'Who is in the group moat may look and change; who is in the group that moat.yaml names in socket-readers may look.',
+    ),
+    element(
+      'p',
+      {},
+      'An administrator lets you in, from your next login on: ',
+      element('code', {}, 'usermod -aG moat USER'),
+      '. Who has administrative access in Cockpit may do everything here as well.',
+    ),
+  );
 }
 
 let counting;
@@ -169,30 +239,42 @@ function showTrial(current) {
     return;
   }
   const left = element('strong');
-  counting = {ends, tick: () => {
-    left.textContent = plural(Math.max(0, Math.ceil((counting.ends - Date.now()) / 1000)), 'second');
-  }};
+  counting = {
+    ends,
+    tick: () => {
+      left.textContent = plural(
+        Math.max(0, Math.ceil((counting.ends - Date.now()) / 1000)),
+        'second',
+      );
+    },
+  };
   counting.tick();
-  const box = alert('warning', ['A change by ', element('bdi', {}, current.author), ' is undone in ', left, ' unless it is confirmed.']);
+  const box = alert('warning', [
+    'A change by ',
+    element('bdi', {}, current.author),
+    ' is undone in ',
+    left,
+    ' unless it is confirmed.',
+  ]);
   if (mayChange) {
-    box.append(element('div.pf-c-alert__action-group', {},
-      button('Confirm', () => orSay(confirm()), 'primary'),
-      button('Undo now', () => orSay(undoTrial()), 'secondary')));
+    box.append(
+      element(
+        'div.pf-c-alert__action-group',
+        {},
+        button('Confirm', () => orSay(confirm()), 'primary'),
+        button('Undo now', () => orSay(undoTrial()), 'secondary'),
+      ),
+    );
   }
   replace(trial, box);
 }
 window.setInterval(() => counting?.tick(), 500);
 
-document.getElementById('skip').addEventListener('click', () => document.getElementById('main').focus());
+document
+  .getElementById('skip')
+  .addEventListener('click', () => document.getElementById('main').focus());
 live.watch(() => api.get('/v1/status'), showStatus, showProblem);
-
-async function findMissing() {
-  await Promise.all(groups.flatMap(([, entries]) => entries).map(async ([name, , path]) => {
-    if (path && !await api.has(path)) missing.add(name);
-  }));
-}
-
-[mayChange] = await Promise.all([api.findMayChange(), findMissing()]);
+mayChange = await api.findMayChange();
 isAccessKnown = true;
 cockpit.addEventListener('locationchanged', show);
 show();

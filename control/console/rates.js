@@ -5,9 +5,10 @@
 import * as api from './api.js';
 import * as live from './live.js';
 
-const maxPoints = 450;  // 15 minutes
+const maxPoints = 450; // 15 minutes
 
-const sum = (totals, of) => totals.reduce((packets, total) => packets + (total[of]?.packets ?? 0), 0);
+const sum = (totals, of) =>
+  totals.reduce((packets, total) => packets + (total[of]?.packets ?? 0), 0);
 
 class Rates {
   times = [];
@@ -16,7 +17,11 @@ class Rates {
   #last;
 
   take({totals}) {
-    const now = {time: Date.now() / 1000, allowed: sum(totals, 'allowed'), dropped: sum(totals, 'dropped') + sum(totals, 'monitored')};
+    const now = {
+      time: Date.now() / 1000,
+      allowed: sum(totals, 'allowed'),
+      dropped: sum(totals, 'dropped') + sum(totals, 'monitored'),
+    };
     const last = this.#last;
     this.#last = now;
     if (!last || now.time - last.time < 0.5) return;
@@ -25,9 +30,14 @@ class Rates {
     this.times.push(now.time);
     this.allowed.push(rate('allowed'));
     this.dropped.push(rate('dropped'));
-    for (const each of [this.times, this.allowed, this.dropped]) if (each.length > maxPoints) each.shift();
+    for (const each of [this.times, this.allowed, this.dropped])
+      if (each.length > maxPoints) each.shift();
   }
 }
 
 export const rates = new Rates();
-live.watch(() => api.get('/v1/counters'), answer => rates.take(answer), () => undefined);
+live.watch(
+  () => api.get('/v1/counters'),
+  answer => rates.take(answer),
+  () => undefined,
+);

@@ -4,8 +4,10 @@
 const dark = window.matchMedia('(prefers-color-scheme: dark)');
 
 function apply(chosen = window.localStorage.getItem('shell:style') ?? 'auto') {
-  document.documentElement.classList.toggle('pf-theme-dark',
-    chosen === 'dark' || (chosen === 'auto' && dark.matches));
+  document.documentElement.classList.toggle(
+    'pf-theme-dark',
+    chosen === 'dark' || (chosen === 'auto' && dark.matches),
+  );
   window.dispatchEvent(new Event('moat-theme'));
 }
 

@@ -6,7 +6,12 @@ export const number = value => grouped.format(value);
 
 export const plural = (count, noun) => `${number(count)} ${noun}${count === 1 ? '' : 's'}`;
 
-const steps = [['d', 86400], ['h', 3600], ['min', 60], ['s', 1]];
+const steps = [
+  ['d', 86400],
+  ['h', 3600],
+  ['min', 60],
+  ['s', 1],
+];
 
 // "3 s", "2 h": whole units, the largest that fits.
 export function age(seconds) {
@@ -16,7 +21,7 @@ export function age(seconds) {
 }
 
 // "3 s ago", "-" for never.
-export const ago = time => time ? `${age((Date.now() - Date.parse(time)) / 1000)} ago` : '-';
+export const ago = time => (time ? `${age((Date.now() - Date.parse(time)) / 1000)} ago` : '-');
 
 // "9 ms", "1.2 s", "120 s"
 export function duration(ms) {
@@ -24,7 +29,7 @@ export function duration(ms) {
   return ms < 10000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 1000)} s`;
 }
 
-export const clock = time => time ? new Date(time).toLocaleString() : '-';
+export const clock = time => (time ? new Date(time).toLocaleString() : '-');
 
 // "never", "in 3 h", "expired 2 d ago"
 export function expiry(time) {
@@ -41,4 +46,4 @@ export function ports(endpoint) {
 
 export const address = endpoint => endpoint.address ?? 'every address of the host';
 
-export const place = ({file, line}) => line ? `${file}:${line}` : file;
+export const place = ({file, line}) => (line ? `${file}:${line}` : file);

@@ -97,7 +97,8 @@ Result<> Daemon::arm() {
   if (auto armed = arm_timers(); !armed) return armed;
   // A guard that nobody can ask, or that tells of no drops, is a guard all the same.
   ensure_socket();
-  for (const auto& problem : history_.problems()) log_.about(LogEvent::problem).error("{}", problem);
+  for (const auto& problem : history_.problems())
+    log_.about(LogEvent::problem).error("{}", problem);
   for (const auto& problem : events_.problems()) log_.about(LogEvent::problem).error("{}", problem);
   recall_problems();
   ensure_metrics();

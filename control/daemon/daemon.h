@@ -22,6 +22,7 @@
 
 #include "control/api/server.h"
 #include "control/daemon/drop_watch.h"
+#include "control/daemon/preview.h"
 #include "control/daemon/report.h"
 #include "control/daemon/rule_edits.h"
 #include "control/enforce/enforcer.h"
@@ -90,6 +91,8 @@ class Daemon final : public Service {
                                                const Peer& peer) override;
   ServiceResult<ChangeView> set_mode(const std::string& database, Mode mode,
                                      const Peer& peer) override;
+  ServiceResult<ChangeView> accept_range(const std::string& id, const AcceptedVersion& version,
+                                         const Peer& peer) override;
   ServiceResult<ChangeView> forget(const std::string& database, const Peer& peer) override;
   ServiceResult<std::string> version(const std::string& database) override;
   ServiceResult<EventsView> events(std::uint64_t since) override;
@@ -193,6 +196,7 @@ class Daemon final : public Service {
   [[nodiscard]] ServiceResult<void> begin_change();
   [[nodiscard]] ServiceResult<void> begin_edit(const Peer& peer);
   [[nodiscard]] EditBasis edit_basis() const;
+  [[nodiscard]] Faults faults_of(const std::string& path) const;
   [[nodiscard]] ServiceResult<ChangeView> carry_out(const ServiceResult<Edit>& edit,
                                                     const char* what, const Peer& peer,
                                                     Steady::time_point begun);
@@ -205,12 +209,10 @@ class Daemon final : public Service {
                                                   const Peer& peer) const;
   void read_all_drops();
 
-  // preview.cpp: what a change would do
+  // dry_runs.cpp: what a change would do
   [[nodiscard]] std::string basis() const;
   [[nodiscard]] ServiceResult<void> check_basis(const Peer& peer) const;
-  [[nodiscard]] ServiceResult<ChangeView> preview(const std::vector<Edit>& edits,
-                                                  const Faults& warnings,
-                                                  const std::string& forgotten = {});
+  [[nodiscard]] ServiceResult<ChangeView> preview(const PlannedChange& planned);
 
   // generations.cpp: what was enforced before, and what waits to be confirmed
   [[nodiscard]] std::vector<FileText> enforced_files() const;

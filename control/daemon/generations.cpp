@@ -119,7 +119,7 @@ ServiceResult<void> Daemon::write_all_or_none(const std::vector<Edit>& edits, co
 
 ServiceResult<ChangeView> Daemon::rewrite(const FileEdits& plan, const std::string& what,
                                           const Peer& peer, Steady::time_point begun) {
-  if (peer.is_dry_run) return preview(plan.edits, plan.warnings);
+  if (peer.is_dry_run) return preview({plan.edits, plan.warnings});
   const auto noticed = WallClock::now();
   if (auto written = write_all_or_none(plan.edits, peer); !written)
     return std::unexpected(written.error());

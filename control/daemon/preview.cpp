@@ -10,19 +10,13 @@
 #include <set>
 #include <utility>
 
-#include "control/daemon/daemon.h"
-#include "control/daemon/refuse.h"
-#include "control/enforce/describe_change.h"
 #include "control/enforce/open_ports.h"
-#include "control/resolve/resolve.h"
 #include "control/service/judge_session.h"
-#include "control/text/fnv1a.h"
 
 namespace moat {
 namespace {
 
 using namespace std::chrono_literals;
-using Kind = Refusal::Kind;
 
 // A rule without a hit for longer is not in use.
 constexpr auto in_use = 60s;
@@ -161,63 +155,6 @@ void add_ends(const std::vector<SessionView>& sessions, const std::vector<RuleVi
   }
   preview.needs_yes =
       !preview.opens.empty() || std::ranges::any_of(preview.rules, &PreviewView::Rule::is_cut);
-}
-
-// ---- What the daemon knows ----
-
-// Of all that a change is planned by, and of nothing that a look at it changes.
-std::string Daemon::basis() const {
-  Fnv1a hash;
-  const auto add = [&](const std::string& path, const FileStamp& stamp) {
-    hash.add(fmt::format("{}\n{} {} {} {} {}\n", path, stamp.id.device, stamp.id.inode, stamp.size,
-                         stamp.modified, stamp.changed));
-  };
-  hash.add(fmt::format("{}\n", publisher_.generation()));
-  add(settings_.path(), settings_.stamp());
-  for (const auto& file : scanner_.files().databases) add(file.path, file.stamp);
-  for (const auto& file : scanner_.files().ranges) add(file.path, file.stamp);
-  return fmt::format("{:016x}", hash.value());
-}
-
-ServiceResult<void> Daemon::check_basis(const Peer& peer) const {
-  if (peer.basis.empty() || peer.basis == basis()) return {};
-  return refuse(Kind::conflict,
-                "what this change was asked about has changed since: nothing was done",
-                "give the command again, and look at what it says then");
-}
-
-ServiceResult<ChangeView> Daemon::preview(const std::vector<Edit>& edits, const Faults& warnings,
-                                          const std::string& forgotten) {
-  sample();  // for hits of now
-  const auto now = publisher_.expiry_time();
-  auto forgets = publisher_.state().forgotten;
-  if (!forgotten.empty()) forgets.insert(forgotten);
-  auto config = settings_.config();
-  for (const auto& edit : edits) {
-    if (edit.path != settings_.path()) continue;
-    if (auto reading = read_config(edit.path, edit.after); reading.value) config = *reading.value;
-  }
-  const auto after = resolve(with_edits(scanner_.files(), edits, settings_.path(), now),
-                             config.mode, publisher_.enforced(), forgets);
-  const auto& policy = after.state.policy;
-  const Policy nothing;
-  const auto* enforced = publisher_.enforced();
-  const auto& before = enforced != nullptr ? enforced->policy : nothing;
-
-  ChangeView view;
-  view.generation = publisher_.generation();
-  view.bound = settings_.config().bound;
-  view.warnings = warnings;
-  auto& preview = view.preview.emplace();
-  preview.basis = basis();
-  preview.change = describe_change(before, policy);
-  preview.opens = find_openings({before, settings_.config()}, {policy, config}, now);
-  const auto sessions =
-      guarded_sessions(policy, {config.trusted_interfaces, config.interfaces}, *path_);
-  if (!sessions)
-    return refuse(Kind::unavailable, sessions.error().message, sessions.error().remedy);
-  add_ends(views_.sessions(*sessions, ""), views_.rules(""), policy, now, preview);
-  return view;
 }
 
 }  // namespace moat

@@ -2,14 +2,24 @@
 // What a change would do to who is connected and to what is closed, found before it is made.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
+#include "control/daemon/rule_edits.h"
 #include "control/files/reading.h"
 #include "control/policy/policy.h"
 #include "control/service/service.h"
 
 namespace moat {
+
+// A change as it is planned.
+struct PlannedChange {
+  std::vector<Edit> edits;
+  Faults warnings = {};
+  std::string forgotten = {};                        // a database
+  std::map<std::string, std::string> accepted = {};  // digests, by managed range
+};
 
 // What is in force, or would be.
 struct Enforcement {

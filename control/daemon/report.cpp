@@ -16,6 +16,8 @@
 #include "control/files/mptcp_joins.h"
 #include "control/os/local_names.h"
 #include "control/policy/coverage.h"
+#include "control/resolve/expectations.h"
+#include "control/resolve/hold_down.h"
 #include "control/service/explain.h"
 #include "control/service/judge_session.h"
 #include "control/service/status_text.h"
@@ -200,6 +202,7 @@ StatusView Views::status(const DaemonFacts& facts) const {
   if (const auto& resolution = enforcer_.resolution()) {
     view.files.insert(view.files.end(), resolution->files.begin(), resolution->files.end());
     view.withdrawn.assign(resolution->withdrawn.begin(), resolution->withdrawn.end());
+    for (const auto& [id, version] : resolution->held_versions) view.guarded_ranges.push_back(id);
   }
   if (const auto* enforced = publisher_.enforced()) {
     for (const auto& database : enforced->policy.databases) {
@@ -246,6 +249,8 @@ void Views::add_notices(StatusView& view) const {
   }
   add_coverage(view);
   add_expiries(view);
+  add_expectations(view);
+  add_held_down(view);
   add_mptcp_notices(view);
   add_listeners(view);
 }
@@ -329,6 +334,70 @@ void Views::add_expiries(StatusView& view) const {
   }
 }
 
+// Those that no file could be held back for, as time alone has ended them, or will.
+void Views::add_expectations(StatusView& view) const {
+  for (const auto& database : policy().databases) {
+    for (const auto& outlook : judge_expectations(policy(), database, publisher_.expiry_time())) {
+      const auto& expectation = *outlook.expectation;
+      const auto expects =
+          fmt::format("{} expects {} to be {} ({}:{})", database.id, expectation.name(),
+                      expectation.allowed ? "allowed" : "denied", expectation.place.file,
+                      expectation.place.line);
+      if (!outlook.holds && expectation.allowed) {
+        view.problems.push_back(
+            make_problem(code::expectation_broken, database.id,
+                         expects + ", and it is denied, as what let it in has ended",
+                         fmt::format("moat rules add --database {} --cidr {}/32", database.id,
+                                     format_address(expectation.source))));
+      } else if (!outlook.holds) {
+        view.problems.push_back(
+            make_problem(code::expectation_broken, database.id,
+                         fmt::format("{}, and {} lets it in", expects, outlook.by),
+                         "moat why " + format_address(expectation.source)));
+      } else if (outlook.ends) {
+        view.notices.push_back(
+            make_problem(code::expectation_ending, database.id,
+                         fmt::format("{}, and it is so until {} alone, when {} ends", expects,
+                                     format_time(*outlook.ends), outlook.by)));
+      }
+    }
+  }
+}
+
+void Views::add_held_down(StatusView& view) const {
+  const auto now = publisher_.expiry_time();
+  for (const auto& [id, range] : policy().ranges) {
+    StatusView::HeldDownRange held{id, 0, {}};
+    for (const auto& part : range.held_down) {
+      if (part.is_over(now)) continue;
+      held.prefixes += part.cidrs->size();
+      held.until = std::max(held.until, part.until);
+    }
+    const auto show = "moat managed-ranges show " + id;
+    if (held.prefixes > 0) {
+      view.notices.push_back(make_problem(
+          code::held_down, id,
+          fmt::format("{} managed range {}, and stay allowed until {} (hold-down)",
+                      held.prefixes == 1 ? "1 prefix has left"
+                                         : fmt::format("{} prefixes have left", held.prefixes),
+                      id, format_time(held.until)),
+          show));
+      view.held_down.push_back(std::move(held));
+    }
+    const auto& histories = publisher_.enforced()->range_histories;
+    const auto change = histories.find(id);
+    if (change == histories.end() || change->second.not_held == 0) continue;
+    if (change->second.changed + settings_.config().hold_down < now) continue;
+    view.notices.push_back(make_problem(
+        code::not_held_down, id,
+        fmt::format(
+            "{} prefixes that left managed range {} at {} are not held down, as there is no "
+            "room for them: sessions from there have ended",
+            change->second.not_held, id, format_time(change->second.changed)),
+        show));
+  }
+}
+
 void Views::add_mptcp_notices(StatusView& view) const {
   const auto endpoints = mptcp_endpoints_with_port();
   if (!endpoints) {
@@ -407,6 +476,10 @@ std::vector<DatabaseView> Views::databases() const {
     view.peerings = static_cast<unsigned>(database.peerings.size());
     view.allowed = allowed(database);
     view.dropped = dropped(database);
+    for (const auto& outlook : judge_expectations(policy(), database, publisher_.expiry_time())) {
+      const auto& [allowed, source, label, place] = *outlook.expectation;
+      view.expectations.push_back({allowed, source, label, outlook.holds, outlook.ends, place});
+    }
     views.push_back(std::move(view));
   }
   return views;
@@ -478,6 +551,19 @@ std::vector<RuleView> Views::rules(const std::string& wanted) const {
   return views;
 }
 
+namespace {
+
+void add_history(ManagedRangeView& view, const RangeHistory& history) {
+  if (history.changed != WallTime{}) view.enforced_at = history.changed;
+  view.added = history.added;
+  view.removed = history.removed;
+  view.not_held = history.not_held;
+  view.returned = history.returned;
+  view.returned_since = history.since;
+}
+
+}  // namespace
+
 ManagedRangeView Views::range_view(const ManagedRange& range) const {
   ManagedRangeView view;
   view.id = range.id;
@@ -489,6 +575,17 @@ ManagedRangeView Views::range_view(const ManagedRange& range) const {
   if (const auto file = std::ranges::find(files, view.path, &RangeFile::path); file != files.end())
     view.changed = file->stamp.changed_at();
   view.withdrawn = enforcer_.resolution() && enforcer_.resolution()->withdrawn.contains(range.id);
+  if (const auto* enforced = publisher_.enforced()) {
+    const auto history = enforced->range_histories.find(range.id);
+    if (history != enforced->range_histories.end()) add_history(view, history->second);
+  }
+  for (const auto& held : range.held_down) {
+    if (!held.is_over(publisher_.expiry_time())) view.held_down_prefixes += held.cidrs->size();
+  }
+  if (const auto& resolution = enforcer_.resolution()) {
+    const auto held = resolution->held_versions.find(range.id);
+    if (held != resolution->held_versions.end()) view.held_version = held->second;
+  }
   for (const auto& database : policy().databases) {
     const auto& rules = database.rules;
     if (std::ranges::find(rules, range.id, &Rule::managed_range) != rules.end()) {
@@ -513,6 +610,14 @@ ServiceResult<ManagedRangeView> Views::managed_range(const std::string& id) cons
   }
   auto view = range_view(range->second);
   view.list = range->second.cidrs;
+  constexpr std::size_t max_held_down = 1'000;
+  for (const auto& held : range->second.held_down) {
+    if (held.is_over(publisher_.expiry_time())) continue;
+    for (const auto& prefix : *held.cidrs) {
+      if (view.held_down.size() < max_held_down)
+        view.held_down.push_back({prefix, held.since, held.until});
+    }
+  }
   return view;
 }
 

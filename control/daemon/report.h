@@ -75,6 +75,8 @@ class Views {
   void add_notices(StatusView& view) const;
   void add_coverage(StatusView& view) const;
   void add_expiries(StatusView& view) const;
+  void add_expectations(StatusView& view) const;
+  void add_held_down(StatusView& view) const;
   void add_mptcp_notices(StatusView& view) const;
   void add_clock(StatusView& view) const;
   void add_listeners(StatusView& view) const;

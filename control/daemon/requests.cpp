@@ -280,9 +280,15 @@ ServiceResult<void> Daemon::begin_edit(const Peer& peer) {
 }
 
 EditBasis Daemon::edit_basis() const {
-  return {scanner_.files(),         settings_.config().mode,
-          publisher_.enforced(),    publisher_.state().forgotten,
-          publisher_.expiry_time(), std::chrono::floor<std::chrono::seconds>(WallClock::now())};
+  const auto time = publisher_.resolve_time();
+  return {.files = scanner_.files(),
+          .mode = settings_.config().mode,
+          .enforced = publisher_.enforced(),
+          .forgotten = publisher_.state().forgotten,
+          .now = time.now,
+          .wall = std::chrono::floor<std::chrono::seconds>(WallClock::now()),
+          .known = time.known,
+          .updates = range_updates(settings_.config(), publisher_.state())};
 }
 
 ChangeView Daemon::change_view(const ApplyResult& applied, Steady::time_point begun) {
@@ -306,7 +312,7 @@ ServiceResult<ChangeView> Daemon::carry_out(const ServiceResult<Edit>& edit, con
                                             const Peer& peer, Steady::time_point begun) {
   if (!edit) return std::unexpected(edit.error());
   if (peer.is_dry_run) {
-    auto view = preview({*edit}, edit->warnings);
+    auto view = preview({{*edit}, edit->warnings});
     if (view) view->unchanged = edit->unchanged;
     return view;
   }
@@ -370,12 +376,80 @@ ServiceResult<ChangeView> Daemon::set_mode(const std::string& database, Mode mod
   return carry_out(plan_set_mode(edit_basis(), database, mode), what, peer, begun);
 }
 
+// Why the file is held back, if it is.
+Faults Daemon::faults_of(const std::string& path) const {
+  const auto& resolution = enforcer_.resolution();
+  if (!resolution) return {};
+  const auto file = std::ranges::find(resolution->files, path, &FileStatus::path);
+  return file == resolution->files.end() || file->state == FileState::active ? Faults{}
+                                                                             : file->faults;
+}
+
+// The digest is that of the version somebody has seen: another one that came meanwhile is not
+// meant.
+ServiceResult<ChangeView> Daemon::accept_range(const std::string& id,
+                                               const AcceptedVersion& version, const Peer& peer) {
+  const auto begun = Steady::now();
+  if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
+  if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
+  if (version.digest.empty())
+    return refuse(Kind::invalid, "no version is named", "give the digest of the one that is meant");
+  const auto held = resolve(enforcer_.resolve_input()).held_versions;
+  const auto wanted = held.find(id);
+  if (wanted == held.end()) {
+    const auto range = views_.managed_range(id);
+    if (!range) return std::unexpected(range.error());
+    const auto& accepted = publisher_.state().accepted;
+    const auto before = accepted.find(id);
+    const bool is_accepted = before != accepted.end() && before->second == version.digest;
+    if (range->digest != version.digest && !is_accepted) {
+      return refuse(Kind::conflict,
+                    fmt::format("no version of managed range {} is held back; version {} is "
+                                "enforced",
+                                id, range->digest),
+                    fmt::format("see `moat managed-ranges show {}`", id));
+    }
+    auto view = change_view(ApplyResult{}, begun);
+    if (peer.is_dry_run) {
+      auto told = preview({});
+      if (!told) return told;
+      view = std::move(*told);
+    } else {
+      view = change_view(turn(cause_of("reload", peer), WallClock::now()), begun);
+    }
+    view.unchanged = fmt::format("version {} of managed range {} is {} already", version.digest, id,
+                                 is_accepted ? "accepted" : "enforced");
+    view.path = range->path;
+    view.warnings = faults_of(range->path);
+    return view;
+  }
+  if (wanted->second.digest != version.digest) {
+    return refuse(Kind::conflict,
+                  fmt::format("another version of managed range {} is there by now: it {}", id,
+                              wanted->second.change),
+                  fmt::format("if that is meant: moat managed-ranges accept {} --digest {}", id,
+                              wanted->second.digest));
+  }
+  if (peer.is_dry_run) return preview({.edits = {}, .accepted = {{id, version.digest}}});
+  publisher_.accept(id, version.digest);
+  auto view =
+      change_view(turn(cause_of(fmt::format("version {} of {} accepted", version.digest, id), peer),
+                       WallClock::now()),
+                  begun);
+  if (const auto range = views_.managed_range(id)) view.path = range->path;
+  view.warnings = faults_of(view.path);  // something else may hold the file back
+  warn_of_state(
+      view, problem(Step::save), paths_.state,
+      "if moatd starts anew before the state is saved, it may hold the version back again");
+  return view;
+}
+
 ServiceResult<ChangeView> Daemon::forget(const std::string& database, const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
   if (auto may = check_version(database, peer); !may) return std::unexpected(may.error());
   if (auto may = check_forget(edit_basis(), database); !may) return std::unexpected(may.error());
-  if (peer.is_dry_run) return preview({}, {}, database);
+  if (peer.is_dry_run) return preview({.edits = {}, .forgotten = database});
   publisher_.forget(database);
   auto view = change_view(
       turn(cause_of(fmt::format("{} forgotten", database), peer), WallClock::now()), begun);

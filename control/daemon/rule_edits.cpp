@@ -130,21 +130,23 @@ ServiceResult<DatabaseText> read_original(const EditBasis& basis, const std::str
   return text;
 }
 
+ResolveInput input_of(const EditBasis& basis, const RuleFiles& files) {
+  return {files,        basis.mode, basis.enforced, basis.forgotten, {basis.now, basis.known},
+          basis.updates};
+}
+
 bool is_held_back(const FileStatus& file) { return file.state != FileState::active; }
 
 // Faults that these files would cause: their own, and those of a file that they would hold back.
 Faults faults_caused(const EditBasis& basis, const RuleFiles& edited,
                      const std::set<std::string>& own) {
-  const auto after =
-      resolve_to_fit({edited, basis.mode, basis.enforced, basis.forgotten}, basis.now);
+  const auto after = resolve_to_fit(input_of(basis, edited));
   std::optional<Resolution> before;  // wanted only where another file is held back
   Faults caused;
   for (const auto& file : after.files) {
     if (!own.contains(file.path)) {
       if (file.state != FileState::held_back && file.state != FileState::not_guarded) continue;
-      if (!before)
-        before =
-            resolve_to_fit({basis.files, basis.mode, basis.enforced, basis.forgotten}, basis.now);
+      if (!before) before = resolve_to_fit(input_of(basis, basis.files));
       const auto old = std::ranges::find(before->files, file.path, &FileStatus::path);
       if (old != before->files.end() && is_held_back(*old)) continue;
     }

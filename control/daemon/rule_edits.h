@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "control/files/rule_files.h"
+#include "control/resolve/hold_down.h"
 #include "control/resolve/resolution.h"
 #include "control/service/service.h"
 
@@ -21,8 +22,10 @@ struct EditBasis {
   Mode mode = Mode::enforce;  // of the host
   const EnforcedState* enforced = nullptr;
   const std::set<std::string>& forgotten;
-  WallTime now;   // by which rules have expired: see expiry_clock.h
-  WallTime wall;  // that it shows
+  WallTime now;          // by which rules have expired: see expiry_clock.h
+  WallTime wall;         // that it shows
+  WallTime known = now;  // see ResolveTime
+  RangeUpdates updates = {};
 };
 
 struct Edit {

@@ -2,7 +2,8 @@
 // One sweep over the address space, in three steps:
 //
 //   1. Origins. A rule's CIDR, net peering or managed range is an origin: what it allows, to which
-//      databases. A managed range that several databases name is one origin.
+//      databases. A managed range that several databases name is one origin, and what it holds down
+//      until a deadline is another.
 //   2. Items. Every prefix of every origin is an item, sorted by (address, length); then an outer
 //      prefix stands before those it holds. Origins that share a prefix merge into one origin.
 //   3. Sweep. A stack holds the prefixes around the current address, each with the source class
@@ -72,8 +73,11 @@ class Compiler {
   // Rows met on the way; only those that some source ends in count against MOAT_MAX_CLASSES.
   static constexpr std::size_t kMaxRows = std::size_t{1} << 20;
 
+  // Of a range's list, and of each part of what it holds down.
+  using RangeOrigins = std::map<std::pair<std::string_view, std::size_t>, std::size_t>;
+
   void collect() {
-    std::map<std::string_view, std::size_t> range_origins;
+    RangeOrigins range_origins;
     for (std::uint32_t d = 0; d < policy_.databases.size(); d++) {
       const Database& database = policy_.databases[d];
       for (std::size_t i = 0; i < database.rules.size(); i++)
@@ -82,25 +86,34 @@ class Compiler {
   }
 
   void collect_rule(std::uint32_t d, const Rule& rule, std::size_t position,
-                    std::map<std::string_view, std::size_t>& range_origins) {
-    if (rule.is_expired(std::chrono::floor<std::chrono::seconds>(clock_.wall))) return;
-    const auto prefixes = prefixes_of(policy_, policy_.databases[d], rule);
-    auto origin = origins_.size();
-    bool is_new = true;
-    if (rule.kind() == SourceKind::managed_range)
-      std::tie(origin, is_new) = find_origin(rule.managed_range, range_origins);
-    if (is_new) {
-      origins_.emplace_back();
-      items_.reserve(items_.size() + prefixes.size());
-      for (const Prefix& prefix : prefixes) items_.push_back(make_item(prefix, origin));
+                    RangeOrigins& range_origins) {
+    const auto now = std::chrono::floor<std::chrono::seconds>(clock_.wall);
+    if (rule.is_expired(now)) return;
+    const auto add = [&](std::span<const Prefix> prefixes, std::size_t part,
+                         std::optional<WallTime> ends) {
+      auto origin = origins_.size();
+      bool is_new = true;
+      if (rule.kind() == SourceKind::managed_range)
+        std::tie(origin, is_new) = find_origin({rule.managed_range, part}, range_origins);
+      if (is_new) {
+        origins_.emplace_back();
+        items_.reserve(items_.size() + prefixes.size());
+        for (const Prefix& prefix : prefixes) items_.push_back(make_item(prefix, origin));
+      }
+      origins_[origin].push_back(grant(d, rule.id, ends, order_of(rule.kind(), position)));
+    };
+    add(prefixes_of(policy_, policy_.databases[d], rule), 0, rule.expires);
+    for (std::size_t part = 1; const auto& held : held_down_of(policy_, rule)) {
+      if (!held.is_over(now))
+        add(*held.cidrs, part, std::min(rule.expires.value_or(held.until), held.until));
+      part++;
     }
-    origins_[origin].push_back(grant(d, rule.id, rule.expires, order_of(rule.kind(), position)));
   }
 
-  // That of a managed range, and whether it is new.
-  std::pair<std::size_t, bool> find_origin(
-      std::string_view range, std::map<std::string_view, std::size_t>& range_origins) const {
-    const auto [known, is_new] = range_origins.try_emplace(range, origins_.size());
+  // That of a managed range's part, and whether it is new.
+  std::pair<std::size_t, bool> find_origin(RangeOrigins::key_type part,
+                                           RangeOrigins& range_origins) const {
+    const auto [known, is_new] = range_origins.try_emplace(part, origins_.size());
     return {known->second, is_new};
   }
 

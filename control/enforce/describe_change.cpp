@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "control/policy/endpoint.h"
+#include "control/resolve/hold_down.h"
 
 namespace moat {
 namespace {
@@ -72,6 +73,22 @@ void compare_peerings(const Database& before, const Database& after,
   }
 }
 
+void compare_expectations(const Database& before, const Database& after,
+                          std::vector<std::string>& parts) {
+  const auto has = [](const Database& database, const Expectation& expectation) {
+    return std::ranges::any_of(database.expectations,
+                               [&](const auto& other) { return expectation.is_same(other); });
+  };
+  const auto add = [&parts](const char* verb, const Expectation& expectation) {
+    parts.push_back(fmt::format("{} {} {}", verb, expectation.name(),
+                                expectation.allowed ? "allowed" : "denied"));
+  };
+  for (const auto& expectation : after.expectations)
+    if (!has(before, expectation)) add("expects", expectation);
+  for (const auto& expectation : before.expectations)
+    if (!has(after, expectation)) add("no longer expects", expectation);
+}
+
 void compare_databases(const Policy& before, const Policy& after, std::vector<std::string>& lines) {
   for (const auto& database : after.databases) {
     const auto* old = before.find(database.id);
@@ -90,6 +107,7 @@ void compare_databases(const Policy& before, const Policy& after, std::vector<st
       }
       compare_rules(*old, database, parts);
       compare_peerings(*old, database, parts);
+      compare_expectations(*old, database, parts);
     }
     if (!parts.empty()) lines.push_back(fmt::format("{}: {}", database.id, join(parts, ", ")));
   }
@@ -105,8 +123,10 @@ void compare_ranges(const Policy& before, const Policy& after, std::vector<std::
     const auto old = before.ranges.find(id);
     if (old == before.ranges.end() || old->second.cidrs == range.cidrs) continue;
     if (*old->second.cidrs == *range.cidrs) continue;
-    lines.push_back(fmt::format("managed range {}: {} -> {} CIDRs", id, old->second.cidrs->size(),
-                                range.cidrs->size()));
+    const auto held = count_held_down(range);
+    lines.push_back(fmt::format("managed range {}: {} -> {} CIDRs{}", id, old->second.cidrs->size(),
+                                range.cidrs->size(),
+                                held == 0 ? "" : fmt::format(", {} held down", held)));
   }
 }
 

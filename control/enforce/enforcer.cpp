@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "control/enforce/describe_change.h"
-#include "control/enforce/fit.h"
 #include "control/files/host_checks.h"
 #include "control/resolve/resolve.h"
 
@@ -29,6 +28,10 @@ std::string by(const Cause& cause) {
 }
 
 }  // namespace
+
+RangeUpdates range_updates(const Config& config, const State& state) {
+  return {config.guard, std::chrono::ceil<std::chrono::seconds>(config.hold_down), state.accepted};
+}
 
 Enforcer::Enforcer(Settings& settings, FileScanner& scanner, Publisher& publisher, Log& log)
     : settings_(settings),
@@ -64,6 +67,9 @@ ApplyResult Enforcer::apply(const Cause& cause) {
               milliseconds(outcome->enforced_at - scanner_.scan_begun()),
               applied.change.empty() ? "" : ": ", applied.change, by(applied.cause));
   }
+  for (const auto& [id, count] : resolution.not_held)
+    log_.warn("{} prefixes that have left managed range {} are not held down: there is no room",
+              count, id);
   succeed(std::move(resolution), *outcome);
   applied.settings_changed = scanner_.take_settings_changed();
   return applied;
@@ -82,16 +88,22 @@ ApplyResult Enforcer::result_of(const Publisher::PublishResult& outcome, Cause c
           .cause = std::move(cause)};
 }
 
+ResolveInput Enforcer::resolve_input() const {
+  const auto& config = settings_.config();
+  return {scanner_.files(),          config.mode,
+          publisher_.enforced(),     publisher_.state().forgotten,
+          publisher_.resolve_time(), range_updates(config, publisher_.state())};
+}
+
 // `resolution`: what shall be enforced.
 Result<Publisher::PublishResult> Enforcer::publish_what_fits(Resolution& resolution) {
-  const ResolveInput input{scanner_.files(), settings_.config().mode, publisher_.enforced(),
-                           publisher_.state().forgotten};
+  const auto input = resolve_input();
   const auto no_help = settings_.has_fallen_back() ? settings_.path() : "";
-  resolution = resolve(input.files, input.mode, input.last, input.forgotten);
+  resolution = resolve(input);
   auto outcome = publisher_.publish(resolution, no_help);
   if (outcome) return outcome;
   // Only now, as it is seldom so, and to look costs as much as to publish.
-  auto fitting = hold_back_to_fit(input, resolution, publisher_.expiry_time());
+  auto fitting = hold_back_to_fit(input, resolution);
   if (!fitting) return outcome;
   resolution = *std::move(fitting);
   return publisher_.publish(resolution, no_help);
@@ -110,7 +122,8 @@ void Enforcer::guard_anyway(const Policy& wanted) {
     log_.about(LogEvent::not_enforced)
         .error("generation {} is enforced: nobody is allowed", closed->generation);
   } else {
-    log_.about(LogEvent::not_enforced).error("nothing is guarded: {}", format_error(closed.error()));
+    log_.about(LogEvent::not_enforced)
+        .error("nothing is guarded: {}", format_error(closed.error()));
   }
 }
 
@@ -125,7 +138,8 @@ void Enforcer::succeed(Resolution resolution, const Publisher::PublishResult& ou
   else
     scanner_.set_enforced(outcome.generation, held_back);
   resolution_ = std::move(resolution);
-  if (!failure_.empty()) log_.about(LogEvent::problem_over).info("enforced again after: {}", failure_);
+  if (!failure_.empty())
+    log_.about(LogEvent::problem_over).info("enforced again after: {}", failure_);
   failure_.clear();
 }
 

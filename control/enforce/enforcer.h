@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "control/enforce/file_scanner.h"
+#include "control/enforce/fit.h"
 #include "control/enforce/open_ports.h"
 #include "control/enforce/publisher.h"
 #include "control/files/settings.h"
@@ -44,6 +45,9 @@ struct ApplyResult {
   std::string change;  // see describe_change.h
 };
 
+// By what changes of managed ranges are judged, as moat.yaml says and people have accepted.
+[[nodiscard]] RangeUpdates range_updates(const Config& config, const State& state);
+
 class Enforcer {
  public:
   using Steady = std::chrono::steady_clock;
@@ -56,6 +60,9 @@ class Enforcer {
 
   // Publishes once more what is enforced; `why` goes to the log. `forced`: though it may be live.
   ApplyResult renew(const std::string& why, bool forced);
+
+  // What apply() resolves.
+  [[nodiscard]] ResolveInput resolve_input() const;
 
   // As of what is enforced; nothing before the first.
   [[nodiscard]] const std::optional<Resolution>& resolution() const { return resolution_; }

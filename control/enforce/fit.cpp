@@ -39,11 +39,13 @@ class PlainSlots {
 
 class Fitter {
  public:
-  Fitter(const ResolveInput& input, WallTime now) : input_(input), now_(now) {}
+  explicit Fitter(const ResolveInput& input) : input_(input), now_(input.time.now) {}
 
   std::optional<Resolution> run(const Resolution& resolution) {
     auto fit = check_fit(resolution.state.policy, now_);
     if (fit) return std::nullopt;
+    auto bare = resolution;
+    if (drop_held_down(bare) && check_fit(bare.state.policy, now_)) return bare;
     order(resolution);
     if (!check_fit(with(0).state.policy, now_)) return std::nullopt;
     // With the files before `in` let in, but for those that are held back by now, all fits.
@@ -77,7 +79,7 @@ class Fitter {
   Resolution with(std::size_t count) const {
     auto held = held_;
     for (std::size_t i = count; i < files_.size(); i++) held.try_emplace(files_[i]);
-    return resolve(input_.files, input_.mode, input_.last, input_.forgotten, held);
+    return resolve(input_, held);
   }
 
   // The largest count with which all fits and with one more does not. It does with `low`, and does
@@ -115,14 +117,19 @@ Result<> check_fit(const Policy& policy, WallTime now) {
   return {};
 }
 
-std::optional<Resolution> hold_back_to_fit(const ResolveInput& input, const Resolution& resolution,
-                                           WallTime now) {
-  return Fitter(input, now).run(resolution);
+Resolution resolve(const ResolveInput& input, const std::map<std::string, Fault>& held) {
+  return resolve(input.files, input.mode, input.last, input.forgotten, held, input.time,
+                 input.updates);
 }
 
-Resolution resolve_to_fit(const ResolveInput& input, WallTime now) {
-  auto resolution = resolve(input.files, input.mode, input.last, input.forgotten);
-  auto fitting = hold_back_to_fit(input, resolution, now);
+std::optional<Resolution> hold_back_to_fit(const ResolveInput& input,
+                                           const Resolution& resolution) {
+  return Fitter(input).run(resolution);
+}
+
+Resolution resolve_to_fit(const ResolveInput& input) {
+  auto resolution = resolve(input);
+  auto fitting = hold_back_to_fit(input, resolution);
   return fitting ? *std::move(fitting) : std::move(resolution);
 }
 

@@ -27,6 +27,12 @@ bool same_database(const Database& a, const Database& b) {
          std::ranges::equal(a.peerings, b.peerings, &NetPeering::says_the_same);
 }
 
+bool same_held_down(const ManagedRange& a, const ManagedRange& b) {
+  return std::ranges::equal(a.held_down, b.held_down, [](const HeldDown& x, const HeldDown& y) {
+    return x.until == y.until && (x.cidrs == y.cidrs || *x.cidrs == *y.cidrs);
+  });
+}
+
 // Of ranges, those that rules name.
 bool same_ranges(const Policy& a, const Policy& b) {
   for (const auto& database : a.databases) {
@@ -37,6 +43,7 @@ bool same_ranges(const Policy& a, const Policy& b) {
       if (in_a == a.ranges.end() || in_b == b.ranges.end()) return false;
       const auto& cidrs = in_a->second.cidrs;
       if (cidrs != in_b->second.cidrs && *cidrs != *in_b->second.cidrs) return false;
+      if (!same_held_down(in_a->second, in_b->second)) return false;
     }
   }
   return true;
@@ -98,9 +105,13 @@ bool same_verdicts(const Policy& a, const Policy& b) {
 }
 
 bool same_notes(const Policy& a, const Policy& b) {
-  return std::ranges::equal(a.databases, b.databases, [](const Database& x, const Database& y) {
+  const auto same_expectation = [](const Expectation& x, const Expectation& y) {
+    return x.is_same(y) && x.label == y.label;
+  };
+  return std::ranges::equal(a.databases, b.databases, [&](const Database& x, const Database& y) {
     return std::ranges::equal(x.rules, y.rules, {}, &Rule::label, &Rule::label) &&
-           std::ranges::equal(x.peerings, y.peerings, &NetPeering::says_the_same);
+           std::ranges::equal(x.peerings, y.peerings, &NetPeering::says_the_same) &&
+           std::ranges::equal(x.expectations, y.expectations, same_expectation);
   });
 }
 
@@ -137,6 +148,9 @@ Policy without_expired(const Policy& policy, WallTime now) {
   Policy left = policy;
   for (auto& database : left.databases) {
     std::erase_if(database.rules, [now](const Rule& rule) { return rule.is_expired(now); });
+  }
+  for (auto& [id, range] : left.ranges) {
+    std::erase_if(range.held_down, [now](const HeldDown& held) { return held.is_over(now); });
   }
   return left;
 }
@@ -222,12 +236,20 @@ Result<Publisher::PublishResult> Publisher::publish(const Resolution& resolution
   }
   state_.enforced = resolution.state;
   state_.forgotten.clear();
+  // What is enforced needs no leave any more.
+  std::erase_if(state_.accepted, [&](const auto& entry) {
+    const auto range = state_.enforced->policy.ranges.find(entry.first);
+    return range == state_.enforced->policy.ranges.end() ||
+           digest_of(range->second.cidrs) == entry.second;
+  });
   is_unsaved_ = true;
   return outcome;
 }
 
 Result<Publisher::PublishResult> Publisher::renew(bool forced) {
   if (!state_.enforced || is_unsure_) return PublishResult{};
+  for (auto& [id, range] : state_.enforced->policy.ranges)
+    is_unsaved_ |= tend_held_down(range, resolve_time());
   return commit(state_.enforced->policy, forced);
 }
 
@@ -287,11 +309,18 @@ bool Publisher::is_due() const {
     return true;
   }
   const auto now = expiry_time();
-  return std::ranges::any_of(state_.enforced->policy.databases, [&](const Database& database) {
-    return std::ranges::any_of(database.rules, [&](const Rule& rule) {
-      return rule.is_expired(now) != rule.is_expired(expired_until_);
-    });
-  });
+  const auto& [mode, databases, ranges] = state_.enforced->policy;
+  return std::ranges::any_of(databases,
+                             [&](const Database& database) {
+                               return std::ranges::any_of(database.rules, [&](const Rule& rule) {
+                                 return rule.is_expired(now) != rule.is_expired(expired_until_);
+                               });
+                             }) ||
+         std::ranges::any_of(ranges, [&](const auto& entry) {
+           return std::ranges::any_of(entry.second.held_down, [&](const HeldDown& held) {
+             return held.is_over(now) != held.is_over(expired_until_);
+           });
+         });
 }
 
 Result<bool> Publisher::is_live() const {
@@ -320,6 +349,11 @@ std::optional<WallTime> Publisher::next_expiry() const {
     for (const auto& rule : database.rules) {
       if (!rule.expires || rule.is_expired(now)) continue;
       if (!next || *rule.expires < *next) next = rule.expires;
+    }
+  }
+  for (const auto& [id, range] : state_.enforced->policy.ranges) {
+    for (const auto& held : range.held_down) {
+      if (!held.is_over(now)) next = std::min(next.value_or(held.until), held.until);
     }
   }
   return next;

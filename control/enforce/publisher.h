@@ -15,12 +15,14 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "control/enforce/compile.h"
 #include "control/enforce/counter_accounts.h"
 #include "control/enforce/expiry_clock.h"
 #include "control/os/clock.h"
+#include "control/resolve/hold_down.h"
 #include "control/resolve/resolution.h"
 #include "control/state/state.h"
 #include "dataplane/backend.h"
@@ -36,11 +38,11 @@ namespace moat {
 // two readings of the clocks are.
 [[nodiscard]] bool same_content(const Table& a, const Table& b);
 
-// Whether both say the same where no packet is judged by it: labels of rules, and what net peerings
-// are registered.
+// Whether both say the same where no packet is judged by it: labels of rules, what net peerings are
+// registered, and what is expected.
 [[nodiscard]] bool same_notes(const Policy& a, const Policy& b);
 
-// `policy` without the rules that have expired by then.
+// `policy` without the rules that have expired by then, and what was held down until then.
 [[nodiscard]] Policy without_expired(const Policy& policy, WallTime now);
 
 class Publisher {
@@ -108,6 +110,11 @@ class Publisher {
   // Writes the state, if anything in it is not on disk yet.
   [[nodiscard]] Result<> save();
 
+  // Has the next resolution take this version of a managed range, however much it changes.
+  void accept(const std::string& range, const std::string& digest) {
+    is_unsaved_ |= std::exchange(state_.accepted[range], digest) != digest;
+  }
+
   // Ends the guard of a database, from the next resolution on.
   void forget(const std::string& database) { state_.forgotten.insert(database); }
 
@@ -144,6 +151,11 @@ class Publisher {
   [[nodiscard]] ClockPair clocks() const { return clocks_().now; }
   // Rules that expire by then have expired: now, or the latest time that is known to have come.
   [[nodiscard]] WallTime expiry_time() const { return expiry_clock_.now(clocks_()); }
+  // And by which they have if the wall clock is not to be believed.
+  [[nodiscard]] ResolveTime resolve_time() const {
+    const auto now = expiry_time();
+    return {now, std::min(now, expiry_clock_.latest().time)};
+  }
   // What is held of the wall clock; as of observe_clock().
   [[nodiscard]] const ExpiryClock& expiry_clock() const { return expiry_clock_; }
   // Looks what the clocks are up to. What follows from it is_due().

@@ -38,9 +38,14 @@ constexpr std::array config_keys = {
     Key{"backstop-cgroup", false, no_cgroup},
     Key{"drop-sessions", false, "write true or false"},
     Key{"propagation", false, "write `{bound: 120s, reconcile: 30s, settle: 50ms}`"},
+    Key{"managed-range-updates", false, "write `{guard: 50%, hold-down: 1h}`"},
     Key{"fast-path", false, nic_form},
     Key{"socket-readers", false, "write the name of a group"},
     Key{"metrics", false, "write `metrics: 127.0.0.1:9723`"},
+};
+constexpr std::array range_update_keys = {
+    Key{"guard", false, "write `guard: 50%`, or `guard: off`"},
+    Key{"hold-down", false, "write `hold-down: 1h`, or `hold-down: 0`"},
 };
 constexpr std::array fast_path_keys = {
     Key{"nic", true, nic_form},
@@ -53,6 +58,28 @@ constexpr std::array propagation_keys = {
     Key{"reconcile", false, "write `reconcile: 30s`"},
     Key{"settle", false, "write `settle: 50ms`"},
 };
+
+std::expected<unsigned, Error> parse_guard(std::string_view text) {
+  constexpr unsigned max_guard = 1000;
+  constexpr auto remedy = "write 1% to 1000%, or off";
+  if (text == "off") return 0;
+  unsigned percent = 0;
+  const auto* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, percent);
+  if (error == std::errc::result_out_of_range || percent > max_guard)
+    return std::unexpected(Error{"the percentage is out of range", remedy});
+  if (error != std::errc{} || std::string_view(rest, end) != "%" || text.starts_with('0'))
+    return std::unexpected(Error{"not a percentage", remedy});
+  return percent;
+}
+
+std::expected<milliseconds, Error> parse_hold_down(std::string_view text) {
+  if (text == "0" || text == "off") return milliseconds(0);
+  const auto length = parse_duration(text);
+  if (length && *length < std::chrono::seconds(1))
+    return std::unexpected(Error{"the duration is out of range", "write 1s to 24h, or 0"});
+  return length;
+}
 
 // What the kernel takes as a name (dev_valid_name), but for what is meant as a pattern.
 std::expected<std::string, Error> parse_interface(std::string_view text) {
@@ -173,6 +200,9 @@ class ConfigReader {
     if (const auto* propagation = fields_.find("propagation")) {
       read_propagation(*propagation, config);
     }
+    if (const auto* updates = fields_.find("managed-range-updates")) {
+      read_range_updates(*updates, config);
+    }
     if (const auto* fast_path = fields_.find("fast-path")) read_fast_path(*fast_path, config);
     read_with("socket-readers", parse_group, config.socket_readers);
     read_with("metrics", parse_metrics, config.metrics);
@@ -232,6 +262,18 @@ class ConfigReader {
     if (config.reconcile + config.settle > config.bound) {
       log_.warning(node.spot(), "a change that goes unnoticed may be overdue before a reconcile",
                    {}, "choose `reconcile` and `settle` well below `bound`");
+    }
+  }
+
+  void read_range_updates(const Node& node, Config& config) {
+    const auto fields = Fields::of(node, "managed-range-updates", range_update_keys, log_);
+    if (!fields) return;
+    if (const auto* guard = fields->find("guard")) {
+      config.guard = read_parsed(*guard, "guard", parse_guard, log_).value_or(config.guard);
+    }
+    if (const auto* length = fields->find("hold-down")) {
+      config.hold_down =
+          read_parsed(*length, "hold-down", parse_hold_down, log_).value_or(config.hold_down);
     }
   }
 

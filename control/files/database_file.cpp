@@ -21,11 +21,14 @@ namespace {
 constexpr std::string_view nobody = "write `rules: []` for nobody";
 constexpr std::string_view no_peerings = "leave the key out where there are none";
 
+constexpr std::string_view no_expectations = "leave the key out where nothing is expected";
+
 constexpr std::array database_keys = {
     Key{"database", true, "write `database: ID`"},
     Key{"endpoint", true, "write `endpoint: {port: 5432}`"},
     Key{"rules", true, nobody},
     Key{"net-peerings", false, no_peerings},
+    Key{"expect", false, no_expectations},
     Key{"mode", false, "write enforce or monitor, or leave the key out for the host's mode"},
 };
 constexpr std::array endpoint_keys = {
@@ -49,6 +52,12 @@ constexpr std::array peering_keys = {
     Key{"label", false, "leave the key out, or put the text in quotes"},
 };
 
+constexpr std::array expectation_keys = {
+    Key{"allow", false, "write `allow: 192.0.2.1`"},
+    Key{"deny", false, "write `deny: 203.0.113.1`"},
+    Key{"label", false, "leave the key out, or put the text in quotes"},
+};
+
 // Tells the second use of something from the first.
 template <typename T>
 class Seen {
@@ -57,6 +66,12 @@ class Seen {
   std::optional<unsigned> line_of_first(const T& thing, Spot spot) {
     const auto [first, is_new] = lines_.emplace(thing, spot.line);
     return is_new ? std::nullopt : std::optional(first->second);
+  }
+
+  // Of its first use, if there was one.
+  std::optional<unsigned> line_of(const T& thing) const {
+    const auto found = lines_.find(thing);
+    return found == lines_.end() ? std::nullopt : std::optional(found->second);
   }
 
  private:
@@ -187,6 +202,21 @@ void warn_about_cidr(const Node& node, Prefix cidr, std::string_view of_everybod
   }
 }
 
+// An address that can be a client's.
+std::expected<Address, Error> parse_expected(std::string_view text) {
+  const auto slash = text.find('/');
+  if (slash != std::string_view::npos && parse_address(text.substr(0, slash)))
+    return std::unexpected(Error{"one address is expected, not a network",
+                                 fmt::format("write {}", text.substr(0, slash))});
+  if (parse_address6(std::string(text)))
+    return std::unexpected(Error{"there are no IPv6 rules", "name an IPv4 address"});
+  const auto address = parse_address(text);
+  if (address && is_martian(*address))
+    return std::unexpected(Error{"no client has such an address, and it is denied in any case",
+                                 "name the address that the database host sees"});
+  return address;
+}
+
 class DatabaseReader {
  public:
   DatabaseReader(FaultLog& log, WallTime now, std::vector<DatabaseResult::NamedRange>& ranges)
@@ -198,6 +228,9 @@ class DatabaseReader {
       read_peerings(*peerings, database.peerings);
     }
     refuse_unknown_peerings(database.peerings);
+    if (const auto* expect = fields.find("expect")) {
+      read_expectations(*expect, database.expectations);
+    }
     if (const auto* mode = fields.find("mode")) {
       database.mode = read_parsed(*mode, "mode", parse_mode, log_);
     }
@@ -321,6 +354,57 @@ class DatabaseReader {
     return peering;
   }
 
+  void read_expectations(const Node& node, std::vector<Expectation>& expectations) {
+    const auto* items = read_list(node, "expect", no_expectations, log_);
+    if (items == nullptr) return;
+    for (std::size_t i = 0; i < items->size(); ++i) {
+      const auto& item = (*items)[i];
+      if (i == limits::expectations) {
+        log_.error(item.spot(), fmt::format("more than {} expectations", limits::expectations), {},
+                   fmt::format("{} too many", items->size() - limits::expectations));
+      }
+      expectations.push_back(read_expectation(item));
+    }
+  }
+
+  Expectation read_expectation(const Node& item) {
+    Expectation expectation;
+    expectation.place = log_.place(item.spot());
+    const auto fields = Fields::of(item, "an expectation", expectation_keys, log_);
+    if (!fields) return expectation;
+    if (const auto* label = fields->find("label")) {
+      expectation.label = read_line(*label, "label", 0, limits::label_bytes, log_).value_or("");
+    }
+    expectation.allowed = fields->has("allow");
+    if (fields->has("allow") == fields->has("deny")) {
+      log_.error(item.spot(),
+                 expectation.allowed ? "the expectation has both `allow` and `deny`"
+                                     : "the expectation names no source",
+                 {},
+                 expectation.allowed ? "write two expectations"
+                                     : "write `allow: 192.0.2.1` or `deny: 203.0.113.1`");
+      return expectation;
+    }
+    const std::string_view key = expectation.allowed ? "allow" : "deny";
+    const auto* source = fields->find(key);
+    const auto address =
+        source == nullptr ? std::nullopt : read_parsed(*source, key, parse_expected, log_);
+    if (!address) return expectation;
+    expectation.source = *address;
+    auto& same = expectation.allowed ? allowed_ : denied_;
+    auto& other = expectation.allowed ? denied_ : allowed_;
+    if (!refuse_second(same, *address, *source, "the same expectation twice"))
+      refuse_contradiction(other, *address, *source);
+    return expectation;
+  }
+
+  void refuse_contradiction(const Seen<Address>& other, Address address, const Node& node) {
+    const auto line = other.line_of(address);
+    if (line)
+      log_.error(node.spot(), "the address is expected to be both allowed and denied", node.text,
+                 fmt::format("the other is in line {}", *line));
+  }
+
   std::optional<Prefix> read_cidr(const Node& node, std::string_view of_everybody) {
     const auto cidr = read_parsed(node, "cidr", parse_prefix, log_);
     if (cidr) warn_about_cidr(node, *cidr, of_everybody, log_);
@@ -347,6 +431,8 @@ class DatabaseReader {
   Seen<std::string> rule_ids_;
   Seen<std::string> peering_ids_;
   Seen<Prefix> peering_cidrs_;
+  Seen<Address> allowed_;
+  Seen<Address> denied_;
 };
 
 // What the file is about and what it guards, each on its own.

@@ -40,6 +40,8 @@ struct Config {
   std::optional<FastPathSettings> fast_path;  // nothing: the host has none
   std::string socket_readers;  // group that may ask at the control socket; empty: none
   std::string metrics;         // "127.0.0.1:9723", where metrics are told as well; empty: nowhere
+  unsigned guard = 50;         // of managed ranges, percent; 0: off
+  std::chrono::milliseconds hold_down{3'600'000};  // of managed ranges; 0: off
   std::chrono::milliseconds bound{120'000};
   std::chrono::milliseconds reconcile{30'000};
   std::chrono::milliseconds settle{50};

@@ -23,7 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr mode_t journal_folder_mode = 0750;
 constexpr mode_t file_mode = 0640;
 
 std::string line_of(const Event& event) {
@@ -117,7 +116,7 @@ Result<> EventJournal::add(Event event) {
 Result<> EventJournal::append(const Event& event) {
   // In a stranger's folder nothing is made.
   if (auto own = check_own_folder(fs::path(folder_).parent_path()); !own) return own;
-  if (auto made = make_own_folder(folder_, journal_folder_mode); !made) return made;
+  if (auto made = make_own_folder(folder_, folder_mode); !made) return made;
   const Fd file(
       ::open(path().c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, file_mode));
   if (!file) return std::unexpected(Error{describe_errno("open", path(), errno), ""});

@@ -32,7 +32,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr mode_t folder_mode = 0750;
 constexpr std::string_view suffix = ".json";
 
 std::string name_of(const std::string& bytes) {

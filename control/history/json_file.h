@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/types.h>
 
 #include <cerrno>
 #include <limits>
@@ -19,6 +20,8 @@
 #include "dataplane/fd.h"
 
 namespace moat {
+
+inline constexpr mode_t folder_mode = 0750;  // of the history
 
 struct FileStyle {
   using Json = nlohmann::json;

@@ -59,6 +59,8 @@ class PrintableText final : public spdlog::custom_flag_formatter {
   }
 };
 
+constexpr auto journal_socket = "/run/systemd/journal/socket";
+
 // As syslog numbers them: "<4>" is 4.
 int priority_of(spdlog::level::level_enum level) { return JournalPrefix::of(level)[1] - '0'; }
 
@@ -77,8 +79,9 @@ void Log::sink_it_(const spdlog::details::log_msg& message) {
   spdlog::logger::sink_it_(message);
 }
 
-// False: there is no journal just now.
+// False: there is no journal just now, which the library would take for a success.
 bool Log::send_to_journal(const spdlog::details::log_msg& message) const {
+  if (::access(journal_socket, W_OK) != 0) return false;
   std::vector<std::string> fields{
       fmt::format("MESSAGE={}", printable({message.payload.data(), message.payload.size()})),
       fmt::format("PRIORITY={}", priority_of(message.level)), "SYSLOG_IDENTIFIER=moatd"};

@@ -25,6 +25,10 @@ void for_each_prefix(const Policy& policy, const Database& database, WallTime no
   for (const auto& rule : database.rules) {
     if (rule.is_expired(now)) continue;
     for (const auto& prefix : prefixes_of(policy, database, rule)) visit(prefix);
+    for (const auto& held : held_down_of(policy, rule)) {
+      if (held.is_over(now)) continue;
+      for (const auto& prefix : *held.cidrs) visit(prefix);
+    }
   }
 }
 

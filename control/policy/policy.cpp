@@ -35,6 +35,32 @@ std::string long_id(const Rule& rule, std::set<std::string>& taken) {
 
 constexpr std::array kinds = {SourceKind::cidr, SourceKind::managed_range, SourceKind::net_peering};
 
+// Keeps the best match offered for each source; at equal length the one offered first.
+class Best {
+ public:
+  explicit Best(std::span<const Address> sources) : matches_(sources.size()) {
+    for (std::size_t i = 0; i < sources.size(); ++i) sources_.emplace_back(sources[i], i);
+    std::ranges::sort(sources_);
+  }
+
+  void offer(const Match& match) {
+    const auto last = match.prefix.last();
+    auto at = std::ranges::lower_bound(sources_, match.prefix.first(), {}, &Source::first);
+    for (; at != sources_.end() && at->first <= last; ++at) {
+      auto& best = matches_[at->second];
+      if (!best || best->prefix.length < match.prefix.length) best = match;
+    }
+  }
+
+  std::vector<std::optional<Match>> take() { return std::move(matches_); }
+
+ private:
+  using Source = std::pair<Address, std::size_t>;
+
+  std::vector<Source> sources_;  // ascending
+  std::vector<std::optional<Match>> matches_;
+};
+
 }  // namespace
 
 bool names_port(const Endpoint& endpoint, std::uint16_t port) {
@@ -80,6 +106,12 @@ std::span<const Prefix> prefixes_of(const Policy& policy, const Database& databa
   return {};
 }
 
+std::span<const HeldDown> held_down_of(const Policy& policy, const Rule& rule) {
+  const auto range = policy.ranges.find(rule.managed_range);
+  if (rule.kind() != SourceKind::managed_range || range == policy.ranges.end()) return {};
+  return range->second.held_down;
+}
+
 const Rule* find_admitting(const Policy& policy, const Database& database,
                            const NetPeering& peering, WallTime now) {
   const auto overlaps = [&](Prefix prefix) {
@@ -110,17 +142,34 @@ void derive_rule_ids(Database& database) {
 
 std::optional<Match> find_match(const Policy& policy, const Database& database, Address source,
                                 WallTime now) {
-  std::optional<Match> best;
+  return find_matches(policy, database, std::span(&source, 1), now).front();
+}
+
+std::vector<std::optional<Match>> find_matches(const Policy& policy, const Database& database,
+                                               std::span<const Address> sources, WallTime now) {
+  Best best(sources);
   for (const auto kind : kinds) {  // in the order that decides a tie
     for (const auto& rule : database.rules) {
       if (rule.kind() != kind || rule.is_expired(now)) continue;
-      for (const auto prefix : prefixes_of(policy, database, rule)) {
-        if (!prefix.contains(source)) continue;
-        if (!best || prefix.length > best->prefix.length) best = Match{&rule, prefix};
+      for (const auto prefix : prefixes_of(policy, database, rule)) best.offer({&rule, prefix});
+      for (const auto& held : held_down_of(policy, rule)) {
+        if (held.is_over(now)) continue;
+        for (const auto prefix : *held.cidrs) best.offer({&rule, prefix, held.until});
       }
     }
   }
-  return best;
+  return best.take();
+}
+
+std::optional<WallTime> Match::ends() const {
+  const auto& expires = rule->expires;
+  if (!expires || !held_down_until) return expires ? expires : held_down_until;
+  return std::min(*expires, *held_down_until);
+}
+
+std::string Expectation::name() const {
+  const auto address = format_address(source);
+  return label.empty() ? address : fmt::format("{} ({})", label, address);
 }
 
 const Database* find_guard(const Policy& policy, Address destination, std::uint16_t port) {

@@ -81,6 +81,21 @@ struct NetPeering {
   }
 };
 
+// What somebody relies on: that the rules let a source in, or that they keep it out. It decides
+// about no packet; a version of a file by which it would not hold is held back.
+struct Expectation {
+  bool allowed = true;
+  Address source{};  // that can be a client's
+  std::string label;
+  Place place;
+
+  // "standby (10.0.3.7)", or the address alone
+  [[nodiscard]] std::string name() const;
+  [[nodiscard]] bool is_same(const Expectation& other) const {
+    return allowed == other.allowed && source == other.source;
+  }
+};
+
 struct Database {
   std::string id;
   Endpoint endpoint;
@@ -90,17 +105,29 @@ struct Database {
   Place place;
   // Stands for an endpoint that is closed to all until its file can be used: see Placeholder.
   bool is_placeholder = false;
+  std::vector<Expectation> expectations = {};  // in file order
 
   [[nodiscard]] const NetPeering* find_peering(std::string_view peering) const;
 };
 
 using Prefixes = std::vector<Prefix>;
 
+// What has left a managed range and stays allowed for a while all the same: see
+// control/resolve/hold_down.h.
+struct HeldDown {
+  WallTime since;                         // when it left
+  WallTime until;                         // matches before this time, not at it or after
+  std::shared_ptr<const Prefixes> cidrs;  // never null, ascending
+
+  [[nodiscard]] bool is_over(WallTime now) const { return until <= now; }
+};
+
 struct ManagedRange {
   std::string id;
   std::string name;
   std::shared_ptr<const Prefixes> cidrs;  // never null, in file order
   Place place;
+  std::vector<HeldDown> held_down = {};  // by `until`, ascending
 };
 
 struct Policy {
@@ -118,6 +145,9 @@ struct Policy {
 [[nodiscard]] std::span<const Prefix> prefixes_of(const Policy& policy, const Database& database,
                                                   const Rule& rule);
 
+// What the managed range that a rule names holds down, whether or not that is over.
+[[nodiscard]] std::span<const HeldDown> held_down_of(const Policy& policy, const Rule& rule);
+
 // The first rule that lets in some of the peered network, by whatever it names; null: none does.
 // Rules that have expired at `now` are passed over. Linear in the database's prefixes.
 [[nodiscard]] const Rule* find_admitting(const Policy& policy, const Database& database,
@@ -133,8 +163,12 @@ void derive_rule_ids(Database& database);
 // The oracle: the slow and obvious way to say what the policy means, straight from its rules and
 // without the table. Tests hold the table against it, and `moat why` speaks from it.
 struct Match {
-  const Rule* rule = nullptr;  // never null
-  Prefix prefix;               // the CIDR that matched
+  const Rule* rule = nullptr;                    // never null
+  Prefix prefix;                                 // the CIDR that matched
+  std::optional<WallTime> held_down_until = {};  // where the CIDR has left its managed range
+
+  // When it no longer matches; nothing: never.
+  [[nodiscard]] std::optional<WallTime> ends() const;
 };
 
 // The most specific prefix of `database` that holds `source` and has not expired at `now`. On a tie
@@ -142,6 +176,12 @@ struct Match {
 // prefixes.
 [[nodiscard]] std::optional<Match> find_match(const Policy& policy, const Database& database,
                                               Address source, WallTime now);
+
+// The same of several sources, in their order, for little more than one costs.
+[[nodiscard]] std::vector<std::optional<Match>> find_matches(const Policy& policy,
+                                                             const Database& database,
+                                                             std::span<const Address> sources,
+                                                             WallTime now);
 
 // Which database guards TCP `port` of `destination`, or any packet to it with `ports: all`: one
 // with that address before one without.

@@ -17,7 +17,7 @@ std::size_t count_own(const Database& database) {
 }
 
 template <typename Databases>
-std::set<std::string_view> named_ranges(const Databases& databases) {
+std::set<std::string_view> range_names(const Databases& databases) {
   std::set<std::string_view> names;
   for (const Database* database : databases) {
     for (const auto& rule : database->rules) {
@@ -39,11 +39,11 @@ class Budget {
          const EnforcedState* last)
       : ranges_(supply), last_(last) {
     for (const auto& entry : in_force) databases_.push_back(entry.second);
-    names_ = named_ranges(databases_);
+    names_ = range_names(databases_);
     if (last == nullptr) return;
     std::vector<const Database*> old;
     for (const auto& database : last->policy.databases) old.push_back(&database);
-    old_names_ = named_ranges(old);
+    old_names_ = range_names(old);
   }
 
   std::size_t total() const {
@@ -77,7 +77,7 @@ class Budget {
       auto& brought = growth[database->place.file];
       if (old == database) continue;  // carried over
       add(brought, old == nullptr ? 0 : count_own(*old), count_own(*database));
-      for (const auto name : named_ranges(std::vector{database})) {
+      for (const auto name : range_names(std::vector{database})) {
         if (!old_names_.contains(name)) brought += size_in(ranges_.ranges, name);
       }
     }
@@ -97,6 +97,11 @@ class Budget {
 };
 
 }  // namespace
+
+std::size_t count_prefixes(const std::map<std::string_view, const Database*>& in_force,
+                           const ResolvedRanges& supply) {
+  return Budget(in_force, supply, nullptr).total();
+}
 
 std::optional<PrefixOverrun> find_overrun(
     const std::map<std::string_view, const Database*>& in_force, const ResolvedRanges& supply,

@@ -23,6 +23,10 @@ struct PrefixOverrun {
   const ManagedRange* largest = nullptr;  // of those that are named; none: no rule names any
 };
 
+// Those of the databases to be enforced and of the managed ranges that they name.
+[[nodiscard]] std::size_t count_prefixes(
+    const std::map<std::string_view, const Database*>& in_force, const ResolvedRanges& supply);
+
 // `in_force`: the databases to be enforced. Nothing where they keep to the limit.
 [[nodiscard]] std::optional<PrefixOverrun> find_overrun(
     const std::map<std::string_view, const Database*>& in_force, const ResolvedRanges& supply,

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/resolve/ranges.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
+#include "control/policy/cidrs_digest.h"
 #include "control/resolve/claim.h"
 
 namespace moat {
@@ -11,8 +14,8 @@ namespace {
 class Supplier {
  public:
   Supplier(const RuleFiles& files, const EnforcedState* last,
-           const std::map<std::string, Fault>& held)
-      : folder_is_hidden_(files.ranges_folder.has_value()) {
+           const std::map<std::string, Fault>& held, const RangeUpdates& updates)
+      : updates_(updates), folder_is_hidden_(files.ranges_folder.has_value()) {
     if (last != nullptr) {
       last_ = &last->policy;
       rivals_ = last->rivals;
@@ -27,6 +30,7 @@ class Supplier {
   ResolvedRanges run() {
     ResolvedRanges supply;
     supply.rivals = hold_shared_ids();
+    if (last_ != nullptr) supply.held_versions = hold_large_changes();
     for (const auto& claim : claims_) {
       if (claim.is_held) continue;
       for (const auto& range : *claim.file->reading.value) supply.ranges.emplace(range.id, range);
@@ -61,12 +65,47 @@ class Supplier {
     return hold_same_ids("managed range", by_id, rivals_, paths_of(claims_));
   }
 
+  // Of ranges that nobody is let in by, no version does harm.
+  HeldVersions hold_large_changes() {
+    HeldVersions held;
+    if (updates_.guard == 0) return held;
+    const auto named = named_ranges(*last_);
+    for (auto& claim : claims_) {
+      if (claim.is_held) continue;
+      for (const auto& range : *claim.file->reading.value) {
+        if (!named.contains(range.id)) continue;
+        if (auto version = find_large_change(range)) {
+          claim.hold(too_large_fault(range, *version));
+          held.emplace(range.id, std::move(*version));
+        }
+      }
+    }
+    return held;
+  }
+
+  std::optional<HeldVersion> find_large_change(const ManagedRange& range) const {
+    const auto last = last_->ranges.find(range.id);
+    if (last == last_->ranges.end()) return std::nullopt;
+    const auto& before = last->second.cidrs;
+    if (before == range.cidrs || *before == *range.cidrs) return std::nullopt;
+    auto change = too_large(compare_lists(*before, *range.cidrs), *range.cidrs, updates_.guard);
+    if (!change) return std::nullopt;
+    HeldVersion version{cidrs_digest(*range.cidrs), range.cidrs->size(), std::move(*change)};
+    const auto accepted = updates_.accepted.find(range.id);
+    if (accepted != updates_.accepted.end() && accepted->second == version.digest)
+      return std::nullopt;
+    return version;
+  }
+
+  static Fault too_large_fault(const ManagedRange& range, const HeldVersion& version) {
+    return {Severity::error, range.place, "the managed range " + version.change, range.id,
+            fmt::format("if that is meant: moat managed-ranges accept {} --digest {}", range.id,
+                        version.digest)};
+  }
+
   // What stays although no file that holds says it.
   void keep_enforced(ResolvedRanges& supply) const {
-    std::set<std::string_view> named;
-    for (const auto& database : last_->databases) {
-      for (const auto& rule : database.rules) named.insert(rule.managed_range);
-    }
+    const auto named = named_ranges(*last_);
     for (const auto& [id, range] : last_->ranges) {
       const auto* claim = find_file(claims_, range.place.file);
       const bool is_held_back = folder_is_hidden_ || (claim != nullptr && claim->is_held);
@@ -76,6 +115,7 @@ class Supplier {
     }
   }
 
+  const RangeUpdates& updates_;
   const Policy* last_ = nullptr;
   Rivals rivals_;  // as of then
   bool folder_is_hidden_;
@@ -85,8 +125,19 @@ class Supplier {
 }  // namespace
 
 ResolvedRanges resolve_ranges(const RuleFiles& files, const EnforcedState* last,
-                              const std::map<std::string, Fault>& held) {
-  return Supplier(files, last, held).run();
+                              const std::map<std::string, Fault>& held,
+                              const RangeUpdates& updates) {
+  return Supplier(files, last, held, updates).run();
+}
+
+std::set<std::string, std::less<>> named_ranges(const Policy& policy) {
+  std::set<std::string, std::less<>> named;
+  for (const auto& database : policy.databases) {
+    for (const auto& rule : database.rules) {
+      if (!rule.managed_range.empty()) named.insert(rule.managed_range);
+    }
+  }
+  return named;
 }
 
 }  // namespace moat

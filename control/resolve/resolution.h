@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
@@ -30,6 +31,18 @@ struct Placeholder {
 // the other's vanishing.
 using Rivals = std::map<std::string, std::set<std::string>>;
 
+// How a managed range has changed, as far as its versions were enforced.
+struct RangeHistory {
+  WallTime changed{};          // when this version was first enforced; 0: not known
+  std::uint64_t added = 0;     // prefixes, by this version
+  std::uint64_t removed = 0;   // of these, those that no other prefix covers are held down...
+  std::uint64_t not_held = 0;  // ...but for so many that there was no room for
+  std::uint64_t returned = 0;  // prefixes that came back while they were held down, in all...
+  WallTime since{};            // ...since then
+
+  friend bool operator==(const RangeHistory&, const RangeHistory&) = default;
+};
+
 // What is in force, as far as the next resolution needs it.
 struct EnforcedState {
   // Its placeholder databases stand for `placeholders`: each guards what is left of one without the
@@ -40,7 +53,16 @@ struct EnforcedState {
   // Which database each file last spoke of, by path: the guess for a file that does not tell.
   std::map<std::string, std::string> database_of_file;
   Rivals rivals;
+  std::map<std::string, RangeHistory> range_histories = {};  // by id
 };
+
+// A version of a managed range that is held back as it changes too much at once.
+struct HeldVersion {
+  std::string digest;
+  std::size_t prefixes = 0;
+  std::string change;  // "would lose 812 of its 1,024 addresses, more than guard: 50%"
+};
+using HeldVersions = std::map<std::string, HeldVersion>;  // by id
 
 enum class FileState {
   active,      // what it says is what is enforced
@@ -67,6 +89,8 @@ struct Resolution {
   std::vector<FileStatus> files;  // by path
   // Managed ranges kept although no file names them any more, because rules do.
   std::set<std::string> withdrawn;
+  HeldVersions held_versions;
+  std::map<std::string, std::size_t> not_held;  // prefixes of a range, for want of room
   // True when a database file exists for which nothing is guarded: moatd is not ready.
   bool not_guarded = false;
 };

@@ -13,6 +13,7 @@
 
 #include "control/policy/endpoint.h"
 #include "control/resolve/claims.h"
+#include "control/resolve/expectations.h"
 #include "control/resolve/placeholders.h"
 #include "control/resolve/prefix_budget.h"
 #include "control/resolve/ranges.h"
@@ -24,13 +25,18 @@ namespace {
 class Resolver {
  public:
   Resolver(const RuleFiles& files, const EnforcedState* last,
-           const std::set<std::string>& forgotten)
-      : files_(files), last_(last), last_databases_(last, forgotten) {}
+           const std::set<std::string>& forgotten, const ResolveTime& time,
+           const RangeUpdates& updates)
+      : files_(files),
+        last_(last),
+        time_(time),
+        updates_(updates),
+        last_databases_(last, forgotten) {}
 
   // `held`: files to hold back, and why.
   Resolution run(Mode host_mode, std::map<std::string, Fault> held) {
     do {
-      ranges_ = resolve_ranges(files_, last_, held);
+      ranges_ = resolve_ranges(files_, last_, held, updates_);
       claims_.emplace(files_, ranges_, last_databases_);
       for (auto& claim : claims_->claims()) {
         const auto why = held.find(claim.file->path);
@@ -40,11 +46,13 @@ class Resolver {
     result_.state.policy.mode = host_mode;
     add_databases();
     add_ranges();
+    add_held_down();
     add_claim_statuses();
     add_absent_databases();
     add_folder(files_.databases_folder, last_ == nullptr);
     add_folder(files_.ranges_folder, false);
     std::ranges::move(ranges_.files, std::back_inserter(result_.files));
+    result_.held_versions = std::move(ranges_.held_versions);
     std::ranges::stable_sort(result_.files, {},
                              [](const FileStatus& file) { return std::tie(file.path, file.id); });
     result_.state.rivals = claims_->rivals();
@@ -58,15 +66,21 @@ class Resolver {
   bool settle(std::map<std::string, Fault>& held) {
     for (;;) {
       claims_->settle();
-      const auto overrun = find_overrun(claims_->in_force(), ranges_, last_);
-      if (!overrun || overrun->growth == 0) return true;
-      auto fault = over_limit_fault(*overrun);
-      auto* claim = find_file(claims_->claims(), overrun->file);
+      const auto in_force = claims_->in_force();
+      const auto overrun = find_overrun(in_force, ranges_, last_);
+      std::optional<Breach> breach;
+      if (overrun && overrun->growth != 0) {
+        breach = {overrun->file, {over_limit_fault(*overrun)}};
+      } else {
+        breach = find_breach(in_force, ranges_.ranges, last_, time_.now);
+      }
+      if (!breach) return true;
+      auto* claim = find_file(claims_->claims(), breach->file);
       if (claim != nullptr) {
         if (claim->is_held) return true;
-        claim->hold(std::move(fault));
+        for (auto& fault : breach->faults) claim->hold(std::move(fault));
       } else {
-        return !held.emplace(overrun->file, std::move(fault)).second;
+        return !held.emplace(breach->file, std::move(breach->faults.front())).second;
       }
     }
   }
@@ -124,6 +138,37 @@ class Resolver {
     for (const auto& [path, ids] : by_file) report_withdrawn(path, ids);
   }
 
+  // What the ranges were and what has left them since. Over the limit on prefixes what is listed
+  // comes first.
+  void add_held_down() {
+    auto& state = result_.state;
+    const auto named = named_ranges(state.policy);
+    const auto were_named = last_ ? named_ranges(last_->policy) : decltype(named)();
+    std::size_t count = 0;
+    for (auto& [id, range] : state.policy.ranges) {
+      auto& history = state.range_histories[id];
+      const auto* last = last_ ? find_last(id, history) : nullptr;
+      if (last == nullptr) {
+        history = {.changed = time_.now, .since = time_.now};
+        continue;
+      }
+      if (history.since == WallTime{}) history.since = time_.now;
+      hold_down(*last, range, named.contains(id) && were_named.contains(id), updates_, time_,
+                history);
+      count += count_held_down(range);
+    }
+    if (count == 0) return;
+    if (count + count_prefixes(claims_->in_force(), ranges_) > limits::prefixes)
+      drop_held_down(result_);
+  }
+
+  const ManagedRange* find_last(const std::string& id, RangeHistory& history) const {
+    const auto before = last_->range_histories.find(id);
+    if (before != last_->range_histories.end()) history = before->second;
+    const auto range = last_->policy.ranges.find(id);
+    return range == last_->policy.ranges.end() ? nullptr : &range->second;
+  }
+
   void report_withdrawn(const std::string& path, const std::vector<std::string>& ids) {
     Fault fault{Severity::warning,
                 {path, 0, 0},
@@ -155,6 +200,7 @@ class Resolver {
         warn_of_withdrawn(*fresh, claim.faults);
         warn_of_peerings(*fresh, claim.faults);
         warn_of_precedence(*fresh, claim.faults);
+        warn_of_ends(result_.state.policy, *fresh, time_.now, claim.faults);
       }
       result_.files.push_back({claim.file->path, claim.id, state, std::move(claim.faults)});
     }
@@ -259,6 +305,8 @@ class Resolver {
 
   const RuleFiles& files_;
   const EnforcedState* last_;
+  const ResolveTime& time_;
+  const RangeUpdates& updates_;
   LastDatabases last_databases_;
   ResolvedRanges ranges_;
   std::optional<DatabaseClaims> claims_;
@@ -269,9 +317,23 @@ class Resolver {
 }  // namespace
 
 Resolution resolve(const RuleFiles& files, Mode host_mode, const EnforcedState* last,
-                   const std::set<std::string>& forgotten,
-                   const std::map<std::string, Fault>& held) {
-  return Resolver(files, last, forgotten).run(host_mode, held);
+                   const std::set<std::string>& forgotten, const std::map<std::string, Fault>& held,
+                   const ResolveTime& time, const RangeUpdates& updates) {
+  return Resolver(files, last, forgotten, time, updates).run(host_mode, held);
+}
+
+bool drop_held_down(Resolution& resolution) {
+  auto& state = resolution.state;
+  bool had_any = false;
+  for (auto& [id, range] : state.policy.ranges) {
+    const auto count = count_held_down(range);
+    range.held_down.clear();
+    if (count == 0) continue;
+    had_any = true;
+    resolution.not_held[id] = count;
+    state.range_histories[id].not_held = count;
+  }
+  return had_any;
 }
 
 }  // namespace moat

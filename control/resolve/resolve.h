@@ -15,6 +15,10 @@
 //     guarded and nobody allowed. A placeholder is a stopgap, not an enforced state: it wins no
 //     conflict, and follows what its file says as long as the endpoint can be read.
 //   - Absent is not empty: a file that vanishes changes nothing.
+//   - A version of a file by which an expectation would no longer hold is held back:
+//   expectations.h.
+//   - What leaves a managed range stays allowed for a while, and what changes too much at once is
+//     held back: hold_down.h.
 #pragma once
 
 #include <map>
@@ -22,6 +26,7 @@
 #include <string>
 
 #include "control/files/rule_files.h"
+#include "control/resolve/hold_down.h"
 #include "control/resolve/resolution.h"
 
 namespace moat {
@@ -31,6 +36,11 @@ namespace moat {
 // to hold back, by path, and why.
 [[nodiscard]] Resolution resolve(const RuleFiles& files, Mode host_mode, const EnforcedState* last,
                                  const std::set<std::string>& forgotten = {},
-                                 const std::map<std::string, Fault>& held = {});
+                                 const std::map<std::string, Fault>& held = {},
+                                 const ResolveTime& time = {}, const RangeUpdates& updates = {});
+
+// Ends all that is held down, for whoever finds that there is no room for it; says so in `not_held`
+// and the histories. False: nothing is held down.
+bool drop_held_down(Resolution& resolution);
 
 }  // namespace moat

@@ -97,6 +97,12 @@ void explain_match(WhyView& view, const Match& match) {
   view.rule_source = match.rule->source();
   view.label = match.rule->label;
   view.detail = fmt::format("{} is in {} of {}", view.source, view.prefix, listed.name());
+  if (match.held_down_until) {
+    view.held_down_until = match.held_down_until;
+    view.detail += fmt::format(
+        ", which has left the managed range and is held down: it stays allowed until {}",
+        format_time(*match.held_down_until));
+  }
   if (match.rule->expires) {
     view.detail += fmt::format(", which expires {}", format_time(*match.rule->expires));
   }

@@ -77,6 +77,8 @@ template <>
 constexpr std::string_view example<RuleChange> = R"({"expires": "12h"})";
 template <>
 constexpr std::string_view example<ModeChange> = R"({"mode": "monitor"})";
+template <>
+constexpr std::string_view example<AcceptedVersion> = R"({"digest": "0123456789abcdef"})";
 
 }  // namespace
 
@@ -147,6 +149,7 @@ MOAT_VIEW(ModeChange);
 MOAT_VIEW(Problem);
 MOAT_VIEW(Event);
 MOAT_VIEW(EventsView);
+MOAT_VIEW(AcceptedVersion);
 #undef MOAT_VIEW
 
 Json document(const Json& body) {
@@ -208,6 +211,7 @@ template std::expected<NewRule, Refusal> read_request(std::string_view text);
 template std::expected<NewNetPeering, Refusal> read_request(std::string_view text);
 template std::expected<RuleChange, Refusal> read_request(std::string_view text);
 template std::expected<ModeChange, Refusal> read_request(std::string_view text);
+template std::expected<AcceptedVersion, Refusal> read_request(std::string_view text);
 
 std::expected<NewFiles, Refusal> read_new_files(std::string_view text) {
   constexpr auto example = R"(send {"databases": {"orders.yaml": "database: ..."}})";

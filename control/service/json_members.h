@@ -87,14 +87,14 @@ inline constexpr auto members_of<FastPathSettings> =
     std::tuple("nic", &FastPathSettings::nic, "kernel_port", &FastPathSettings::kernel_port,
                "lcores", &FastPathSettings::lcores, "hugepages", &FastPathSettings::hugepages);
 template <>
-inline constexpr auto members_of<Config> =
-    std::tuple("interfaces", &Config::interfaces, "attach", &Config::attach, "mode", &Config::mode,
-               "databases", &Config::databases, "managed_ranges", &Config::managed_ranges,
-               "trusted_interfaces", &Config::trusted_interfaces, "backstop", &Config::backstop,
-               "backstop_cgroup", &Config::backstop_cgroup, "drop_sessions", &Config::drop_sessions,
-               "fast_path", &Config::fast_path, "socket_readers", &Config::socket_readers,
-               "metrics", &Config::metrics, "bound_ms", &Config::bound, "reconcile_ms",
-               &Config::reconcile, "settle_ms", &Config::settle);
+inline constexpr auto members_of<Config> = std::tuple(
+    "interfaces", &Config::interfaces, "attach", &Config::attach, "mode", &Config::mode,
+    "databases", &Config::databases, "managed_ranges", &Config::managed_ranges,
+    "trusted_interfaces", &Config::trusted_interfaces, "backstop", &Config::backstop,
+    "backstop_cgroup", &Config::backstop_cgroup, "drop_sessions", &Config::drop_sessions,
+    "fast_path", &Config::fast_path, "socket_readers", &Config::socket_readers, "metrics",
+    &Config::metrics, "guard_percent", &Config::guard, "hold_down_ms", &Config::hold_down,
+    "bound_ms", &Config::bound, "reconcile_ms", &Config::reconcile, "settle_ms", &Config::settle);
 template <>
 inline constexpr auto members_of<StatusView::Backstop> = std::tuple(
     "wanted", &StatusView::Backstop::wanted, "at_sockets", &StatusView::Backstop::at_sockets,
@@ -108,6 +108,10 @@ template <>
 inline constexpr auto members_of<StatusView::Wide> =
     std::tuple("database", &StatusView::Wide::database, "addresses", &StatusView::Wide::addresses,
                "is_all", &StatusView::Wide::is_all);
+template <>
+inline constexpr auto members_of<StatusView::HeldDownRange> =
+    std::tuple("range", &StatusView::HeldDownRange::range, "prefixes",
+               &StatusView::HeldDownRange::prefixes, "until", &StatusView::HeldDownRange::until);
 template <>
 inline constexpr auto members_of<TrialView> =
     std::tuple("id", &TrialView::id, "generation", &TrialView::generation, "author",
@@ -151,10 +155,12 @@ inline constexpr auto members_of<StatusView> = std::tuple(
     &StatusView::outside_backstop, "files", &StatusView::files, "last", &StatusView::last,
     "pending", &StatusView::pending, "bound_ms", &StatusView::bound, "placeholders",
     &StatusView::placeholders, "shadowed", &StatusView::shadowed, "monitored",
-    &StatusView::monitored, "withdrawn", &StatusView::withdrawn, "wide", &StatusView::wide,
-    "expired_rules", &StatusView::expired_rules, "expiring_rules", &StatusView::expiring_rules,
-    "trial", &StatusView::trial, "clock_was_at", &StatusView::clock_was_at, "problems",
-    &StatusView::problems, "notices", &StatusView::notices, "headline", &StatusView::headline);
+    &StatusView::monitored, "withdrawn", &StatusView::withdrawn, "held_down",
+    &StatusView::held_down, "guarded_ranges", &StatusView::guarded_ranges, "wide",
+    &StatusView::wide, "expired_rules", &StatusView::expired_rules, "expiring_rules",
+    &StatusView::expiring_rules, "trial", &StatusView::trial, "clock_was_at",
+    &StatusView::clock_was_at, "problems", &StatusView::problems, "notices", &StatusView::notices,
+    "headline", &StatusView::headline);
 template <>
 inline constexpr auto members_of<RuleView> = std::tuple(
     "database", &RuleView::database, "id", &RuleView::id, "type", &RuleView::type, "source",
@@ -162,19 +168,37 @@ inline constexpr auto members_of<RuleView> = std::tuple(
     &RuleView::state, "prefixes", &RuleView::prefixes, "hits", &RuleView::hits, "last_hit",
     &RuleView::last_hit, "place", &RuleView::place, "counted_since", &RuleView::counted_since);
 template <>
+inline constexpr auto members_of<DatabaseView::Expected> = std::tuple(
+    "allowed", &DatabaseView::Expected::allowed, "source", &DatabaseView::Expected::source, "label",
+    &DatabaseView::Expected::label, "holds", &DatabaseView::Expected::holds, "ends",
+    &DatabaseView::Expected::ends, "place", &DatabaseView::Expected::place);
+template <>
 inline constexpr auto members_of<DatabaseView> = std::tuple(
     "id", &DatabaseView::id, "endpoint", &DatabaseView::endpoint, "mode", &DatabaseView::mode,
     "state", &DatabaseView::state, "placeholder", &DatabaseView::is_placeholder, "path",
     &DatabaseView::path, "rules", &DatabaseView::rules, "peerings", &DatabaseView::peerings,
     "allowed", &DatabaseView::allowed, "dropped", &DatabaseView::dropped, "version",
-    &DatabaseView::version);
+    &DatabaseView::version, "expectations", &DatabaseView::expectations);
+template <>
+inline constexpr auto members_of<ManagedRangeView::HeldDownPrefix> = std::tuple(
+    "prefix", &ManagedRangeView::HeldDownPrefix::prefix, "left",
+    &ManagedRangeView::HeldDownPrefix::left, "until", &ManagedRangeView::HeldDownPrefix::until);
+template <>
+inline constexpr auto members_of<HeldVersion> =
+    std::tuple("digest", &HeldVersion::digest, "prefixes", &HeldVersion::prefixes, "change",
+               &HeldVersion::change);
 template <>
 inline constexpr auto members_of<ManagedRangeView> =
     std::tuple("id", &ManagedRangeView::id, "name", &ManagedRangeView::name, "prefixes",
                &ManagedRangeView::prefixes, "digest", &ManagedRangeView::digest, "path",
                &ManagedRangeView::path, "changed", &ManagedRangeView::changed, "withdrawn",
-               &ManagedRangeView::withdrawn, "used_by", &ManagedRangeView::used_by, "cidrs",
-               &ManagedRangeView::cidrs);
+               &ManagedRangeView::withdrawn, "used_by", &ManagedRangeView::used_by, "enforced_at",
+               &ManagedRangeView::enforced_at, "added", &ManagedRangeView::added, "removed",
+               &ManagedRangeView::removed, "not_held", &ManagedRangeView::not_held, "returned",
+               &ManagedRangeView::returned, "returned_since", &ManagedRangeView::returned_since,
+               "held_down_prefixes", &ManagedRangeView::held_down_prefixes, "held_down",
+               &ManagedRangeView::held_down, "held_version", &ManagedRangeView::held_version,
+               "cidrs", &ManagedRangeView::cidrs);
 template <>
 inline constexpr auto members_of<NetPeeringView> = std::tuple(
     "database", &NetPeeringView::database, "id", &NetPeeringView::id, "cidr", &NetPeeringView::cidr,
@@ -223,7 +247,8 @@ inline constexpr auto members_of<WhyView> = std::tuple(
     "label", &WhyView::label, "prefix", &WhyView::prefix, "place", &WhyView::place, "detail",
     &WhyView::detail, "generation", &WhyView::generation, "monitored", &WhyView::monitored,
     "last_hit", &WhyView::last_hit, "last_drop", &WhyView::last_drop, "table_agrees",
-    &WhyView::table_agrees, "elsewhere", &WhyView::elsewhere, "trusted_way", &WhyView::trusted_way);
+    &WhyView::table_agrees, "elsewhere", &WhyView::elsewhere, "held_down_until",
+    &WhyView::held_down_until, "trusted_way", &WhyView::trusted_way);
 template <>
 inline constexpr auto members_of<CountersView::Reason> =
     std::tuple("owner", &CountersView::Reason::owner, "reason", &CountersView::Reason::reason,
@@ -283,6 +308,8 @@ inline constexpr auto members_of<NewNetPeering> = std::tuple(
 template <>
 inline constexpr auto members_of<RuleChange> =
     std::tuple("label", &RuleChange::label, "expires", &RuleChange::expires);
+template <>
+inline constexpr auto members_of<AcceptedVersion> = std::tuple("digest", &AcceptedVersion::digest);
 template <>
 inline constexpr auto members_of<ModeChange> = std::tuple("mode", &ModeChange::mode);
 

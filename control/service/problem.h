@@ -98,10 +98,24 @@ struct ProblemKind {
   X(vanished, "vanished", true, "rule file has vanished", "rule files have vanished",              \
     "A file was deleted. What was last enforced of it stays.",                                     \
     "bring it back, or end the guard: moat databases forget ID")                                   \
+  X(expectation_broken, "expectation-broken", true, "expectation is broken",                       \
+    "expectations are broken",                                                                     \
+    "An expectation of a database does not hold, as time has ended what made it hold.",            \
+    "moat rules add")                                                                              \
   X(range_withdrawn, "range-withdrawn", true, "managed range is withdrawn",                        \
     "managed ranges are withdrawn",                                                                \
     "A managed range is gone while rules name it. Its last CIDRs stay allowed.",                   \
     "bring it back, or take it out of the rules")                                                  \
+  X(range_stale, "range-stale", true, "managed range is stale", "managed ranges are stale",        \
+    "moat-agent has not got a managed range for longer than max-age. Its last CIDRs stay "         \
+    "allowed.",                                                                                    \
+    "systemctl status moat-agent; moat managed-ranges refresh ID")                                 \
+  X(fleet_stale, "fleet-stale", true, "the fleet is not heard of", "",                             \
+    "moat-agent has not reached the fleet's store. The last rule files stay.",                     \
+    "systemctl status moat-agent")                                                                 \
+  X(fleet_held_back, "fleet-held-back", true, "", "",                                              \
+    "What the fleet has for this host has errors. The rule files before it stay.",                 \
+    "mend it, and push it anew: moat fleet push")                                                  \
   X(all_expired, "all-expired", true, "", "",                                                      \
     "All rules of a database have expired: nobody is allowed.", "moat rules list")                 \
   X(clock_set_back, "clock-set-back", true, "", "",                                                \
@@ -168,9 +182,24 @@ struct ProblemKind {
   X(mended, "mended", false, "", "", "Somebody had undone something, and it was put right.",       \
     "find out who: moat events")                                                                   \
   X(file_warnings, "file-warnings", false, "", "", "A file has warnings.", "moat check")           \
+  X(range_unfetched, "range-unfetched", false, "", "",                                             \
+    "moat-agent could not get a managed range this time.", "systemctl status moat-agent")          \
+  X(fleet_unreached, "fleet-unreached", false, "", "",                                             \
+    "moat-agent does not reach the fleet's store at present.", "systemctl status moat-agent")      \
+  X(agent_unread, "agent-unread", false, "", "", "What moat-agent tells cannot be read.",          \
+    "systemctl status moat-agent")                                                                 \
   X(rules_expiring, "rules-expiring", false, "", "", "Rules expire within a day.",                 \
     "moat rules set RULE --expires WHEN")                                                          \
   X(rules_expired, "rules-expired", false, "", "", "Rules have expired.", "moat rules list")       \
+  X(expectation_ending, "expectation-ending", false, "", "",                                       \
+    "An expectation of a database will not hold any more, as what makes it hold ends.",            \
+    "moat rules set RULE --expires WHEN")                                                          \
+  X(held_down, "held-down", false, "", "",                                                         \
+    "Prefixes have left a managed range, and stay allowed for a while.",                           \
+    "moat managed-ranges show ID")                                                                 \
+  X(not_held_down, "not-held-down", false, "", "",                                                 \
+    "Prefixes have left a managed range, and there is no room to keep them allowed for a while.",  \
+    "moat managed-ranges show ID")                                                                 \
   X(clock_ahead, "clock-ahead", false, "", "",                                                     \
     "The clock has jumped ahead, and rules expired by it.", "if the clock is wrong, set it right") \
   X(interface_removed, "interface-removed", false, "", "",                                         \

@@ -99,6 +99,14 @@ struct StatusView {
   std::vector<std::string> shadowed;      // held back, and others guard all their ports
   std::vector<std::string> monitored;     // databases in monitor mode, by their own or the host's
   std::vector<std::string> withdrawn;     // managed ranges kept though withdrawn
+  // What has left managed ranges and stays allowed for a while.
+  struct HeldDownRange {
+    std::string range;
+    std::size_t prefixes = 0;
+    WallTime until{};  // the last of them
+  };
+  std::vector<HeldDownRange> held_down;
+  std::vector<std::string> guarded_ranges;  // of which a version is held back: too large a change
   // Databases that let in half of all addresses or more.
   struct Wide {
     std::string database;
@@ -206,6 +214,15 @@ struct DatabaseView {
   Counts allowed;
   Counts dropped;
   std::string version;  // see Service::version()
+  struct Expected {
+    bool allowed = true;
+    Address source{};
+    std::string label;
+    bool holds = true;
+    std::optional<WallTime> ends = {};  // when it no longer will, as what lets it in ends then
+    Place place;
+  };
+  std::vector<Expected> expectations = {};
 };
 
 struct ManagedRangeView {
@@ -216,8 +233,22 @@ struct ManagedRangeView {
   std::string path;
   std::optional<std::chrono::system_clock::time_point> changed;  // its file, for the last time
   bool withdrawn = false;
-  std::vector<std::string> used_by;  // database ids
-  std::vector<std::string> cidrs;    // only when one range is asked for
+  std::vector<std::string> used_by;          // database ids
+  std::optional<WallTime> enforced_at = {};  // since when this version is; nothing: not known
+  std::uint64_t added = 0;                   // prefixes, by it
+  std::uint64_t removed = 0;
+  std::uint64_t not_held = 0;  // of these, for want of room
+  std::uint64_t returned = 0;  // prefixes that came back while held down, in all...
+  std::optional<WallTime> returned_since = {};  // ...since then
+  struct HeldDownPrefix {
+    Prefix prefix;
+    WallTime left{};
+    WallTime until{};
+  };
+  std::size_t held_down_prefixes = 0;
+  std::vector<HeldDownPrefix> held_down;         // only when one range is asked for; 1,000 at most
+  std::optional<HeldVersion> held_version = {};  // by the guard
+  std::vector<std::string> cidrs;                // only when one range is asked for
   // The same as the daemon has it, for the API to write out: not a member of the JSON.
   std::shared_ptr<const Prefixes> list = {};
 };
@@ -270,6 +301,7 @@ struct WhyView {
     bool allowed = false;
   };
   std::vector<Elsewhere> elsewhere;
+  std::optional<WallTime> held_down_until = {};  // the CIDR has left its managed range
   // Of a source that is dropped: the trusted interface to which the route back to it leads.
   std::string trusted_way;
 };
@@ -447,6 +479,11 @@ struct ModeChange {
   std::string mode;  // "enforce" or "monitor"
 };
 
+// Which version of a managed range is accepted, by its digest.
+struct AcceptedVersion {
+  std::string digest;
+};
+
 // What a host's files are to say, all at once.
 struct NewFiles {
   std::map<std::string, std::string> databases;  // text by file name: "orders.yaml"
@@ -499,6 +536,11 @@ class Service {
   // The mode of one database, in its file.
   virtual ServiceResult<ChangeView> set_mode(const std::string& database, Mode mode,
                                              const Peer& peer) = 0;
+  // Enforces a version of a managed range that is held back as it changes too much at once; refused
+  // where another version is there by now.
+  virtual ServiceResult<ChangeView> accept_range(const std::string& id,
+                                                 const AcceptedVersion& version,
+                                                 const Peer& peer) = 0;
   virtual ServiceResult<ChangeView> forget(const std::string& database, const Peer& peer) = 0;
   virtual ServiceResult<ChangeView> reload(const Peer& peer) = 0;
   // The database files become what they were in that generation. Files of databases that had none

@@ -76,6 +76,7 @@ struct State {
   std::map<SlotKey, WallTime> counted_since;  // when their counts began
   LatestTime latest_time;
   std::set<std::string> forgotten;  // databases whose guard was ended, until that is enforced
+  std::map<std::string, std::string> accepted;  // versions, by managed range: see RangeUpdates
   LastPins pins;
   std::vector<ExposedPort> exposed;  // the latest 1,000 at most
   std::string settings;              // the bytes of moat.yaml that were last in force
@@ -88,6 +89,8 @@ struct LoadedState {
   // empty.
   std::vector<std::string> problems;
 };
+
+struct ListDigests;  // of state_json.h
 
 class StateStore {
  public:
@@ -121,7 +124,7 @@ class StateStore {
     bool is_other_moatd = false;
   };
   [[nodiscard]] std::optional<Obstacle> take();
-  void load_lists(LoadedState& loaded, const std::map<std::string, std::string>& digests);
+  void load_lists(LoadedState& loaded, const ListDigests& digests);
   void remove_all_but(const std::string& lists) const;
   [[nodiscard]] std::string lists_path(const std::set<std::string>& digests) const;
 

@@ -25,11 +25,17 @@ struct Style {
 };
 
 // Of `Enforced`, which is written with the digests of its managed ranges and without their CIDRs.
+struct HeldDownRecord {
+  WallTime since;
+  WallTime until;
+  std::string digest;
+};
 struct RangeRecord {
   std::string id;
   std::string name;
   std::string digest;
   Place place;
+  std::vector<HeldDownRecord> held_down = {};
 };
 // `admitted`: net peerings as they were written when they let their networks in without a rule; no
 // state of today has them.
@@ -44,6 +50,7 @@ struct EnforcedRecord {
   std::vector<Placeholder> placeholders;
   std::map<std::string, std::string> database_of_file;
   Rivals rivals;
+  std::map<std::string, RangeHistory> range_histories;
 };
 template <typename Key, typename Number>
 struct NumbersRecord {
@@ -79,24 +86,37 @@ inline constexpr auto members_of<NetPeering> =
     std::tuple("id", &NetPeering::id, "cidr", &NetPeering::cidr, "account", &NetPeering::account,
                "label", &NetPeering::label, "place", &NetPeering::place);
 template <>
-inline constexpr auto members_of<DatabaseRecord> =
-    std::tuple("id", &Database::id, "endpoint", &Database::endpoint, "rules", &Database::rules,
-               "registered", &Database::peerings, "net-peerings", &DatabaseRecord::admitted, "mode",
-               &Database::mode, "place", &Database::place);
+inline constexpr auto members_of<Expectation> =
+    std::tuple("allowed", &Expectation::allowed, "source", &Expectation::source, "label",
+               &Expectation::label, "place", &Expectation::place);
+template <>
+inline constexpr auto members_of<DatabaseRecord> = std::tuple(
+    "id", &Database::id, "endpoint", &Database::endpoint, "rules", &Database::rules, "registered",
+    &Database::peerings, "net-peerings", &DatabaseRecord::admitted, "expect",
+    &Database::expectations, "mode", &Database::mode, "place", &Database::place);
+template <>
+inline constexpr auto members_of<HeldDownRecord> =
+    std::tuple("since", &HeldDownRecord::since, "until", &HeldDownRecord::until, "digest",
+               &HeldDownRecord::digest);
 template <>
 inline constexpr auto members_of<RangeRecord> =
     std::tuple("id", &RangeRecord::id, "name", &RangeRecord::name, "digest", &RangeRecord::digest,
-               "place", &RangeRecord::place);
+               "place", &RangeRecord::place, "held-down", &RangeRecord::held_down);
+template <>
+inline constexpr auto members_of<RangeHistory> =
+    std::tuple("changed", &RangeHistory::changed, "added", &RangeHistory::added, "removed",
+               &RangeHistory::removed, "not-held", &RangeHistory::not_held, "returned",
+               &RangeHistory::returned, "since", &RangeHistory::since);
 template <>
 inline constexpr auto members_of<Placeholder> =
     std::tuple("base", &Placeholder::base, "file", &Placeholder::file, "endpoint",
                &Placeholder::endpoint, "mode", &Placeholder::mode);
 template <>
-inline constexpr auto members_of<EnforcedRecord> =
-    std::tuple("mode", &EnforcedRecord::mode, "databases", &EnforcedRecord::databases,
-               "managed-ranges", &EnforcedRecord::ranges, "sealed", &EnforcedRecord::closed,
-               "seals", &EnforcedRecord::placeholders, "database-of-file",
-               rows(&EnforcedRecord::database_of_file), "rivals", &EnforcedRecord::rivals);
+inline constexpr auto members_of<EnforcedRecord> = std::tuple(
+    "mode", &EnforcedRecord::mode, "databases", &EnforcedRecord::databases, "managed-ranges",
+    &EnforcedRecord::ranges, "sealed", &EnforcedRecord::closed, "seals",
+    &EnforcedRecord::placeholders, "database-of-file", rows(&EnforcedRecord::database_of_file),
+    "rivals", &EnforcedRecord::rivals, "range-histories", &EnforcedRecord::range_histories);
 template <>
 inline constexpr auto members_of<SlotKey> =
     std::tuple("database", &SlotKey::database, "id", &SlotKey::id);
@@ -119,14 +139,14 @@ inline constexpr auto members_of<ExposedPort> =
     std::tuple("database", &ExposedPort::database, "address", &ExposedPort::address, "port",
                &ExposedPort::port);
 template <>
-inline constexpr auto members_of<StateRecord> =
-    std::tuple("generation", &State::generation, "enforced", &StateRecord::enforced_record,
-               "incomplete", &State::is_incomplete, "rule-slots", &StateRecord::rule_slots,
-               "owner-slots", &StateRecord::owner_slots, "retired", rows(&State::retired),
-               "last-hits", rows(&State::last_hits), "counted-since", rows(&State::counted_since),
-               "latest-time", latest(&LatestTime::time), "latest-boot", latest(&LatestTime::boot),
-               "latest-monotonic", latest(&LatestTime::monotonic), "forgotten", &State::forgotten,
-               "pins", &State::pins, "uncovered", &State::exposed, "settings", &State::settings);
+inline constexpr auto members_of<StateRecord> = std::tuple(
+    "generation", &State::generation, "enforced", &StateRecord::enforced_record, "incomplete",
+    &State::is_incomplete, "rule-slots", &StateRecord::rule_slots, "owner-slots",
+    &StateRecord::owner_slots, "retired", rows(&State::retired), "last-hits",
+    rows(&State::last_hits), "counted-since", rows(&State::counted_since), "latest-time",
+    latest(&LatestTime::time), "latest-boot", latest(&LatestTime::boot), "latest-monotonic",
+    latest(&LatestTime::monotonic), "forgotten", &State::forgotten, "accepted", &State::accepted,
+    "pins", &State::pins, "uncovered", &State::exposed, "settings", &State::settings);
 
 }  // namespace view
 
@@ -144,15 +164,25 @@ std::string dump(const json& value) {
 }
 
 EnforcedRecord record_of(const EnforcedState& enforced, const ListDigests& digests) {
-  EnforcedRecord record{
-      enforced.policy.mode, {}, {}, {}, enforced.placeholders, enforced.database_of_file,
-      enforced.rivals};
+  EnforcedRecord record{enforced.policy.mode,
+                        {},
+                        {},
+                        {},
+                        enforced.placeholders,
+                        enforced.database_of_file,
+                        enforced.rivals,
+                        enforced.range_histories};
   for (const auto& database : enforced.policy.databases) {
     record.databases.push_back({database, {}});
     if (database.is_placeholder) record.closed.push_back(database.id);
   }
   for (const auto& [id, range] : enforced.policy.ranges) {
-    record.ranges.push_back({id, range.name, digests.at(id), range.place});
+    auto& entry =
+        record.ranges.emplace_back(RangeRecord{id, range.name, digests.lists.at(id), range.place});
+    const auto held = digests.held_down.find(id);
+    for (std::size_t i = 0; i < range.held_down.size(); ++i)
+      entry.held_down.push_back(
+          {range.held_down[i].since, range.held_down[i].until, held->second[i]});
   }
   return record;
 }
@@ -178,7 +208,8 @@ void check(const Policy& policy) {
     check(database.endpoint);
     // With those that stand for net peerings which needed none: see admit_peerings().
     if (database.rules.size() > limits::rules + limits::peerings ||
-        database.peerings.size() > limits::peerings) {
+        database.peerings.size() > limits::peerings ||
+        database.expectations.size() > limits::expectations) {
       refuse("too many rules for " + database.id);
     }
     for (const auto& rule : database.rules) {
@@ -238,14 +269,20 @@ EnforcedState read_enforced(EnforcedRecord record, ListDigests& digests) {
     policy.databases.push_back(std::move(database));
   }
   for (auto& range : record.ranges) {
-    digests[range.id] = range.digest;
-    policy.ranges[range.id] = {range.id, range.name, nullptr, range.place};
+    digests.lists[range.id] = range.digest;
+    auto& entry = policy.ranges[range.id];
+    entry = {range.id, range.name, nullptr, range.place};
+    for (const auto& held : range.held_down) {
+      digests.held_down[range.id].push_back(held.digest);
+      entry.held_down.push_back({held.since, held.until, nullptr});
+    }
   }
   check(policy);
   for (const auto& placeholder : record.placeholders) check(placeholder.endpoint);
   enforced.placeholders = std::move(record.placeholders);
   enforced.database_of_file = std::move(record.database_of_file);
   enforced.rivals = std::move(record.rivals);
+  enforced.range_histories = std::move(record.range_histories);
   return enforced;
 }
 

@@ -6,18 +6,22 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "control/state/state.h"
 
 namespace moat {
 
-// By managed range: the digest that names the list of its CIDRs.
-using ListDigests = std::map<std::string, std::string>;
+// By managed range: the digest that names the list of its CIDRs, and those of what it holds down.
+struct ListDigests {
+  std::map<std::string, std::string> lists;
+  std::map<std::string, std::vector<std::string>> held_down;
+};
 
 [[nodiscard]] std::string format_state(const State& state, const ListDigests& digests);
 
 struct ParsedState {
-  State state;  // its managed ranges have no CIDRs yet: null
+  State state;  // its managed ranges, and what they hold down, have no CIDRs yet: null
   ListDigests digests;
 };
 

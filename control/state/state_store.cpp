@@ -179,11 +179,11 @@ LoadedState StateStore::load() {
   return loaded;
 }
 
-void StateStore::load_lists(LoadedState& loaded,
-                            const std::map<std::string, std::string>& digests) {
-  if (!loaded.state.enforced || digests.empty()) return;
+void StateStore::load_lists(LoadedState& loaded, const ListDigests& digests) {
+  if (!loaded.state.enforced || digests.lists.empty()) return;
   std::set<std::string> used;
-  for (const auto& [id, digest] : digests) used.insert(digest);
+  for (const auto& [id, digest] : digests.lists) used.insert(digest);
+  for (const auto& [id, held] : digests.held_down) used.insert(held.begin(), held.end());
   const auto path = lists_path(used);
   std::map<std::string, ReadCidrs> lists;
   std::string why_none = "it is not there";
@@ -198,14 +198,24 @@ void StateStore::load_lists(LoadedState& loaded,
     }
   }
   std::string kept;  // whatever is wrong with the file, one of it is kept
-  for (auto& [id, range] : loaded.state.enforced->policy.ranges) {
-    const auto& digest = digests.at(id);
+  const auto take = [&](const std::string& digest) -> std::shared_ptr<const Prefixes> {
     const auto list = lists.find(digest);
-    if (list != lists.end() && list->second) {
-      range.cidrs = std::make_shared<const Prefixes>(*list->second);
-      known_[range.cidrs.get()] = {range.cidrs, digest};
-      continue;
-    }
+    if (list == lists.end() || !list->second) return nullptr;
+    auto cidrs = std::make_shared<const Prefixes>(*list->second);
+    known_[cidrs.get()] = {cidrs, digest};
+    return cidrs;
+  };
+  for (auto& [id, range] : loaded.state.enforced->policy.ranges) {
+    for (std::size_t i = 0; i < range.held_down.size(); ++i)
+      range.held_down[i].cidrs = take(digests.held_down.at(id)[i]);
+    // Lost, it ends now: no reason to doubt the rest.
+    if (std::erase_if(range.held_down, [](const HeldDown& held) { return !held.cidrs; }) > 0)
+      loaded.problems.push_back(fmt::format(
+          "what has left managed range {} is no longer held down: {} cannot be used", id, path));
+    const auto& digest = digests.lists.at(id);
+    const auto list = lists.find(digest);
+    range.cidrs = take(digest);
+    if (range.cidrs) continue;
     if (kept.empty()) kept = set_aside(path);
     loaded.problems.push_back(
         fmt::format("what managed range {} was last cannot be used: {}: {} ({}); until its file "
@@ -232,10 +242,14 @@ Result<> StateStore::save(const State& state) {
   std::set<std::string> used;
   if (state.enforced) {
     for (const auto& [id, range] : state.enforced->policy.ranges) {
-      const auto digest = digest_of(range.cidrs);
-      digests[id] = digest;
-      lists.emplace(digest, range.cidrs);
-      used.insert(digest);
+      const auto keep = [&](const std::shared_ptr<const Prefixes>& cidrs) {
+        const auto digest = digest_of(cidrs);
+        lists.emplace(digest, cidrs);
+        used.insert(digest);
+        return digest;
+      };
+      digests.lists[id] = keep(range.cidrs);
+      for (const auto& held : range.held_down) digests.held_down[id].push_back(keep(held.cidrs));
     }
   }
   const auto path = lists_path(used);

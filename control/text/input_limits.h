@@ -11,6 +11,7 @@ namespace moat::limits {
 inline constexpr std::size_t databases = MOAT_MAX_DATABASES;
 inline constexpr std::size_t rules = MOAT_MAX_RULES;        // a database, whatever each names
 inline constexpr std::size_t peerings = MOAT_MAX_PEERINGS;  // registered, a database
+inline constexpr std::size_t expectations = 64;             // a database
 inline constexpr std::size_t ports = MOAT_MAX_PORTS;        // a database
 inline constexpr std::size_t prefixes = 1'000'000;          // in one generation
 

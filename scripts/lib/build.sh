@@ -40,5 +40,6 @@ build() {
   shift
   local how=(--quiet)
   [[ ! -t 1 ]] || how=()
-  ninja -C "$dir" "${how[@]}" "$@"
+  # With ccache what was compiled in one folder is found in every other.
+  CCACHE_BASEDIR=$root ninja -C "$dir" "${how[@]}" "$@"
 }

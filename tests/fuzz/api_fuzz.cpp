@@ -101,6 +101,10 @@ class Echo final : public Service {
   ServiceResult<ChangeView> forget(const std::string& database, const Peer&) override {
     return change(database);
   }
+  ServiceResult<ChangeView> accept_range(const std::string& id, const AcceptedVersion& version,
+                                         const Peer&) override {
+    return change(id + version.digest);
+  }
   ServiceResult<ChangeView> reload(const Peer&) override { return change("reload"); }
   ServiceResult<ChangeView> reset_clock(const Peer&) override { return change("reset_clock"); }
   ServiceResult<ChangeView> detach(const Peer&) override { return change("detach"); }

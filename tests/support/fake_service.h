@@ -123,6 +123,10 @@ class FakeService : public Service {
                                      const Peer& who) override {
     return change_by(who, "set_mode(" + database + "," + std::string(to_string(mode)) + ")");
   }
+  ServiceResult<ChangeView> accept_range(const std::string& id, const AcceptedVersion& version,
+                                         const Peer& who) override {
+    return change_by(who, "accept_range(" + id + "," + version.digest + ")");
+  }
   ServiceResult<ChangeView> forget(const std::string& database, const Peer& who) override {
     return change_by(who, "forget(" + database + ")");
   }

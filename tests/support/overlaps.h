@@ -14,13 +14,13 @@ inline std::string range_id(unsigned number) { return "mr-" + std::to_string(num
 // More than one table can tell apart.
 inline constexpr unsigned too_many = 16;
 
-// A file of managed ranges.
-inline std::string overlapping_ranges(unsigned count) {
+// A file of managed ranges, of addresses from `base` on.
+inline std::string overlapping_ranges(unsigned count, std::uint32_t base = 0x14000000) {
   std::string text;
   for (unsigned bit = 0; bit < count; bit++) {
     text += "- id: " + range_id(bit) + "\n  cidrs: [";
     for (std::uint32_t block = 1; block < 1u << (count - bit); block += 2) {
-      const Prefix cidr{Address(0x14000000 | block << bit), static_cast<std::uint8_t>(32 - bit)};
+      const Prefix cidr{Address(base | block << bit), static_cast<std::uint8_t>(32 - bit)};
       text += (block == 1 ? "" : ", ") + format_prefix(cidr);
     }
     text += "]\n";

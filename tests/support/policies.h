@@ -76,6 +76,15 @@ inline Policy random_policy(std::uint64_t seed) {
       cidrs->push_back(random_prefix(random));
     const std::string id = "mr-" + std::to_string(i);
     policy.ranges[id] = {id, "", cidrs, {}};
+    for (unsigned parts = below(random, 3), part = 0; part < parts; part++) {
+      auto held = std::make_shared<Prefixes>();
+      for (unsigned n = 0, size = below(random, 10); n < size; n++) {
+        const auto prefix = random_prefix(random);
+        if (std::ranges::find(*cidrs, prefix) == cidrs->end()) held->push_back(prefix);
+      }
+      const auto until = kNow + std::chrono::seconds{static_cast<int>(below(random, 20)) - 5};
+      policy.ranges[id].held_down.push_back({kNow, until, held});
+    }
     ids.push_back(id);
   }
   for (unsigned i = 0, databases = 1 + below(random, 4); i < databases; i++)
@@ -94,8 +103,11 @@ inline std::vector<Address> interesting_sources(const Policy& policy, Random& ra
     sources.emplace_back(first +
                          static_cast<std::uint32_t>(random() % (std::uint64_t{last} - first + 1)));
   };
-  for (const auto& [id, range] : policy.ranges)
+  for (const auto& [id, range] : policy.ranges) {
     for (const Prefix prefix : *range.cidrs) add(prefix);
+    for (const auto& held : range.held_down)
+      for (const Prefix prefix : *held.cidrs) add(prefix);
+  }
   for (const Database& database : policy.databases) {
     for (const Rule& rule : database.rules)
       if (rule.cidr) add(*rule.cidr);

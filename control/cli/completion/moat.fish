@@ -9,4 +9,4 @@ function __moat_candidates
         printf '%s\n' $candidates
     end
 end
-complete --command moat --no-files --arguments '(__moat_candidates)'
+complete --command moat --no-files --keep-order --arguments '(__moat_candidates)'

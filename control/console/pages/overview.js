@@ -18,13 +18,21 @@ export function mount(page) {
   const databases = databaseTable();
   const changes = changeTable();
   const pending = element('div');
-  replace(page.root, headline, problems,
-    card('Databases', databases.root), card('Interfaces', interfaces.root, facts),
-    card('Last changes', pending, changes.root));
+  replace(
+    page.root,
+    headline,
+    problems,
+    card('Databases', databases.root),
+    card('Interfaces', interfaces.root, facts),
+    card('Last changes', pending, changes.root),
+  );
   page.watch(load, show);
 
   async function load() {
-    const [status, {generations}] = await Promise.all([api.get('/v1/status'), api.get('/v1/history')]);
+    const [status, {generations}] = await Promise.all([
+      api.get('/v1/status'),
+      api.get('/v1/history'),
+    ]);
     const all = await api.get('/v1/databases').catch(() => ({databases: []}));
     return {status, generations, databases: all.databases};
   }
@@ -32,103 +40,151 @@ export function mount(page) {
   let said = '';
 
   function show({status, generations, databases: all}) {
-    const wrong = findProblems(status);
-    const now = JSON.stringify([status.headline, wrong, status.notices]);
+    const now = JSON.stringify([status.headline, status.problems, status.notices]);
     if (now !== said) {
       said = now;
-      replace(headline, alert(wrong.length > 0 ? 'danger' : 'success', status.headline ?? describeGuard(status, wrong)));
-      replace(problems, listProblems('What is wrong', 'danger', wrong),
-        listProblems('Worth knowing', 'info', status.notices.map(asProblem)));
+      replace(headline, alert(status.problems.length > 0 ? 'danger' : 'success', status.headline));
+      replace(
+        problems,
+        listProblems('What is wrong', 'danger', status.problems),
+        listProblems('Worth knowing', 'info', status.notices),
+      );
     }
     interfaces.update(status.interfaces);
     databases.update(all);
     changes.update(generations.slice(0, recentChanges));
-    replace(pending, describeLast(status), status.pending.map(({path, noticed}) =>
-      alert('warning', `${path} changed ${ago(noticed)}, and is not enforced yet.`)));
-    replace(facts, descriptions([
-      ['Backstop', describeBackstop(status.backstop)],
-      ['Generation', `${number(status.generation)}, ${plural(status.prefixes, 'network')}`],
-      ['moatd', `${status.version}, since ${clock(status.since)}`],
-    ]));
+    replace(
+      pending,
+      describeLast(status),
+      status.pending.map(({path, noticed}) =>
+        alert('warning', `${path} changed ${ago(noticed)}, and is not enforced yet.`),
+      ),
+    );
+    replace(
+      facts,
+      descriptions([
+        ['Backstop', describeBackstop(status.backstop)],
+        ['Generation', `${number(status.generation)}, ${plural(status.prefixes, 'network')}`],
+        ['moatd', `${status.version}, since ${clock(status.since)}`],
+      ]),
+    );
   }
 }
 
-const asProblem = problem => typeof problem === 'string' ? {message: problem} : problem;
-
-// A moatd without a headline tells part of what is wrong beside its problems.
-function findProblems(status) {
-  if (status.headline !== undefined) return status.problems;
-  return [
-    ...status.problems, ...status.exposed, ...status.address_gone, ...status.open_ipv6,
-    status.unpinned && `the guard ends when moatd ends: ${status.unpinned}`,
-    !status.ready && status.problems.length === 0 && 'not all is guarded: moat status says what is not',
-    ...status.files.filter(({state}) => state !== 'active').map(({path, state, faults}) => ({message: `${path} is ${state}`, remedy: 'moat check', faults})),
-  ].filter(Boolean).map(asProblem);
-}
-
-const describeGuard = (status, wrong) => wrong.length > 0
-  ? `${plural(wrong.length, 'problem')}, the worst first`
-  : `Guarding ${plural(status.databases, 'database')}: generation ${status.generation} is enforced`;
-
 function listProblems(title, kind, problems) {
   if (problems.length === 0) return false;
-  return card(title, problems.map(({message, remedy, faults}) =>
-    alert(kind, message, remedy && element('p', {}, 'What helps: ', element('code', {}, remedy)), showFaults(faults))));
+  return card(
+    title,
+    problems.map(({message, remedy, faults}) =>
+      alert(
+        kind,
+        message,
+        remedy && element('p', {}, 'What helps: ', element('code', {}, remedy)),
+        showFaults(faults),
+      ),
+    ),
+  );
 }
 
 function describeLast({last, bound_ms: bound}) {
-  if (!last?.enforced) return element('p', {}, `No change yet. The bound is ${duration(bound)}.`);
+  if (!last?.enforced)
+    return element('p', {}, `No change since the start of moatd. The bound is ${duration(bound)}.`);
   const took = Date.parse(last.enforced) - Date.parse(last.written);
-  return element('p', {}, `The last change took ${duration(took)} from written to enforced (bound ${duration(bound)}), ${ago(last.enforced)}.`);
+  return element(
+    'p',
+    {},
+    `The last change took ${duration(took)} from written to enforced (bound ${duration(bound)}), ${ago(last.enforced)}.`,
+  );
 }
 
 function describeBackstop(backstop) {
   if (!backstop.wanted) return 'off, as configured';
-  if (!backstop.at_sockets) return backstop.before_sockets ? 'OFF at sockets, on before sockets' : 'OFF';
+  if (!backstop.at_sockets)
+    return backstop.before_sockets ? 'OFF at sockets, on before sockets' : 'OFF';
   return `on at sockets, ${backstop.before_sockets ? 'and' : 'not'} before sockets`;
 }
 
 function interfaceTable() {
-  return new Table('Interfaces', [
-    {name: 'Interface', value: each => each.name},
-    {name: 'Status', value: each => [each.present, each.mode, each.reason], show: showInterface},
-    {name: 'Mode', value: each => each.mode},
-    {name: 'Program', number: true, value: each => each.program_id || '-'},
-  ], each => each.name, 'moat.yaml names no interface.');
+  return new Table(
+    'Interfaces',
+    [
+      {name: 'Interface', value: each => each.name},
+      {name: 'Status', value: each => [each.present, each.mode, each.reason], show: showInterface},
+      {name: 'Mode', value: each => each.mode},
+      {name: 'Program', number: true, value: each => each.program_id || '-'},
+    ],
+    each => each.name,
+    'moat.yaml names no interface.',
+  );
 }
 
 function showInterface(each) {
   if (each.mode !== 'none') return badge('guarded', 'green');
-  return [badge(each.present ? 'NOT GUARDED' : 'absent', 'red'),
-    each.reason && element('p', {}, each.reason), each.remedy && element('p', {}, each.remedy)];
+  return [
+    badge(each.present ? 'NOT GUARDED' : 'absent', 'red'),
+    each.reason && element('p', {}, each.reason),
+    each.remedy && element('p', {}, each.remedy),
+  ];
 }
 
 function databaseTable() {
-  return new Table('Databases', [
-    {name: 'Database', value: each => each.id, show: each => link(each.id, `#/rules?database=${encodeURIComponent(each.id)}`)},
-    {name: 'Reached at', value: each => `${ports(each.endpoint)} of ${address(each.endpoint)}`},
-    {name: 'Status', value: each => [each.state, each.mode, each.placeholder], show: showState},
-    {name: 'Rules', number: true, value: each => number(each.rules)},
-    {name: 'Allowed packets', number: true, value: each => number(each.allowed.packets)},
-    {name: 'Dropped packets', number: true, value: each => number(each.dropped.packets)},
-  ], each => each.id, 'No rule file names a database.');
+  return new Table(
+    'Databases',
+    [
+      {
+        name: 'Database',
+        value: each => each.id,
+        show: each => link(each.id, `#/rules?database=${encodeURIComponent(each.id)}`),
+      },
+      {name: 'Reached at', value: each => `${ports(each.endpoint)} of ${address(each.endpoint)}`},
+      {name: 'Status', value: each => [each.state, each.mode, each.placeholder], show: showState},
+      {name: 'Rules', number: true, value: each => number(each.rules)},
+      {name: 'Allowed packets', number: true, value: each => number(each.allowed.packets)},
+      {name: 'Dropped packets', number: true, value: each => number(each.dropped.packets)},
+    ],
+    each => each.id,
+    'No rule file names a database.',
+  );
 }
 
 export function showState(each) {
   return [
     each.state !== 'active' && badge(each.state, 'red'),
-    each.placeholder && badge('closed to all', 'red', 'Its file cannot be used, and nothing was enforced of it before.'),
-    badge(each.mode, each.mode === 'monitor' ? 'orange' : 'green', each.mode === 'monitor'
-      ? 'Everybody gets in; what the rules would drop is counted.' : 'What no rule allows is dropped.'),
+    each.placeholder &&
+      badge(
+        'closed to all',
+        'red',
+        'Its file cannot be used, and nothing was enforced of it before.',
+      ),
+    badge(
+      each.mode,
+      each.mode === 'monitor' ? 'orange' : 'green',
+      each.mode === 'monitor'
+        ? 'Everybody gets in; what the rules would drop is counted.'
+        : 'What no rule allows is dropped.',
+    ),
   ];
 }
 
 function changeTable() {
-  return new Table('Last changes', [
-    {name: 'Generation', number: true, value: each => each.generation,
-      show: each => link(number(each.generation), `#/history?generation=${each.generation}`)},
-    {name: 'When', value: each => ago(each.time)},
-    {name: 'What', value: each => [each.change, each.cause], show: each => foreign(each.change || each.cause)},
-    {name: 'By', value: each => each.author, show: each => foreign(each.author)},
-  ], each => each.generation, 'No change is in the history yet.');
+  return new Table(
+    'Last changes',
+    [
+      {
+        name: 'Generation',
+        number: true,
+        value: each => each.generation,
+        show: each => link(number(each.generation), `#/history?generation=${each.generation}`),
+      },
+      {name: 'When', value: each => ago(each.time)},
+      {
+        name: 'What',
+        value: each => [each.change, each.cause],
+        show: each => foreign(each.change || each.cause),
+      },
+      {name: 'By', value: each => each.author, show: each => foreign(each.author)},
+    ],
+    each => each.generation,
+    'No change is in the history yet.',
+  );
 }

@@ -40,6 +40,7 @@ class DnsServer:
         while True:
             query, client = self.socket.recvfrom(4096)
             if not query:
+                self.socket.close()
                 return
             labels, at = [], 12
             while query[at]:

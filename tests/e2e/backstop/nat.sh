@@ -18,9 +18,9 @@ endpoint() {
 }
 nat_rules() { on db-host nft -f -; }
 check() { on db-host moat check "$scene/moat" 2>&1; }
-# By status and check.
+# By status and check. Status has the remedy, here in parentheses, on a line of its own.
 named() {
-  says "$2" moat_status || fail "$1: status does not say: $2"
+  says "${2%% \\(*}" moat_status || fail "$1: status does not say: $2"
   says "$2" check || fail "$1: check does not say: $2"
   holds "$1 is named: $2"
 }

@@ -4,11 +4,10 @@
 
 import assert from 'node:assert/strict';
 import {readFileSync} from 'node:fs';
-import {request} from 'node:http';
 import {createInterface} from 'node:readline';
 import {chromium} from 'playwright-core';
 
-export const [pictures, patience, socket, picture] = process.argv.slice(2);
+export const [pictures, patience, picture] = process.argv.slice(2);
 export const host = 'http://127.0.0.1:9090';
 export const console_ = `${host}/cockpit/@localhost/moat/index.html`;
 const timeout = 10000 * patience;
@@ -22,17 +21,6 @@ export async function order(...words) {
   const {value: answer} = await answers.next();
   assert.match(answer, /^ok /, words.join(' '));
   return answer.slice('ok '.length);
-}
-
-// Whether moatd refuses a request as one that it does not know.
-export function isUnknown(method, path) {
-  return new Promise((resolve, reject) => {
-    request({socketPath: socket, method, path}, async response => {
-      let text = '';
-      for await (const piece of response) text += piece;
-      resolve(/no such path|unknown argument/.test(text));
-    }).on('error', reject).end();
-  });
 }
 
 export const say = text => process.stderr.write(`${text}\n`);
@@ -53,7 +41,9 @@ export async function runTests() {
       failed += 1;
       say(`FAILED  ${name}\n${brief(error)}`);
       for (const [user, page] of pages)
-        await page.screenshot({path: `${pictures}/failed-${number}-${user}.png`}).catch(() => undefined);
+        await page
+          .screenshot({path: `${pictures}/failed-${number}-${user}.png`})
+          .catch(() => undefined);
     }
   }
   say(`${tests.length - failed} passed, ${failed} failed`);
@@ -68,8 +58,10 @@ function brief({stack}) {
 
 // ---- The browser ----
 
-const browser = await chromium.launch({executablePath: '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage']});
+const browser = await chromium.launch({
+  executablePath: '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
+});
 const pages = new Map();
 const complaints = [];
 
@@ -78,11 +70,20 @@ const isOurs = message => !/status of 401/.test(message.text());
 
 // The page of a user who has signed in by PAM.
 export async function signIn(user) {
-  const context = await browser.newContext({viewport: {width: 1280, height: 800}, colorScheme: 'light'});
+  const context = await browser.newContext({
+    viewport: {width: 1280, height: 800},
+    colorScheme: 'light',
+  });
   context.setDefaultTimeout(timeout);
   const page = await context.newPage();
   page.on('pageerror', error => complaints.push(`${user}: ${error.stack}`));
-  page.on('console', message => message.type() === 'error' && isOurs(message) && complaints.push(`${user}: ${message.text()}`));
+  page.on(
+    'console',
+    message =>
+      message.type() === 'error' &&
+      isOurs(message) &&
+      complaints.push(`${user}: ${message.text()}`),
+  );
   pages.set(user, page);
   await page.goto(host);
   await page.fill('#login-user-input', user);
@@ -115,15 +116,27 @@ export const closeBrowser = () => browser.close();
 // axe-core's findings that are serious or worse.
 export async function checkAccessibility(page, what) {
   await page.evaluate(axe);
-  const {violations} = await page.evaluate(() => window.axe.run(document, {
-    runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']}));
+  const {violations} = await page.evaluate(() =>
+    window.axe.run(document, {
+      runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'],
+    }),
+  );
   const serious = violations.filter(({impact}) => ['serious', 'critical'].includes(impact));
-  assert.deepEqual(serious.map(({id, nodes}) => `${id}: ${nodes.map(({html, failureSummary}) => `${html} ${failureSummary}`).join('; ')}`), [], what);
+  assert.deepEqual(
+    serious.map(
+      ({id, nodes}) =>
+        `${id}: ${nodes.map(({html, failureSummary}) => `${html} ${failureSummary}`).join('; ')}`,
+    ),
+    [],
+    what,
+  );
 }
 
 export async function checkWidth(page, what) {
-  const [content, window_] = await page.evaluate(() =>
-    [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
+  const [content, window_] = await page.evaluate(() => [
+    document.documentElement.scrollWidth,
+    document.documentElement.clientWidth,
+  ]);
   assert.ok(content <= window_, `${what}: ${content} pixels wide in a window of ${window_}`);
 }
 

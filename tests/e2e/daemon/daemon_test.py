@@ -743,7 +743,7 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(refused.returncode, 1)
         self.assertIn(added.stdout.strip(), refused.stderr)
 
-        removed = self.moat("rules", "remove", "--net-peering", "pcx-1")
+        removed = self.moat("rules", "remove", "--net-peering", "pcx-1", "--yes")
         self.assertEqual(removed.returncode, 0, removed.stderr)
         wait_until(lambda: self.server.ends.get(STRANGER), "the peer's session ends")
         session.close()
@@ -1896,7 +1896,8 @@ class DaemonTest(unittest.TestCase):
             self.assertIn(word, added.stderr)
         self.assertFalse(reaches(STRANGER))
         self.assertEqual(self.moat("rules", "add", "--cidr", "192.0.0.0/8").returncode, 0)
-        os.makedirs(self.path("new/databases.d"))
+        for folder in ("databases.d", "managed-ranges.d"):
+            os.makedirs(self.path(f"new/{folder}"))
         shutil.copy(self.path("etc/databases.d/orders.yaml"), self.path("new/databases.d"))
         self.write("new/moat.yaml", (CONFIG % "30s").replace("[eth0]", "[]") + "mode: monitor\n")
         diff = self.moat("diff", self.path("new"))
@@ -2073,6 +2074,188 @@ class DaemonTest(unittest.TestCase):
         self.assertIn("mr-app", json.dumps(answer))
         self.assertEqual(self.read("etc/databases.d/orders.yaml"), ORDERS)
         self.assertFalse(reaches(STRANGER))
+
+    # Managed ranges that change under the rules that name them, and what is expected of the rules.
+
+    def put_range(self, cidrs, name="mr-app"):
+        self.write("etc/managed-ranges.d/app.yaml.new",
+                   f"- id: {name}\n  name: App\n  cidrs: [{', '.join(cidrs)}]\n")
+        os.rename(self.path("etc/managed-ranges.d/app.yaml.new"),
+                  self.path("etc/managed-ranges.d/app.yaml"))
+
+    def start_with_range(self, cidrs, updates=""):
+        self.write("etc/moat.yaml", CONFIG % "30s" + updates)
+        self.put_range(cidrs)
+        self.write("etc/databases.d/orders.yaml", ORDERS + "  - managed-range: mr-app\n")
+        self.start()
+
+    def held_back(self):
+        return {os.path.basename(file["path"]): file["faults"]
+                for file in self.status()["files"] if file["state"] == "held-back"}
+
+    def reload(self):
+        status, change = self.request("POST", "/v1/reload")
+        self.assertEqual((status, change["enforced"]), (200, True), change)
+        return change
+
+    def is_alive(self, session):
+        session.sendall(b"?")
+        return session.recv(1) == b"?"
+
+    def test_managed_range_that_flaps_170_times_ends_no_session(self):
+        listed, withdrawn = ["198.51.100.0/24", "198.18.7.0/24"], ["198.51.100.0/24"]
+        self.start_with_range(listed)
+        session = self.assert_session(STRANGER)
+        rounds = 170
+        for number in range(rounds):
+            self.put_range(withdrawn)
+            self.assertEqual(self.reload()["ended_sessions"], 0, number)
+            self.put_range(listed)
+            self.reload()
+        self.assertTrue(self.is_alive(session))
+        shown = self.get("/v1/managed-ranges/mr-app")
+        self.assertEqual((shown["returned"], shown["held_down"]), (rounds, []))
+
+        self.put_range(withdrawn)
+        self.reload()
+        self.stop(signal.SIGKILL)
+        self.assertTrue(self.is_alive(session))
+        self.start()
+        self.assert_reaches(STRANGER)
+        answer = self.get(f"/v1/why?source={STRANGER}")["answers"][0]
+        self.assertTrue(answer["allowed"] and answer["table_agrees"] and answer["held_down_until"])
+        self.assertIn("held down", answer["detail"])
+        status = self.status()
+        self.assertEqual([(held["range"], held["prefixes"]) for held in status["held_down"]],
+                         [("mr-app", 1)])
+        self.assertIn("held-down", [notice["code"] for notice in status["notices"]])
+        self.assertIn('moat_held_down_prefixes{range="mr-app"} 1', self.metrics())
+        out = self.moat("managed-ranges", "show", "mr-app").stdout
+        self.assertIn("# held down: 198.18.7.0/24 left at ", out)
+        self.assertIn("# left and came back while held down: 170 prefixes since ", out)
+        # What the operator takes away goes at once.
+        rule = self.rules()[1]["id"]
+        change = self.change("DELETE", f"/v1/rules?database=orders&id={rule}")
+        self.assertEqual([ended["peer"] for ended in change["ended"]], [STRANGER], change)
+        session.close()
+        self.assertFalse(reaches(STRANGER))
+
+    def test_hold_down_ends_with_no_daemon_alive(self):
+        length = 4 * PATIENCE
+        self.start_with_range(["198.51.100.0/24", "198.18.7.0/24"],
+                              f"managed-range-updates: {{hold-down: {length}s}}\n")
+        session = self.assert_session(STRANGER)
+        self.put_range(["198.51.100.0/24"])
+        self.reload()
+        self.stop(signal.SIGKILL)
+        self.assertTrue(self.is_alive(session))
+        wait_until(lambda: not reaches(STRANGER), "the kernel alone ends it")
+        self.start()
+        wait_until(lambda: self.server.ends.get(STRANGER), "the session ends")
+        session.close()
+        self.assertEqual(self.status()["held_down"], [])
+        self.assert_reaches(LISTED)
+
+    def test_version_that_changes_too_much_waits_to_be_accepted(self):
+        many = [f"10.9.{number}.0/24" for number in range(60)]
+        self.start_with_range(many + ["198.18.7.0/24"])
+        session = self.assert_session(STRANGER)
+        self.put_range(many[:20])
+        faults = wait_until(lambda: self.held_back().get("app.yaml"), "held back")
+        self.assertIn("would lose", faults[0]["message"])
+        self.assertIn("moat managed-ranges accept mr-app --digest ", faults[0]["remedy"])
+        first = self.get("/v1/managed-ranges/mr-app")["held_version"]["digest"]
+        self.assertEqual(self.status()["guarded_ranges"], ["mr-app"])
+        self.assertIn("moat_guarded_ranges 1", self.metrics())
+        self.assertTrue(self.is_alive(session))
+        self.stop(signal.SIGKILL)
+        self.start()
+        self.assertIn("app.yaml", self.held_back(), "by the next daemon, too")
+
+        self.put_range(many[:10])
+        self.reload()
+        accept = "/v1/managed-ranges/mr-app"
+        status, refusal = self.request("PATCH", accept, {"digest": first})
+        self.assertEqual(status, 409, refusal)
+        self.assertIn("another version", refusal["error"]["message"])
+        second = self.get("/v1/managed-ranges/mr-app")["held_version"]["digest"]
+        self.assertNotEqual(first, second)
+        nobody_asked = self.moat("managed-ranges", "accept", "mr-app")
+        self.assertEqual(nobody_asked.returncode, 2, nobody_asked.stderr)
+        accepted = self.moat("managed-ranges", "accept", "mr-app", "--digest", second)
+        self.assertEqual(accepted.returncode, 0, accepted.stderr)
+        self.assertEqual(self.held_back(), {})
+        again = self.moat("managed-ranges", "accept", "mr-app", "--digest", second)
+        self.assertEqual(again.returncode, 0, again.stderr)
+        self.assertIn("enforced already", again.stderr)
+        newest = self.history()[0]
+        self.assertEqual(newest["cause"], f"version {second} of mr-app accepted")
+        self.assertIn("uid 0", newest["author"])
+        self.assertTrue(self.is_alive(session), "held down")
+        for path, code in ((accept, 409), ("/v1/managed-ranges/none", 404)):
+            self.assertEqual(self.request("PATCH", path, {"digest": first})[0], code, path)
+        session.close()
+
+    def test_expectation_is_kept_by_every_way_to_change_a_file(self):
+        self.put_range(["198.18.7.0/24", "198.51.100.0/24"])
+        expects = (ORDERS + "  - managed-range: mr-app\n"
+                   f"expect:\n  - allow: {STRANGER}\n    label: standby\n"
+                   f"  - deny: 203.0.113.9\n")
+        self.write("etc/databases.d/orders.yaml", expects)
+        self.start()
+        self.assertEqual(self.held_back(), {})
+        rule = self.rules()[1]["id"]
+        refused = self.moat("rules", "remove", "--database", "orders", rule)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn(f"standby ({STRANGER}) would be denied since rule {rule}", refused.stderr)
+        added = self.moat("rules", "add", "--database", "orders", "--cidr", "203.0.113.0/24")
+        self.assertEqual(added.returncode, 1)
+        self.assertIn("203.0.113.9 would be allowed by 203.0.113.0/24", added.stderr)
+        self.assertEqual(self.read("etc/databases.d/orders.yaml"), expects)
+
+        self.put_range(["198.51.100.0/24"])
+        faults = wait_until(lambda: self.held_back().get("app.yaml"), "the list is held back")
+        self.assertIn(f"expects standby ({STRANGER}) to be allowed", faults[0]["message"])
+        self.assert_reaches(STRANGER)
+        self.put_range(["198.18.7.0/24"])
+        self.edit("etc/databases.d/orders.yaml", "  - managed-range: mr-app\n", "")
+        faults = wait_until(lambda: self.held_back().get("orders.yaml"), "the file is held back")
+        self.assertIn("would be denied since rule", faults[0]["message"])
+        self.assert_reaches(STRANGER)
+        check = self.moat("check", self.path("etc/moat.yaml"))
+        self.assertIn("would be denied", check.stdout)
+
+        # An expiry cannot be held back: it is told before it ends one, and afterwards.
+        end = in_seconds(4 * PATIENCE)
+        self.write("etc/databases.d/orders.yaml.new", expects.replace(
+            "  - managed-range: mr-app\n", f"  - cidr: 198.18.7.0/24\n    expires: {end}\n"))
+        os.rename(self.path("etc/databases.d/orders.yaml.new"),
+                  self.path("etc/databases.d/orders.yaml"))
+        self.reload()
+        self.assertEqual(self.held_back(), {})
+        self.assertTrue(any(f"until {end} alone" in notice["message"]
+                            for notice in self.status()["notices"]
+                            if notice["code"] == "expectation-ending"))
+        wait_until(lambda: any(problem["code"] == "expectation-broken"
+                               for problem in self.status()["problems"]), "it has ended")
+        self.assertEqual(self.held_back(), {})
+        self.assertFalse(reaches(STRANGER))
+
+    def test_rules_are_suggested_for_who_was_refused(self):
+        self.start()
+        self.assertFalse(reaches(STRANGER))
+        wait_until(lambda: self.drops("?database=orders")["drops"], "the drop")
+        suggested = self.moat("rules", "suggest", "--database", "orders")
+        self.assertEqual(suggested.returncode, 0, suggested.stderr)
+        self.assertIn(f"  - cidr: {STRANGER}/32  # ", suggested.stdout)
+        self.write("suggested.yaml", suggested.stdout)
+        check = self.moat("check", self.path("suggested.yaml"))
+        self.assertEqual(check.returncode, 0, check.stdout + check.stderr)
+        self.assertEqual(self.read("etc/databases.d/orders.yaml"), ORDERS, "nothing is written")
+        self.change("POST", "/v1/rules", {"cidr": f"{STRANGER}/32"})
+        after = self.moat("rules", "suggest")
+        self.assertIn("rules: []", after.stdout)
+        self.assertIn("allowed by now", after.stderr)
 
     def begin_trial(self, within="1s", edits="own"):
         return self.change("POST", f"/v1/trial?within={within}&edits={edits}")["id"]
@@ -2390,19 +2573,33 @@ class DaemonTest(unittest.TestCase):
                 self.check_arguments(api, method, path)
         session.close()
         self.check_answer(api, "POST", "/v1/rules", {"cidr": "192.0.2.1/33"})
-        status, rule = self.check_answer(api, "POST", "/v1/rules",
-                                         {"cidr": "192.0.2.1/32", "expires": "1h"})
+        wanted = {"database": "orders", "cidr": "192.0.2.1/32", "expires": "1h"}
+        status, preview = self.check_answer(api, "POST", "/v1/rules", wanted, "?dry-run=1")
+        self.assertEqual(status, 200, preview)
+        status, rule = self.check_answer(api, "POST", "/v1/rules", wanted,
+                                         "?basis=" + preview["preview"]["basis"])
         self.assertEqual(status, 200, rule)
-        name = f"?id={rule['rule_id']}"
+        name = f"?database=orders&id={rule['rule_id']}"
+        peering = {"database": "orders", "id": "pcx-1", "cidr": "10.42.0.0/16"}
         for method, path, body, arguments in (
                 ("PATCH", "/v1/rules", {"label": "a"}, name),
                 ("GET", "/v1/rules", None, ""),
+                ("DELETE", "/v1/rules", None, name + "&dry-run=1"),
                 ("DELETE", "/v1/rules", None, name),
+                ("POST", "/v1/net-peerings", peering, ""),
+                ("GET", "/v1/net-peerings", None, ""),
+                ("GET", "/v1/network-configuration", None, ""),
+                ("DELETE", "/v1/net-peerings", None, "?database=orders&id=pcx-1"),
+                ("PATCH", "/v1/managed-ranges/{id}", {"digest": "0"}, ""),
                 ("PATCH", "/v1/databases/{id}", {"mode": "monitor"}, ""),
                 ("DELETE", "/v1/databases/{id}", None, ""),
                 ("POST", "/v1/rollback/{id}", None, ""),
                 ("POST", "/v1/reload", None, ""),
-                ("POST", "/v1/clock/reset", None, ""),
+                ("POST", "/v1/clock/reset", None, "")):
+            self.check_answer(api, method, path, body, arguments)
+        os.remove(self.path("etc/databases.d/bills.yaml"))
+        wait_until(lambda: not self.problem("not-guarded"), "nothing is held back")
+        for method, path, body, arguments in (
                 ("POST", "/v1/trial", None, "?within=60s"),
                 ("GET", "/v1/status", None, ""),
                 ("DELETE", "/v1/trial", None, ""),

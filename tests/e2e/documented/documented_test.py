@@ -8,6 +8,7 @@ and the folder that it is run in are made for it, a real moatd guards the databa
 each block the files are as they were; the commands of one are run in their order.
 """
 
+import glob
 import os
 import pty
 import re
@@ -22,8 +23,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from expected import ENDLESS, EXPECTED, YES  # noqa: E402
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../.."))
-PAGES = ("control/cli/moat.1.scd", "control/daemon/moatd.8.scd", "config/moat.yaml.5.scd",
-         "dataplane/dpdk/moat-dpdk.8.scd")
+PAGES = sorted(os.path.relpath(path, ROOT)
+               for path in glob.glob(os.path.join(ROOT, "**/*.scd"), recursive=True))
 LONG = 30 * int(os.environ.get("MOAT_TEST_PATIENCE", "1"))  # seconds, for what must come
 A_WHILE = 1  # second, for what goes on until it is interrupted
 
@@ -35,13 +36,15 @@ endpoint: {port: 5432}
 rules:
   - {id: r-1a2b3c4d, cidr: 198.51.100.77/32, label: LABEL}
 """
+PEERING = "net-peerings:\n  - {id: pcx-123456789, cidr: 10.42.0.0/16}\n"
 WORKSTATION = "  - {cidr: 198.51.100.25/32, label: Workstation}\n"
 
 
 def commands_of(text):
     """Lines that are commands, without comments."""
     lines = (re.sub(r"\s+#.*$", "", line.strip()) for line in text.splitlines())
-    return [line for line in lines if re.match(r"(moat|curl) \S", line)]
+    return [line for line in lines
+            if re.match(r"(moat|curl) \S", line) or re.match(r"[a-z].* \| moat \S", line)]
 
 
 def blocks_of_page(path):
@@ -89,6 +92,10 @@ def make_host(home):
     run("mount", "--make-rprivate", "/")
     shutil.copytree("/etc", os.path.join(home, "etc"), symlinks=True,
                     ignore=lambda *_: ["ssl", "alternatives", "moat"])
+    # What the examples of `moat import` name.
+    for name, path in (("user.rules", "etc/ufw"), ("pg_hba.conf", "etc/postgresql/15/main")):
+        os.makedirs(os.path.join(home, path), exist_ok=True)
+        shutil.copy(os.path.join(ROOT, "tests/unit/cli/import", name), os.path.join(home, path))
     run("mount", "--bind", os.path.join(home, "etc"), "/etc")
     for folder in ("/run", "/var/lib"):
         run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder)
@@ -126,9 +133,14 @@ class Host:
         os.rename(path + ".new", path)
 
     def reset(self, commands):
-        """The files as they were; without the rule that one of the commands is to add."""
-        adds = any("add" in command and "198.51.100.25" in command for command in commands)
-        orders = ORDERS + ("" if adds else WORKSTATION)
+        """The files as they were; without what one of the commands is to add."""
+        def have(*words):
+            return any(all(word in command for word in words) for command in commands)
+
+        orders = ORDERS + ("" if have("add", "198.51.100.25") else WORKSTATION)
+        is_added = have("net-peerings add")
+        if (have("--net-peering pcx") or have("net-peerings remove")) and not is_added:
+            orders += PEERING
         subprocess.run(["moat", "confirm"], check=False, capture_output=True)
         self.write("/etc/moat/databases.d/orders.yaml", orders)
         subprocess.run(["moat", "reload"], check=True, capture_output=True)

@@ -18,6 +18,11 @@ EXPECTED = {
     "moat rules remove --database orders r-1a2b3c4d": 0,
     "moat why 203.0.113.7": 0,
     "moat status": 0,
+    "moat rules suggest --database orders": 0,
+    "moat net-peerings list": 0,
+    "moat endpoints": 0,
+    "moat events --follow": ENDLESS,
+    "moat import pg_hba /etc/postgresql/15/main/pg_hba.conf --database orders": 0,
     "moat rules remove r-1a2b3c4d --confirm 60s": 0,
     "moat confirm": 0,
     "moat history": 0,
@@ -36,7 +41,6 @@ EXPECTED = {
     # moat COMMAND --help
     "moat check ./config": 0,
     "moat check /etc/moat/databases.d/orders.yaml": 0,
-    "moat status --json | jq .generation": 0,
     "moat databases monitor orders": YES,
     "moat databases enforce orders": 0,
     "moat databases forget orders": 1,  # a file names it
@@ -57,7 +61,21 @@ EXPECTED = {
     "moat drops --database orders": 0,
     "moat drops --follow": ENDLESS,
     "moat diff ./config && echo in force": 0,
+    "moat console": 1,  # its pages are not installed
+    "moat console --port 9099": 1,
+    "moat import ufw /etc/ufw/user.rules --database orders": 0,
+    "nft -j list ruleset | moat import nft -": 1,  # there are no rules here
+    "moat import pg_hba /etc/postgresql/15/main/pg_hba.conf --port 5432": 0,
     "moat history 17": 0,
+    "moat status --quiet || echo look": 0,
+    "moat status --json | jq '.problems[].code'": 0,
+    "moat events --since 2h": 0,
+    "moat net-peerings add --database orders --id pcx-123456789 --cidr 10.42.0.0/16": 0,
+    "moat rules add --database orders --net-peering pcx-123456789": 0,
+    "moat net-peerings remove --database orders pcx-123456789": 0,
+    "moat network-configuration --database orders": 0,
+    "moat endpoints --database orders": 0,
+    "moat managed-ranges accept mr-scalingo-osc-fr1 --digest 0123456789abcdef": 1,
     "moat trial 5m": 0,
     "moat bug-report --hash-labels": 0,
 }

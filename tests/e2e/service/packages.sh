@@ -38,10 +38,11 @@ make_version_before() {
   dpkg-deb --root-owner-group --build "$place" "$scene/moat_0.0.9.deb" >/dev/null
 }
 
-# Of the guard on the NIC and of the backstop, in the kernel.
+# In the kernel, of the guard on the NIC and of the backstop at sockets. Before sockets each moatd makes
+# its own, beside the one before: the kernel has no other program put on such a link.
 link_ids() {
   # shellcheck disable=SC2016  # the inner shell's
-  in_machine sh -c 'for pin in /sys/fs/bpf/moat/links/* /sys/fs/bpf/moat/*-link*; do
+  in_machine sh -c 'for pin in /sys/fs/bpf/moat/links/* /sys/fs/bpf/moat/backstop-link; do
     bpftool -j link show pinned "$pin"; done' | jq -r .id | sort
 }
 
@@ -94,7 +95,8 @@ echo "select 1;" >&"$to_session"
 await 10 "the stranger's session" says "$unlisted_client" in_machine moat sessions
 said=$(moat preflight 2>&1) || true
 said_by "moat preflight" "$unlisted_client"
-moat databases enforce postgresql >"$scene/moat.log" 2>&1 || fail "not enforced: $(<"$scene/moat.log")"
+moat databases enforce postgresql --yes >"$scene/moat.log" 2>&1 || fail "not enforced: $(<"$scene/moat.log")"
+echo "select 2;" >&"$to_session"
 await 10 "the end of the stranger's session" is_gone session
 holds "the stranger's session has ended"
 gets_in office "enforced"

@@ -48,7 +48,7 @@ moat rules add --database postgresql --cidr "$listed_client/32" >"$scene/moat.lo
   fail "a rule is not added: $(<"$scene/moat.log")"
 same "an edited rule file" "644 root:root" \
   "$(in_machine stat --format '%a %U:%G' /etc/moat/databases.d/postgresql.yaml)"
-moat databases enforce postgresql >"$scene/moat.log" 2>&1 ||
+moat databases enforce postgresql --yes >"$scene/moat.log" 2>&1 ||
   fail "not enforced: $(<"$scene/moat.log")"
 same "enforced, an unlisted source" silence "$(knock stranger "$database_host" 5432)"
 same "enforced, a listed source" AS "$(knock office "$database_host" 5432)"
@@ -57,17 +57,21 @@ same "the control socket" "660 root:moat" "$(in_machine stat --format '%a %U:%G'
 # shellcheck disable=SC2034  # hold.sh's
 hold_from=office
 hold "$database_host 5432 eth0"
-moat rules remove --database postgresql --cidr "$listed_client/32" >"$scene/moat.log" 2>&1 ||
+moat rules remove --database postgresql --cidr "$listed_client/32" --yes >"$scene/moat.log" 2>&1 ||
   fail "a rule is not removed: $(<"$scene/moat.log")"
 all_say "a session whose rule goes" state reset
 let_go
 moat rules add --database postgresql --cidr "$listed_client/32" >"$scene/moat.log" 2>&1
+echo "metrics: 127.0.0.1:9723" | in_machine tee --append /etc/moat/moat.yaml >/dev/null
 in_machine systemctl reload moatd || fail "it is not reloaded"
 holds "systemd reloads it"
+says '^moat_build_info' in_machine curl --silent --noproxy '*' http://127.0.0.1:9723/metrics ||
+  fail "no metrics on loopback"
+holds "metrics on loopback"
 
 await 5 "the journal" journal_has ready '"MOAT_GENERATION":"[0-9]+"'
 holds "the journal has the kind of event and the generation"
-journal_has enforced 'rules add' || fail "the journal does not have who changed what"
+journal_has enforced 'rule added, by root' || fail "the journal does not have who changed what"
 holds "the journal has who changed what"
 
 # Stopped by somebody, as one that hangs in the kernel would be: it hears no SIGABRT either.

@@ -8,10 +8,10 @@
 namespace moat {
 namespace {
 
-const std::string prefix = fleet_prefix("prod");
+const std::string root_key = fleet_prefix("prod");
 
 EtcdKey key(const std::string& path, const std::string& value, std::int64_t revision) {
-  return {prefix + path, value, revision};
+  return {root_key + path, value, revision};
 }
 
 EtcdListing listing(const std::string& cluster, std::int64_t revision, std::vector<EtcdKey> keys) {

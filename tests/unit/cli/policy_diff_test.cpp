@@ -42,6 +42,18 @@ std::vector<std::string> differences(const PolicyItems& before, const PolicyItem
 
 using Lines = std::vector<std::string>;
 
+TEST(PolicyDiff, TellsWhatIsExpectedOtherwise) {
+  auto after = policy();
+  after.databases[0].expectations = {{true, parse_address("10.0.3.7").value(), "standby", {}}};
+  EXPECT_EQ(differences(policy_items(policy()), policy_items(after)),
+            (Lines{"~ database /orders expect:  -> allow 10.0.3.7 (standby)"}));
+  Config off;
+  off.guard = 0;
+  off.hold_down = std::chrono::milliseconds(0);
+  EXPECT_EQ(differences({config_item({})}, {config_item(off)}),
+            (Lines{"~ moat.yaml / guard: 50% -> off hold-down: 3600000ms -> 0ms"}));
+}
+
 TEST(PolicyDiff, FindsNoneBetweenViewsAndTheirPolicy) {
   DatabaseView database;
   database.id = "orders";

@@ -240,6 +240,29 @@ TEST_F(DaemonTest, AnEditThatWouldBeTooMuchForATableIsRefused) {
   EXPECT_TRUE(daemon_->remove_rule({"d1", daemon_->rules("d1").value()[0].id, "", ""}, {}));
 }
 
+TEST_F(DaemonTest, SaysThatThereIsNoRoomToHoldDownWhatHasLeft) {
+  folder_.put("moat.yaml",
+              "interfaces: [moat-a]\ndrop-sessions: false\nmanaged-range-updates: {guard: off}\n");
+  folder_.put("databases.d/orders.yaml", "database: orders\nendpoint: {port: 5432}\nrules: []\n");
+  for (unsigned i = 0; i < overlaps::too_many; i++)
+    folder_.put("databases.d/d" + std::to_string(i) + ".yaml", overlaps::database_of_range(i));
+  const std::string last = "- id: mr-15\n  cidrs: []\n";
+  folder_.put("managed-ranges.d/r.yaml",
+              overlaps::overlapping_ranges(overlaps::too_many - 1) + last);
+  start();
+  ASSERT_TRUE(reload().enforced);
+  folder_.put("managed-ranges.d/r.yaml",
+              overlaps::overlapping_ranges(overlaps::too_many - 1, 0x28000000) + last);
+  ASSERT_TRUE(reload().enforced);
+  const auto status = daemon_->status();
+  EXPECT_TRUE(status.held_down.empty());
+  const auto notice = std::ranges::find(status.notices, code::not_held_down, &Problem::code);
+  ASSERT_NE(notice, status.notices.end());
+  EXPECT_EQ(notice->subject, "mr-0");
+  EXPECT_TRUE(notice->message.starts_with("16384 prefixes that left managed range mr-0 at "))
+      << notice->message;
+}
+
 TEST_F(DaemonTest, AChangeThatThePacketPathRefusesLeavesTheLastOne) {
   start();
   reload();

@@ -115,6 +115,45 @@ TEST_F(EditsTest, AddsARuleAndKeepsTheRestOfTheFile) {
   EXPECT_EQ(reading.value->rules[1].id, edit->rule_id);
 }
 
+TEST_F(EditsTest, RefusesWhatWouldBreakAnExpectation) {
+  const std::string expects = std::string(orders_yaml) +
+                              "expect:\n  - allow: 198.51.100.25\n    label: standby\n"
+                              "  - deny: 203.0.113.9\n";
+  put("orders", expects);
+  (void)basis();
+  const auto id = enforced_->policy.databases[0].rules[0].id;
+  const auto expect_kept = [&](const ServiceResult<Edit>& answer, const std::string& words) {
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().kind, Kind::invalid);
+    EXPECT_NE(all_words(answer.error()).find(words), std::string::npos)
+        << all_words(answer.error());
+    EXPECT_EQ(get("orders"), expects);
+  };
+  expect_kept(remove("orders", id), "standby (198.51.100.25) would be denied since rule " + id);
+  expect_kept(add({"orders", "203.0.113.0/24", "", "", ""}),
+              "203.0.113.9 would be allowed by 203.0.113.0/24 of rule r-");
+  const auto set_end = set(id, {"", "8h"});
+  ASSERT_TRUE(set_end) << all_words(set_end.error());
+  ASSERT_EQ(set_end->warnings.size(), 1u) << "time will end it";
+  EXPECT_NE(set_end->warnings[0].message.find("is allowed until 2027-01-15T16:00:00Z alone"),
+            std::string::npos)
+      << set_end->warnings[0].message;
+}
+
+TEST_F(EditsTest, RefusesFilesThatWouldBreakAnExpectation) {
+  const std::string expects = std::string(orders_yaml) + "expect:\n  - allow: 198.51.100.25\n";
+  put("orders", expects);
+  const auto path = folder_ / "databases.d/orders.yaml";
+  auto wanted = expects;
+  wanted.replace(wanted.find("198.51.100.25/32"), 16, "198.51.100.26/32");
+  const auto plan = plan_files(basis(), {{{path, wanted}}, true});
+  ASSERT_FALSE(plan);
+  EXPECT_NE(all_words(plan.error()).find("198.51.100.25 would be denied"), std::string::npos)
+      << all_words(plan.error());
+  EXPECT_TRUE(plan_files(basis(), {{{path, orders_yaml}}, true}))
+      << "without the expectation they may say so";
+}
+
 TEST_F(EditsTest, ForgetsOnlyWhatNoFileMayName) {
   (void)basis();
   const auto refused = [this](const std::string& id) {
@@ -140,7 +179,7 @@ TEST_F(EditsTest, NeedsNoDatabaseWhereThereIsOne) {
   put("shop", "database: shop\nendpoint: {port: 3306}\nrules: []\n");
   const auto refused = plan_add_rule(basis(), {"", "10.0.0.0/8", "", "", ""});
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().remedy, "say which with --database");
+  EXPECT_EQ(refused.error().remedy, "say which with --database: orders, shop");
 }
 
 TEST_F(EditsTest, SaysHowToGiveARuleThatHasExpiredAnotherEnd) {

@@ -75,7 +75,9 @@ class EnforcerTest : public testing::Test {
     return FileState::vanished;
   }
   // Beside orders, which comes last.
+  // Their lists change as a whole, and what leaves them goes at once.
   void put_databases_of_ranges() {
+    put("moat.yaml", "interfaces: [eth0]\nmanaged-range-updates: {guard: off, hold-down: 0}\n");
     for (unsigned i = 0; i < overlaps::too_many; i++)
       put("databases.d/d" + std::to_string(i) + ".yaml", overlaps::database_of_range(i));
   }
@@ -339,6 +341,23 @@ TEST_F(EnforcerTest, TheFileThatMakesItTooMuchIsHeldBackAndOthersGoOn) {
                                      "- id: mr-14\n  cidrs: []\n- id: mr-15\n  cidrs: []\n");
   EXPECT_TRUE(turn().committed);
   EXPECT_EQ(state_of("managed-ranges.d/r.yaml"), FileState::active);
+}
+
+TEST_F(EnforcerTest, WhatIsHeldDownGivesWayToWhatIsListed) {
+  put_databases_of_ranges();
+  put("moat.yaml", "interfaces: [eth0]\nmanaged-range-updates: {guard: off}\n");
+  put("databases.d/orders.yaml", "database: orders\nendpoint: {port: 5432}\nrules: []\n");
+  const std::string last = "- id: mr-15\n  cidrs: []\n";
+  put("managed-ranges.d/r.yaml", overlaps::overlapping_ranges(overlaps::too_many - 1) + last);
+  ASSERT_TRUE(turn().committed);
+  put("managed-ranges.d/r.yaml",
+      overlaps::overlapping_ranges(overlaps::too_many - 1, 0x28000000) + last);
+  EXPECT_TRUE(turn().committed) << enforcer_->failure();
+  EXPECT_EQ(state_of("managed-ranges.d/r.yaml"), FileState::active);
+  EXPECT_TRUE(allows("40.0.0.1"));
+  EXPECT_FALSE(allows("20.0.0.1")) << "both are more sets of rules than a table can hold";
+  EXPECT_EQ(logged("16384 prefixes that have left managed range mr-0 are not held down"), 1);
+  EXPECT_EQ(enforcer_->resolution()->not_held.size(), overlaps::too_many - 1);
 }
 
 TEST_F(EnforcerTest, AfterABootWhatWasLastIsEnforcedThoughRangesAreTooMuch) {

@@ -449,6 +449,56 @@ TEST_F(PublishTest, TellsRangesApartByContentOnly) {
   EXPECT_TRUE(allows("192.0.2.200"));
 }
 
+TEST_F(PublishTest, WhatIsHeldDownEndsByItselfAndOverARestart) {
+  Rule rule;
+  rule.managed_range = "mr-app";
+  auto wanted = orders({rule});
+  const auto list = [](const char* cidr) {
+    return std::make_shared<const Prefixes>(Prefixes{parse_prefix(cidr).value()});
+  };
+  auto& range = wanted.state.policy.ranges["mr-app"];
+  range = {"mr-app", "App", list("192.0.2.0/25"), {}};
+  publish(wanted);
+  range.held_down = {{start, start + seconds(60), list("192.0.2.128/25")}};
+  EXPECT_TRUE(publish(wanted).committed);
+  EXPECT_EQ(publisher_->next_expiry(), start + seconds(60));
+  EXPECT_FALSE(publish(wanted).committed) << "the same verdicts";
+  restart();
+  EXPECT_FALSE(publish(wanted).committed) << "adopted";
+  EXPECT_TRUE(allows("192.0.2.200"));
+  pass(seconds(59));
+  EXPECT_FALSE(publisher_->is_due());
+  EXPECT_TRUE(allows("192.0.2.200"));
+  pass(seconds(1));
+  EXPECT_FALSE(allows("192.0.2.200")) << "the packet path ends it by itself";
+  EXPECT_TRUE(publisher_->is_due());
+  publisher_->observe_clock();
+  ASSERT_TRUE(publisher_->renew());
+  EXPECT_FALSE(publisher_->is_due());
+  EXPECT_TRUE(publisher_->enforced()->policy.ranges.at("mr-app").held_down.empty());
+  EXPECT_EQ(publisher_->next_expiry(), std::nullopt);
+  EXPECT_TRUE(allows("192.0.2.9"));
+}
+
+TEST_F(PublishTest, LeaveForAVersionLastsUntilItIsEnforced) {
+  Rule rule;
+  rule.managed_range = "mr-app";
+  auto wanted = orders({rule});
+  auto& range = wanted.state.policy.ranges["mr-app"];
+  range = {"mr-app", "App", std::make_shared<const Prefixes>(), {}};
+  publish(wanted);
+  const auto next =
+      std::make_shared<const Prefixes>(Prefixes{parse_prefix("192.0.2.0/24").value()});
+  publisher_->accept("mr-app", publisher_->digest_of(next));
+  publish(wanted);
+  ASSERT_TRUE(publisher_->save());
+  restart();
+  EXPECT_EQ(publisher_->state().accepted.at("mr-app"), publisher_->digest_of(next));
+  range.cidrs = next;
+  publish(wanted);
+  EXPECT_TRUE(publisher_->state().accepted.empty());
+}
+
 TEST_F(PublishTest, AFailureToPublishMakesALostStateNoBetterKnown) {
   publish(orders({rule("192.0.2.0/24")}));
   std::filesystem::remove(folder_ / "state.json");

@@ -34,7 +34,8 @@ TEST(ReadConfig, TakesWhatIsWritten) {
       "trusted-interfaces: []\n"
       "backstop: false\n"
       "drop-sessions: false\n"
-      "propagation: {bound: 1m, reconcile: 1500ms, settle: 1ms}\n");
+      "propagation: {bound: 1m, reconcile: 1500ms, settle: 1ms}\n"
+      "managed-range-updates: {guard: 200%, hold-down: 90s}\n");
   ASSERT_TRUE(reading.value) << full_text(reading.faults);
   const auto& config = *reading.value;
   EXPECT_EQ(config.interfaces, (std::vector<std::string>{"eth0", "bond0.100"}));
@@ -48,6 +49,18 @@ TEST(ReadConfig, TakesWhatIsWritten) {
   EXPECT_EQ(config.bound, 60s);
   EXPECT_EQ(config.reconcile, 1500ms);
   EXPECT_EQ(config.settle, 1ms);
+  EXPECT_EQ(config.guard, 200u);
+  EXPECT_EQ(config.hold_down, 90s);
+}
+
+TEST(ReadConfig, TurnsOffGuardAndHoldDown) {
+  for (const auto* text : {"{guard: off, hold-down: 0}", "{guard: off, hold-down: off}"}) {
+    const auto reading =
+        read("interfaces: [eth0]\nmanaged-range-updates: " + std::string(text) + "\n");
+    ASSERT_TRUE(reading.value) << full_text(reading.faults);
+    EXPECT_EQ(reading.value->guard, 0u);
+    EXPECT_EQ(reading.value->hold_down, 0ms);
+  }
 }
 
 TEST(ReadConfig, SaysWhereItNamesWhatAHostHas) {
@@ -74,6 +87,8 @@ TEST(ReadConfig, KeepsTheDefaultsOfWhatIsLeftOut) {
   EXPECT_TRUE(reading.value->backstop);
   EXPECT_EQ(reading.value->bound, 120s);
   EXPECT_EQ(reading.value->settle, 100ms);
+  EXPECT_EQ(reading.value->guard, 50u);
+  EXPECT_EQ(reading.value->hold_down, 1h);
 }
 
 TEST(ReadConfig, TakesAFastPath) {
@@ -164,6 +179,23 @@ INSTANTIATE_TEST_SUITE_P(
         FaultCase{
             "reconcile beyond the bound", head + "propagation: {bound: 10s}\n",
             "2:14 warning: a change that goes unnoticed may be overdue before a reconcile\n"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    ManagedRangeUpdates, ConfigFault,
+    testing::Values(FaultCase{"no percent", head + "managed-range-updates: {guard: 50}\n",
+                              "2:32 not a percentage: 50\n"},
+                    FaultCase{"none", head + "managed-range-updates: {guard: 0%}\n",
+                              "2:32 not a percentage: 0%\n"},
+                    FaultCase{"too many", head + "managed-range-updates: {guard: 1001%}\n",
+                              "2:32 the percentage is out of range: 1001%\n"},
+                    FaultCase{"no unit", head + "managed-range-updates: {hold-down: 60}\n",
+                              "2:36 a duration has a unit: 60\n"},
+                    FaultCase{"too short", head + "managed-range-updates: {hold-down: 999ms}\n",
+                              "2:36 the duration is out of range: 999ms\n"},
+                    FaultCase{"too long", head + "managed-range-updates: {hold-down: 25h}\n",
+                              "2:36 the duration is out of range: 25h\n"},
+                    FaultCase{"mistyped", head + "managed-range-updates: {holddown: 1h}\n",
+                              "2:25 managed-range-updates has no such key: holddown\n"}));
 
 INSTANTIATE_TEST_SUITE_P(
     FastPath, ConfigFault,

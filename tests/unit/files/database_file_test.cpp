@@ -107,6 +107,9 @@ TEST(ReadDatabase, TakesEachOfTheseWithoutAFault) {
       {"an id of 63 characters",
        "database: " + repeat("a", 63) + "\nendpoint: {port: 1}\nrules: []\n"},
       {"a mode", head + "rules: []\nmode: monitor\n"},
+      {"expectations", head + "rules: []\nexpect:\n  - allow: 10.0.3.7\n    label: standby\n"
+                              "  - deny: 203.0.113.9\n"},
+      {"nothing expected", head + "rules: []\nexpect: []\n"},
   };
   for (const auto& row : cases) {
     const auto reading = read(row.text);
@@ -254,6 +257,62 @@ INSTANTIATE_TEST_SUITE_P(
         FaultCase{"id a list", "database: [a]\nendpoint: {port: 1}\nrules: []\n",
                   "1:11 `database` is a single value, not a list or map\n"},
         FaultCase{"bad mode", head + "rules: []\nmode: off\n", "4:7 no such mode: off\n"}));
+
+TEST(ReadDatabase, ReadsWhatIsExpected) {
+  const auto reading = read(head +
+                            "rules: []\nexpect:\n  - allow: 10.0.3.7\n    label: standby\n"
+                            "  - deny: 203.0.113.9\n");
+  ASSERT_TRUE(reading.value) << full_text(reading.faults);
+  const auto& expectations = reading.value->expectations;
+  ASSERT_EQ(expectations.size(), 2u);
+  EXPECT_TRUE(expectations[0].allowed);
+  EXPECT_EQ(expectations[0].name(), "standby (10.0.3.7)");
+  EXPECT_EQ(expectations[0].place, (Place{"f.yaml", 5, 5}));
+  EXPECT_FALSE(expectations[1].allowed);
+  EXPECT_EQ(expectations[1].name(), "203.0.113.9");
+}
+
+std::string expect(const std::string& text) { return head + "rules: []\nexpect: " + text + "\n"; }
+
+std::string expectations_of(std::size_t count) {
+  std::string text = head + "rules: []\nexpect:\n";
+  for (std::size_t i = 0; i < count; ++i) text += fmt::format("  - allow: 10.0.0.{}\n", i + 1);
+  return text;
+}
+
+TEST(ReadDatabase, Takes64Expectations) {
+  EXPECT_TRUE(read(expectations_of(limits::expectations)).value);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    WhatIsExpected, DatabaseFault,
+    testing::Values(
+        FaultCase{"expect without value", head + "rules: []\nexpect:\n",
+                  "4:1 `expect` has no value\n"},
+        FaultCase{"expect no list", expect("{allow: 10.0.0.1}"), "4:9 `expect` is a list\n"},
+        FaultCase{"an expectation that is no map", expect("[10.0.0.1]"),
+                  "4:10 an expectation is a map: 10.0.0.1\n"},
+        FaultCase{"no source", expect("[{label: x}]"), "4:10 the expectation names no source\n"},
+        FaultCase{"both", expect("[{allow: 10.0.0.1, deny: 10.0.0.2}]"),
+                  "4:10 the expectation has both `allow` and `deny`\n"},
+        FaultCase{"mistyped", expect("[{alow: 10.0.0.1}]"),
+                  "4:10 the expectation names no source\n"
+                  "4:11 an expectation has no such key: alow\n"},
+        FaultCase{"a network", expect("[{allow: 10.0.0.0/24}]"),
+                  "4:18 one address is expected, not a network: 10.0.0.0/24\n"},
+        FaultCase{"IPv6", expect("[{deny: \"2001:db8::1\"}]"),
+                  "4:17 there are no IPv6 rules: 2001:db8::1\n"},
+        FaultCase{
+            "leading zero", expect("[{deny: 10.0.0.01}]"),
+            "4:17 " + std::string(parse_address("10.0.0.01").error().message) + ": 10.0.0.01\n"},
+        FaultCase{"no client's", expect("[{allow: 127.0.0.1}]"),
+                  "4:18 no client has such an address, and it is denied in any case: 127.0.0.1\n"},
+        FaultCase{"twice", expect("[{allow: 10.0.0.1}, {allow: 10.0.0.1, label: x}]"),
+                  "4:37 the same expectation twice: 10.0.0.1\n"},
+        FaultCase{"a contradiction", expect("[{allow: 10.0.0.1}, {deny: 10.0.0.1}]"),
+                  "4:36 the address is expected to be both allowed and denied: 10.0.0.1\n"},
+        FaultCase{"a 65th", expectations_of(limits::expectations + 1),
+                  "69:5 more than 64 expectations\n"}));
 
 std::string endpoint(const std::string& text) {
   return "database: orders\nendpoint: " + text + "\nrules: []\n";

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -263,6 +264,28 @@ TEST(WatchWithoutInotify, SaysSo) {
   EXPECT_NE(watch.problem(), "");
   EXPECT_FALSE(watch.follow({"/etc"}));
   EXPECT_FALSE(watch.drain().changed);
+}
+
+// The limit is that of a user namespace of this process's own.
+int follow_with_few_watches() {
+  const auto say = [](const char* path, const std::string& text) {
+    return static_cast<bool>(std::ofstream(path) << text << std::flush);
+  };
+  const auto limit = "/proc/sys/user/max_inotify_watches";
+  if (unshare(CLONE_NEWUSER) != 0 || !say("/proc/self/uid_map", "0 0 1") || !say(limit, "2"))
+    return 2;
+  Watch watch;
+  watch.follow({"/etc", "/usr", "/var", "/tmp"});
+  const bool is_told =
+      watch.problem().find("raise fs.inotify.max_user_watches") != std::string::npos;
+  const bool is_unsure = !watch.take_closed();
+  if (!say(limit, "100")) return 2;
+  const bool has_more = watch.follow({"/etc", "/usr", "/var", "/tmp"});
+  return is_told && is_unsure && has_more && watch.problem().empty() ? 0 : 1;
+}
+
+TEST(WatchWithFewWatchesAsRoot, SaysSoUntilThereAreMore) {
+  EXPECT_EXIT(std::_Exit(follow_with_few_watches()), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

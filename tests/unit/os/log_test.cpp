@@ -77,7 +77,7 @@ TEST(LogAsRoot, HasFieldsInTheJournal) {
     hand_on(journal);
   });
   EXPECT_EQ(entry,
-            "MESSAGE=database orders is\\nin monitor mode\nPRIORITY=4\nSYSLOG_IDENTIFIER=moatd\n"
+            "MESSAGE=database orders is\\x0ain monitor mode\nPRIORITY=4\nSYSLOG_IDENTIFIER=moatd\n"
             "MOAT_GENERATION=17\nMOAT_DATABASE=orders\n"
             "MESSAGE_ID=a9fe3df87a23403fadc1259b7a907a24\n");
 }
@@ -97,7 +97,8 @@ TEST(LogAsRoot, HasNoFieldsOfTheMessageBefore) {
 }
 
 TEST(LogAsRoot, GoesToStderrWhereTheJournalIsGone) {
-  const auto said = in_own_run([] { make_log()->about(LogEvent::problem).error("a disk is full"); });
+  const auto said =
+      in_own_run([] { make_log()->about(LogEvent::problem).error("a disk is full"); });
   EXPECT_EQ(said, "<3>a disk is full\n");
 }
 

@@ -161,6 +161,46 @@ struct GuardCase {
   const char* database;  // "": not guarded
 };
 
+TEST(FindMatch, LetsInWhatIsHeldDownUntilItsTime) {
+  Policy policy;
+  add_range(policy, "mr-a", {prefix("192.0.2.0/25")});
+  policy.ranges["mr-a"].held_down = {
+      {now, now + std::chrono::seconds(60),
+       std::make_shared<const Prefixes>(Prefixes{prefix("192.0.2.0/24")})}};
+  Database database;
+  database.rules = {range_rule("app", "mr-a")};
+  EXPECT_EQ(hit(policy, database, "192.0.2.200"), "app");
+  EXPECT_EQ(hit(policy, database, "192.0.2.200", now + std::chrono::seconds(60)), "");
+  EXPECT_EQ(hit(policy, database, "192.0.2.9", now + std::chrono::seconds(60)), "app");
+  const auto held = find_match(policy, database, address("192.0.2.200"), now);
+  EXPECT_EQ(held->held_down_until, now + std::chrono::seconds(60));
+  EXPECT_EQ(held->ends(), now + std::chrono::seconds(60));
+  EXPECT_EQ(find_match(policy, database, address("192.0.2.9"), now)->ends(), std::nullopt);
+  database.rules[0].expires = now + std::chrono::seconds(9);
+  EXPECT_EQ(find_match(policy, database, address("192.0.2.200"), now)->ends(),
+            now + std::chrono::seconds(9));
+}
+
+TEST(FindMatch, FindsForManySourcesWhatItFindsForEach) {
+  Policy policy;
+  add_range(policy, "mr-a", {prefix("192.0.2.0/25"), prefix("192.0.2.9/32")});
+  Database database;
+  database.rules = {cidr_rule("wide", "192.0.0.0/16"), range_rule("app", "mr-a")};
+  const std::vector<Address> sources = {address("203.0.113.1"), address("192.0.2.9"),
+                                        address("192.0.2.9"), address("192.0.200.1")};
+  const auto matches = find_matches(policy, database, sources, now);
+  ASSERT_EQ(matches.size(), sources.size());
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    const auto alone = find_match(policy, database, sources[i], now);
+    ASSERT_EQ(matches[i].has_value(), alone.has_value()) << i;
+    if (alone) {
+      EXPECT_EQ(matches[i]->prefix, alone->prefix) << i;
+      EXPECT_EQ(matches[i]->rule, alone->rule) << i;
+    }
+  }
+  EXPECT_TRUE(find_matches(policy, database, {}, now).empty());
+}
+
 TEST(FindGuard, TakesTheAddressBeforeTheWildcard) {
   Policy policy;
   policy.databases.resize(3);

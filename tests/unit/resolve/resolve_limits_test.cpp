@@ -209,7 +209,7 @@ DatabaseFile random_database_file(const std::string& path) {
     Database database{id, endpoint, {}, {}, std::nullopt, {path, 1, 1}};
     for (const auto* range : {"r", "s"}) {
       if (!*rc::gen::arbitrary<bool>()) continue;
-      database.rules.push_back({range, std::nullopt, range, "", std::nullopt, {path, 2, 1}});
+      database.rules.push_back({range, std::nullopt, range, "", "", std::nullopt, {path, 2, 1}});
       file.reading.named_ranges.push_back({range, {path, 2, 1}});
     }
     file.reading.value = database;

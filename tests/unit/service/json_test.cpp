@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/service/json.h"
+
 #include "control/policy/coverage.h"
 
 #include <fmt/format.h>
@@ -77,6 +78,8 @@ TEST(View, KeepsAStatus) {
   view.shadowed = {"more-bills"};
   view.monitored = {"orders"};
   view.withdrawn = {"mr-b"};
+  view.held_down = {{"mr-c", 2, WallTime(std::chrono::seconds(8))}};
+  view.guarded_ranges = {"mr-d"};
   view.trial = TrialView{"7f", 17, "ada", Milliseconds(1.5)};
   view.clock_was_at = std::chrono::floor<std::chrono::seconds>(noon);
   view.problems = {{"held-back", "a.yaml", "message", "remedy", {fault}}};
@@ -104,6 +107,8 @@ TEST(View, KeepsADatabase) {
                     {1, 2},
                     {3, 4},
                     "0123456789abcdef"};
+  view.expectations = {
+      {false, Address(0x0a000307), "standby", false, WallTime(std::chrono::seconds(8)), place}};
   expect_same_after_the_way_there_and_back(view);
 }
 
@@ -138,6 +143,16 @@ TEST(View, KeepsAManagedRange) {
                        std::chrono::system_clock::time_point(std::chrono::milliseconds(5)),
                        true,
                        {"orders"},
+                       WallTime(std::chrono::seconds(6)),
+                       1,
+                       2,
+                       3,
+                       4,
+                       WallTime(std::chrono::seconds(7)),
+                       1,
+                       {{*parse_prefix("192.0.2.8/29"), WallTime(std::chrono::seconds(8)),
+                         WallTime(std::chrono::seconds(9))}},
+                       HeldVersion{"fedcba9876543210", 3, "loses 1 of 2 CIDRs"},
                        {"192.0.2.0/24"}});
 }
 
@@ -158,6 +173,7 @@ TEST(View, KeepsAReasonWhy) {
                                                    drop_view(),
                                                    false,
                                                    {{"port 5432 of 10.0.0.5", "near", true}},
+                                                   WallTime(std::chrono::seconds(7)),
                                                    "docker0"});
 }
 
@@ -181,19 +197,20 @@ TEST(View, KeepsASession) {
 }
 
 TEST(View, KeepsAChange) {
-  expect_same_after_the_way_there_and_back(
-      ChangeView{true,
-                 18,
-                 Milliseconds(9.25),
-                 Milliseconds(1000),
-                 "/a.yaml",
-                 "r-1",
-                 "why not",
-                 {fault},
-                 3,
-                 {{"192.0.2.9", "orders", 2}, {"2001:db8::9", "", 1}},
-                 "rule r-1 is so already",
-                 true});
+  ChangeView view{true,
+                  18,
+                  Milliseconds(9.25),
+                  Milliseconds(1000),
+                  "/a.yaml",
+                  "r-1",
+                  "why not",
+                  {fault},
+                  3,
+                  {{"192.0.2.9", "orders", 2}, {"2001:db8::9", "", 1}},
+                  "rule r-1 is so already",
+                  true};
+  view.preview = PreviewView{"b1", "orders: removed 192.0.2.1/32", {}, {}, {"all of it"}, true};
+  expect_same_after_the_way_there_and_back(view);
 }
 
 TEST(View, KeepsAGenerationAndATrial) {
@@ -220,9 +237,10 @@ TEST(View, KeepsARefusal) {
 }
 
 TEST(View, KeepsARequestForARule) {
-  const NewRule rule{"orders", "192.0.2.1/32", "mr-a", "Büro", "12h", true};
+  const NewRule rule{"orders", "192.0.2.1/32", "mr-a", "Büro", "12h", true, "pcx-1"};
   expect_same_after_the_way_there_and_back(rule);
-  for (const auto* name : {"database", "cidr", "managed_range", "label", "expires"}) {
+  for (const auto* name :
+       {"database", "cidr", "managed_range", "net_peering", "label", "expires"}) {
     auto json = encode(rule);
     json[name] = "";
     const auto refused = read_request<NewRule>(dump(json));

@@ -420,8 +420,8 @@ TEST(ProblemKinds, AreReachedByTests) {
   std::string tests;
   for (const auto* path :
        {"tests/unit/service/status_text_test.cpp", "tests/unit/daemon/daemon_test.cpp",
-        "tests/unit/cli/moat_test.cpp", "tests/e2e/daemon/daemon_test.py",
-        "tests/e2e/backstop/end_sessions.sh"}) {
+        "tests/unit/daemon/agent_report_test.cpp", "tests/unit/cli/moat_test.cpp",
+        "tests/e2e/daemon/daemon_test.py", "tests/e2e/backstop/end_sessions.sh"}) {
     std::ifstream file(path);
     tests.append(std::istreambuf_iterator<char>(file), {});
   }

@@ -47,6 +47,7 @@ State full_state() {
   state.counted_since[{"orders", "r-2"}] = parse_time("2027-01-29T08:00:00Z").value();
   state.forgotten = {"old"};
   state.settings = "interfaces: [eth0]   # caf\u00e9\n";
+  state.accepted = {{"mr-a", "0123456789abcdef"}};
   state.exposed = {{"orders", Address(0x0a000005), 6432}, {"old", std::nullopt, 5432}};
   auto& enforced = state.enforced.emplace();
   enforced.policy.mode = Mode::monitor;
@@ -67,6 +68,8 @@ State full_state() {
   orders.rules.push_back({"r-3", std::nullopt, "", "pcx-1", "", std::nullopt, {"a.yaml", 7, 5}});
   orders.peerings.push_back(
       {"pcx-1", {Address(0x0a2a0000), 16}, "123456789012", "Staging", {"a.yaml", 9, 5}});
+  orders.expectations = {{true, Address(0x0a000307), "standby", {"a.yaml", 12, 5}},
+                         {false, Address(0xcb007109), "", {"a.yaml", 13, 5}}};
   Database wholly{"private",    {Address(0x0a000006), {}, true, Ipv6::closed},
                   {},           {},
                   std::nullopt, {"p.yaml", 1, 1}};
@@ -74,6 +77,13 @@ State full_state() {
                   std::nullopt, {"s.yaml", 0, 0},           true};
   enforced.policy.databases = {orders, wholly, sealed};
   enforced.policy.ranges["mr-a"] = {"mr-a", "A", cidrs(3), {"r.yaml", 1, 3}};
+  enforced.policy.ranges["mr-a"].held_down = {
+      {parse_time("2027-01-31T17:00:00Z").value(), parse_time("2027-01-31T18:00:00Z").value(),
+       cidrs(2)},
+      {parse_time("2027-01-31T17:30:00Z").value(), parse_time("2027-01-31T18:30:00Z").value(),
+       cidrs(1)}};
+  enforced.range_histories["mr-a"] = {parse_time("2027-01-31T17:30:00Z").value(), 1, 2, 3, 170,
+                                      parse_time("2027-01-01T00:00:00Z").value()};
   enforced.policy.ranges["mr-none"] = {"mr-none", "", cidrs(0), {"r.yaml", 2, 3}};
   enforced.placeholders = {{"sealed", "s.yaml", sealed.endpoint, Mode::monitor}};
   enforced.database_of_file = {{"a.yaml", "orders"}, {"s.yaml", "sealed"}};
@@ -88,8 +98,13 @@ std::string text_of(const State& state) {
   ListDigests lists;
   if (state.enforced) {
     for (const auto& [id, range] : state.enforced->policy.ranges) {
-      for (const auto prefix : *range.cidrs) lists[id] += format_prefix(prefix) + " ";
-      lists[id] += ".";
+      const auto words = [](const Prefixes& cidrs) {
+        std::string text;
+        for (const auto prefix : cidrs) text += format_prefix(prefix) + " ";
+        return text + ".";
+      };
+      lists.lists[id] = words(*range.cidrs);
+      for (const auto& held : range.held_down) lists.held_down[id].push_back(words(*held.cidrs));
     }
   }
   return format_state(state, lists);
@@ -213,7 +228,8 @@ TEST_F(StateTest, a_state_of_another_version_counts_as_none) {
 }
 
 TEST_F(StateTest, without_its_cidrs_only_a_range_is_lost) {
-  const auto state = full_state();
+  auto state = full_state();
+  state.enforced->policy.ranges["mr-a"].held_down.clear();
   ASSERT_TRUE(open().save(state));
   const auto file = lists_file();
   fs::resize_file(file, fs::file_size(file) - 1);
@@ -237,11 +253,13 @@ TEST_F(StateTest, without_the_file_of_cidrs_every_range_is_lost_and_told) {
   ASSERT_TRUE(open().save(full_state()));
   fs::resize_file(lists_file(), 12);
   const auto damaged = load();
-  ASSERT_EQ(damaged.problems.size(), 2u);
+  ASSERT_EQ(damaged.problems.size(), 3u);
+  EXPECT_NE(damaged.problems[0].find("mr-a is no longer held down"), std::string::npos);
   EXPECT_NE(damaged.problems[1].find("it is cut off"), std::string::npos);
+  EXPECT_TRUE(damaged.state.enforced->policy.ranges.at("mr-a").held_down.empty());
   ASSERT_TRUE(open().save(full_state()));
   fs::remove(lists_file());
-  EXPECT_EQ(load().problems.size(), 2u);
+  EXPECT_EQ(load().problems.size(), 3u);
 }
 
 TEST_F(StateTest, what_was_pinned_is_kept) {
@@ -252,7 +270,9 @@ TEST_F(StateTest, what_was_pinned_is_kept) {
 }
 
 TEST_F(StateTest, another_content_is_noticed) {
-  ASSERT_TRUE(open().save(full_state()));
+  auto state = full_state();
+  state.enforced->policy.ranges.at("mr-a").held_down.clear();  // or its list would be the last
+  ASSERT_TRUE(open().save(state));
   {
     std::fstream file(lists_file(), std::ios::binary | std::ios::in | std::ios::out);
     file.seekp(-3, std::ios::end);  // within the last address
@@ -484,6 +504,10 @@ State earlier_state() {
   state.exposed.clear();
   state.counted_since.clear();
   state.enforced->rivals.clear();
+  state.enforced->range_histories.clear();
+  state.enforced->policy.ranges["mr-a"].held_down.clear();
+  state.enforced->policy.databases[0].expectations.clear();
+  state.accepted.clear();
   auto& orders = state.enforced->policy.databases[0];
   auto& peering = orders.peerings[0];
   peering.account = peering.label = "";
@@ -537,14 +561,17 @@ TEST(StateJson, reads_as_many_rules_as_an_earlier_version_had_with_its_net_peeri
   auto& orders = state.enforced->policy.databases[0];
   const auto grow_to = [&](std::size_t rules) {
     while (orders.rules.size() < rules) orders.rules.push_back(orders.rules.front());
-    return parse_state(format_state(state, {{"mr-a", "1"}, {"mr-none", "2"}})).has_value();
+    return parse_state(
+               format_state(state, {{{"mr-a", "1"}, {"mr-none", "2"}}, {{"mr-a", {"3", "4"}}}}))
+        .has_value();
   };
   EXPECT_TRUE(grow_to(MOAT_MAX_RULES + MOAT_MAX_PEERINGS));
   EXPECT_FALSE(grow_to(MOAT_MAX_RULES + MOAT_MAX_PEERINGS + 1));
 }
 
 TEST(StateJson, refuses_a_state_truncated_at_any_byte) {
-  const auto text = format_state(full_state(), {{"mr-a", "1"}, {"mr-none", "2"}});
+  const auto text =
+      format_state(full_state(), {{{"mr-a", "1"}, {"mr-none", "2"}}, {{"mr-a", {"3", "4"}}}});
   ASSERT_TRUE(parse_state(text));
   for (std::size_t size = 0; size < text.size() - 1; ++size) {
     ASSERT_FALSE(parse_state(text.substr(0, size))) << size;
@@ -555,7 +582,8 @@ TEST(StateJson, refuses_numbers_and_names_out_of_bounds) {
   const auto refused = [](const auto& spoil) {
     auto state = full_state();
     spoil(state);
-    return !parse_state(format_state(state, {{"mr-a", "1"}, {"mr-none", "2"}}));
+    return !parse_state(
+        format_state(state, {{{"mr-a", "1"}, {"mr-none", "2"}}, {{"mr-a", {"3", "4"}}}}));
   };
   EXPECT_FALSE(refused([](State&) {}));
   EXPECT_TRUE(refused(
