@@ -194,7 +194,7 @@ class Daemon final : public Service {
 
   // requests.cpp: what others ask for
   [[nodiscard]] ServiceResult<void> begin_change();
-  [[nodiscard]] ServiceResult<void> begin_edit(const Peer& peer);
+  [[nodiscard]] ServiceResult<void> begin_edit(const std::string& database, const Peer& peer);
   [[nodiscard]] EditBasis edit_basis() const;
   [[nodiscard]] Faults faults_of(const std::string& path) const;
   [[nodiscard]] ServiceResult<ChangeView> carry_out(const ServiceResult<Edit>& edit,

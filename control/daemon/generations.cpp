@@ -137,8 +137,7 @@ ServiceResult<ChangeView> Daemon::rewrite(const FileEdits& plan, const std::stri
 
 ServiceResult<ChangeView> Daemon::roll_back(std::uint64_t generation, const Peer& peer) {
   const auto begun = Steady::now();
-  if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
-  if (auto may = check_version("", peer); !may) return std::unexpected(may.error());
+  if (auto may = begin_edit("", peer); !may) return std::unexpected(std::move(may.error()));
   const auto entry = find_generation(generation);
   if (!entry) return std::unexpected(entry.error());
   WantedFiles wanted;
@@ -164,8 +163,7 @@ ServiceResult<ChangeView> Daemon::roll_back(std::uint64_t generation, const Peer
 
 ServiceResult<ChangeView> Daemon::apply(const NewFiles& files, const Peer& peer) {
   const auto begun = Steady::now();
-  if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
-  if (auto may = check_version("", peer); !may) return std::unexpected(may.error());
+  if (auto may = begin_edit("", peer); !may) return std::unexpected(std::move(may.error()));
   WantedFiles wanted{{}, true};
   for (const auto& [name, text] : files.databases) {
     if (!is_rule_file_name(name) || name.contains('/') || printable(name) != name) {
@@ -230,7 +228,7 @@ ServiceResult<void> Daemon::check_trial(const Peer& peer) const {
 
 ServiceResult<TrialView> Daemon::begin_trial(std::chrono::milliseconds within, bool is_everybodys,
                                              const Peer& peer) {
-  if (auto may = begin_edit({}); !may) return std::unexpected(std::move(may.error()));
+  if (auto may = begin_edit("", {}); !may) return std::unexpected(std::move(may.error()));
   if (trial_) {
     return refuse(Kind::conflict, fmt::format("a change by {} waits already", trial_->author),
                   "end it first: moat confirm, or moat undo");

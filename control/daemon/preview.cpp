@@ -29,19 +29,19 @@ std::string describe(const ExposedPort& port) {
 }
 
 // The large networks that a database lets in, and by which source.
-std::map<std::string, std::string> large_networks(const Policy& policy, const Database& database,
-                                                  WallTime now) {
-  std::map<std::string, std::string> found;
+std::map<Prefix, std::string> large_networks(const Policy& policy, const Database& database,
+                                             WallTime now) {
+  std::map<Prefix, std::string> found;
   const auto add = [&](Prefix prefix, const std::string& source) {
-    if (prefix.length < min_length) found.emplace(format_prefix(prefix), source);
+    if (prefix.length < min_length) found.emplace(prefix, source);
   };
   for (const auto& rule : database.rules) {
     if (rule.is_expired(now)) continue;
     if (rule.cidr) add(*rule.cidr, "");
     const auto range = policy.ranges.find(rule.managed_range);
     if (rule.cidr || range == policy.ranges.end()) continue;
-    for (const auto cidr : *range->second.cidrs)
-      add(cidr, fmt::format(" (managed range {})", rule.managed_range));
+    const auto source = fmt::format(" (managed range {})", rule.managed_range);
+    for (const auto cidr : *range->second.cidrs) add(cidr, source);
   }
   return found;
 }
@@ -51,15 +51,15 @@ void add_large_networks(const Policy& before, const Policy& after, WallTime now,
   for (const auto& database : after.databases) {
     const auto* old = before.find(database.id);
     const auto known =
-        old == nullptr ? std::map<std::string, std::string>() : large_networks(before, *old, now);
+        old == nullptr ? std::map<Prefix, std::string>() : large_networks(before, *old, now);
     for (const auto& [network, by] : large_networks(after, database, now)) {
       if (known.contains(network)) continue;
-      const auto prefix = parse_prefix(network).value();
-      opens.push_back(
-          prefix.length == 0
-              ? fmt::format("{}{} lets EVERY ADDRESS in to {}", network, by, database.id)
-              : fmt::format("{}{} lets {} million addresses in to {}", network, by,
-                            (std::uint64_t{1} << (32 - prefix.length)) / 1'000'000, database.id));
+      const auto name = format_prefix(network);
+      opens.push_back(network.length == 0
+                          ? fmt::format("{}{} lets EVERY ADDRESS in to {}", name, by, database.id)
+                          : fmt::format("{}{} lets {} million addresses in to {}", name, by,
+                                        (std::uint64_t{1} << (32 - network.length)) / 1'000'000,
+                                        database.id));
     }
   }
 }

@@ -627,6 +627,10 @@ ServiceResult<void> Views::check_policy() const {
       Refusal::Kind::conflict, unknown_policy(publisher_.generation()), "see `moat status`", {}});
 }
 
+ServiceResult<void> Views::check_known(const std::string& database) const {
+  return database.empty() ? check_policy() : check_database(database);
+}
+
 ServiceResult<void> Views::check_database(const std::string& id) const {
   if (id.empty()) return {};
   if (auto known = check_policy(); !known) return known;
@@ -649,9 +653,7 @@ ServiceResult<std::vector<WhyView>> Views::why(const std::string& source,
                                    address.error().remedy,
                                    {}});
   }
-  if (auto known = database.empty() ? check_policy() : check_database(database); !known) {
-    return std::unexpected(known.error());
-  }
+  if (auto known = check_known(database); !known) return std::unexpected(known.error());
   auto views = of_ipv6 ? *std::move(of_ipv6)
                        : explain(policy(), *address, database, publisher_.expiry_time(), own);
   const auto way = find_trusted_way(source, settings_.config(), interfaces_.status());

@@ -60,6 +60,9 @@ class Views {
   // Whether a database of this id is enforced, if one is named; the refusal says that it is not.
   [[nodiscard]] ServiceResult<void> check_database(const std::string& id) const;
 
+  // Both of them.
+  [[nodiscard]] ServiceResult<void> check_known(const std::string& database) const;
+
  private:
   [[nodiscard]] FileState state_of(const Database& database) const;
   [[nodiscard]] RuleView rule_view(const Database& database, const Rule& rule) const;

@@ -147,8 +147,7 @@ ServiceResult<std::vector<DatabaseView>> Daemon::databases() {
 }
 
 ServiceResult<std::vector<RuleView>> Daemon::rules(const std::string& database) {
-  if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
-  if (auto known = views_.check_database(database); !known) return std::unexpected(known.error());
+  if (auto known = views_.check_known(database); !known) return std::unexpected(known.error());
   sample();
   return views_.rules(database);
 }
@@ -164,27 +163,23 @@ ServiceResult<ManagedRangeView> Daemon::managed_range(const std::string& id) {
 }
 
 ServiceResult<std::vector<NetPeeringView>> Daemon::net_peerings(const std::string& database) {
-  if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
-  if (auto known = views_.check_database(database); !known) return std::unexpected(known.error());
+  if (auto known = views_.check_known(database); !known) return std::unexpected(known.error());
   sample();
   return views_.net_peerings(database);
 }
 
 ServiceResult<std::vector<NetworkView>> Daemon::network(const std::string& database) {
-  if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
-  if (auto known = views_.check_database(database); !known) return std::unexpected(known.error());
+  if (auto known = views_.check_known(database); !known) return std::unexpected(known.error());
   return views_.network(database);
 }
 
 ServiceResult<EndpointsView> Daemon::endpoints(const std::string& database) {
-  if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
-  if (auto known = views_.check_database(database); !known) return std::unexpected(known.error());
+  if (auto known = views_.check_known(database); !known) return std::unexpected(known.error());
   return views_.endpoints(database, facts());
 }
 
 ServiceResult<std::string> Daemon::version(const std::string& database) {
-  if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
-  if (auto known = views_.check_database(database); !known) return std::unexpected(known.error());
+  if (auto known = views_.check_known(database); !known) return std::unexpected(known.error());
   return version_of(database);
 }
 
@@ -253,8 +248,7 @@ ServiceResult<DropsView> Daemon::drops(const std::string& database, std::uint64_
 }
 
 ServiceResult<std::vector<SessionView>> Daemon::sessions(const std::string& database) {
-  if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
-  if (auto known = views_.check_database(database); !known) return std::unexpected(known.error());
+  if (auto known = views_.check_known(database); !known) return std::unexpected(known.error());
   if (publisher_.enforced() == nullptr) return {};
   const auto& config = settings_.config();
   const auto found = guarded_sessions(publisher_.enforced()->policy,
@@ -269,14 +263,15 @@ ServiceResult<void> Daemon::begin_change() {
   return {};
 }
 
-ServiceResult<void> Daemon::begin_edit(const Peer& peer) {
+ServiceResult<void> Daemon::begin_edit(const std::string& database, const Peer& peer) {
   if (auto may = begin_change(); !may) return may;
   log_.debug("an edit is asked for by {}{}", describe(peer),
              peer.is_dry_run ? ", as a dry run" : "");
   if (auto may = check_trial(peer); !may) return may;
   scanner_.scan(noticed_.value_or(WallClock::now()), publisher_.expiry_time());
   on_files_changed();  // what was heard meanwhile
-  return check_basis(peer);
+  if (auto may = check_basis(peer); !may) return may;
+  return check_version(database, peer);
 }
 
 EditBasis Daemon::edit_basis() const {
@@ -331,8 +326,7 @@ ServiceResult<ChangeView> Daemon::carry_out(const ServiceResult<Edit>& edit, con
 
 ServiceResult<ChangeView> Daemon::add_rule(const NewRule& rule, const Peer& peer) {
   const auto begun = Steady::now();
-  if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
-  if (auto may = check_version(rule.database, peer); !may)
+  if (auto may = begin_edit(rule.database, peer); !may)
     return std::unexpected(std::move(may.error()));
   return carry_out(plan_add_rule(edit_basis(), rule), "rule added", peer, begun);
 }
@@ -340,38 +334,37 @@ ServiceResult<ChangeView> Daemon::add_rule(const NewRule& rule, const Peer& peer
 ServiceResult<ChangeView> Daemon::set_rule(const RuleName& rule, const RuleChange& change,
                                            const Peer& peer) {
   const auto begun = Steady::now();
-  if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
-  if (auto may = check_version(rule.database, peer); !may)
+  if (auto may = begin_edit(rule.database, peer); !may)
     return std::unexpected(std::move(may.error()));
   return carry_out(plan_set_rule(edit_basis(), rule, change), "rule changed", peer, begun);
 }
 
 ServiceResult<ChangeView> Daemon::remove_rule(const RuleName& rule, const Peer& peer) {
   const auto begun = Steady::now();
-  if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
-  if (auto may = check_version(rule.database, peer); !may)
+  if (auto may = begin_edit(rule.database, peer); !may)
     return std::unexpected(std::move(may.error()));
   return carry_out(plan_remove_rule(edit_basis(), rule), "rule removed", peer, begun);
 }
 
 ServiceResult<ChangeView> Daemon::add_net_peering(const NewNetPeering& peering, const Peer& peer) {
   const auto begun = Steady::now();
-  if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
+  if (auto may = begin_edit(peering.database, peer); !may)
+    return std::unexpected(std::move(may.error()));
   return carry_out(plan_add_peering(edit_basis(), peering), "net peering added", peer, begun);
 }
 
 ServiceResult<ChangeView> Daemon::remove_net_peering(const NetPeeringName& peering,
                                                      const Peer& peer) {
   const auto begun = Steady::now();
-  if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
+  if (auto may = begin_edit(peering.database, peer); !may)
+    return std::unexpected(std::move(may.error()));
   return carry_out(plan_remove_peering(edit_basis(), peering), "net peering removed", peer, begun);
 }
 
 ServiceResult<ChangeView> Daemon::set_mode(const std::string& database, Mode mode,
                                            const Peer& peer) {
   const auto begun = Steady::now();
-  if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
-  if (auto may = check_version(database, peer); !may) return std::unexpected(may.error());
+  if (auto may = begin_edit(database, peer); !may) return std::unexpected(std::move(may.error()));
   const auto* what = mode == Mode::monitor ? "set to monitor mode" : "set to enforce mode";
   return carry_out(plan_set_mode(edit_basis(), database, mode), what, peer, begun);
 }
@@ -390,7 +383,7 @@ Faults Daemon::faults_of(const std::string& path) const {
 ServiceResult<ChangeView> Daemon::accept_range(const std::string& id,
                                                const AcceptedVersion& version, const Peer& peer) {
   const auto begun = Steady::now();
-  if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
+  if (auto may = begin_edit("", peer); !may) return std::unexpected(std::move(may.error()));
   if (auto known = views_.check_policy(); !known) return std::unexpected(known.error());
   if (version.digest.empty())
     return refuse(Kind::invalid, "no version is named", "give the digest of the one that is meant");
@@ -446,8 +439,7 @@ ServiceResult<ChangeView> Daemon::accept_range(const std::string& id,
 
 ServiceResult<ChangeView> Daemon::forget(const std::string& database, const Peer& peer) {
   const auto begun = Steady::now();
-  if (auto may = begin_edit(peer); !may) return std::unexpected(std::move(may.error()));
-  if (auto may = check_version(database, peer); !may) return std::unexpected(may.error());
+  if (auto may = begin_edit(database, peer); !may) return std::unexpected(std::move(may.error()));
   if (auto may = check_forget(edit_basis(), database); !may) return std::unexpected(may.error());
   if (peer.is_dry_run) return preview({.edits = {}, .forgotten = database});
   publisher_.forget(database);

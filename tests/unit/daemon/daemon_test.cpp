@@ -498,6 +498,13 @@ TEST_F(DaemonTest, AnEditForAnotherVersionOfTheRulesIsRefused) {
   const auto refused = daemon_->remove_rule({.cidr = "198.51.100.1/32"}, peer);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, Refusal::Kind::changed);
+  const NewNetPeering peering{.database = "orders", .id = "pcx-1", .cidr = "10.42.0.0/16"};
+  const auto registered = daemon_->add_net_peering(peering, peer);
+  ASSERT_FALSE(registered);
+  EXPECT_EQ(registered.error().kind, Refusal::Kind::changed);
+  const auto removed = daemon_->remove_net_peering({"orders", "pcx-1"}, peer);
+  ASSERT_FALSE(removed);
+  EXPECT_EQ(removed.error().kind, Refusal::Kind::changed);
   peer.versions.push_back(*daemon_->version(""));
   EXPECT_TRUE(daemon_->remove_rule({.cidr = "198.51.100.1/32"}, peer)) << "that of all";
   EXPECT_FALSE(daemon_->version("sales"));
