@@ -17,11 +17,11 @@ import threading
 import time
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent / folder) for folder in (".", "../lib")]
 import tls  # noqa: E402
+from waiting import LONG, wait_until  # noqa: E402
 
 AGENT = ""
-LONG = 30 * int(os.environ.get("MOAT_TEST_PATIENCE", "1"))  # seconds, for what must come
 LIST = "# ours\n198.18.1.0/24\n198.18.2.0/24\n"
 ENVIRONMENT = {"PATH": os.environ["PATH"], "https_proxy": "http://127.0.0.1:1", "all_proxy": "http://127.0.0.1:1"}
 
@@ -59,17 +59,6 @@ class DnsServer:
     def close(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.sendto(b"", self.socket.getsockname())
-
-
-def wait_until(condition, what):
-    deadline = time.monotonic() + LONG
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {LONG} s: {what}")
-        time.sleep(0.02)
 
 
 class AgentTest(unittest.TestCase):

@@ -11,28 +11,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent / folder) for folder in (".", "../lib")]
 import etcd  # noqa: E402
 import tls  # noqa: E402
+from waiting import LONG, wait_until  # noqa: E402
 
 AGENT = CLOCK_SHIM = ""
-LONG = 30 * int(os.environ.get("MOAT_TEST_PATIENCE", "1"))  # seconds, for what must come
 ORDERS = "database: orders\nendpoint: {port: 5432}\nrules:\n  - cidr: 198.18.1.0/24\n"
 SALES = "database: sales\nendpoint: {port: 5433}\nrules:\n  - managed-range: mr-own\n"
-
-
-def wait_until(condition, what):
-    deadline = time.monotonic() + LONG
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {LONG} s: {what}")
-        time.sleep(0.02)
 
 
 class Host:

@@ -30,6 +30,9 @@ import threading
 import time
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+from waiting import LONG, PATIENCE, wait_until  # noqa: E402
+
 MOATD = ""
 CLOCK_SHIM = ""
 MOAT = ""
@@ -37,9 +40,6 @@ HOST, LISTED, STRANGER = "198.18.0.5", "198.18.0.9", "198.18.7.9"
 CLONE_NEWNET = 0x40000000
 PREFIX = f"moat-daemon-{os.getpid()}"
 
-# How many times longer than usual to wait: on a slow or busy machine.
-PATIENCE = int(os.environ.get("MOAT_TEST_PATIENCE", "1"))
-LONG = 30 * PATIENCE  # seconds, for what must come
 SHORT = 0.5 * PATIENCE  # seconds, after which what has not come is taken for dropped
 BOUND = f"bound: {10 * PATIENCE}s"
 CONFIG = f"""\
@@ -77,18 +77,6 @@ def texts(problems):
 
 def run(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def wait_until(condition, what):
-    """The condition's value once it is true."""
-    deadline = time.monotonic() + LONG
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {LONG} s: {what}")
-        time.sleep(0.01)
 
 
 def in_seconds(seconds):
