@@ -13,6 +13,7 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -185,6 +186,7 @@ class Daemon final : public Service {
   // journal.cpp: what has happened
   void tell(std::string_view kind, std::string message, std::string subject = {},
             std::string author = {}, std::string code = {});
+  void keep_events();
   void tell_change(const ApplyResult& applied, std::string_view kind);
   void tell_modes(const std::string& author);
   void tell_interfaces();
@@ -200,6 +202,9 @@ class Daemon final : public Service {
   [[nodiscard]] ServiceResult<ChangeView> carry_out(const ServiceResult<Edit>& edit,
                                                     const char* what, const Peer& peer,
                                                     Steady::time_point begun);
+  [[nodiscard]] ServiceResult<ChangeView> leave_range(const std::string& id,
+                                                      const std::string& digest, const Peer& peer,
+                                                      Steady::time_point begun);
   [[nodiscard]] ChangeView change_view(const ApplyResult& applied, Steady::time_point begun);
   [[nodiscard]] StatusView::Backstop backstop_view() const;
   [[nodiscard]] DaemonFacts facts() const;
@@ -217,6 +222,7 @@ class Daemon final : public Service {
   // generations.cpp: what was enforced before, and what waits to be confirmed
   [[nodiscard]] std::vector<FileText> enforced_files() const;
   void record(const ApplyResult& applied, std::string_view kind = event_kind::change);
+  void keep_history();
   [[nodiscard]] ServiceResult<HistoryEntry> find_generation(std::uint64_t generation) const;
   [[nodiscard]] ServiceResult<void> write_all_or_none(const std::vector<Edit>& edits,
                                                       const Peer& peer);
@@ -236,6 +242,7 @@ class Daemon final : public Service {
   Settings settings_;
   StateStore store_;
   History history_;
+  std::deque<HistoryEntry> unkept_;  // that it had no room for, the oldest first
   EventJournal events_;
   TrialStore trials_;
   std::optional<Trial> trial_;  // under way

@@ -7,10 +7,11 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
-#include <set>
+#include <optional>
 #include <utility>
 
 #include "control/enforce/open_ports.h"
+#include "control/policy/coverage.h"
 #include "control/service/judge_session.h"
 
 namespace moat {
@@ -28,39 +29,69 @@ std::string describe(const ExposedPort& port) {
   return port.address ? fmt::format("{} of {}", what, format_address(*port.address)) : what;
 }
 
+// By what a rule lets networks in, beside their CIDRs: " (managed range mr-a)".
+std::string describe_source(const Rule& rule) {
+  switch (rule.kind()) {
+    case SourceKind::cidr:
+      return {};
+    case SourceKind::managed_range:
+      return fmt::format(" (managed range {})", rule.managed_range);
+    case SourceKind::net_peering:
+      return fmt::format(" (net peering {})", rule.net_peering);
+  }
+  return {};
+}
+
 // The large networks that a database lets in, and by which source.
 std::map<Prefix, std::string> large_networks(const Policy& policy, const Database& database,
                                              WallTime now) {
   std::map<Prefix, std::string> found;
-  const auto add = [&](Prefix prefix, const std::string& source) {
-    if (prefix.length < min_length) found.emplace(prefix, source);
-  };
   for (const auto& rule : database.rules) {
     if (rule.is_expired(now)) continue;
-    if (rule.cidr) add(*rule.cidr, "");
-    const auto range = policy.ranges.find(rule.managed_range);
-    if (rule.cidr || range == policy.ranges.end()) continue;
-    const auto source = fmt::format(" (managed range {})", rule.managed_range);
-    for (const auto cidr : *range->second.cidrs) add(cidr, source);
+    for (const auto prefix : prefixes_of(policy, database, rule))
+      if (prefix.length < min_length) found.emplace(prefix, describe_source(rule));
   }
   return found;
 }
 
-void add_large_networks(const Policy& before, const Policy& after, WallTime now,
+// True if it names any.
+bool add_large_networks(const std::map<Prefix, std::string>& known,
+                        const std::map<Prefix, std::string>& now, const std::string& database,
                         std::vector<std::string>& opens) {
+  const auto first = opens.size();
+  for (const auto& [network, by] : now) {
+    if (known.contains(network)) continue;
+    const auto name = format_prefix(network);
+    opens.push_back(network.length == 0
+                        ? fmt::format("{}{} lets EVERY ADDRESS in to {}", name, by, database)
+                        : fmt::format("{}{} lets {} million addresses in to {}", name, by,
+                                      (std::uint64_t{1} << (32 - network.length)) / 1'000'000,
+                                      database));
+  }
+  return opens.size() > first;
+}
+
+// Many networks, none of them large, can be half of all addresses together, or all of them.
+void add_wide_rules(std::optional<std::uint64_t> before, std::optional<std::uint64_t> after,
+                    const std::string& database, std::vector<std::string>& opens) {
+  const bool is_all = after == kClientAddresses;
+  if (!after || (before && !is_all) || before == kClientAddresses) return;
+  opens.push_back(is_all ? fmt::format("its rules together let EVERY ADDRESS in to {}", database)
+                         : fmt::format("its rules together let {} % of all addresses in to {}",
+                                       *after * 100 / kClientAddresses, database));
+}
+
+void add_wider_rules(const Policy& before, const Policy& after, WallTime now,
+                     std::vector<std::string>& opens) {
+  const Database nothing;
   for (const auto& database : after.databases) {
-    const auto* old = before.find(database.id);
-    const auto known =
-        old == nullptr ? std::map<Prefix, std::string>() : large_networks(before, *old, now);
-    for (const auto& [network, by] : large_networks(after, database, now)) {
-      if (known.contains(network)) continue;
-      const auto name = format_prefix(network);
-      opens.push_back(network.length == 0
-                          ? fmt::format("{}{} lets EVERY ADDRESS in to {}", name, by, database.id)
-                          : fmt::format("{}{} lets {} million addresses in to {}", name, by,
-                                        (std::uint64_t{1} << (32 - network.length)) / 1'000'000,
-                                        database.id));
-    }
+    const auto* found = before.find(database.id);
+    const auto& old = found != nullptr ? *found : nothing;
+    if (add_large_networks(large_networks(before, old, now), large_networks(after, database, now),
+                           database.id, opens))
+      continue;
+    add_wide_rules(wide_coverage(before, old, now), wide_coverage(after, database, now),
+                   database.id, opens);
   }
 }
 
@@ -101,6 +132,9 @@ void add_relaxed_settings(const Config& before, const Config& after,
   for (const auto& name : without(after.trusted_interfaces, before.trusted_interfaces))
     opens.push_back(
         fmt::format("{} is trusted: the backstop does not check what comes by it", name));
+  if (before.guard != 0 && after.guard == 0)
+    opens.emplace_back(
+        "guard goes off: a new version of a managed range is enforced however much it changes");
 }
 
 bool is_of(const RuleView& rule, const SessionView& session) {
@@ -116,7 +150,7 @@ std::vector<std::string> find_openings(const Enforcement& before, const Enforcem
     opens.push_back(fmt::format("{}, of {}, is guarded no longer: every address reaches it",
                                 describe(port), port.database));
   }
-  add_large_networks(before.policy, after.policy, now, opens);
+  add_wider_rules(before.policy, after.policy, now, opens);
   add_relaxed_modes(before.policy, after.policy, opens);
   add_relaxed_settings(before.config, after.config, opens);
   return opens;

@@ -283,7 +283,7 @@ EditBasis Daemon::edit_basis() const {
           .now = time.now,
           .wall = std::chrono::floor<std::chrono::seconds>(WallClock::now()),
           .known = time.known,
-          .updates = range_updates(settings_.config(), publisher_.state())};
+          .updates = enforcer_.resolve_input().updates};
 }
 
 ChangeView Daemon::change_view(const ApplyResult& applied, Steady::time_point begun) {
@@ -389,33 +389,7 @@ ServiceResult<ChangeView> Daemon::accept_range(const std::string& id,
     return refuse(Kind::invalid, "no version is named", "give the digest of the one that is meant");
   const auto held = resolve(enforcer_.resolve_input()).held_versions;
   const auto wanted = held.find(id);
-  if (wanted == held.end()) {
-    const auto range = views_.managed_range(id);
-    if (!range) return std::unexpected(range.error());
-    const auto& accepted = publisher_.state().accepted;
-    const auto before = accepted.find(id);
-    const bool is_accepted = before != accepted.end() && before->second == version.digest;
-    if (range->digest != version.digest && !is_accepted) {
-      return refuse(Kind::conflict,
-                    fmt::format("no version of managed range {} is held back; version {} is "
-                                "enforced",
-                                id, range->digest),
-                    fmt::format("see `moat managed-ranges show {}`", id));
-    }
-    auto view = change_view(ApplyResult{}, begun);
-    if (peer.is_dry_run) {
-      auto told = preview({});
-      if (!told) return told;
-      view = std::move(*told);
-    } else {
-      view = change_view(turn(cause_of("reload", peer), WallClock::now()), begun);
-    }
-    view.unchanged = fmt::format("version {} of managed range {} is {} already", version.digest, id,
-                                 is_accepted ? "accepted" : "enforced");
-    view.path = range->path;
-    view.warnings = faults_of(range->path);
-    return view;
-  }
+  if (wanted == held.end()) return leave_range(id, version.digest, peer, begun);
   if (wanted->second.digest != version.digest) {
     return refuse(Kind::conflict,
                   fmt::format("another version of managed range {} is there by now: it {}", id,
@@ -434,6 +408,32 @@ ServiceResult<ChangeView> Daemon::accept_range(const std::string& id,
   warn_of_state(
       view, problem(Step::save), paths_.state,
       "if moatd starts anew before the state is saved, it may hold the version back again");
+  return view;
+}
+
+// Of a managed range of which nothing is held back: that version may be in force already, or wait
+// for something else that holds its file back.
+ServiceResult<ChangeView> Daemon::leave_range(const std::string& id, const std::string& digest,
+                                              const Peer& peer, Steady::time_point begun) {
+  const auto range = views_.managed_range(id);
+  if (!range) return std::unexpected(range.error());
+  const auto& accepted = publisher_.state().accepted;
+  const auto before = accepted.find(id);
+  const bool is_accepted = before != accepted.end() && before->second == digest;
+  if (range->digest != digest && !is_accepted) {
+    return refuse(Kind::conflict,
+                  fmt::format("no version of managed range {} is held back; version {} is enforced",
+                              id, range->digest),
+                  fmt::format("see `moat managed-ranges show {}`", id));
+  }
+  auto view = peer.is_dry_run ? preview({})
+                              : ServiceResult<ChangeView>(change_view(
+                                    turn(cause_of("reload", peer), WallClock::now()), begun));
+  if (!view) return view;
+  view->unchanged = fmt::format("version {} of managed range {} is {} already", digest, id,
+                                is_accepted ? "accepted" : "enforced");
+  view->path = range->path;
+  view->warnings = faults_of(range->path);
   return view;
 }
 
@@ -470,9 +470,10 @@ ServiceResult<ChangeView> Daemon::reset_clock(const Peer& peer) {
   if (auto may = begin_change(); !may) return std::unexpected(std::move(may.error()));
   const auto before = publisher_.expiry_time();
   publisher_.confirm_clock();
-  log_.about(LogEvent::clock)
-      .warn("the clock is right, says {}: rules expire by {}, and no longer by {}", describe(peer),
-            format_time(publisher_.expiry_time()), format_time(before));
+  const auto what = fmt::format("rules expire by {}, and no longer by {}",
+                                format_time(publisher_.expiry_time()), format_time(before));
+  log_.about(LogEvent::clock).warn("the clock is right, says {}: {}", describe(peer), what);
+  tell(event_kind::change, "the clock is right: " + what, "", describe(peer));
   auto view = change_view(renew("the clock was reset", false), begun);
   end_sessions();
   return view;

@@ -29,10 +29,6 @@ std::string by(const Cause& cause) {
 
 }  // namespace
 
-RangeUpdates range_updates(const Config& config, const State& state) {
-  return {config.guard, std::chrono::ceil<std::chrono::seconds>(config.hold_down), state.accepted};
-}
-
 Enforcer::Enforcer(Settings& settings, FileScanner& scanner, Publisher& publisher, Log& log)
     : settings_(settings),
       scanner_(scanner),
@@ -90,9 +86,11 @@ ApplyResult Enforcer::result_of(const Publisher::PublishResult& outcome, Cause c
 
 ResolveInput Enforcer::resolve_input() const {
   const auto& config = settings_.config();
+  const auto& state = publisher_.state();
+  const auto hold_down = std::chrono::ceil<std::chrono::seconds>(config.hold_down);
   return {scanner_.files(),          config.mode,
-          publisher_.enforced(),     publisher_.state().forgotten,
-          publisher_.resolve_time(), range_updates(config, publisher_.state())};
+          publisher_.enforced(),     state.forgotten,
+          publisher_.resolve_time(), {config.guard, hold_down, state.accepted, versions_}};
 }
 
 // `resolution`: what shall be enforced.

@@ -45,9 +45,6 @@ struct ApplyResult {
   std::string change;  // see describe_change.h
 };
 
-// By what changes of managed ranges are judged, as moat.yaml says and people have accepted.
-[[nodiscard]] RangeUpdates range_updates(const Config& config, const State& state);
-
 class Enforcer {
  public:
   using Steady = std::chrono::steady_clock;
@@ -89,6 +86,7 @@ class Enforcer {
   Log& log_;
   std::optional<Resolution> resolution_;
   ExposedPorts exposed_;
+  std::shared_ptr<VersionMemory> versions_ = std::make_shared<VersionMemory>();
   std::string failure_;
   bool is_behind_ = false;
   std::set<std::string> told_;  // what is held back, as last logged

@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <iterator>
+#include <tuple>
 #include <utility>
+
+#include "control/policy/cidrs_digest.h"
 
 namespace moat {
 namespace {
@@ -13,6 +16,7 @@ namespace {
 // Deadlines are rounded up to so many a hold-down, as each one is a class of its own: a list that
 // changes every second has no more of them than this.
 constexpr std::int64_t kDeadlines = 60;
+constexpr std::uint64_t kHalf = std::uint64_t{1} << 31;  // of all addresses
 
 WallTime deadline(WallTime now, std::chrono::seconds length) {
   const auto step = std::max<std::int64_t>(1, length.count() / kDeadlines);
@@ -59,7 +63,11 @@ void add(std::vector<HeldDown>& all, HeldDown held) {
 
 std::optional<std::string> too_large(const ListChange& change, const Prefixes& after,
                                      unsigned guard) {
-  if (guard == 0 || change.before == 0) return std::nullopt;
+  if (guard == 0) return std::nullopt;
+  if (change.after >= kHalf && change.before < kHalf)
+    return fmt::format("would have {} addresses, half of all or more, and has {}", change.after,
+                       change.before);
+  if (change.before == 0) return std::nullopt;
   if (after.empty()) return fmt::format("would be empty, and has {} addresses", change.before);
   const auto is_large = [&](std::uint64_t addresses, const Prefixes& cidrs) {
     return is_more(addresses, change.before, guard) &&
@@ -72,6 +80,26 @@ std::optional<std::string> too_large(const ListChange& change, const Prefixes& a
     return fmt::format("would gain {} addresses and has {}, more than guard: {}%", change.gained,
                        change.before, guard);
   return std::nullopt;
+}
+
+std::optional<HeldVersion> find_large_change(const ManagedRange& in_force,
+                                             const ManagedRange& version, unsigned guard) {
+  const auto& [before, after] = std::tie(*in_force.cidrs, *version.cidrs);
+  if (guard == 0 || in_force.cidrs == version.cidrs || before == after) return std::nullopt;
+  auto change = too_large(compare_lists(before, after), after, guard);
+  if (!change) return std::nullopt;
+  return HeldVersion{cidrs_digest(after), after.size(), std::move(*change)};
+}
+
+const std::optional<HeldVersion>& VersionMemory::compare(const ManagedRange& in_force,
+                                                         const ManagedRange& version,
+                                                         unsigned guard) {
+  auto& known = comparisons_[version.id];
+  const bool is_known = known.in_force.lock() == in_force.cidrs &&
+                        known.version.lock() == version.cidrs && known.guard == guard;
+  if (!is_known)
+    known = {in_force.cidrs, version.cidrs, guard, find_large_change(in_force, version, guard)};
+  return known.result;
 }
 
 bool tend_held_down(ManagedRange& range, const ResolveTime& time) {

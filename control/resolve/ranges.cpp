@@ -5,7 +5,6 @@
 
 #include <utility>
 
-#include "control/policy/cidrs_digest.h"
 #include "control/resolve/claim.h"
 
 namespace moat {
@@ -74,25 +73,23 @@ class Supplier {
       if (claim.is_held) continue;
       for (const auto& range : *claim.file->reading.value) {
         if (!named.contains(range.id)) continue;
-        if (auto version = find_large_change(range)) {
-          claim.hold(too_large_fault(range, *version));
-          held.emplace(range.id, std::move(*version));
-        }
+        auto version = find_unaccepted(range);
+        if (!version) continue;
+        claim.hold(too_large_fault(range, *version));
+        held.emplace(range.id, std::move(*version));
       }
     }
     return held;
   }
 
-  std::optional<HeldVersion> find_large_change(const ManagedRange& range) const {
+  // Too large a change that nobody has accepted.
+  std::optional<HeldVersion> find_unaccepted(const ManagedRange& range) const {
     const auto last = last_->ranges.find(range.id);
     if (last == last_->ranges.end()) return std::nullopt;
-    const auto& before = last->second.cidrs;
-    if (before == range.cidrs || *before == *range.cidrs) return std::nullopt;
-    auto change = too_large(compare_lists(*before, *range.cidrs), *range.cidrs, updates_.guard);
-    if (!change) return std::nullopt;
-    HeldVersion version{cidrs_digest(*range.cidrs), range.cidrs->size(), std::move(*change)};
+    auto version = updates_.memory ? updates_.memory->compare(last->second, range, updates_.guard)
+                                   : find_large_change(last->second, range, updates_.guard);
     const auto accepted = updates_.accepted.find(range.id);
-    if (accepted != updates_.accepted.end() && accepted->second == version.digest)
+    if (version && accepted != updates_.accepted.end() && accepted->second == version->digest)
       return std::nullopt;
     return version;
   }

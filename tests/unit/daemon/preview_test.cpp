@@ -78,6 +78,46 @@ TEST(FindOpenings, NamesAManagedRangeThatHoldsOne) {
             Sentences{"0.0.0.0/1 (managed range mr-a) lets 2147 million addresses in to orders"});
 }
 
+TEST(FindOpenings, NamesANetPeeringThatIsOne) {
+  Rule rule;
+  rule.id = "r-1";
+  rule.net_peering = "pcx-1";
+  auto after = policy({database("orders", 5432, {rule})});
+  after.databases.front().peerings = {{"pcx-1", parse_prefix("0.0.0.0/0").value(), "", "", {}}};
+  auto registered = after;
+  registered.databases.front().rules.clear();
+  EXPECT_EQ(opens(registered, after),
+            Sentences{"0.0.0.0/0 (net peering pcx-1) lets EVERY ADDRESS in to orders"});
+  EXPECT_EQ(opens(policy({database("orders", 5432, {})}), registered), Sentences{})
+      << "it admits nobody";
+  auto narrow = after;
+  narrow.databases.front().peerings.front().cidr = parse_prefix("10.0.0.0/8").value();
+  EXPECT_EQ(opens(narrow, after).size(), 1) << "the peering became wider under its rule";
+}
+
+// So many networks of a /8 each, from 1.0.0.0 on.
+Policy with_slash_8s(unsigned count) {
+  Rule rule;
+  rule.id = "r-1";
+  rule.managed_range = "mr-a";
+  auto made = policy({database("orders", 5432, {rule})});
+  Prefixes prefixes;
+  for (unsigned first = 1; first <= count; ++first) prefixes.push_back({Address(first << 24), 8});
+  made.ranges["mr-a"] = {"mr-a", "A", std::make_shared<const Prefixes>(std::move(prefixes)), {}};
+  return made;
+}
+
+TEST(FindOpenings, NamesNetworksThatAreMostAddressesTogether) {
+  const auto before = policy({database("orders", 5432, {})});
+  EXPECT_EQ(opens(before, with_slash_8s(100)), Sentences{});
+  EXPECT_EQ(opens(before, with_slash_8s(223)),
+            Sentences{"its rules together let EVERY ADDRESS in to orders"});
+  EXPECT_EQ(opens(with_slash_8s(100), with_slash_8s(200)),
+            Sentences{"its rules together let 89 % of all addresses in to orders"});
+  EXPECT_EQ(opens(with_slash_8s(200), with_slash_8s(210)), Sentences{}) << "they do so already";
+  EXPECT_EQ(opens(with_slash_8s(210), with_slash_8s(223)).size(), 1);
+}
+
 TEST(FindOpenings, NamesAPortThatNobodyGuardsAnyMore) {
   const auto before = policy({database("orders", 5432, {})});
   EXPECT_EQ(opens(before, policy({})),
@@ -120,6 +160,10 @@ TEST(FindOpenings, NamesWhatMoatYamlTakesOff) {
   kept.backstop_cgroup = "/db";
   EXPECT_EQ(opens(both, kept), Sentences{"the backstop is kept to the cgroup /db"});
   EXPECT_EQ(opens(kept, both), Sentences{});
+  auto unguarded = both;
+  unguarded.guard = 0;
+  EXPECT_EQ(opens(both, unguarded).size(), 1);
+  EXPECT_EQ(opens(unguarded, both), Sentences{});
 }
 
 // A session by the rules in force.

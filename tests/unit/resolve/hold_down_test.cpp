@@ -191,10 +191,10 @@ TEST_F(HoldDownTest, AFileThatIsHeldBackChangesNothingOfIt) {
   EXPECT_FALSE(allows("198.51.100.7", 3660s));
 }
 
-Prefixes many(std::size_t count, std::uint32_t first) {
+Prefixes many(std::size_t count, std::uint32_t first, std::uint8_t length = 32) {
   Prefixes prefixes;
   for (std::size_t i = 0; i < count; ++i)
-    prefixes.push_back({Address(static_cast<std::uint32_t>(first + i)), 32});
+    prefixes.push_back({Address(static_cast<std::uint32_t>(first + (i << (32 - length)))), length});
   return prefixes;
 }
 
@@ -244,6 +244,9 @@ TEST(Guard, TellsAChangeFromAMistake) {
       {"100 others", list(100), many(100, 0x14000000), true},
       {"none are left", list(1), {}, true},
       {"there were none", {}, list(1'000), false},
+      {"there were none, and everybody", {}, {net("0.0.0.0/0")}, true},
+      {"a third becomes half", many(90, 0x01000000, 8), many(128, 0x01000000, 8), true},
+      {"half becomes more", many(128, 0x01000000, 8), many(150, 0x01000000, 8), false},
       {"everybody", {net("10.0.0.1/32")}, {net("0.0.0.0/0")}, true},
       {"a little more than /16", list(1), {net("10.0.0.0/15")}, true},
       {"cut up otherwise", {net("10.0.0.0/8")}, {net("10.0.0.0/9"), net("10.128.0.0/9")}, false},
@@ -278,6 +281,34 @@ TEST_F(HoldDownTest, AVersionThatChangesTooMuchIsHeldBackUntilItIsAccepted) {
   EXPECT_EQ(mr_a().cidrs->size(), 10u);
   EXPECT_TRUE(accepted.held_versions.empty());
   EXPECT_TRUE(allows("10.0.0.50")) << "what has left is held down even so";
+}
+
+TEST(VersionMemory, ComparesTwoListsOnceAndOthersAnew) {
+  const auto range = [](Prefixes cidrs) {
+    return ManagedRange{"mr-a", "", std::make_shared<const Prefixes>(std::move(cidrs)), {}};
+  };
+  const auto in_force = range(many(100, 0x0a000000));
+  const auto version = range(many(10, 0x0a000000));
+  VersionMemory memory;
+  const auto* first = &memory.compare(in_force, version, 50);
+  ASSERT_TRUE(*first);
+  const auto* text = (*first)->change.data();
+  EXPECT_EQ(memory.compare(in_force, version, 50)->change.data(), text) << "it is known";
+  EXPECT_EQ(memory.compare(in_force, version, 50)->digest, cidrs_digest(*version.cidrs));
+  EXPECT_FALSE(memory.compare(in_force, version, 95)) << "another guard";
+  EXPECT_FALSE(memory.compare(version, version, 50)) << "it is in force by now";
+  EXPECT_EQ(memory.compare(in_force, range(many(9, 0x0a000000)), 50)->prefixes, 9u);
+}
+
+TEST_F(HoldDownTest, AVersionIsHeldBackByWhatIsRememberedOfItUntilAnotherComes) {
+  updates_.memory = std::make_shared<VersionMemory>();
+  put(many(100, 0x0a000000));
+  files_.ranges["r.yaml"] = range("mr-a", "10.0.0.0/30");
+  for (int edits = 0; edits < 3; ++edits)
+    EXPECT_EQ(resolve_files().held_versions.size(), 1u) << edits;
+  updates_.accepted["mr-a"] = resolution_->held_versions.at("mr-a").digest;
+  EXPECT_TRUE(resolve_files().held_versions.empty());
+  EXPECT_EQ(mr_a().cidrs->size(), 1u);
 }
 
 TEST_F(HoldDownTest, WhatNoRuleNamesMayChangeAsItLikes) {
