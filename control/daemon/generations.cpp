@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <filesystem>
 #include <random>
+#include <ranges>
 #include <tuple>
 
 #include "control/daemon/daemon.h"
 #include "control/daemon/refuse.h"
+#include "control/files/agent_files.h"
 #include "control/text/utf8.h"
 
 namespace moat {
@@ -19,6 +21,7 @@ using namespace std::chrono_literals;
 using Kind = Refusal::Kind;
 
 constexpr std::chrono::microseconds undo_retry = 5s;
+constexpr std::size_t max_unkept = 100;  // generations that wait for room in the history
 
 std::unexpected<Refusal> refuse(const Error& error) {
   return refuse(Kind::unavailable, error.message, error.remedy);
@@ -49,6 +52,7 @@ std::chrono::seconds whole_seconds(std::chrono::nanoseconds time) {
 // Of a file that is held back, or gone, what it said when that was last enforced.
 std::vector<FileText> Daemon::enforced_files() const {
   const auto last_kept = [this] {
+    if (!unkept_.empty()) return unkept_.back().files;
     auto before = history_.latest();
     return before && *before ? std::move((*before)->files) : std::vector<FileText>();
   };
@@ -75,18 +79,35 @@ void Daemon::record(const ApplyResult& applied, std::string_view kind) {
   if (!applied.committed) return;
   tell_change(applied, kind);
   const auto& cause = applied.cause;
-  const auto kept = history_.add({applied.generation, WallClock::now(), cause.what, cause.who,
-                                  cause.command, applied.change, enforced_files()});
+  unkept_.push_back({applied.generation, WallClock::now(), cause.what, cause.who, cause.command,
+                     applied.change, enforced_files()});
+  keep_history();
+}
+
+// What there was no room for is kept once there is.
+void Daemon::keep_history() {
+  Result<> kept;
+  while (kept && !unkept_.empty()) {
+    kept = history_.add(unkept_.front());
+    if (kept) unkept_.pop_front();
+  }
+  if (unkept_.size() > max_unkept) unkept_.pop_front();
   set_problem(Step::history, kept, "the history lacks what is enforced");
 }
 
 ServiceResult<std::vector<HistoryView>> Daemon::history() {
   std::vector<HistoryView> views;
+  for (const auto& entry : std::views::reverse(unkept_)) {
+    views.push_back(view_of(entry));
+    for (auto& file : views.back().files) file.text.clear();
+  }
   for (const auto& entry : history_.list()) views.push_back(view_of(entry));
   return views;
 }
 
 ServiceResult<HistoryEntry> Daemon::find_generation(std::uint64_t generation) const {
+  const auto unkept = std::ranges::find(unkept_, generation, &HistoryEntry::generation);
+  if (unkept != unkept_.end()) return *unkept;
   auto entry = history_.find(generation);
   if (!entry) return refuse(entry.error());
   if (!*entry) {
@@ -143,6 +164,7 @@ ServiceResult<ChangeView> Daemon::roll_back(std::uint64_t generation, const Peer
   WantedFiles wanted;
   const auto folder = settings_.folders().databases;
   for (const auto& file : entry->files) {
+    if (is_agents(*file.bytes)) continue;  // they come and go by the agent
     if (std::filesystem::path(file.path).parent_path() != std::filesystem::path(folder)) {
       return refuse(Kind::conflict,
                     fmt::format("{} is of another folder than moat.yaml names now", file.path),

@@ -31,6 +31,11 @@ void Daemon::tell(std::string_view kind, std::string message, std::string subjec
   api_timer_.set_after(std::chrono::microseconds(0));
 }
 
+// What there was no room for.
+void Daemon::keep_events() {
+  set_problem(Step::events, events_.keep(), "the journal lacks what has happened");
+}
+
 void Daemon::tell_change(const ApplyResult& applied, std::string_view kind) {
   const auto& cause = applied.cause;
   tell(kind,

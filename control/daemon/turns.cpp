@@ -103,6 +103,8 @@ void Daemon::finish() {
   set_problem(Step::save, done, "the state is not saved");
   last_save_ = Steady::now();
   if (done) end_state_problems();
+  keep_history();
+  keep_events();
 }
 
 // Once what is enforced is known and on disk, nothing is wrong any more with the state.
@@ -311,7 +313,9 @@ void Daemon::reconcile() {
   ensure_guards();
   on_time_passed("the clocks have moved against each other");
   check_overdue();
-  if (!problem(Step::save).empty()) finish();
+  if (problems_.contains(Step::save) || problems_.contains(Step::history) ||
+      problems_.contains(Step::events))
+    finish();
   ensure_socket();
   ensure_metrics();
   tell_ready();

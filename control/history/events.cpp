@@ -103,14 +103,23 @@ void EventJournal::load() {
       if (recent_.size() > limits_.in_memory) recent_.pop_front();
     }
   }
+  written_ = next_ - 1;
 }
 
 Result<> EventJournal::add(Event event) {
   event.number = next_++;
-  auto kept = append(event);
   recent_.push_back(std::move(event));
+  auto kept = keep();
   if (recent_.size() > limits_.in_memory) recent_.pop_front();
   return kept;
+}
+
+Result<> EventJournal::keep() {
+  for (const auto& event : recent_) {
+    if (event.number <= written_) continue;
+    if (auto kept = append(event); !kept) return kept;
+  }
+  return {};
 }
 
 Result<> EventJournal::append(const Event& event) {
@@ -124,6 +133,7 @@ Result<> EventJournal::append(const Event& event) {
   const int error = write_all(file.get(), line);
   is_cut_off_ = error != 0;  // a part of it may be there
   if (error != 0) return std::unexpected(Error{describe_errno("write", path(), error), ""});
+  written_ = event.number;
   struct stat status{};
   if (::fstat(file.get(), &status) != 0 ||
       static_cast<std::size_t>(status.st_size) < limits_.bytes / 2)

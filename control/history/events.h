@@ -5,7 +5,8 @@
 //                 events.1.jsonl   those before; what was there before goes
 //
 // A line that is damaged, or cut off by a crash, is passed over and told by problems(). Nobody
-// waits until an event is on disk: a power cut may take those of its last seconds.
+// waits until an event is on disk: a power cut may take those of its last seconds. Those that the
+// disk did not take are written before the next one.
 #pragma once
 
 #include <cstddef>
@@ -31,8 +32,11 @@ class EventJournal {
   explicit EventJournal(std::string folder, EventLimits limits = {});
 
   // Gives it its number and keeps it. Errors: the disk takes nothing, or the folder is another
-  // user's; then the event is known until the process ends.
+  // user's; then the event is known until the process ends, if keep() does not write it before.
   [[nodiscard]] Result<> add(Event event);
+
+  // Writes what is not on disk yet, of those in memory.
+  [[nodiscard]] Result<> keep();
 
   // From number `since` on, the oldest first, max_at_once of them.
   [[nodiscard]] std::vector<Event> since(std::uint64_t since) const;
@@ -55,7 +59,8 @@ class EventJournal {
   EventLimits limits_;
   std::deque<Event> recent_;
   std::uint64_t next_ = 1;
-  bool is_cut_off_ = false;  // the last line on disk has no end
+  std::uint64_t written_ = 0;  // number of the last one that is on disk
+  bool is_cut_off_ = false;    // the last line on disk has no end
   std::vector<std::string> problems_;
 };
 

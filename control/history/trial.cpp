@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <tuple>
 
+#include "control/files/agent_files.h"
 #include "control/history/json_file.h"
 #include "control/os/atomic_file.h"
 #include "control/text/input_limits.h"
@@ -58,7 +59,7 @@ Result<std::vector<Trial::Former>> read_former(const std::string& settings,
     if (!bytes) return std::unexpected(Error{format_fault(bytes.error()), "mend it first"});
     if (bytes->has_writer.value_or(false))
       return std::unexpected(Error{fmt::format("somebody is writing {}", path), "try again"});
-    former.push_back({path, std::move(bytes->bytes)});
+    if (!is_agents(bytes->bytes)) former.push_back({path, std::move(bytes->bytes)});
   }
   return former;
 }
@@ -122,6 +123,8 @@ void TrialStore::take_away_new(const Trial& trial, Restored& restored) {
     if (was_there || !is_rule_file_name(name)) continue;
     const auto status = file.symlink_status(error);
     if (!fs::is_regular_file(status) && !fs::is_symlink(status)) continue;
+    if (const auto now = read_linked_file(path, limits::file_bytes); now && is_agents(now->bytes))
+      continue;
     if (::rename(path.c_str(), (path.parent_path() / ("." + name + ".undone")).c_str()) != 0) {
       restored.all = failure("take away", path);
     } else {

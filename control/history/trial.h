@@ -6,7 +6,8 @@
 //   STATE/trial.json   while one is under way
 //   STATE/undone/      what the latest undoing has overwritten; for root alone
 //
-// A rule file that was not there is renamed to .NAME.undone beside it, which nobody reads.
+// A rule file that was not there is renamed to .NAME.undone beside it, which nobody reads. Files of
+// moat-agent's are left alone: what comes from the fleet meanwhile is nobody's change on the host.
 //
 // The same file makes a change of several files whole: it is there while they are written, and who
 // finds it at a start brings back what was.
@@ -36,7 +37,7 @@ struct Trial {
   std::string boot;                    // which boot `ends` is of
   std::chrono::nanoseconds ends{};     // on CLOCK_BOOTTIME; zero: only while files are written
   std::string folder;                  // of the database files
-  std::vector<Former> files;           // moat.yaml, and all that were in the folder
+  std::vector<Former> files;           // moat.yaml, and those in the folder that people write
   std::vector<std::string> databases;  // ids of those that were guarded
 
   [[nodiscard]] bool is_writing() const { return ends == std::chrono::nanoseconds(0); }
@@ -48,8 +49,8 @@ struct Trial {
 // Zero where it has lapsed, or is of another boot.
 [[nodiscard]] std::chrono::nanoseconds time_left(const Trial& trial, const std::string& boot);
 
-// The files as they are now, for Trial::files. Error: one cannot be read, or somebody is writing
-// it, so that it could not be brought back.
+// The files as they are now, for Trial::files; without moat-agent's. Error: one cannot be read, or
+// somebody is writing it, so that it could not be brought back.
 [[nodiscard]] Result<std::vector<Trial::Former>> read_former(const std::string& settings,
                                                              const RuleFiles& files);
 

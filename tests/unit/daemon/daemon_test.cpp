@@ -434,6 +434,65 @@ TEST_F(DaemonTest, ProblemsHaveTheirCodes) {
   EXPECT_TRUE(has_code(code::history_incomplete));
 }
 
+TEST_F(DaemonTest, WhatTheHistoryHadNoRoomForIsKeptOnceItHas) {
+  start();
+  reload();
+  std::filesystem::remove_all(folder_ / "state/history");
+  folder_.put("state/history", "in the way");
+  orders("198.51.100.0/24");
+  reload();
+  orders("203.0.113.0/24");
+  const auto latest = reload().generation;
+  EXPECT_TRUE(has_code(code::history_incomplete));
+  EXPECT_EQ(daemon_->history()->front().generation, latest) << "it is known all the same";
+  EXPECT_TRUE(daemon_->roll_back(latest - 1, {.is_dry_run = true}));
+  std::filesystem::remove(folder_ / "state/history");
+  reload();
+  EXPECT_FALSE(has_code(code::history_incomplete));
+  for (const auto& [generation, cidr] :
+       {std::pair(latest - 1, "198.51.100.0/24"), std::pair(latest, "203.0.113.0/24")}) {
+    const auto entry = daemon_->generation(generation);
+    ASSERT_TRUE(entry) << generation;
+    EXPECT_TRUE(entry->files.front().text.contains(cidr)) << entry->files.front().text;
+  }
+  const auto told = daemon_->events(0)->events.size();
+  daemon_.reset();
+  start();
+  EXPECT_EQ(daemon_->events(0)->events.size(), told) << "nor did the journal lose any";
+}
+
+TEST_F(DaemonTest, ARollbackLeavesTheAgentsFilesAlone) {
+  const auto fleet = [&](const char* cidr) {
+    folder_.put("databases.d/fleet.yaml",
+                fmt::format("# moat-agent: the fleet\ndatabase: bills\nendpoint: {{port: 6432}}\n"
+                            "rules:\n  - cidr: {}\n",
+                            cidr));
+  };
+  fleet("192.0.2.1/32");
+  start();
+  const auto first = reload().generation;
+  fleet("192.0.2.2/32");
+  orders("198.51.100.0/24");
+  reload();
+  const auto back = daemon_->roll_back(first, {});
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_TRUE(folder_.get("databases.d/orders.yaml").contains("192.0.2.0/24"));
+  EXPECT_TRUE(folder_.get("databases.d/fleet.yaml").contains("192.0.2.2/32"));
+  EXPECT_FALSE(daemon_->roll_back(first, {})) << "there is nothing left to bring back";
+}
+
+TEST_F(DaemonTest, WhoSaysThatTheClockIsRightIsInTheJournal) {
+  start();
+  reload();
+  ASSERT_TRUE(daemon_->reset_clock({.uid = 1000, .pid = 1, .user = "ada"}));
+  const auto events = daemon_->events(0)->events;
+  const auto told = std::ranges::find_if(
+      events, [](const Event& event) { return event.message.contains("the clock is right"); });
+  ASSERT_NE(told, events.end());
+  EXPECT_EQ(told->kind, event_kind::change);
+  EXPECT_TRUE(told->author.starts_with("ada")) << told->author;
+}
+
 TEST_F(DaemonTest, RulesThatExpireHaveTheirCodes) {
   folder_.put("databases.d/orders.yaml",
               "database: orders\nendpoint: {port: 5432}\nrules:\n"

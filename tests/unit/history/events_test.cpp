@@ -91,15 +91,21 @@ TEST_F(EventJournalTest, DamagedLinesArePassedOver) {
   EXPECT_EQ(all[2].message, "the third");
 }
 
-TEST_F(EventJournalTest, WhatTheDiskDoesNotTakeIsKnownUntilTheEnd) {
+TEST_F(EventJournalTest, WhatTheDiskDoesNotTakeIsWrittenOnceItDoes) {
   folder_.put("history", "in the way");
   auto journal = open();
-  EXPECT_FALSE(journal.add(event("lost")));
+  EXPECT_FALSE(journal.add(event("the first")));
+  EXPECT_FALSE(journal.keep());
   EXPECT_EQ(journal.since(0).size(), 1);
   EXPECT_EQ(journal.next(), 2);
   fs::remove(folder_ / "history");
-  EXPECT_TRUE(journal.add(event("kept")));
-  EXPECT_EQ(open().since(0).size(), 1);
+  EXPECT_TRUE(journal.add(event("the second")));
+  EXPECT_TRUE(journal.keep());
+  const auto all = open().since(0);
+  ASSERT_EQ(all.size(), 2);
+  EXPECT_EQ(all[0].message, "the first");
+  EXPECT_EQ(all[1].message, "the second");
+  EXPECT_TRUE(open().problems().empty());
 }
 
 }  // namespace

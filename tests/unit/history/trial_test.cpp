@@ -94,6 +94,23 @@ TEST_F(TrialTest, BringsBackWhatWasAndKeepsWhatItOverwrites) {
   EXPECT_TRUE(store_.restore(made).paths.empty()) << "once";
 }
 
+TEST_F(TrialTest, WhatTheAgentWritesMeanwhileStays) {
+  auto files = RuleFiles();
+  folder_.put("databases.d/fleet.yaml", "# moat-agent: the fleet\ndatabase: a\n");
+  for (const auto* name : {"fleet.yaml", "orders.yaml"})
+    files.databases.push_back({folder_ / ("databases.d/" + std::string(name)), {}, {}, {}});
+  auto made = trial();
+  made.files = read_former(folder_ / "moat.yaml", files).value();
+  EXPECT_EQ(made.files.size(), 2u) << "moat.yaml and orders.yaml";
+  folder_.put("databases.d/fleet.yaml", "# moat-agent: the fleet\ndatabase: a\nmode: monitor\n");
+  folder_.put("databases.d/more.yaml", "# moat-agent: the fleet\ndatabase: b\n");
+
+  EXPECT_TRUE(store_.restore(made).paths.empty());
+
+  EXPECT_TRUE(folder_.get("databases.d/fleet.yaml").contains("monitor"));
+  EXPECT_TRUE(fs::exists(folder_ / "databases.d/more.yaml"));
+}
+
 TEST_F(TrialTest, WritesAgainWhatIsGone) {
   const auto made = trial();
   fs::remove(folder_ / "databases.d/orders.yaml");
