@@ -256,10 +256,26 @@ void add_counters(Families& families, const CountersView& counters) {
                          .take());
 }
 
+// All three of each peering, so that a change is a change of values.
+void add_net_peerings(Families& families, const std::vector<NetPeeringView>& peerings) {
+  auto status = gauge("moat_net_peering_status",
+                      "1 for the status that a net peering has, 0 for the others.");
+  for (const auto& peering : peerings) {
+    for (const auto state :
+         {NetPeeringState::active, NetPeeringState::no_rule, NetPeeringState::no_route}) {
+      status.add(peering.state == state, {{"database", peering.database},
+                                          {"net_peering", peering.id},
+                                          {"status", std::string(word(state))}});
+    }
+  }
+  families.push_back(status.take());
+}
+
 Families families_of(Service& service) {
   Families families;
   add_status(families, service.status());
   if (const auto counters = service.counters("")) add_counters(families, *counters);
+  if (const auto peerings = service.net_peerings("")) add_net_peerings(families, *peerings);
   return families;
 }
 

@@ -33,7 +33,8 @@ using Clock = std::chrono::steady_clock;
 struct Connection {
   int fd = -1;
   Clock::time_point deadline;
-  bool has_request = false;  // its headers are there, its body comes in
+  bool is_strangers = false;  // of somebody who may not use moatd
+  bool has_request = false;   // its headers are there, its body comes in
   bool is_too_large = false;
   bool is_answered = false;  // an answer is on its way: nothing else may be written
   bool is_ended = false;     // by us; the library has not seen it yet
@@ -299,10 +300,18 @@ class Api::Server {
     is_due_ = true;
   }
 
+  // A stranger who opens many takes the place of other strangers alone.
   void make_room() {
     if (open_.size() <= limits_.connections) return;
-    const auto oldest = std::ranges::find(open_, false, &Connection::is_answered);
+    const auto strangers = std::ranges::find(open_, true, &Connection::is_strangers);
+    const auto oldest = strangers != open_.end()
+                            ? strangers
+                            : std::ranges::find(open_, false, &Connection::is_answered);
     end(oldest == open_.end() ? open_.front() : *oldest);
+  }
+
+  [[nodiscard]] bool is_strangers(int fd) const {
+    return scope_ == ApiScope::all && right_of(peer_credentials(fd), access_) == Right::none;
   }
 
   static void on_connection(void* self, MHD_Connection* client, void** context,
@@ -312,6 +321,7 @@ class Api::Server {
       const auto* info = MHD_get_connection_info(client, MHD_CONNECTION_INFO_CONNECTION_FD);
       auto& connection = server.open_.emplace_back();
       connection.fd = info->connect_fd;
+      connection.is_strangers = server.is_strangers(connection.fd);
       connection.deadline = Clock::now() + server.limits_.lifetime;
       connection.self = std::prev(server.open_.end());
       *context = &connection;

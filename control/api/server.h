@@ -10,7 +10,7 @@
 //
 // What a client can cost the daemon is bounded: the size of a request, how long a connection lives,
 // and how many there are. One too many ends the oldest that waits for its request, with 503: so
-// idle connections, however many, keep nobody out.
+// idle connections, however many, keep nobody out. Those of users who may not use moatd end first.
 #pragma once
 
 #include <sys/types.h>

@@ -22,6 +22,7 @@
 #include "control/service/json.h"
 #include "tests/support/fake_service.h"
 #include "tests/support/patience.h"
+#include "tests/support/stranger.h"
 
 namespace moat {
 namespace {
@@ -558,6 +559,22 @@ TEST_F(ApiTest, HasMetrics) {
   }
 }
 
+TEST_F(ApiTest, MetricsTellWhatStatusANetPeeringHas) {
+  service_.peering_views = {
+      {.database = "orders", .id = "pcx-1"},
+      {.database = "orders", .id = "pcx-2", .state = NetPeeringState::no_rule}};
+  const auto body = get("/metrics").body;
+  const auto line = [](const char* id, const char* status, int value) {
+    return fmt::format(
+        "moat_net_peering_status{{database=\"orders\",net_peering=\"{}\",status=\"{}\"}} {}\n", id,
+        status, value);
+  };
+  for (const auto& wanted :
+       {line("pcx-1", "active", 1), line("pcx-1", "no-rule", 0), line("pcx-1", "no-route", 0),
+        line("pcx-2", "active", 0), line("pcx-2", "no-rule", 1), line("pcx-2", "no-route", 0)})
+    EXPECT_NE(body.find(wanted), std::string::npos) << wanted << body;
+}
+
 TEST_F(ApiTest, MetricsTellOfAFastPathWhereThereIsOne) {
   EXPECT_EQ(get("/metrics").body.find("fast_path"), std::string::npos);
   service_.status_view.fast_path = {.is_wanted = true,
@@ -671,6 +688,25 @@ TEST(ApiLimitsTest, ServesBesideTenThousandIdleConnections) {
   ASSERT_TRUE(turned_away);
   EXPECT_TRUE(turned_away->starts_with("HTTP/1.1 503 Service Unavailable\r\n")) << *turned_away;
   EXPECT_NE(turned_away->find("too many connections"), std::string::npos);
+}
+
+// With socket-readers everybody may connect, to be refused.
+TEST(ApiAsRoot, ConnectionsOfStrangersEndThoseOfStrangersAlone) {
+  FakeService service;
+  const ApiHost host(service, {.connections = 4});
+  ASSERT_EQ(chmod(host.path().c_str(), 0666), 0);
+  ASSERT_EQ(chmod(std::filesystem::path(host.path()).parent_path().c_str(), 0755), 0);
+  const RawClient early(host.path());
+  early.write("GET /v1/status HTTP/1.1\r\n");
+  ASSERT_TRUE(as_stranger([&] {
+    std::vector<std::unique_ptr<RawClient>> many;
+    for (int i = 0; i < 20; ++i) many.push_back(std::make_unique<RawClient>(host.path()));
+    return many.front()->read_all().value_or("").starts_with("HTTP/1.1 503 ");
+  }));
+  early.write("Host: x\r\n\r\n");
+  const auto answer = early.read_all();
+  ASSERT_TRUE(answer);
+  EXPECT_TRUE(answer->starts_with("HTTP/1.1 200 OK\r\n")) << *answer;
 }
 
 }  // namespace
