@@ -9,8 +9,16 @@
 
 namespace moat {
 
+// Whose managed ranges the rules are read with.
+enum class WhoseRanges {
+  folders,  // the folder's, and the host's where it has no folder for them
+  hosts,
+};
+
 // Those in a folder; refused if they have errors, as moatd would not enforce them. Tells where
 // moat.yaml is missing.
-[[nodiscard]] ClientResult<LoadedRules> load_candidate(const std::string& folder);
+[[nodiscard]] ClientResult<LoadedRules> load_candidate(const Client& client,
+                                                       const std::string& folder,
+                                                       WhoseRanges whose = WhoseRanges::folders);
 
 }  // namespace moat

@@ -149,8 +149,11 @@ ClientResult<Document> send_edit(Client& client, const ChangeOptions& options,
   // Where nothing has changed there is nothing to undo.
   const auto change = as<ChangeView>(reply);
   const bool is_refused = !reply && reply.error().exit == Exit::refused;
-  if (is_refused || (change && !change->unchanged.empty()))
+  if (is_refused || (change && !change->unchanged.empty())) {
+    client.set_terms({{"trial", trial->id}});
     std::ignore = client.post("/v1/confirm");
+    client.set_terms({});
+  }
   return reply;
 }
 

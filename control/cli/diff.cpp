@@ -64,8 +64,9 @@ ClientResult<PolicyItems> enforced_items(const Client& client) {
 }
 
 // `status`: of the daemon that enforces another.
-ClientResult<LoadedRules> read_wanted(const StatusView& status, const std::string& folder) {
-  auto rules = load_candidate(folder);
+ClientResult<LoadedRules> read_wanted(const Client& client, const StatusView& status,
+                                      const std::string& folder, WhoseRanges whose) {
+  auto rules = load_candidate(client, folder, whose);
   if (rules && !rules->config) rules->policy.mode = status.mode;
   return rules;
 }
@@ -176,12 +177,13 @@ struct Difference {
   std::vector<Problem> problems;      // of the host by now
 };
 
-ClientResult<Difference> compare_with(const Cli& cli, Client& client, const std::string& folder) {
+ClientResult<Difference> compare_with(const Cli& cli, Client& client, const std::string& folder,
+                                      WhoseRanges whose) {
   const auto status = client.status();
   if (!status) return std::unexpected(status.error());
   auto enforced = enforced_items(client);
   if (!enforced) return std::unexpected(enforced.error());
-  const auto wanted = read_wanted(*status, folder);
+  const auto wanted = read_wanted(client, *status, folder, whose);
   if (!wanted) return std::unexpected(wanted.error());
   auto items = policy_items(wanted->policy);
   if (wanted->config) {
@@ -243,7 +245,7 @@ Exit compare(const Cli& cli, const DiffOptions& options) {
                        {}}});
   }
   Client client(cli);
-  const auto difference = compare_with(cli, client, options.folder);
+  const auto difference = compare_with(cli, client, options.folder, WhoseRanges::folders);
   if (!difference) return fail(cli, difference.error());
   show(cli, difference->changes, difference->problems);
   return difference->changes.empty() && difference->problems.empty() ? Exit::done : Exit::refused;
@@ -264,12 +266,10 @@ ClientResult<NewFiles> read_files(const std::string& folder) {
   const fs::path base =
       fs::is_directory(folder, error) ? fs::path(folder) : fs::path(folder).parent_path();
   NewFiles files;
-  auto databases = base / Config().databases;
+  const auto databases = base / config_of(base).databases;
   if (const auto path = base / "moat.yaml"; fs::exists(path, error)) {
     auto text = read_text(path);
     if (!text) return std::unexpected(text.error());
-    const auto config = read_config(path, *text);
-    if (config.value) databases = base / config.value->databases;
     files.settings = std::move(*text);
   }
   for (const auto& file : fs::directory_iterator(databases, error)) {
@@ -291,7 +291,7 @@ Exit apply_files(const Cli& cli, const ApplyOptions& options) {
   Client client(cli);
   const auto files = read_files(options.folder);
   if (!files) return fail(cli, files.error());
-  const auto difference = compare_with(cli, client, options.folder);
+  const auto difference = compare_with(cli, client, options.folder, WhoseRanges::hosts);
   if (!difference) return fail(cli, difference.error());
   // What is sent is what is shown.
   if (const auto again = read_files(options.folder);

@@ -228,30 +228,33 @@ Exit refresh(const Cli& cli, const ShowOptions& options) {
   return source->error.empty() ? Exit::done : Exit::refused;
 }
 
-// Which version is there to be accepted; says what it changes.
-ClientResult<std::string> find_version(Client& client, const AcceptOptions& options) {
+struct Version {
+  std::string digest;
+  Asks asks = Asks::where_due;
+};
+
+// Which version is there to be accepted; says what it changes, and has somebody look at it.
+ClientResult<Version> find_version(Client& client, const AcceptOptions& options) {
+  if (!options.digest.empty()) return Version{options.digest};
   const auto range = as<ManagedRangeView>(client.get("/v1/managed-ranges/" + escape(options.id)));
   if (!range) return std::unexpected(range.error());
-  if (!range->held_version) return range->digest;  // and the daemon says that there is none
+  if (!range->held_version) return Version{range->digest};  // moatd says that there is none
   const auto& [digest, prefixes, change] = *range->held_version;
   tell(printable(
       fmt::format("version {} of {}, with {} prefixes, {}", digest, range->id, prefixes, change)));
-  return digest;
+  return Version{digest, Asks::always};
 }
 
 Exit accept(const Cli& cli, const AcceptOptions& options) {
   Client client(cli);
-  const bool is_named = !options.digest.empty();
-  const auto digest =
-      is_named ? ClientResult<std::string>(options.digest) : find_version(client, options);
-  if (!digest) return fail(cli, digest.error());
+  const auto version = find_version(client, options);
+  if (!version) return fail(cli, version.error());
   const auto send = [&] {
     return client.patch("/v1/managed-ranges/" + escape(options.id), {},
-                        dump(encode(AcceptedVersion{*digest})));
+                        dump(encode(AcceptedVersion{version->digest})));
   };
-  const auto reply =
-      send_edit(client, options.change, send, is_named ? Asks::where_due : Asks::always,
-                "a version is accepted once somebody has seen it");
+  const auto reply = send_edit(client, options.change, send, version->asks,
+                               "a version is accepted once somebody has seen it");
   return report_change(cli, client, reply, options.change);
 }
 

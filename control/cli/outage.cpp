@@ -21,14 +21,20 @@ std::string where(const PinnedGuard& guard) {
 
 std::string standing_headline(const PinnedGuard& guard, const std::string& pins) {
   if (!guard.stands()) {
-    return fmt::format("NOTHING IS GUARDED: moatd is not running, and {} in {}.",
-                       guard.generation == 0 ? "nothing is pinned" : "no program is attached",
-                       pins);
+    return fmt::format(
+        "NOTHING IS GUARDED: moatd is not running, and {} in {}.",
+        guard.has_table || guard.is_closed ? "no program is attached" : "nothing is pinned", pins);
   }
   if (guard.is_closed) {
     return fmt::format(
         "moatd is not running; guarded ports are closed to everyone {} by the kernel, as the rules "
         "were taken away.",
+        where(guard));
+  }
+  if (guard.generation == 0) {
+    return fmt::format(
+        "moatd is not running; rules are enforced {} by the kernel, and this moat cannot read "
+        "which.",
         where(guard));
   }
   if (guard.databases == 0)

@@ -233,7 +233,12 @@ class Loader {
                           RuleFileReader::UnsafeWays::warned_of);
     const RuleFolders folders{(base / config.databases).string(),
                               (base / config.managed_ranges).string()};
-    use(reader.read(folders, options_.now), config.mode);
+    auto files = reader.read(folders, options_.now);
+    if (options_.ranges != nullptr) {
+      files.ranges_folder.reset();
+      files.ranges = {{folders.ranges, {*options_.ranges, {}}, {}, {}}};
+    }
+    use(files, config.mode);
   }
 
   void use(const RuleFiles& files, Mode mode) {
@@ -322,6 +327,13 @@ class Loader {
 bool is_same_file(const fs::path& a, const fs::path& b) {
   std::error_code error;
   return fs::equivalent(a, b, error) && !error;
+}
+
+Config config_of(const fs::path& folder) {
+  const auto path = (folder / "moat.yaml").string();
+  const auto bytes = read_regular_file(AT_FDCWD, path, path, limits::file_bytes);
+  if (!bytes) return {};
+  return read_config(path, bytes->bytes).value.value_or(Config{});
 }
 
 bool LoadedRules::has_error() const {

@@ -34,10 +34,15 @@ struct LoadOptions {
   const HostFacts* host = nullptr;  // for check_on_host(); null: without
   bool is_forced = false;
   const std::vector<NatRule>* nat = nullptr;  // for nat_checks, with `host`; null: without
+  // In the place of those in the folder; null: these are read.
+  const std::vector<ManagedRange>* ranges = nullptr;
 };
 
 inline constexpr std::string_view without_config =
     "note: there is no moat.yaml in this folder, so the rule files alone were read";
+
+// What the moat.yaml of a folder says; the defaults where it says nothing, or nothing that holds.
+[[nodiscard]] Config config_of(const std::filesystem::path& folder);
 
 // `path` is a moat.yaml, a folder with one (or with databases.d or managed-ranges.d), or a single
 // rule file. A rule file in a folder that the moat.yaml above it names is read among its fellows,

@@ -122,10 +122,11 @@ void print_rows(const std::vector<Row>& rows) {
 }
 
 // The rules in `--config`, if they are asked for.
-ClientResult<std::optional<LoadedRules>> read_wanted(const SessionsOptions& options,
+ClientResult<std::optional<LoadedRules>> read_wanted(const Client& client,
+                                                     const SessionsOptions& options,
                                                      const StatusView& status) {
   if (options.config.empty()) return std::nullopt;
-  auto rules = load_candidate(options.config);
+  auto rules = load_candidate(client, options.config);
   if (!rules) return std::unexpected(rules.error());
   if (!rules->config) rules->policy.mode = status.mode;
   return std::move(*rules);
@@ -135,7 +136,7 @@ Exit list_sessions(const Cli& cli, const SessionsOptions& options) {
   Client client(cli);
   const auto status = client.status();
   if (!status) return fail(cli, status.error());
-  const auto wanted = read_wanted(options, *status);
+  const auto wanted = read_wanted(client, options, *status);
   if (!wanted) return fail(cli, wanted.error());
   const auto rows = read_rows(client, options.database, *wanted ? &(*wanted)->policy : nullptr);
   if (!rows) return fail(cli, rows.error());
@@ -268,7 +269,7 @@ Exit show_effects(const Cli& cli, const SessionsOptions& options) {
   Client client(cli);
   const auto status = client.status();
   if (!status) return fail(cli, status.error());
-  const auto wanted = read_wanted(options, *status);
+  const auto wanted = read_wanted(client, options, *status);
   if (!wanted) return fail(cli, wanted.error());
   const auto effects = find_effects(client, *wanted ? &(*wanted)->policy : nullptr);
   if (!effects) return fail(cli, effects.error());

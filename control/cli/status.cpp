@@ -246,6 +246,7 @@ Exit show_what_stands(const Cli& cli, const StatusOptions& options, const Comman
                          {"at_sockets", guard->at_sockets},
                          {"before_sockets", guard->before_sockets},
                          {"problems", encode(status)["problems"]},
+                         {"notices", encode(status)["notices"]},
                          {"error", encode(failure.refusal)}}));
   } else {
     print_line(paint(printable(status.headline), Colour::bad));

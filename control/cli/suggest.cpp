@@ -4,12 +4,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <map>
+#include <iterator>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <utility>
 
 #include "control/cli/output.h"
 #include "control/cli/suggestions.h"
+#include "control/policy/coverage.h"
 #include "control/text/input_limits.h"
 
 namespace moat {
@@ -56,14 +57,39 @@ std::string packets(std::uint64_t count) {
   return count == 1 ? "1 packet" : fmt::format("{} packets", count);
 }
 
+std::uint64_t count_addresses(const Suggestion& suggestion) {
+  if (suggestion.network != nullptr) return count_client_addresses(suggestion.network->cidrs);
+  return std::uint64_t{1} << (32 - suggestion.cidr.length);
+}
+
 std::string comment(const Suggestion& suggestion) {
-  const auto who = suggestion.sources == 1
+  const auto addresses = count_addresses(suggestion);
+  const auto who = addresses == 1
                        ? std::string()
-                       : fmt::format("{} of its {} addresses, ", suggestion.sources,
-                                     std::uint64_t{1} << (32 - suggestion.cidr.length));
+                       : fmt::format("{} of its {} addresses, ", suggestion.sources, addresses);
   return fmt::format("{}{}, first {}, last {}{}", who, packets(suggestion.packets),
                      seconds(suggestion.first), seconds(suggestion.last),
                      suggestion.monitored ? ", passed: monitor mode" : "");
+}
+
+SourceKind kind_of(const Suggestion& suggestion) {
+  return suggestion.network == nullptr ? SourceKind::cidr : suggestion.network->kind;
+}
+
+// As a rule names it.
+std::string source_of(const Suggestion& suggestion) {
+  return suggestion.network == nullptr ? format_prefix(suggestion.cidr) : suggestion.network->id;
+}
+
+// The rules that name them need them in the same file.
+void print_peerings(const Suggestions& found) {
+  bool is_first = true;
+  for (const auto& suggestion : found.suggestions) {
+    if (kind_of(suggestion) != SourceKind::net_peering) continue;
+    if (std::exchange(is_first, false)) print_line("net-peerings:");
+    print_line(printable(fmt::format("  - id: {}", suggestion.network->id)));
+    print_line(fmt::format("    cidr: {}", format_prefix(suggestion.network->cidrs.front())));
+  }
 }
 
 void print_yaml(const DatabaseView& database, const Suggestions& found) {
@@ -76,14 +102,17 @@ void print_yaml(const DatabaseView& database, const Suggestions& found) {
   print_line(fmt::format("endpoint: {{{}}}", endpoint_yaml(database.endpoint)));
   print_line(found.suggestions.empty() ? "rules: []" : "rules:");
   for (const auto& suggestion : found.suggestions)
-    print_line(
-        fmt::format("  - cidr: {}  # {}", format_prefix(suggestion.cidr), comment(suggestion)));
+    print_line(printable(fmt::format("  - {}: {}  # {}", to_string(kind_of(suggestion)),
+                                     source_of(suggestion), comment(suggestion))));
+  print_peerings(found);
 }
 
 Json as_json(const DatabaseView& database, const Suggestions& found) {
   Json list = Json::array();
   for (const auto& suggestion : found.suggestions) {
-    list.push_back({{"cidr", format_prefix(suggestion.cidr)},
+    auto key = std::string(to_string(kind_of(suggestion)));
+    std::ranges::replace(key, '-', '_');
+    list.push_back({{key, source_of(suggestion)},
                     {"sources", suggestion.sources},
                     {"packets", suggestion.packets},
                     {"first", seconds(suggestion.first)},
@@ -95,6 +124,52 @@ Json as_json(const DatabaseView& database, const Suggestions& found) {
   return document({{"database", database.id},
                    {"suggestions", std::move(list)},
                    {"left_out", std::move(left_out)}});
+}
+
+bool is_named(const std::vector<RuleView>& rules, std::string_view type, const std::string& id) {
+  return std::ranges::any_of(
+      rules, [&](const RuleView& rule) { return rule.type == type && rule.source == id; });
+}
+
+// The net peerings of the database, the smallest first.
+ClientResult<std::vector<NamedNetwork>> read_peerings(const Client& client,
+                                                      const std::string& database,
+                                                      const std::vector<RuleView>& rules) {
+  const auto peerings = as_list<NetPeeringView>(
+      client.get("/v1/net-peerings", {{"database", database}}), "net_peerings");
+  if (!peerings) return std::unexpected(peerings.error());
+  std::vector<NamedNetwork> networks;
+  for (const auto& peering : *peerings) {
+    const auto cidr = parse_prefix(peering.cidr);
+    if (!cidr || is_named(rules, "net-peering", peering.id)) continue;
+    networks.push_back({SourceKind::net_peering, peering.id, {*cidr}});
+  }
+  std::ranges::stable_sort(networks, std::ranges::greater{}, [](const NamedNetwork& network) {
+    return network.cidrs.front().length;
+  });
+  return networks;
+}
+
+// The managed ranges, the one with the fewest addresses first.
+ClientResult<std::vector<NamedNetwork>> read_ranges(const Client& client,
+                                                    const std::vector<RuleView>& rules) {
+  const auto ranges = as_list<ManagedRangeView>(client.get("/v1/managed-ranges"), "managed_ranges");
+  if (!ranges) return std::unexpected(ranges.error());
+  std::vector<NamedNetwork> networks;
+  for (const auto& each : *ranges) {
+    const bool is_usable = each.prefixes <= kMaxNetworkCidrs && !each.withdrawn;
+    if (!is_usable || is_named(rules, "managed-range", each.id)) continue;
+    const auto range = as<ManagedRangeView>(client.get("/v1/managed-ranges/" + escape(each.id)));
+    if (!range) return std::unexpected(range.error());
+    NamedNetwork network{SourceKind::managed_range, each.id, {}};
+    for (const auto& text : range->cidrs)
+      if (const auto cidr = parse_prefix(text)) network.cidrs.push_back(*cidr);
+    networks.push_back(std::move(network));
+  }
+  std::ranges::stable_sort(networks, {}, [](const NamedNetwork& network) {
+    return count_client_addresses(network.cidrs);
+  });
+  return networks;
 }
 
 Exit suggest(const Cli& cli, const SuggestOptions& options) {
@@ -115,8 +190,13 @@ Exit suggest(const Cli& cli, const SuggestOptions& options) {
         "answers");
     return answers && !answers->empty() && answers->front().allowed;
   };
+  auto networks = read_peerings(client, database->id, *rules);
+  if (!networks) return fail(cli, networks.error());
+  auto ranges = read_ranges(client, *rules);
+  if (!ranges) return fail(cli, ranges.error());
+  std::ranges::move(*ranges, std::back_inserter(*networks));
   const auto room = limits::rules - std::min(limits::rules, rules->size());
-  const auto found = suggest_rules(drops->drops, *database, room, is_allowed);
+  const auto found = suggest_rules(drops->drops, *database, *networks, room, is_allowed);
   if (cli.json) {
     print_json(as_json(*database, found));
     return Exit::done;

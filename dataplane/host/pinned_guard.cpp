@@ -29,51 +29,75 @@ long call(bpf_cmd command, bpf_attr& attributes) {
 // An attribute that is a pointer.
 std::uint64_t pointer(const void* to) { return reinterpret_cast<std::uintptr_t>(to); }
 
-Fd open_pin(const std::string& path) {
-  bpf_attr attributes = {};
-  attributes.pathname = pointer(path.c_str());
-  return Fd(static_cast<int>(call(BPF_OBJ_GET, attributes)));
-}
+// Pins of a folder. One that is there and cannot be read is remembered: whoever is refused it, for
+// want of a capability or of descriptors, knows nothing of what stands.
+class Pins {
+ public:
+  explicit Pins(const std::string& folder) : folder_(folder) {}
 
-template <typename Info>
-std::optional<Info> info_of(const Fd& fd) {
-  Info info = {};
-  bpf_attr attributes = {};
-  attributes.info.bpf_fd = static_cast<__u32>(fd.get());
-  attributes.info.info_len = sizeof info;
-  attributes.info.info = pointer(&info);
-  if (!fd || call(BPF_OBJ_GET_INFO_BY_FD, attributes) != 0) return std::nullopt;
-  return info;
-}
+  Fd open(const std::string& name) {
+    const auto path = folder_ + "/" + name;
+    bpf_attr attributes = {};
+    attributes.pathname = pointer(path.c_str());
+    Fd fd(static_cast<int>(call(BPF_OBJ_GET, attributes)));
+    if (!fd) note(name);
+    return fd;
+  }
 
-// The id of the table in an outer map's one slot; 0: it is empty.
-std::uint32_t occupant(const Fd& outer) {
-  const std::uint32_t slot = 0;
-  std::uint32_t id = 0;
-  bpf_attr attributes = {};
-  attributes.map_fd = static_cast<__u32>(outer.get());
-  attributes.key = pointer(&slot);
-  attributes.value = pointer(&id);
-  return outer && call(BPF_MAP_LOOKUP_ELEM, attributes) == 0 ? id : 0;
-}
+  template <typename Info>
+  std::optional<Info> info(const std::string& name) {
+    const auto fd = open(name);
+    Info info = {};
+    bpf_attr attributes = {};
+    attributes.info.bpf_fd = static_cast<__u32>(fd.get());
+    attributes.info.info_len = sizeof info;
+    attributes.info.info = pointer(&info);
+    if (!fd) return std::nullopt;
+    if (call(BPF_OBJ_GET_INFO_BY_FD, attributes) == 0) return info;
+    note(name);
+    return std::nullopt;
+  }
+
+  // What the one slot of a map has; nothing: it is empty, or there is no such map.
+  template <typename Value>
+  std::optional<Value> slot(const std::string& name) {
+    const auto map = open(name);
+    const std::uint32_t key = 0;
+    Value value = {};
+    bpf_attr attributes = {};
+    attributes.map_fd = static_cast<__u32>(map.get());
+    attributes.key = pointer(&key);
+    attributes.value = pointer(&value);
+    if (!map) return std::nullopt;
+    if (call(BPF_MAP_LOOKUP_ELEM, attributes) == 0) return value;
+    note(name);
+    return std::nullopt;
+  }
+
+  [[nodiscard]] const std::optional<Error>& error() const { return error_; }
+
+ private:
+  void note(const std::string& name) {
+    if (errno == ENOENT || error_) return;
+    error_ = Error{"read the pin " + folder_ + "/" + name + ": " + errno_words(errno),
+                   errno == EPERM || errno == EACCES ? "do this as root, with CAP_BPF" : ""};
+  }
+
+  const std::string& folder_;
+  std::optional<Error> error_;
+};
 
 // Which network namespace the pins are of, see dataplane/xdp/own_netns.h.
-bool is_of_other_netns(const std::string& folder) {
-  struct {
+bool is_of_other_netns(Pins& pins) {
+  struct Netns {
     std::uint64_t cookie;
     std::uint64_t inode;
-  } netns = {};
-  const auto map = open_pin(folder + "/netns");
-  const auto info = info_of<bpf_map_info>(map);
-  if (!info || info->value_size != sizeof netns) return false;
-  const std::uint32_t slot = 0;
-  bpf_attr attributes = {};
-  attributes.map_fd = static_cast<__u32>(map.get());
-  attributes.key = pointer(&slot);
-  attributes.value = pointer(&netns);
+  };
+  const auto info = pins.info<bpf_map_info>("netns");
+  if (!info || info->value_size != sizeof(Netns)) return false;
+  const auto netns = pins.slot<Netns>("netns");
   struct stat here{};
-  return call(BPF_MAP_LOOKUP_ELEM, attributes) == 0 && ::stat("/proc/self/ns/net", &here) == 0 &&
-         here.st_ino != netns.inode;
+  return netns && ::stat("/proc/self/ns/net", &here) == 0 && here.st_ino != netns->inode;
 }
 
 struct CloseFolder {
@@ -115,24 +139,22 @@ void read_header(const Fd& table, PinnedGuard& guard) {
 }
 
 // The one that is looked at first is live, see dataplane/xdp/tiers.h.
-void find_table(const std::string& folder, const std::vector<std::string>& pins,
-                PinnedGuard& guard) {
-  std::uint32_t live = 0;
-  for (const auto* tier : {"/policy-small", "/policy-medium", "/policy-large"})
-    if (live == 0) live = occupant(open_pin(folder + tier));
-  for (const auto& name : pins) {
+void find_table(Pins& pins, const std::vector<std::string>& names, PinnedGuard& guard) {
+  std::uint32_t live = 0;  // the table's id
+  for (const auto* tier : {"policy-small", "policy-medium", "policy-large"})
+    if (live == 0) live = pins.slot<std::uint32_t>(tier).value_or(0);
+  guard.has_table = live != 0;
+  guard.is_closed = live == 0 && std::ranges::find(names, "policy-closed") != names.end();
+  for (const auto& name : names) {
     if (live == 0 || !name.starts_with("table-")) continue;
-    const auto table = open_pin(folder + "/" + name);
-    const auto info = info_of<bpf_map_info>(table);
-    if (info && info->id == live) read_header(table, guard);
+    const auto info = pins.info<bpf_map_info>(name);
+    if (info && info->id == live) read_header(pins.open(name), guard);
   }
-  guard.is_closed = live == 0 && std::ranges::find(pins, "policy-closed") != pins.end();
 }
 
-void find_interfaces(const std::string& folder, const std::vector<std::string>& pins,
-                     PinnedGuard& guard) {
-  for (auto name : pins) {
-    const auto info = info_of<bpf_link_info>(open_pin(folder + "/" + name));
+void find_interfaces(Pins& pins, const std::vector<std::string>& names, PinnedGuard& guard) {
+  for (auto name : names) {
+    const auto info = pins.info<bpf_link_info>("links/" + name);
     if (!info || info->type != BPF_LINK_TYPE_XDP) continue;
     std::array<char, IF_NAMESIZE> now{};
     std::ranges::replace(name, ':', '.');  // of an interface, see bpf_pins.h
@@ -149,19 +171,18 @@ void find_interfaces(const std::string& folder, const std::vector<std::string>& 
 }  // namespace
 
 Result<PinnedGuard> look_at_pins(const std::string& folder) {
-  const auto pins = list(folder);
-  if (!pins) return std::unexpected(pins.error());
+  const auto names = list(folder);
+  if (!names) return std::unexpected(names.error());
   const auto links = list(folder + "/links");
   if (!links) return std::unexpected(links.error());
+  Pins pins(folder);
   PinnedGuard guard;
-  guard.is_elsewhere = is_of_other_netns(folder);
-  find_table(folder, *pins, guard);
-  find_interfaces(folder + "/links", *links, guard);
-  const auto is_link = [&](const char* name) {
-    return info_of<bpf_link_info>(open_pin(folder + name)).has_value();
-  };
-  guard.at_sockets = is_link("/backstop-link");
-  guard.before_sockets = is_link("/input-link-ipv4");
+  guard.is_elsewhere = is_of_other_netns(pins);
+  find_table(pins, *names, guard);
+  find_interfaces(pins, *links, guard);
+  guard.at_sockets = pins.info<bpf_link_info>("backstop-link").has_value();
+  guard.before_sockets = pins.info<bpf_link_info>("input-link-ipv4").has_value();
+  if (pins.error()) return std::unexpected(*pins.error());
   return guard;
 }
 

@@ -12,7 +12,10 @@
 namespace moat {
 
 struct PinnedGuard {
-  std::uint64_t generation = 0;  // whose rules are enforced; 0: none are
+  bool has_table = false;  // a table is live
+  // Whose rules are enforced; 0: none are, or the table cannot be read, as its pin is gone or a
+  // moatd of another version made it.
+  std::uint64_t generation = 0;
   std::uint32_t databases = 0;
   std::uint32_t monitored = 0;  // of these, in monitor mode: everything passes
   std::uint32_t prefixes = 0;
@@ -25,12 +28,12 @@ struct PinnedGuard {
   bool before_sockets = false;
 
   [[nodiscard]] bool stands() const {
-    return (generation != 0 || is_closed) && (!interfaces.empty() || at_sockets || before_sockets);
+    return (has_table || is_closed) && (!interfaces.empty() || at_sockets || before_sockets);
   }
 };
 
 // Changes nothing. An empty guard where there are no pins. Error: they cannot be looked at, as by
-// others than root.
+// others than root, or without CAP_BPF: then nobody can say what stands.
 [[nodiscard]] Result<PinnedGuard> look_at_pins(const std::string& folder);
 
 }  // namespace moat

@@ -1882,6 +1882,11 @@ class DaemonTest(unittest.TestCase):
             added = self.moat("rules", "add", "--cidr", cidr)
             self.assertEqual(added.returncode, 2, added.stderr)
             self.assertIn(word, added.stderr)
+        self.assertEqual(self.moat("net-peerings", "add", "--id", "pcx-all", "--cidr",
+                                   "0.0.0.0/0").returncode, 0, "it admits nobody")
+        added = self.moat("rules", "add", "--net-peering", "pcx-all")
+        self.assertEqual(added.returncode, 2, added.stderr)
+        self.assertIn("0.0.0.0/0 (net peering pcx-all) lets EVERY ADDRESS in", added.stderr)
         self.assertFalse(reaches(STRANGER))
         self.assertEqual(self.moat("rules", "add", "--cidr", "192.0.0.0/8").returncode, 0)
         for folder in ("databases.d", "managed-ranges.d"):
@@ -2147,6 +2152,9 @@ class DaemonTest(unittest.TestCase):
     def test_version_that_changes_too_much_waits_to_be_accepted(self):
         many = [f"10.9.{number}.0/24" for number in range(60)]
         self.start_with_range(many + ["198.18.7.0/24"])
+        nothing = self.moat("managed-ranges", "accept", "mr-app")
+        self.assertEqual(nothing.returncode, 0, "nobody need be asked: " + nothing.stderr)
+        self.assertIn("is enforced already: nothing was changed", nothing.stderr)
         session = self.assert_session(STRANGER)
         self.put_range(many[:20])
         faults = wait_until(lambda: self.held_back().get("app.yaml"), "held back")
@@ -2240,7 +2248,13 @@ class DaemonTest(unittest.TestCase):
         check = self.moat("check", self.path("suggested.yaml"))
         self.assertEqual(check.returncode, 0, check.stdout + check.stderr)
         self.assertEqual(self.read("etc/databases.d/orders.yaml"), ORDERS, "nothing is written")
-        self.change("POST", "/v1/rules", {"cidr": f"{STRANGER}/32"})
+        self.change("POST", "/v1/net-peerings", {"id": "pcx-1", "cidr": "198.18.7.0/24"})
+        peering = self.moat("rules", "suggest")
+        self.assertIn("  - net-peering: pcx-1  # 1 of its 256 addresses, ", peering.stdout)
+        self.write("suggested.yaml", peering.stdout)
+        check = self.moat("check", self.path("suggested.yaml"))
+        self.assertEqual(check.returncode, 0, check.stdout + check.stderr)
+        self.change("POST", "/v1/rules", {"net_peering": "pcx-1"})
         after = self.moat("rules", "suggest")
         self.assertIn("rules: []", after.stdout)
         self.assertIn("allowed by now", after.stderr)
@@ -2361,6 +2375,24 @@ class DaemonTest(unittest.TestCase):
         for name in ("../orders.yaml", ".orders.yaml", "orders.txt", "orders.yaml\0x.yaml"):
             status, _ = self.request("POST", "/v1/apply", {"databases": {name: ORDERS}})
             self.assertEqual(status, 400, name)
+
+    def test_folder_that_is_applied_needs_no_managed_ranges_and_brings_none(self):
+        self.start_with_range(["198.18.7.0/24"])
+        os.makedirs(self.path("new/databases.d"))
+        self.write("new/databases.d/orders.yaml", self.read("etc/databases.d/orders.yaml") +
+                   "  - cidr: 192.0.2.1/32\n")
+        for command in ("diff", "sessions --config", "preflight --config", "apply --dry-run"):
+            said = self.moat(*command.split(), self.path("new"))
+            self.assertNotIn("error", said.stdout + said.stderr, command)
+        os.makedirs(self.path("new/managed-ranges.d"))
+        self.write("new/managed-ranges.d/other.yaml",
+                   "- id: mr-app\n  name: Other\n  cidrs: [192.0.2.0/24]\n")
+        self.assertIn("managed-range mr-app", self.moat("diff", self.path("new")).stdout)
+        applied = self.moat("apply", self.path("new"), "--yes")
+        self.assertEqual(applied.returncode, 0, applied.stderr)
+        self.assertNotIn("managed-range mr-app", applied.stdout)
+        self.assert_reaches(STRANGER)
+        self.assertIn("192.0.2.1/32", [rule["source"] for rule in self.rules()])
 
     def test_apply_that_is_interrupted_is_undone(self):
         self.start()
@@ -2760,6 +2792,25 @@ class DaemonTest(unittest.TestCase):
         self.daemon.wait(LONG)
         self.daemon = None
         self.assertIn("nothing is pinned", self.standing().stdout)
+
+    def test_status_says_nothing_of_pins_that_it_may_not_read(self):
+        self.start()
+        self.stop(signal.SIGKILL)
+        os.remove(self.path("moatd.sock"))
+        looks = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                 "--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search")
+        said = subprocess.run([*looks, MOAT, "status", "--socket", self.path("moatd.sock"), "--bpffs",
+                               self.path("bpf/moat")], capture_output=True, text=True)
+        self.assertEqual(said.returncode, 3, said)
+        self.assertNotIn("NOTHING IS GUARDED", said.stdout + said.stderr)
+        self.assertIn("moatd is not reachable", said.stderr)
+        for pin in os.listdir(self.path("bpf/moat")):
+            if pin.startswith("table-"):
+                os.remove(self.path("bpf/moat/" + pin))
+        self.assertFalse(reaches(STRANGER))
+        self.assertEqual(self.standing().stdout.splitlines()[0],
+                         "moatd is not running; rules are enforced on eth0 by the kernel, and this "
+                         "moat cannot read which.")
 
     def test_detach_ends_the_guard(self):
         self.start()

@@ -824,6 +824,7 @@ TEST_F(CliTest, EachProblemIsFollowedByWhatMendsIt) {
 
 PinnedGuard pinned() {
   PinnedGuard guard;
+  guard.has_table = true;
   guard.generation = 5;
   guard.databases = 2;
   guard.interfaces = {"eth0"};
@@ -860,6 +861,10 @@ TEST(Standing, IsWhatTheKernelEnforcesWithoutMoatd) {
   EXPECT_TRUE(headline_of(guard).starts_with("NOTHING IS GUARDED"));
   guard = pinned();
   guard.generation = 0;
+  EXPECT_EQ(headline_of(guard),
+            "moatd is not running; rules are enforced on eth0 by the kernel, and this moat cannot "
+            "read which.");
+  guard.has_table = false;
   guard.is_closed = true;
   EXPECT_TRUE(headline_of(guard).contains("closed to everyone on eth0"));
   guard = pinned();

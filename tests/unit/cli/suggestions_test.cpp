@@ -32,7 +32,7 @@ using Lines = std::vector<std::string>;
 
 Suggestions suggest(const std::vector<DropView>& drops, std::size_t room = 30,
                     const DatabaseView& database = {}) {
-  return suggest_rules(drops, database, room, [](Address) { return false; });
+  return suggest_rules(drops, database, {}, room, [](Address) { return false; });
 }
 
 TEST(Suggest, NamesEachSourceOnceAndTheMostPacketsFirst) {
@@ -81,10 +81,47 @@ TEST(Suggest, LeavesOutWhatNoRuleIsForAndCountsIt) {
 
 TEST(Suggest, AsksWhetherASourceIsAllowedByNow) {
   const auto found =
-      suggest_rules({drop("203.0.113.9"), drop("198.51.100.1")}, {}, 30,
+      suggest_rules({drop("203.0.113.9"), drop("198.51.100.1")}, {}, {}, 30,
                     [](Address source) { return source == parse_address("203.0.113.9").value(); });
   EXPECT_EQ(lines(found), (Lines{"198.51.100.1/32 1"}));
   EXPECT_EQ(found.left_out, (std::map<std::string, std::size_t>{{"allowed by now", 1}}));
+}
+
+// Of a network with a name: its id in the place of the CIDR.
+std::vector<std::string> lines_by(const std::vector<NamedNetwork>& networks,
+                                  const std::vector<DropView>& drops,
+                                  const DatabaseView& database = {}) {
+  const auto found = suggest_rules(drops, database, networks, 30, [](Address) { return false; });
+  std::vector<std::string> all;
+  for (const auto& each : found.suggestions)
+    all.push_back(fmt::format("{} {} {}",
+                              each.network ? each.network->id : format_prefix(each.cidr),
+                              each.sources, each.packets));
+  return all;
+}
+
+Prefix net(const char* text) { return parse_prefix(text).value(); }
+
+TEST(Suggest, NamesANetPeeringOrAManagedRangeThatHoldsThem) {
+  const std::vector<NamedNetwork> networks{
+      {SourceKind::net_peering, "pcx-1", {net("10.42.0.0/16")}},
+      {SourceKind::managed_range, "mr-a", {net("10.42.7.0/24"), net("203.0.113.0/24")}}};
+  EXPECT_EQ(lines_by(networks, {drop("10.42.7.1", 5), drop("10.42.9.1", 2), drop("203.0.113.7", 3),
+                                drop("198.51.100.1", 1)}),
+            (Lines{"pcx-1 2 7", "mr-a 1 3", "198.51.100.1/32 1 1"}));
+}
+
+TEST(Suggest, NamesNoNetworkThatIsVeryLargeOrHoldsWhoIsToBeDenied) {
+  DatabaseView database;
+  database.expectations.push_back({false, parse_address("203.0.113.6").value(), "", true, {}, {}});
+  const std::vector<NamedNetwork> networks{
+      {SourceKind::managed_range, "mr-large", {net("10.0.0.0/7")}},
+      {SourceKind::managed_range, "mr-denied", {net("203.0.113.0/24")}}};
+  const auto of = [&](const char* end) { return drop(fmt::format("203.0.113.{}", end)); };
+  EXPECT_EQ(
+      lines_by(networks, {drop("10.0.0.1"), of("4"), of("5"), of("7")}, database),
+      (Lines{"10.0.0.1/32 1 1", "203.0.113.4/32 1 1", "203.0.113.5/32 1 1", "203.0.113.7/32 1 1"}))
+      << "nor a /30 with the one to be denied";
 }
 
 TEST(Suggest, HasNoMoreThanADatabaseMayHave) {
