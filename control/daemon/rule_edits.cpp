@@ -137,18 +137,40 @@ ResolveInput input_of(const EditBasis& basis, const RuleFiles& files) {
 
 bool is_held_back(const FileStatus& file) { return file.state != FileState::active; }
 
+bool is_held_back_in(const Resolution& resolution, const std::string& path) {
+  const auto file = std::ranges::find(resolution.files, path, &FileStatus::path);
+  return file != resolution.files.end() && is_held_back(*file);
+}
+
+// Which files are held back as it is.
+class HeldBefore {
+ public:
+  explicit HeldBefore(const EditBasis& basis) : input_(input_of(basis, basis.files)) {}
+
+  // Nearly always by what it says, which is quick to tell: whether all fits costs a compilation.
+  bool holds(const std::string& path) {
+    if (!by_files_) by_files_ = resolve(input_);
+    if (is_held_back_in(*by_files_, path)) return true;
+    if (!by_fit_) by_fit_ = resolve_to_fit(input_);
+    return is_held_back_in(*by_fit_, path);
+  }
+
+ private:
+  ResolveInput input_;
+  std::optional<Resolution> by_files_;
+  std::optional<Resolution> by_fit_;
+};
+
 // Faults that these files would cause: their own, and those of a file that they would hold back.
 Faults faults_caused(const EditBasis& basis, const RuleFiles& edited,
                      const std::set<std::string>& own) {
   const auto after = resolve_to_fit(input_of(basis, edited));
-  std::optional<Resolution> before;  // wanted only where another file is held back
+  HeldBefore before(basis);
   Faults caused;
   for (const auto& file : after.files) {
     if (!own.contains(file.path)) {
       if (file.state != FileState::held_back && file.state != FileState::not_guarded) continue;
-      if (!before) before = resolve_to_fit(input_of(basis, basis.files));
-      const auto old = std::ranges::find(before->files, file.path, &FileStatus::path);
-      if (old != before->files.end() && is_held_back(*old)) continue;
+      if (before.holds(file.path)) continue;
     }
     caused.insert(caused.end(), file.faults.begin(), file.faults.end());
   }
