@@ -298,13 +298,13 @@ void Views::add_expiries(StatusView& view) const {
   const auto soon = now + std::chrono::days(1);
   for (const auto& database : policy().databases) {
     std::uint32_t expired = 0, expiring = 0;
-    std::optional<WallTime> first;
+    const Rule* first = nullptr;  // to expire
     for (const auto& rule : database.rules) {
       if (rule.is_expired(now)) {
         expired++;
       } else if (rule.is_expired(soon)) {
         expiring++;
-        first = std::min(first.value_or(*rule.expires), *rule.expires);
+        if (first == nullptr || *rule.expires < *first->expires) first = &rule;
       }
     }
     view.expired_rules += expired;
@@ -314,8 +314,9 @@ void Views::add_expiries(StatusView& view) const {
           code::rules_expiring, database.id,
           fmt::format("{} of {} within a day, the first at {}",
                       expiring == 1 ? "a rule" : fmt::format("{} rules", expiring),
-                      database.id + (expiring == 1 ? " expires" : " expire"), format_time(*first)),
-          fmt::format("moat rules set --database {} RULE --expires WHEN", database.id)));
+                      database.id + (expiring == 1 ? " expires" : " expire"),
+                      format_time(*first->expires)),
+          fmt::format("moat rules set --database {} {} --expires 7d", database.id, first->id)));
     }
     if (expired == 0) continue;
     if (expired == database.rules.size()) {

@@ -1984,11 +1984,14 @@ class DaemonTest(unittest.TestCase):
 
     def test_rules_that_expire_are_told_before_and_after(self):
         self.start()
-        for source, expires in (("192.0.2.1/32", "1h"), ("192.0.2.2/32", in_seconds(2))):
+        for source, expires in (("192.0.2.1/32", "1h"), ("192.0.2.2/32", in_seconds(2 * PATIENCE))):
             status, change = self.request("POST", "/v1/rules", {"cidr": source, "expires": expires})
             self.assertEqual(status, 200, change)
         self.assertIn("2 rules of orders expire within a day",
                       self.problem("rules-expiring"))
+        first = next(rule["id"] for rule in self.rules() if rule["source"] == "192.0.2.2/32")
+        self.assertIn(f"-> moat rules set --database orders {first} --expires 7d",
+                      self.moat("status").stdout)
         status = wait_until(lambda: self.status()["expired_rules"] == 1 and self.status(), "expired")
         self.assertEqual(status["expiring_rules"], 1)
         self.assertTrue(status["ready"])
