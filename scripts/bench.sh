@@ -88,8 +88,10 @@ network() {
 fast_path() {
   hugepages_before=$(<"$hugepages")
   echo $((hugepages_before + 512)) >"$hugepages"
-  taskset -c "$cpu" "$bin/dpdk_bench" --json "$parts/dpdk.json" "$@" >"$parts/dpdk.log" 2>&1 ||
-    { cat "$parts/dpdk.log" >&2 && failed+=(dpdk); }
+  taskset -c "$cpu" "$bin/dpdk_bench" --json "$parts/dpdk.json" --keep-feed "$parts/feed.pcap" "$@" \
+    >"$parts/dpdk.log" 2>&1 || { cat "$parts/dpdk.log" >&2 && failed+=(dpdk); }
+  /usr/bin/python3 -B "$root/bench/dpdk/testpmd.py" --cpu "$cpu" "$parts/feed.pcap" \
+    >"$parts/testpmd.jsonl" || failed+=(testpmd)
   give_hugepages_back
 }
 

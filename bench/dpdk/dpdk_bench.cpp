@@ -2,12 +2,10 @@
 // The fast path beside what DPDK itself has, on the same prefixes, keys and ports:
 //
 //   lookup   ns to look a source up, in bursts of 64: the table one by one, its index (lines),
-//   rte_fib
-//            (the smallest of 1, 2, 4 bytes that holds the classes and divided /24s; scalar and
-//            AVX512), rte_lpm bulk
+//            rte_fib (the smallest of 1, 2, 4 bytes that holds the classes and divided /24s; scalar
+//            and AVX512), rte_lpm bulk
 //   verdict  ns for parse, verdict and counter, frame by frame and a burst together, over writing
-//   the
-//            sources alone
+//            the sources alone
 //   path     cycles a packet and million packets a second from a pcap feed to a sink, half of them
 //            listed, through the worker's forwarder; and the same ports without a verdict (io),
 //            which is what testpmd's io mode does
@@ -57,7 +55,7 @@ struct Options {
   unsigned rounds = 31;
   double seconds = 1;
   bool has_slow_fill = false;
-  std::string json;
+  std::string json, feed;
   std::vector<std::string> eal;
 };
 
@@ -190,13 +188,26 @@ void look_up_lpm(const rte_lpm* lpm, const std::uint32_t* keys, std::uint32_t* f
 
 // A size, with all that is made of it once.
 struct Scene {
+  std::size_t size = 0;  // prefixes, give or take those that the feed's took the place of
   Prefixes prefixes;
   LiveTable live;
 };
 
+// Those that the feed's listed packets come from are in the scenes of all sizes.
+Prefixes feed_prefixes() { return make_prefixes(Shape::mixed, 30); }
+
 Scene make_scene(std::size_t size) {
   Scene scene;
+  scene.size = size;
   scene.prefixes = make_prefixes(Shape::mixed, size);
+  const Prefixes feed = feed_prefixes();
+  std::erase_if(scene.prefixes, [&](const Prefix prefix) {
+    return std::ranges::any_of(feed, [&](const Prefix other) {
+      return prefix.first() <= other.last() && other.first() <= prefix.last();
+    });
+  });
+  scene.prefixes.insert(scene.prefixes.end(), feed.begin(), feed.end());
+  std::ranges::sort(scene.prefixes);
   scene.live =
       LiveTable::make(build_policy_table(make_policy(scene.prefixes, 1)), allocate_dpdk).value();
   return scene;
@@ -240,7 +251,7 @@ void bench_lookups(const Scene& scene, const Options& options, nlohmann::json& r
     break;  // the smallest that holds them is the fastest
   }
   Lpm lpm(nullptr, rte_lpm_free);
-  if (scene.prefixes.size() <= 100'000 || options.has_slow_fill)
+  if (scene.size <= 100'000 || options.has_slow_fill)
     lpm = make_lpm(scene.prefixes, scene.live.table);
   if (lpm)
     contenders.push_back({"rte_lpm, bulk",
@@ -263,16 +274,16 @@ void bench_lookups(const Scene& scene, const Options& options, nlohmann::json& r
       auto& least = each.name.starts_with("moat") ? own : best;
       least = std::min(least, ns);
       rows.push_back({{"suite", "dpdk-lookup"},
-                      {"prefixes", scene.prefixes.size()},
+                      {"prefixes", scene.size},
                       {"hits", hits},
                       {"contender", each.name},
                       {"ns", ns},
                       {"kib", each.kib}});
-      fmt::print("lookup   {:8} prefixes, {:2} % listed  {:26} {:7.2f} ns\n", scene.prefixes.size(),
-                 hits, each.name, ns);
+      fmt::print("lookup   {:8} prefixes, {:2} % listed  {:26} {:7.2f} ns\n", scene.size, hits,
+                 each.name, ns);
     }
-    fmt::print("lookup   {:8} prefixes, {:2} % listed  {:26} {:7.2f} x\n", scene.prefixes.size(),
-               hits, "best of DPDK over Moat", best / own);
+    fmt::print("lookup   {:8} prefixes, {:2} % listed  {:26} {:7.2f} x\n", scene.size, hits,
+               "best of DPDK over Moat", best / own);
     std::fflush(stdout);
   }
 }
@@ -329,12 +340,12 @@ class VerdictBench {
       for (std::size_t i = 1; i < contenders.size(); i++) {
         const double ns = median(contenders[i].ns) - written;
         rows.push_back({{"suite", "dpdk-verdict"},
-                        {"prefixes", scene.prefixes.size()},
+                        {"prefixes", scene.size},
                         {"hits", hits},
                         {"contender", contenders[i].name},
                         {"ns", ns}});
-        fmt::print("verdict  {:8} prefixes, {:2} % listed  {:26} {:7.2f} ns\n",
-                   scene.prefixes.size(), hits, contenders[i].name, ns);
+        fmt::print("verdict  {:8} prefixes, {:2} % listed  {:26} {:7.2f} ns\n", scene.size, hits,
+                   contenders[i].name, ns);
       }
       std::fflush(stdout);
     }
@@ -414,12 +425,12 @@ class PathBench {
     for (const auto& [name, rates] : {std::pair{"io", passed}, std::pair{"forwarder", forwarded}}) {
       const double mpps = median(rates);
       rows.push_back({{"suite", "dpdk-path"},
-                      {"prefixes", scene.prefixes.size()},
+                      {"prefixes", scene.size},
                       {"contender", name},
                       {"mpps", mpps},
                       {"cycles", ghz * 1000 / mpps}});
       fmt::print("path     {:8} prefixes                {:26} {:7.2f} Mpps {:6.1f} cycles\n",
-                 scene.prefixes.size(), name, mpps, ghz * 1000 / mpps);
+                 scene.size, name, mpps, ghz * 1000 / mpps);
     }
     std::fflush(stdout);
   }
@@ -467,15 +478,23 @@ class PathBench {
 
 // ---- All of it ----
 
-struct RemoveFile {
+// Removed at the end if it is of its own making.
+struct Feed {
   std::string path;
-  ~RemoveFile() { ::unlink(path.c_str()); }
+  bool is_kept = true;
+  explicit Feed(const std::string& given) : path(given), is_kept(!given.empty()) {
+    if (!is_kept) path = fmt::format("/tmp/moat-dpdk-bench.{}.pcap", ::getpid());
+  }
+  Feed(const Feed&) = delete;
+  Feed& operator=(const Feed&) = delete;
+  ~Feed() {
+    if (!is_kept) ::unlink(path.c_str());
+  }
 };
 
 Result<> run(const Options& options) {
-  const RemoveFile feed{fmt::format("/tmp/moat-dpdk-bench.{}.pcap", ::getpid())};
-  // Half of them listed in every size: the first thirty prefixes are in all.
-  write_pcap(feed.path, make_keys(make_prefixes(Shape::mixed, 30), 4096, 50, Pattern::random));
+  const Feed feed(options.feed);
+  write_pcap(feed.path, make_keys(feed_prefixes(), 4096, 50, Pattern::random));
   DpdkSettings settings;
   settings.fast_path.nic = "net_pcap0,infinite_rx=1,rx_pcap=" + feed.path;
   settings.eal = {"--force-max-simd-bitwidth=512"};
@@ -522,6 +541,7 @@ int main(int count, char** arguments) {
   app.add_option("--seconds", options.seconds, "for each whole path");
   app.add_flag("--slow-fill", options.has_slow_fill, "rte_lpm with a million prefixes, too");
   app.add_option("--json", options.json);
+  app.add_option("--keep-feed", options.feed, "write the packets of the whole path here");
   app.add_option("--eal", options.eal, "a further argument to DPDK");
   CLI11_PARSE(app, count, arguments);
   if (const auto done = moat::bench::run(options); !done) {

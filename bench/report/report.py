@@ -377,10 +377,14 @@ smallest of 1, 2 and 4 bytes that holds the prefixes, scalar and with AVX512:
              "without a verdict:\n\n")
     paths = [dpdk_path(results, one["prefixes"])
              for one in results.all("dpdk-path", contender="io")]
-    return text + table(["prefixes", "Mpps", "cycles", "io, Mpps", "io, cycles", "share"],
-                        [[number(row["prefixes"]), number(row["mpps"], 1), number(row["cycles"]),
-                          number(io["mpps"], 1), number(io["cycles"]),
-                          f"{row['mpps'] / io['mpps']:.0%}"] for row, io in paths])
+    text += table(["prefixes", "Mpps", "cycles", "io, Mpps", "io, cycles", "share"],
+                  [[number(row["prefixes"]), number(row["mpps"], 1), number(row["cycles"]),
+                    number(io["mpps"], 1), number(io["cycles"]),
+                    f"{row['mpps'] / io['mpps']:.0%}"] for row, io in paths])
+    testpmd = results.one("dpdk-testpmd")
+    if testpmd:
+        text += f"\ndpdk-testpmd, io mode, on the same ports: {testpmd['mpps']:.1f} Mpps.\n"
+    return text
 
 
 def dpdk_section(results):

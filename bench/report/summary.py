@@ -81,7 +81,7 @@ def read_lines(folder, name):
 
 def collect(folder):
     results = of_wire(read_lines(folder, "wire")) + of_flood(read_lines(folder, "flood"))
-    results += of_fastpath(read_lines(folder, "fastpath"))
+    results += of_fastpath(read_lines(folder, "fastpath")) + read_lines(folder, "testpmd")
     results += read_lines(folder, "reload") + of_backstop(read_lines(folder, "backstop"))
     for name in ("verdict", "publish", "drops", "designs", "dpdk"):
         results += read(folder, name)

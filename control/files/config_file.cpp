@@ -305,6 +305,7 @@ class ConfigReader {
       if (!lcore) continue;
       if (std::ranges::find(lcores, *lcore) != lcores.end())
         log_.error(item.spot(), "the same CPU twice", item.text, "name it once");
+      reading_.lcores.push_back({*lcore, log_.place(item.spot())});
       lcores.push_back(*lcore);
     }
     if (items->empty() || items->size() > FastPathSettings::max_lcores) {

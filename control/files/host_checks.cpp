@@ -212,6 +212,17 @@ std::optional<Fault> check_open(const ConfigResult& config, const HostFacts& hos
                "`trusted-interfaces`"};
 }
 
+void check_lcores(const ConfigResult& config, const HostFacts& host, Faults& faults) {
+  for (const auto& [cpu, place] : config.lcores) {
+    const auto holds = [cpu](PortRange range) { return cpu >= range.first && cpu <= range.last; };
+    if (host.cpus.empty() || std::ranges::any_of(host.cpus, holds)) continue;
+    faults.push_back({Severity::warning, place,
+                      "this CPU is not online, so moat-dpdk cannot start and its NIC stays closed",
+                      fmt::format("{}", cpu),
+                      fmt::format("name one of the CPUs {}", format_ranges(host.cpus))});
+  }
+}
+
 std::optional<Fault> check_cgroup(const std::string& folder, const Place& place) {
   struct statfs filesystem{};
   if (folder.empty()) return std::nullopt;
@@ -315,6 +326,7 @@ HostFacts read_host_facts() {
   if (const auto ranges = parse_port_ranges(ephemeral); !ranges.empty()) {
     facts.ephemeral = ranges.front();
   }
+  facts.cpus = parse_port_ranges(first_line("/sys/devices/system/cpu/online"));
   facts.reserved = parse_port_ranges(first_line("/proc/sys/net/ipv4/ip_local_reserved_ports"));
   facts.addresses = host_addresses();
   if (auto endpoints = mptcp_endpoints_with_port()) facts.mptcp = std::move(*endpoints);
@@ -350,6 +362,7 @@ Faults check_on_host(const ConfigResult& config, const HostFacts& host) {
                 "this host has no such interface, so there is nothing to trust", host, faults);
   }
   check_ethernet(config, host, faults);
+  check_lcores(config, host, faults);
   if (config.value && config.value->backstop) {
     check_trust(config, host, faults);
     auto fault = check_cgroup(config.value->backstop_cgroup, config.backstop_cgroup_place);

@@ -29,6 +29,7 @@ struct HostFacts {
   std::vector<LinkNames> interfaces;       // nothing: they could not be read
   std::vector<LinkPlace> links;            // the same, and how they stand on each other
   std::map<std::string, int> no_ethernet;  // by name, hardware type of those whose frames have none
+  std::vector<PortRange> cpus;             // that are online; nothing: it could not be read
 };
 
 // Of this host and network namespace, now. What cannot be read stays as by default.
@@ -56,7 +57,7 @@ struct HostFacts {
 [[nodiscard]] Faults check_on_host(const Endpoint& endpoint, const Place& place,
                                    const HostFacts& host, bool is_forced);
 
-// Faults of what moat.yaml names: warnings of interfaces and of a cgroup that the host has not, of
+// Faults of what moat.yaml names: warnings of interfaces, CPUs and a cgroup that the host has not, of
 // interfaces that Moat's program cannot be on, of those both guarded and trusted, and of those that
 // stay open without the backstop; and those of find_loopback().
 [[nodiscard]] Faults check_on_host(const ConfigResult& config, const HostFacts& host);

@@ -62,6 +62,11 @@ struct ConfigResult : ReadResult<Config> {
   std::vector<NamedInterface> interfaces;
   std::vector<NamedInterface> trusted_interfaces;
   Place backstop_cgroup_place;
+  struct NamedLcore {
+    unsigned cpu;
+    Place place;
+  };
+  std::vector<NamedLcore> lcores;
 };
 
 // A database file that has errors may still say which database it is about and what it guards:

@@ -78,29 +78,37 @@ class Burst {
     for (unsigned i = 0; i < asks; i++) judge_class(asked[i], classes[i]);
   }
 
+  // moat_judge_class and moat_settle without a branch by what is decided, which nothing can
+  // predict: class 0, whose entries are all 0, is looked up like any other, and what a source
+  // without a rule meets is worked out for each and kept where there is none.
   void judge_class(const AskedPacket& asked, std::uint32_t source_class) {
     const moat_frame clock = {.now = frames_.now};
     moat_verdict verdict = {};
     verdict.bytes = plain_l3 + asked.total;
     verdict.database = asked.database;
-    const std::uint32_t reason =
-        moat_judge_class(&table_, table_.size, &clock, source_class, &verdict);
-    moat_settle(&table_, reason, &verdict);
+    moat_settle(&table_, MOAT_NO_RULE, &verdict);
+    const std::uint32_t rule =
+        moat_entry_slot(&table_, table_.size, source_class, asked.database, &clock);
+    std::uint32_t refused = -std::uint32_t{rule == 0};
+    barrier_var(refused);
+    verdict.slot = rule | (verdict.slot & refused);
+    verdict.drop &= static_cast<std::uint8_t>(refused);
+    verdict.monitored &= static_cast<std::uint8_t>(refused);
     lcore_.count(verdict.slot, verdict.bytes);
     drops_ |= std::uint64_t{verdict.drop} << asked.number;
     if (is_reported(verdict)) [[unlikely]]
-      report_plain(asked.number, verdict);
+      report_plain(asked.number, MOAT_NO_RULE);
   }
 
   // What was not kept between the halves is in the frame still.
-  __attribute__((noinline)) void report_plain(unsigned number, const moat_verdict& settled) {
+  __attribute__((noinline)) void report_plain(unsigned number, std::uint32_t reason) {
     const moat_frame frame = frames_[number];
     moat_ipv4 ip;
     moat_verdict verdict = {};
     verdict.l3 = plain_l3;
     if (moat_parse_plain(&frame, &ip))
       moat_judge_ipv4(&table_, table_.size, &frame, &ip, MOAT_ENDPOINT, &verdict);
-    moat_settle(&table_, settled.reason, &verdict);
+    moat_settle(&table_, reason, &verdict);
     lcore_.report(frame, verdict);
   }
 
@@ -111,10 +119,11 @@ class Burst {
       lcore_.report(frames_[number], verdict);
   }
 
-  // Without a branch by what was decided, which nothing can predict.
+  // Without a branch by what was decided.
   [[nodiscard]] bool is_reported(const moat_verdict& verdict) const {
-    const bool is_drop = (verdict.drop | verdict.monitored) != 0;
-    return (is_drop & lcore_.wants_report(verdict.slot)) != 0;
+    std::uint32_t is_wanted = lcore_.wants_report(verdict.slot) ? 1 : 0;
+    barrier_var(is_wanted);
+    return ((verdict.drop | verdict.monitored) & is_wanted) != 0;
   }
 
   static constexpr std::uint32_t plain_l3 = 14;

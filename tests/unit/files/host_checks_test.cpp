@@ -153,6 +153,18 @@ TEST(HostChecks, WarnOfInterfacesWithoutEthernet) {
       "program cannot be on it: docker0\n");
 }
 
+TEST(HostChecks, WarnOfLcoresThatAreNotOnline) {
+  auto host = host_with_interfaces();
+  host.cpus = {{0, 1}, {4, 7}};
+  const auto config = read_config(
+      "moat.yaml", "interfaces: [eth0]\nfast-path: {nic: net_ring0, lcores: [1, 2, 4, 8]}\n");
+  EXPECT_EQ(fault_text(check_on_host(config, host)),
+            "2:41 warning: this CPU is not online, so moat-dpdk cannot start and its NIC stays "
+            "closed: 2\n"
+            "2:47 warning: this CPU is not online, so moat-dpdk cannot start and its NIC stays "
+            "closed: 8\n");
+}
+
 TEST(HostChecks, WarnOfInterfacesThatAreGuardedAndTrusted) {
   EXPECT_EQ(check("interfaces: [eth0]\ntrusted-interfaces: [lo, wan0]\n"),
             "2:26 warning: this interface is both guarded and trusted: what Moat's program there "
