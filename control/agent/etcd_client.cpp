@@ -15,7 +15,6 @@ namespace {
 constexpr std::size_t max_answer = std::size_t{64} << 20;
 constexpr std::size_t max_password = 4096;
 constexpr std::chrono::seconds for_an_answer{10};
-constexpr long http_ok = 200;
 
 Result<std::string> read_password(const std::string& path) {
   auto file = read_regular_file(AT_FDCWD, path, path, max_password);

@@ -12,6 +12,7 @@
 
 #include "control/agent/agent_file.h"
 #include "control/agent/socket_set.h"
+#include "control/text/trim.h"
 
 namespace moat {
 namespace {
@@ -27,13 +28,6 @@ struct EasyDeleter {
 struct ListDeleter {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
 };
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == '\r' || text.back() == '\n' || text.back() == ' '))
-    text.remove_suffix(1);
-  return text;
-}
 
 std::string remedy_for(CURLcode code) {
   switch (code) {

@@ -37,6 +37,8 @@ struct FetchRequest {
   std::function<void(std::string_view)> on_data = {};
 };
 
+inline constexpr long http_ok = 200, http_not_modified = 304;
+
 struct FetchAnswer {
   long status = 0;  // of HTTP
   std::string body;

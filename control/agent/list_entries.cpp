@@ -12,8 +12,8 @@
 namespace moat {
 namespace {
 
-constexpr std::size_t max_seen = 4096;  // values kept for hints
-constexpr std::size_t max_shown = 120;  // bytes of an entry that is in a message
+constexpr std::size_t max_seen = 4096;        // values kept for hints
+constexpr std::size_t max_entry_shown = 120;  // bytes of an entry that is in a message
 
 }  // namespace
 
@@ -33,7 +33,7 @@ bool ListEntries::add(std::string_view text, std::string_view where) {
   const auto entry = parse_entry(text);
   if (!entry) {
     fail(fmt::format("{}: {}: \"{}\"", where, entry.error().message,
-                     printable(shorten(text, max_shown))),
+                     printable(shorten(text, max_entry_shown))),
          entry.error().remedy);
     return false;
   }

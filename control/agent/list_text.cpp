@@ -2,10 +2,12 @@
 // Lists by lines: plain text, and the geofeeds of RFC 8805.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
 #include "control/agent/list_entries.h"
+#include "control/text/trim.h"
 #include "control/text/utf8.h"
 
 namespace moat {
@@ -14,12 +16,6 @@ namespace {
 constexpr std::string_view blanks = " \t\r\f";
 constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
 constexpr std::string_view serial_key = "serial:";
-
-std::string_view trim(std::string_view text) {
-  const auto first = text.find_first_not_of(blanks);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(blanks) - first + 1);
-}
 
 // Where the comment of a line begins; its end if it has none.
 std::size_t find_comment(std::string_view line) {
@@ -44,12 +40,11 @@ void for_each_line(std::string_view bytes, Take take) {
 
 // "# serial: 42", which a list of one's own may have.
 void note_serial(std::string_view comment, ListEntries& entries) {
-  comment = trim(comment.substr(comment.find_first_not_of("#;/") == std::string_view::npos
-                                    ? comment.size()
-                                    : comment.find_first_not_of("#;/")));
+  comment =
+      trim(comment.substr(std::min(comment.find_first_not_of("#;/"), comment.size())), blanks);
   if (!comment.starts_with(serial_key)) return;
   comment.remove_prefix(serial_key.size());
-  entries.set_version(trim(comment));
+  entries.set_version(trim(comment, blanks));
 }
 
 // Fields of a line of CSV; quotes may be around them (RFC 4180).
@@ -69,7 +64,7 @@ std::vector<std::string> split_csv(std::string_view line) {
       fields.back() += c;
     }
   }
-  for (auto& field : fields) field = trim(field);
+  for (auto& field : fields) field = trim(field, blanks);
   return fields;
 }
 
@@ -86,7 +81,7 @@ Result<ParsedList> parse_text_list(std::string_view bytes, const Selection& sele
   for_each_line(bytes, [&](std::string_view line, unsigned number) {
     const auto comment = find_comment(line);
     note_serial(line.substr(comment), entries);
-    const auto content = trim(line.substr(0, comment));
+    const auto content = trim(line.substr(0, comment), blanks);
     return content.empty() || entries.add(content, fmt::format("line {}", number));
   });
   return entries.finish();
@@ -97,7 +92,7 @@ Result<ParsedList> parse_geofeed(std::string_view bytes, const Selection& select
   ListEntries entries(selection);
   bool may_be_heading = true;
   for_each_line(bytes, [&](std::string_view line, unsigned number) {
-    const auto content = trim(line);
+    const auto content = trim(line, blanks);
     if (content.empty() || content.starts_with('#')) return true;
     const auto fields = split_csv(content);
     const bool is_first = std::exchange(may_be_heading, false);

@@ -16,7 +16,7 @@ using std::chrono::seconds;
 
 // Hosts that were started at once shall not ask at once for ever.
 constexpr double jitter = 0.1;
-constexpr seconds first_retry{15};
+constexpr seconds first_fetch_retry{15};
 constexpr unsigned max_doublings = 10;
 
 }  // namespace
@@ -55,7 +55,7 @@ milliseconds RangeKeeper::pause(seconds regular) const {
   auto wait = std::chrono::duration<double>(regular);
   if (status_.failures > 0) {
     const auto doublings = std::min<std::uint64_t>(status_.failures - 1, max_doublings);
-    wait = std::min(wait, std::chrono::duration<double>(first_retry * (1 << doublings)));
+    wait = std::min(wait, std::chrono::duration<double>(first_fetch_retry * (1 << doublings)));
   }
   return std::chrono::duration_cast<milliseconds>(wait * (1 - jitter + 2 * jitter * random_()));
 }

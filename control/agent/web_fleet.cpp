@@ -12,7 +12,6 @@
 namespace moat {
 namespace {
 
-constexpr long http_not_modified = 304;
 constexpr std::size_t max_bundle = std::size_t{64} << 20;
 constexpr std::size_t max_signature = 64 << 10;
 

@@ -11,8 +11,6 @@
 namespace moat {
 namespace {
 
-constexpr long http_ok = 200;
-constexpr long http_not_modified = 304;
 constexpr std::size_t max_signature_bytes = 64 << 10;
 
 std::string signature_url(const WebList& list) {

@@ -43,7 +43,7 @@ void print_ends(const PreviewView& preview) {
     const auto owner = owners.find(session.socket);
     table.add({{format_peer(session)},
                {session.database},
-               {session.rule.empty() ? "-" : session.rule},
+               {or_dash(session.rule)},
                {session.label},
                {rule != nullptr ? format_number(rule->hits.packets) : "-"},
                {rule != nullptr ? ago(rule->last_hit) : "-"},

@@ -29,7 +29,7 @@ struct ReportOptions {
   bool hash_labels = false;
 };
 
-constexpr auto patience = 20s;
+constexpr auto program_patience = 20s;
 
 // A file of the report.
 struct Part {
@@ -46,7 +46,7 @@ std::string read_system_file(const std::string& path) {
 }
 
 std::string output_of(const std::string& program, const std::vector<std::string>& arguments) {
-  const auto said = run_program(program, arguments, patience);
+  const auto said = run_program(program, arguments, program_patience);
   return said ? *said : said.error().message + "\n";
 }
 
@@ -160,7 +160,7 @@ Result<std::string> pack(const Parts& parts) {
       return std::unexpected(Error{written.error().message, written.error().remedy});
   }
   return run_program("tar", {"--create", "--gzip", "--directory", workshop.path().string(), folder},
-                     patience);
+                     program_patience);
 }
 
 Exit report_bug(const Cli& cli, const ReportOptions& options) {

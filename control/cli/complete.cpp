@@ -14,7 +14,7 @@
 namespace moat {
 namespace {
 
-constexpr std::string_view files = ":files";
+constexpr std::string_view file_names = ":files";
 
 struct Candidate {
   std::string word;
@@ -24,8 +24,8 @@ using Candidates = std::vector<Candidate>;
 
 // Answers of moatd as candidates; none where it does not answer.
 template <typename View>
-Candidates ask(const Cli& cli, const Client::Arguments& arguments, const std::string& path,
-               const std::string& key, Candidate (*of)(const View&)) {
+Candidates ask_for(const Cli& cli, const Client::Arguments& arguments, const std::string& path,
+                   const std::string& key, Candidate (*of)(const View&)) {
   const auto views = as_list<View>(Client(cli).get(path, arguments), key);
   Candidates found;
   if (views) std::ranges::transform(*views, std::back_inserter(found), of);
@@ -33,30 +33,31 @@ Candidates ask(const Cli& cli, const Client::Arguments& arguments, const std::st
 }
 
 Candidates databases(const Cli& cli) {
-  return ask<DatabaseView>(cli, {}, "/v1/databases", "databases",
-                           [](const DatabaseView& each) { return Candidate{each.id, each.path}; });
+  return ask_for<DatabaseView>(cli, {}, "/v1/databases", "databases", [](const DatabaseView& each) {
+    return Candidate{each.id, each.path};
+  });
 }
 
 Candidates ranges(const Cli& cli) {
-  return ask<ManagedRangeView>(
+  return ask_for<ManagedRangeView>(
       cli, {}, "/v1/managed-ranges", "managed_ranges",
       [](const ManagedRangeView& each) { return Candidate{each.id, each.name}; });
 }
 
 Candidates generations(const Cli& cli) {
-  return ask<HistoryView>(cli, {}, "/v1/history", "generations", [](const HistoryView& each) {
+  return ask_for<HistoryView>(cli, {}, "/v1/history", "generations", [](const HistoryView& each) {
     return Candidate{fmt::format("{}", each.generation), each.change};
   });
 }
 
 Candidates rules(const Cli& cli, const std::string& database) {
-  return ask<RuleView>(cli, {{"database", database}}, "/v1/rules", "rules",
-                       [](const RuleView& each) {
-                         return Candidate{each.id, fmt::format("{} {}", each.source, each.label)};
-                       });
+  return ask_for<RuleView>(
+      cli, {{"database", database}}, "/v1/rules", "rules", [](const RuleView& each) {
+        return Candidate{each.id, fmt::format("{} {}", each.source, each.label)};
+      });
 }
 
-Candidates topics() {
+Candidates help_topics() {
   Candidates found;
   for (const auto name : topic_names())
     found.push_back({std::string(name), std::string(find_topic(name)->help)});
@@ -76,7 +77,7 @@ class Line {
   [[nodiscard]] Candidates candidates() {
     auto found = all();
     std::erase_if(found, [this](const Candidate& each) {
-      return each.word != files && !each.word.starts_with(last_);
+      return each.word != file_names && !each.word.starts_with(last_);
     });
     return found;
   }
@@ -153,12 +154,12 @@ class Line {
     if (name == "--managed-range") return ranges(cli_);
     if (name == "--config" || name == "--socket" || name == "DIR" || name == "PATH" ||
         name == "FILE" || name == "--output")
-      return {{std::string(files), ""}};
+      return {{std::string(file_names), ""}};
     if (name == "RULE-ID") return rules(cli_, chosen_database());
     if (name == "GENERATION" || name == "OTHER") return generations(cli_);
     if (name == "TOPIC") {
       auto found = commands_of("");
-      std::ranges::move(topics(), std::back_inserter(found));
+      std::ranges::move(help_topics(), std::back_inserter(found));
       return found;
     }
     if (name != "ID" || row_ == nullptr) return {};

@@ -20,7 +20,7 @@ struct DropsOptions {
   bool follow = false;
 };
 
-constexpr std::chrono::milliseconds between_asks{500};
+constexpr std::chrono::milliseconds poll_interval{500};
 constexpr std::size_t max_at_first = 10;  // of what was there before, when following
 
 std::string format_seconds(std::chrono::system_clock::time_point time) {
@@ -28,8 +28,6 @@ std::string format_seconds(std::chrono::system_clock::time_point time) {
 }
 
 // What stands where there is nothing to tell.
-std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
-std::string or_dash(std::uint16_t number) { return number == 0 ? "-" : fmt::format("{}", number); }
 
 void print_table(const std::vector<DropView>& drops) {
   TextTable table({{"LAST"},
@@ -76,14 +74,14 @@ void print_rest(const DropsView& view) {
                                      : format_number(view.unlisted) + " more dropped packets"));
 }
 
-ClientResult<DropsView> ask(const Client& client, const DropsOptions& options,
-                            std::uint64_t since) {
+ClientResult<DropsView> fetch_drops(const Client& client, const DropsOptions& options,
+                                    std::uint64_t since) {
   return as<DropsView>(client.get(
       "/v1/drops", {{"database", options.database}, {"since", fmt::format("{}", since)}}));
 }
 
 Exit list_drops(const Cli& cli, const DropsOptions& options) {
-  const auto view = ask(Client(cli), options, 0);
+  const auto view = fetch_drops(Client(cli), options, 0);
   if (!view) return fail(cli, view.error());
   if (cli.json) {
     print_json(document(encode(*view)));
@@ -115,10 +113,11 @@ Exit follow_drops(const Cli& cli, const DropsOptions& options) {
   Outage outage;
   std::uint64_t since = 0;
   bool is_first = true;
-  for (;; std::this_thread::sleep_for(between_asks)) {
-    auto view = ask(client, options, since);
+  for (;; std::this_thread::sleep_for(poll_interval)) {
+    auto view = fetch_drops(client, options, since);
     // Another moatd numbers its rows anew.
-    if (view && since != 0 && (outage.end() || view->next < since)) view = ask(client, options, 0);
+    if (view && since != 0 && (outage.end() || view->next < since))
+      view = fetch_drops(client, options, 0);
     if (!view) {
       if (outage.covers(view.error())) continue;
       return fail(cli, view.error());

@@ -26,7 +26,7 @@ constexpr auto wait_for_news = "8s";             // less than a client waits for
 constexpr std::size_t max_events_at_first = 10;  // of what was there before, when following
 constexpr std::chrono::milliseconds between_tries{500};
 
-ClientResult<EventsView> ask(const Client& client, std::uint64_t since, bool waits) {
+ClientResult<EventsView> fetch_events(const Client& client, std::uint64_t since, bool waits) {
   return as<EventsView>(client.get(
       "/v1/events", {{"since", fmt::format("{}", since)}, {"wait", waits ? wait_for_news : ""}}));
 }
@@ -35,7 +35,7 @@ ClientResult<EventsView> ask(const Client& client, std::uint64_t since, bool wai
 ClientResult<EventsView> ask_all(const Client& client) {
   EventsView all;
   for (;;) {
-    auto view = ask(client, all.next, false);
+    auto view = fetch_events(client, all.next, false);
     if (!view) return view;
     all.next = view->next;
     if (view->events.empty()) return all;
@@ -94,7 +94,7 @@ Exit follow_events(const Cli& cli, const std::optional<WallTime>& then) {
     first->events.erase(first->events.begin(), first->events.end() - max_events_at_first);
   print_lines(cli, first->events);
   for (auto since = first->next;;) {
-    const auto view = ask(client, since, true);
+    const auto view = fetch_events(client, since, true);
     if (!view) {
       if (!outage.covers(view.error())) return fail(cli, view.error());
       std::this_thread::sleep_for(between_tries);

@@ -12,10 +12,10 @@
 namespace moat {
 namespace {
 
-constexpr std::string_view all = "all";  // `moat history` without a generation
+constexpr std::string_view no_generation = "all";  // `moat history` without a generation
 
 struct HistoryOptions {
-  std::string generation{all};
+  std::string generation{no_generation};
 };
 
 struct RollbackOptions {
@@ -42,7 +42,7 @@ Exit list_history(const Cli& cli) {
                {format_time(std::chrono::floor<std::chrono::seconds>(entry.time))},
                {entry.cause},
                {entry.author.empty() ? "moatd" : entry.author},
-               {entry.change.empty() ? "-" : entry.change}});
+               {or_dash(entry.change)}});
   }
   if (table.empty()) tell("no history: nothing was enforced since it is kept");
   table.print();
@@ -77,7 +77,8 @@ Exit show_generation(const Cli& cli, const std::string& generation) {
 }
 
 Exit show_history(const Cli& cli, const HistoryOptions& options) {
-  return options.generation == all ? list_history(cli) : show_generation(cli, options.generation);
+  return options.generation == no_generation ? list_history(cli)
+                                             : show_generation(cli, options.generation);
 }
 
 Exit roll_back(const Cli& cli, const RollbackOptions& options) {

@@ -20,7 +20,7 @@ namespace moat {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Kind = HttpFailure::Kind;
+using Failure = HttpFailure::Kind;
 
 // So long does a daemon that has more callers than it has taken get to take this one.
 constexpr std::chrono::milliseconds for_a_place{5000};
@@ -36,8 +36,8 @@ std::expected<Fd, HttpFailure> connect_to(const std::string& path,
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
     return fd;
-  return std::unexpected(errno == EAGAIN ? HttpFailure{Kind::busy, 0}
-                                         : HttpFailure{Kind::unreachable, errno});
+  return std::unexpected(errno == EAGAIN ? HttpFailure{Failure::busy, 0}
+                                         : HttpFailure{Failure::unreachable, errno});
 }
 
 // Whether it is ready for `events`, or at its end, before the deadline.
@@ -121,11 +121,11 @@ std::expected<HttpAnswer, HttpFailure> send_request(const std::string& socket,
   if (!fd) return std::unexpected(fd.error());
   const auto bytes = fmt::format("{} {} HTTP/1.0\r\nHost: moatd\r\nContent-Length: {}\r\n\r\n{}",
                                  request.method, request.target, request.body.size(), request.body);
-  if (!send_all(*fd, bytes, deadline)) return std::unexpected(HttpFailure{Kind::timed_out, 0});
+  if (!send_all(*fd, bytes, deadline)) return std::unexpected(HttpFailure{Failure::timed_out, 0});
   auto received = receive_all(*fd, deadline);
-  if (!received) return std::unexpected(HttpFailure{Kind::timed_out, 0});
+  if (!received) return std::unexpected(HttpFailure{Failure::timed_out, 0});
   auto answer = parse_answer(std::move(*received));
-  if (!answer) return std::unexpected(HttpFailure{Kind::cut_off, 0});
+  if (!answer) return std::unexpected(HttpFailure{Failure::cut_off, 0});
   return std::move(*answer);
 }
 

@@ -46,7 +46,7 @@ std::vector<HbaField> split_fields(std::string_view line) {
   return fields;
 }
 
-std::optional<unsigned> parse_length(std::string_view text) {
+std::optional<unsigned> parse_mask_length(std::string_view text) {
   if (text.empty() || text.size() > 2 ||
       text.find_first_not_of("0123456789") != std::string_view::npos)
     return std::nullopt;
@@ -137,7 +137,7 @@ class HbaReader {
       return std::unexpected(
           "a host name: Moat judges addresses, so name those that it stands for");
     const auto mask_address = parse_address(mask);
-    const auto length = slash < text.size() ? parse_length(text.substr(slash + 1))
+    const auto length = slash < text.size() ? parse_mask_length(text.substr(slash + 1))
                         : mask_address      ? as_length(*mask_address)
                                             : std::nullopt;
     if (!address || !length) return std::unexpected("this is no IPv4 network");

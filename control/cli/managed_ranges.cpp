@@ -22,7 +22,7 @@ struct ShowOptions {
 };
 
 constexpr std::chrono::seconds for_a_refresh{90};
-constexpr std::chrono::milliseconds between_looks{50};
+constexpr std::chrono::milliseconds refresh_interval{50};
 
 std::string folder_of(const ManagedRangeView& range) {
   return std::filesystem::path(range.path).parent_path();
@@ -187,7 +187,7 @@ std::optional<AgentSource> await_try(const std::string& folder, const std::strin
     const auto* source = status && *status ? (*status)->find(id) : nullptr;
     // As it is written after a try, in milliseconds.
     if (source != nullptr && source->attempted && *source->attempted >= asked) return *source;
-    std::this_thread::sleep_for(between_looks);
+    std::this_thread::sleep_for(refresh_interval);
   }
   return std::nullopt;
 }

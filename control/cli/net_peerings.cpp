@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// moat net-peerings list, add, remove
+// moat net-peerings list, add_peering, remove
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,16 +11,16 @@
 namespace moat {
 namespace {
 
-struct ListOptions {
+struct ListPeeringsOptions {
   std::string database;
 };
 
-struct AddOptions {
+struct AddPeeringOptions {
   NewNetPeering peering;
   ChangeOptions change;
 };
 
-struct RemoveOptions {
+struct RemovePeeringOptions {
   NetPeeringName peering;
   ChangeOptions change;
 };
@@ -30,7 +30,7 @@ Cell status_cell(const NetPeeringView& peering) {
           peering.state == NetPeeringState::active ? Colour::good : Colour::doubtful};
 }
 
-Exit list(const Cli& cli, const ListOptions& options) {
+Exit list_peerings(const Cli& cli, const ListPeeringsOptions& options) {
   const auto answer = Client(cli).get("/v1/net-peerings", {{"database", options.database}});
   const auto peerings = as_list<NetPeeringView>(answer, "net_peerings");
   if (!peerings) return fail(cli, peerings.error());
@@ -74,7 +74,7 @@ std::optional<CommandError> find_fault(const NewNetPeering& peering) {
   return cidr ? std::nullopt : std::optional(misspelt(cidr.error(), peering.cidr));
 }
 
-Exit add(const Cli& cli, const AddOptions& options) {
+Exit add_peering(const Cli& cli, const AddPeeringOptions& options) {
   if (const auto fault = find_fault(options.peering)) return fail(cli, *fault);
   Client client(cli);
   const auto reply = send_edit(client, options.change, [&] {
@@ -83,7 +83,7 @@ Exit add(const Cli& cli, const AddOptions& options) {
   return report_change(cli, client, reply, options.change);
 }
 
-Exit remove(const Cli& cli, const RemoveOptions& options) {
+Exit remove_peering(const Cli& cli, const RemovePeeringOptions& options) {
   Client client(cli);
   const auto reply = send_edit(client, options.change, [&] {
     return client.remove("/v1/net-peerings",
@@ -95,13 +95,13 @@ Exit remove(const Cli& cli, const RemoveOptions& options) {
 }  // namespace
 
 Action command::list_net_peerings(Options& options) {
-  const auto values = std::make_shared<ListOptions>();
+  const auto values = std::make_shared<ListPeeringsOptions>();
   options = {{"--database", "ID", &values->database, "Those of this database alone"}};
-  return make_action(values, list);
+  return make_action(values, list_peerings);
 }
 
 Action command::add_net_peering(Options& options) {
-  const auto values = std::make_shared<AddOptions>();
+  const auto values = std::make_shared<AddPeeringOptions>();
   auto& peering = values->peering;
   options = {{"--database", "ID", &peering.database, "May be left out where there is one"},
              {"--id", "PEERING", &peering.id, "As its provider calls it: pcx-123456789"},
@@ -109,15 +109,15 @@ Action command::add_net_peering(Options& options) {
              {"--account", "TEXT", &peering.account, "Whose network it is"},
              {"--label", "TEXT", &peering.label, "What it is for, in your words"}};
   add_edit_options(values->change, options);
-  return make_action(values, add);
+  return make_action(values, add_peering);
 }
 
 Action command::remove_net_peering(Options& options) {
-  const auto values = std::make_shared<RemoveOptions>();
+  const auto values = std::make_shared<RemovePeeringOptions>();
   options = {{"--database", "ID", &values->peering.database, "May be left out where there is one"},
              {"ID", "", &values->peering.id, "As moat net-peerings list names it"}};
   add_edit_options(values->change, options);
-  return make_action(values, remove);
+  return make_action(values, remove_peering);
 }
 
 }  // namespace moat

@@ -13,8 +13,6 @@ struct NetworkOptions {
   std::string database;
 };
 
-std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
-
 void print(const NetworkView& network) {
   print_line(printable(fmt::format("{}: {}", network.database, format_endpoint(network.endpoint))));
   TextTable addresses({{"ADDRESS"}, {"NETWORK"}, {"INTERFACE"}});

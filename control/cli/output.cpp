@@ -91,6 +91,9 @@ std::string TextTable::text(FILE* stream) const {
 
 void TextTable::print(FILE* stream) const { write_text(text(stream), stream); }
 
+std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
+std::string or_dash(std::uint16_t number) { return number == 0 ? "-" : fmt::format("{}", number); }
+
 void print_json(const Json& document) { write_text(dump(document), stdout); }
 
 void print_json_line(const Json& document) {

@@ -47,6 +47,10 @@ class TextTable {
   std::vector<std::vector<Cell>> rows_;
 };
 
+// "-" for what is not there.
+[[nodiscard]] std::string or_dash(const std::string& text);
+[[nodiscard]] std::string or_dash(std::uint16_t number);
+
 void print_json(const Json& document);
 void print_json_line(const Json& document);
 void write_text(std::string_view text, FILE* stream = stdout);

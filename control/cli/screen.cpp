@@ -28,7 +28,7 @@ constexpr std::string_view to_end_of_line = "\033[K";
 constexpr std::string_view to_end_of_screen = "\033[J";
 constexpr char ctrl_c = 3;
 
-void write_text(std::string_view text) {
+void write_screen(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fflush(stdout);
 }
@@ -57,11 +57,11 @@ Screen::Screen() {
     now.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO | ISIG);  // keys come as they are typed
     tcsetattr(STDIN_FILENO, TCSANOW, &now);
   }
-  write_text(enter);
+  write_screen(enter);
 }
 
 Screen::~Screen() {
-  write_text(leave);
+  write_screen(leave);
   if (before_) tcsetattr(STDIN_FILENO, TCSANOW, &*before_);
   const auto set = signals_of_interest();
   sigprocmask(SIG_UNBLOCK, &set, nullptr);
@@ -83,7 +83,7 @@ void Screen::draw(std::string_view text) {
     if (row < room) all += "\r\n";
   }
   all += to_end_of_screen;
-  write_text(all);
+  write_screen(all);
 }
 
 Screen::Event Screen::wait(std::chrono::milliseconds time) const {

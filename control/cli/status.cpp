@@ -130,7 +130,7 @@ void print_fast_path(const FastPathStatus& fast_path) {
                    {"NO ROOM", true}});
   for (const auto& port : fast_path.ports) {
     table.add({{port.name},
-               {port.interface.empty() ? "-" : port.interface},
+               {or_dash(port.interface)},
                {port.has_link ? "up" : "down", port.has_link ? Colour::good : Colour::bad},
                {format_number(port.rx_packets)},
                {format_number(port.rx_missed + port.rx_no_mbuf + port.rx_errors)},

@@ -5,20 +5,13 @@
 
 #include "control/text/check_text.h"
 #include "control/text/input_limits.h"
+#include "control/text/trim.h"
 
 namespace moat {
 namespace {
 
-constexpr std::string_view blanks = " \t\r";
-
 // The line's CIDR: without comment and the blanks around it.
-std::string_view content_of(std::string_view line) {
-  line = line.substr(0, line.find('#'));
-  const auto end = line.find_last_not_of(blanks);
-  line = line.substr(0, end == std::string_view::npos ? 0 : end + 1);
-  const auto start = line.find_first_not_of(blanks);
-  return start == std::string_view::npos ? std::string_view{} : line.substr(start);
-}
+std::string_view content_of(std::string_view line) { return trim(line.substr(0, line.find('#'))); }
 
 std::size_t count_cidrs(std::string_view bytes) {
   std::size_t count = 0;
