@@ -103,7 +103,7 @@ class PortEngine final : public Engine {
     rte_mbuf* first = rte_pktmbuf_alloc(pool_);
     for (rte_mbuf* last = first; last != nullptr; last = last->next) {
       const std::size_t bytes = std::min<std::size_t>(frame.size(), rte_pktmbuf_tailroom(last));
-      std::memcpy(rte_pktmbuf_mtod(last, void*), frame.data(), bytes);
+      if (!frame.empty()) std::memcpy(rte_pktmbuf_mtod(last, void*), frame.data(), bytes);
       last->data_len = static_cast<std::uint16_t>(bytes);
       first->pkt_len += static_cast<std::uint32_t>(bytes);
       frame = frame.subspan(bytes);
