@@ -15,24 +15,22 @@ import subprocess
 import sys
 import time
 
-PROMPT = b"testpmd> "
-
-
-def read_answer(process):
-    """What it says until it asks for the next command."""
-    said = b""
-    while not said.endswith(PROMPT):
-        byte = process.stdout.read1(65536)
-        if not byte:
-            sys.exit(f"testpmd ended: {said.decode(errors='replace')}")
-        said += byte
-    return said.decode()
-
 
 def ask(process, command):
-    process.stdin.write(command.encode() + b"\n")
+    process.stdin.write(command + "\n")
     process.stdin.flush()
-    return read_answer(process)
+
+
+def sent_a_second(process):
+    """Since it was last asked."""
+    ask(process, "show port stats 1")
+    said = ""
+    for line in process.stdout:
+        said += line
+        found = re.search(r"Tx-pps:\s+(\d+)", line)
+        if found:
+            return int(found[1])
+    sys.exit(f"testpmd ended: {said}")
 
 
 def main():
@@ -42,24 +40,22 @@ def main():
     parser.add_argument("--seconds", type=float, default=1)
     parser.add_argument("--cpu", type=int, default=1, help="forwards; CPU 0 takes commands")
     options = parser.parse_args()
-    command = ["dpdk-testpmd", "-l", f"0,{options.cpu}", "--no-pci", "--no-telemetry",
+    # Into a pipe it would say nothing before it ends.
+    command = ["stdbuf", "-oL", "dpdk-testpmd", "-l", f"0,{options.cpu}", "--no-pci", "--no-telemetry",
                "--file-prefix=moat-testpmd", "--in-memory",
                f"--vdev=net_pcap0,infinite_rx=1,rx_pcap={options.feed}",
                "--vdev=net_null0,no-rx=1", "--", "-i", "--forward-mode=io", "--burst=64",
                "--no-flush-rx"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT) as process:
-        read_answer(process)
+                          stderr=subprocess.STDOUT, text=True) as process:
         ask(process, "start")
-        ask(process, "show port stats 1")
+        sent_a_second(process)
         rates = []
         for _ in range(options.rounds):
             time.sleep(options.seconds)
-            # What it sent a second since it was last asked.
-            rates.append(int(re.search(r"Tx-pps:\s+(\d+)", ask(process, "show port stats 1"))[1]))
+            rates.append(sent_a_second(process))
         ask(process, "stop")
-        process.stdin.write(b"quit\n")
-        process.stdin.flush()
+        ask(process, "quit")
         process.stdout.read()
     print(json.dumps({"suite": "dpdk-testpmd", "mpps": statistics.median(rates) / 1e6}))
 
