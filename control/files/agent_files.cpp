@@ -22,15 +22,20 @@ inline constexpr auto view::members_of<AgentSource> = std::tuple(
     "range", &AgentSource::range, "source", &AgentSource::source, "version", &AgentSource::version,
     "digest", &AgentSource::digest, "etag", &AgentSource::etag, "modified", &AgentSource::modified,
     "origin", &AgentSource::origin, "fetched", &AgentSource::fetched, "changed",
-    &AgentSource::changed, "attempted", &AgentSource::attempted, "next", &AgentSource::next,
-    "max_age_s", &AgentSource::max_age, "failures", &AgentSource::failures, "ipv6",
-    &AgentSource::ipv6, "error", &AgentSource::error, "note", &AgentSource::note);
+    &AgentSource::changed, "lost", &AgentSource::lost, "attempted", &AgentSource::attempted, "next",
+    &AgentSource::next, "max_age_s", &AgentSource::max_age, "failures", &AgentSource::failures,
+    "ipv6", &AgentSource::ipv6, "error", &AgentSource::error, "note", &AgentSource::note);
 template <>
-inline constexpr auto view::members_of<AgentFleet> = std::tuple(
-    "name", &AgentFleet::name, "store", &AgentFleet::store, "cluster", &AgentFleet::cluster,
-    "revision", &AgentFleet::revision, "epoch", &AgentFleet::epoch, "push", &AgentFleet::push,
-    "waiting", &AgentFleet::waiting, "listed", &AgentFleet::listed, "max_age_s",
-    &AgentFleet::max_age, "error", &AgentFleet::error, "held_back", &AgentFleet::held_back);
+inline constexpr auto view::members_of<AgentTrial> = std::tuple(
+    "push", &AgentTrial::push, "until", &AgentTrial::until, "undone", &AgentTrial::is_undone,
+    "databases", &AgentTrial::databases, "ranges", &AgentTrial::ranges);
+template <>
+inline constexpr auto view::members_of<AgentFleet> =
+    std::tuple("name", &AgentFleet::name, "store", &AgentFleet::store, "cluster",
+               &AgentFleet::cluster, "revision", &AgentFleet::revision, "epoch", &AgentFleet::epoch,
+               "push", &AgentFleet::push, "waiting", &AgentFleet::waiting, "trial",
+               &AgentFleet::trial, "listed", &AgentFleet::listed, "max_age_s", &AgentFleet::max_age,
+               "error", &AgentFleet::error, "held_back", &AgentFleet::held_back);
 template <>
 inline constexpr auto view::members_of<AgentStatus> =
     std::tuple("sources", &AgentStatus::sources, "fleet", &AgentStatus::fleet);
@@ -88,8 +93,7 @@ Result<> write_agent_status(const std::string& folder, const AgentStatus& status
   const auto text =
       encoder.json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   // What a power cut takes is fetched again.
-  if (auto written =
-          write_file(in(folder, agent_status_name), text, for_all_to_read, Durability::later);
+  if (auto written = write_among_others(in(folder, agent_status_name), text, for_all_to_read);
       !written)
     return std::unexpected(written.error());
   return {};
@@ -104,8 +108,7 @@ Result<> ask_agent_to_refresh(const std::string& folder, const std::string& rang
   const auto first = requests.size() > max_requests ? requests.size() - max_requests : 0;
   for (auto i = first; i < requests.size(); ++i)
     text += fmt::format("{} {}\n", format_time_ms(requests[i].time), requests[i].range);
-  if (auto written =
-          write_file(in(folder, agent_refresh_name), text, for_all_to_read, Durability::later);
+  if (auto written = write_among_others(in(folder, agent_refresh_name), text, for_all_to_read);
       !written)
     return std::unexpected(written.error());
   return {};

@@ -13,6 +13,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -45,6 +46,7 @@ struct AgentSource {
   std::optional<Time>
       fetched;  // the provider last said what the list is, or that it has not changed
   std::optional<Time> changed;  // the list last became another
+  std::optional<Time> lost;     // networks, for the last time
   std::optional<Time> attempted;
   std::optional<Time> next;    // try
   std::uint64_t max_age = 0;   // s after `fetched`; older is stale
@@ -58,6 +60,16 @@ struct AgentSource {
   }
 };
 
+// A push that is to be confirmed, for an agent that does not reach the store when its time is over.
+struct AgentTrial {
+  std::uint64_t push = 0;
+  std::chrono::system_clock::time_point until;
+  bool is_undone = false;
+  // What it has changed on this host, as it was before, by id.
+  std::map<std::string, std::string> databases;
+  std::map<std::string, std::string> ranges;
+};
+
 // A fleet that the agent follows.
 struct AgentFleet {
   using Time = std::chrono::system_clock::time_point;
@@ -69,6 +81,7 @@ struct AgentFleet {
   std::uint64_t epoch = 0;             // of the store: see fleet_mirror.h
   std::uint64_t push = 0;              // whose files are written
   std::string waiting;                 // why a later one is not; empty: there is none
+  std::optional<AgentTrial> trial;     // of that push
   std::optional<Time> listed;          // the store last said all that there is
   std::uint64_t max_age = 0;           // s after `listed`; older is stale
   std::string error;                   // of the last try; empty: it went well

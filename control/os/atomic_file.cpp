@@ -91,6 +91,13 @@ std::expected<std::string, int> real_path(const std::string& path) {
   return std::string(real.get());
 }
 
+// `path` without symlinks on the way, but for its last part.
+std::expected<std::string, WriteError> resolve_folder(const std::string& path) {
+  const auto real = real_path(folder_of(path));
+  if (!real) return failure("open", path, real.error());
+  return fmt::format("{}/{}", *real == "/" ? "" : *real, path.substr(path.rfind('/') + 1));
+}
+
 // The file that `path` leads to. A new file is `path` itself.
 std::expected<std::string, WriteError> resolve_links(const std::string& path, bool may_be_new) {
   auto real = real_path(path);
@@ -99,22 +106,25 @@ std::expected<std::string, WriteError> resolve_links(const std::string& path, bo
   const bool is_there = ::lstat(path.c_str(), &link) == 0;
   if (!may_be_new || real.error() != ENOENT || is_there)
     return failure(is_there ? "follow the symlink" : "open", path, real.error());
-  real = real_path(folder_of(path));
-  if (!real) return failure("open", path, real.error());
-  return fmt::format("{}/{}", *real == "/" ? "" : *real, path.substr(path.rfind('/') + 1));
+  return resolve_folder(path);
+}
+
+// `real` is a path without symlinks.
+std::expected<Target, WriteError> open_target(const std::string& path, const std::string& real) {
+  open_how how{};
+  how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_SYMLINKS;  // there were none a moment ago
+  const auto folder = folder_of(real);
+  Fd fd(static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, folder.c_str(), &how, sizeof(how))));
+  if (!fd && errno == ELOOP) return has_changed(path);
+  if (!fd) return failure("open", path, errno);
+  return Target{std::move(fd), real.substr(real.rfind('/') + 1), real};
 }
 
 std::expected<Target, WriteError> find_target(const std::string& path, bool may_be_new) {
   const auto real = resolve_links(path, may_be_new);
   if (!real) return std::unexpected(real.error());
-  open_how how{};
-  how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
-  how.resolve = RESOLVE_NO_SYMLINKS;  // there were none a moment ago
-  const auto folder = folder_of(*real);
-  Fd fd(static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, folder.c_str(), &how, sizeof(how))));
-  if (!fd && errno == ELOOP) return has_changed(path);
-  if (!fd) return failure("open", path, errno);
-  return Target{std::move(fd), real->substr(real->rfind('/') + 1), *real};
+  return open_target(path, *real);
 }
 
 // A file's extended attributes, ACLs among them, by name.
@@ -375,6 +385,16 @@ WriteResult write_file(const std::string& path, std::string_view bytes, mode_t m
   if (auto outcome = file.fill(bytes, status.st_uid, status.st_gid, status.st_mode); !outcome) {
     return outcome;
   }
+  return file.take_place();
+}
+
+WriteResult write_among_others(const std::string& path, std::string_view bytes, mode_t mode) {
+  const auto real = resolve_folder(path);
+  if (!real) return std::unexpected(real.error());
+  const auto target = open_target(path, *real);
+  if (!target) return std::unexpected(target.error());
+  Temporary file(*target, Durability::later);
+  if (auto outcome = file.fill(bytes, ::geteuid(), ::getegid(), mode); !outcome) return outcome;
   return file.take_place();
 }
 

@@ -48,6 +48,13 @@ enum class Durability { now, later };
                                                          std::string_view bytes, mode_t mode = 0640,
                                                          Durability durability = Durability::now);
 
+// The same, in a folder where others may make files too: whatever they have put at `path`, a
+// symlink for one, is replaced and leads nowhere. Owner and mode are always those of a new file. On
+// disk seconds later.
+[[nodiscard]] std::expected<void, WriteError> write_among_others(const std::string& path,
+                                                                 std::string_view bytes,
+                                                                 mode_t mode);
+
 // Removes temporary files that a crash left in `folder`. Only for who writes there alone.
 void remove_leftovers(const std::string& folder);
 

@@ -280,6 +280,19 @@ TEST(WriteFile, creates_and_replaces) {
   EXPECT_EQ(folder.count(), 1u);
 }
 
+TEST(WriteAmongOthers, replaces_a_symlink_and_leaves_what_it_leads_to_alone) {
+  const TemporaryFolder folder;
+  const auto elsewhere = folder.put("moat.yaml", "interfaces: [eth0]\n");
+  const auto path = folder.path() + "/.moat-agent.refresh";
+  std::filesystem::create_symlink(elsewhere, path);
+  ASSERT_TRUE(write_among_others(path, "news\n", 0644));
+  EXPECT_FALSE(std::filesystem::is_symlink(path));
+  EXPECT_EQ(folder.get(".moat-agent.refresh"), "news\n");
+  EXPECT_EQ(folder.get("moat.yaml"), "interfaces: [eth0]\n");
+  ASSERT_TRUE(write_among_others(path, "more\n", 0600));
+  EXPECT_EQ(std::filesystem::status(path).permissions(), std::filesystem::perms(0600));
+}
+
 TEST(WriteFile, says_which_folder_is_missing) {
   const TemporaryFolder folder;
   const auto outcome = write_file(folder / "none/state", "one");
