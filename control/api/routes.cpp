@@ -306,6 +306,10 @@ ApiResponse patch_managed_range(const Call& call) {
   return changed(call.service.accept_range(call.id, *version, call.peer()));
 }
 
+ApiResponse post_refresh(const Call& call) {
+  return object(call.service.refresh_range(call.id, call.peer()));
+}
+
 ApiResponse delete_database(const Call& call) {
   return changed(call.service.forget(call.id, call.peer()));
 }
@@ -391,6 +395,7 @@ const auto& routes() {
       Route{"POST", "/v1/rules", post_rule, edit, true, true},
       Route{"POST", "/v1/net-peerings", post_net_peering, edit, true, true},
       Route{"POST", "/v1/reload", post_reload},
+      Route{"POST", "/v1/refresh/", post_refresh},
       Route{"POST", "/v1/rollback/", post_rollback, edit, false, true},
       Route{"POST", "/v1/apply", post_apply, edit, true, true},
       Route{"POST", "/v1/trial", post_trial, {"within", "edits"}},

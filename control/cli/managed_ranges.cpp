@@ -3,8 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <filesystem>
-#include <map>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -12,7 +11,6 @@
 #include "control/cli/change.h"
 #include "control/cli/output.h"
 #include "control/cli/pager.h"
-#include "control/files/agent_files.h"
 
 namespace moat {
 namespace {
@@ -22,32 +20,13 @@ struct ShowOptions {
 };
 
 constexpr std::chrono::seconds for_a_refresh{90};
-constexpr std::chrono::milliseconds refresh_interval{50};
+constexpr std::chrono::milliseconds refresh_interval{100};
 
-std::string folder_of(const ManagedRangeView& range) {
-  return std::filesystem::path(range.path).parent_path();
-}
-
-// What moat-agent tells of the folders in which these are.
-class Agents {
- public:
-  // Nothing: no agent keeps it.
-  std::optional<AgentSource> source_of(const ManagedRangeView& range) {
-    const auto [status, is_new] = by_folder_.try_emplace(folder_of(range));
-    if (is_new) status->second = read_agent_status(status->first).value_or(std::nullopt);
-    if (!status->second) return std::nullopt;
-    const auto* source = status->second->find(range.id);
-    return source == nullptr ? std::nullopt : std::optional(*source);
-  }
-
- private:
-  std::map<std::string, std::optional<AgentStatus>> by_folder_;
-};
-
-Cell status_cell(const ManagedRangeView& range, const std::optional<AgentSource>& source) {
+Cell status_cell(const ManagedRangeView& range) {
+  const auto& source = range.source;
   if (range.held_version) return {"version held back", Colour::bad};
   if (range.withdrawn) return {"withdrawn", Colour::doubtful};
-  if (source && source->is_stale(std::chrono::system_clock::now())) return {"stale", Colour::bad};
+  if (source && source->is_stale) return {"stale", Colour::bad};
   if (source && !source->error.empty()) return {"failing", Colour::doubtful};
   if (range.held_down_prefixes > 0)
     return {fmt::format("active, {} held down", format_number(range.held_down_prefixes)),
@@ -55,7 +34,7 @@ Cell status_cell(const ManagedRangeView& range, const std::optional<AgentSource>
   return {"active", Colour::good};
 }
 
-std::string describe(const std::optional<AgentSource>& source) {
+std::string describe(const std::optional<RangeSourceView>& source) {
   if (!source) return "-";
   return source->version.empty() ? source->source
                                  : fmt::format("{} version {}", source->source, source->version);
@@ -86,17 +65,16 @@ Exit list(const Cli& cli) {
                    {"DIGEST"},
                    {"FILE"},
                    {"SOURCE"}});
-  Agents agents;
   std::vector<std::string> failing;
   for (const auto& range : *ranges) {
-    const auto source = agents.source_of(range);
+    const auto& source = range.source;
     if (source && !source->error.empty())
       failing.push_back(fmt::format("{}: {}; next try at {}", range.id, source->error,
                                     source->next ? format_time_ms(*source->next) : "once"));
     table.add({{range.id},
                {range.name},
                {format_number(range.prefixes)},
-               status_cell(range, source),
+               status_cell(range),
                {range.used_by.empty() ? "-" : fmt::format("{}", fmt::join(range.used_by, ", "))},
                {ago(range.changed)},
                {source ? ago(source->fetched) : "-"},
@@ -111,6 +89,16 @@ Exit list(const Cli& cli) {
 }
 
 void print_comment(const std::string& text) { print_line(printable("# " + text)); }
+
+void print_source(const RangeSourceView& source) {
+  print_comment(fmt::format("from {}, checked {}{}, next try {}", describe(source),
+                            ago(source.fetched), source.is_stale ? " (STALE)" : "",
+                            source.next ? "at " + format_time_ms(*source.next) : "at once"));
+  if (!source.note.empty()) print_comment(source.note);
+  if (source.ipv6 > 0) print_comment(fmt::format("{} IPv6 entries passed over", source.ipv6));
+  if (!source.error.empty())
+    print_comment(fmt::format("FAILING, {} times now: {}", source.failures, source.error));
+}
 
 // What is known of its versions.
 void print_history(const ManagedRangeView& range) {
@@ -168,44 +156,37 @@ Exit show(const Cli& cli, const ShowOptions& options) {
   if (!range->used_by.empty()) {
     print_line(printable(fmt::format("# used by {}", fmt::join(range->used_by, ", "))));
   }
+  if (range->source) print_source(*range->source);
   print_history(*range);
   print_held_down(*range);
   for (const auto& cidr : range->cidrs) print_line(printable(cidr));
   return Exit::done;
 }
 
-CommandError refused(std::string message, std::string remedy) {
-  return {Exit::refused, {Refusal::Kind::unavailable, std::move(message), std::move(remedy), {}}};
-}
-
 // Once the agent has tried since `asked`; nothing: it has not in time.
-std::optional<AgentSource> await_try(const std::string& folder, const std::string& id,
-                                     std::chrono::system_clock::time_point asked) {
+ClientResult<std::optional<RangeSourceView>> await_try(Client& client, const RefreshView& asked) {
   const auto deadline = std::chrono::steady_clock::now() + for_a_refresh;
   while (std::chrono::steady_clock::now() < deadline) {
-    const auto status = read_agent_status(folder);
-    const auto* source = status && *status ? (*status)->find(id) : nullptr;
-    // As it is written after a try, in milliseconds.
-    if (source != nullptr && source->attempted && *source->attempted >= asked) return *source;
+    // Without its CIDRs.
+    const auto ranges =
+        as_list<ManagedRangeView>(client.get("/v1/managed-ranges"), "managed_ranges");
+    if (!ranges) return std::unexpected(ranges.error());
+    const auto range = std::ranges::find(*ranges, asked.range, &ManagedRangeView::id);
+    if (range != ranges->end() && range->source && range->source->attempted &&
+        *range->source->attempted >= asked.asked)
+      return range->source;
     std::this_thread::sleep_for(refresh_interval);
   }
   return std::nullopt;
 }
 
 Exit refresh(const Cli& cli, const ShowOptions& options) {
-  const auto range =
-      as<ManagedRangeView>(Client(cli).get("/v1/managed-ranges/" + escape(options.id)));
-  if (!range) return fail(cli, range.error());
-  const auto folder = folder_of(*range);
-  if (!Agents().source_of(*range)) {
-    return fail(cli, refused(fmt::format("moat-agent does not keep {}", options.id),
-                             "name its source in agent.yaml, see agent.yaml(5)"));
-  }
-  const auto asked =
-      std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
-  if (auto told = ask_agent_to_refresh(folder, options.id, asked); !told)
-    return fail(cli, refused(told.error().message, told.error().remedy));
-  const auto source = await_try(folder, options.id, asked);
+  Client client(cli);
+  const auto asked = as<RefreshView>(client.post("/v1/refresh/" + escape(options.id), ""));
+  if (!asked) return fail(cli, asked.error());
+  const auto tried = await_try(client, *asked);
+  if (!tried) return fail(cli, tried.error());
+  const auto& source = *tried;
   if (!source) {
     return fail(cli, {Exit::not_enforced,
                       {Refusal::Kind::unavailable,
@@ -214,10 +195,7 @@ Exit refresh(const Cli& cli, const ShowOptions& options) {
                        {}}});
   }
   if (cli.json) {
-    print_json(Json{{"id", source->range},
-                    {"source", source->source},
-                    {"version", source->version},
-                    {"error", source->error}});
+    print_json(encode(*source));
   } else if (source->error.empty()) {
     print_line(
         printable(fmt::format("{} is as {} has it{}{}", source->range, source->source,

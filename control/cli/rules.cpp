@@ -32,7 +32,9 @@ struct AddOptions {
 
 struct SetOptions {
   RuleName rule;
-  RuleChange wanted;
+  std::string label;
+  std::string expires;
+  bool no_label = false;
   bool no_expires = false;
   ChangeOptions change;
 };
@@ -169,17 +171,21 @@ Exit set(const Cli& cli, const SetOptions& options) {
                 {Exit::usage, {Refusal::Kind::invalid, std::move(message), std::move(remedy), {}}});
   };
   if (const auto wrong = misspelt_cidr(options.rule.cidr)) return fail(cli, *wrong);
-  auto wanted = options.wanted;
-  if (options.no_expires && !wanted.expires.empty()) {
+  if (options.no_expires && !options.expires.empty())
     return wrong_use("both --expires and --no-expires", "give one of them");
+  if (options.no_label && !options.label.empty())
+    return wrong_use("both --label and --no-label", "give one of them");
+  const std::string expires = options.no_expires ? std::string(never_expires) : options.expires;
+  const bool has_label = options.no_label || !options.label.empty();
+  if (!has_label && expires.empty()) {
+    return wrong_use("nothing is to be set", "give --label, --no-label, --expires or --no-expires");
   }
-  if (options.no_expires) wanted.expires = never_expires;
-  if (wanted.label.empty() && wanted.expires.empty()) {
-    return wrong_use("nothing is to be set", "give --label, --expires or --no-expires");
-  }
+  Json wanted = Json::object();
+  if (has_label) wanted["label"] = options.label;
+  if (!expires.empty()) wanted["expires"] = expires;
   Client client(cli);
   const auto reply = send_edit(client, options.change, [&] {
-    return client.patch("/v1/rules", arguments_for(options.rule), body_of(encode(wanted)));
+    return client.patch("/v1/rules", arguments_for(options.rule), dump(wanted));
   });
   return report_change(cli, client, reply, options.change);
 }
@@ -233,8 +239,9 @@ Action command::set_rule(Options& options) {
   const auto values = std::make_shared<SetOptions>();
   options = name_options(values->rule);
   const Options wanted = {
-      {"--label", "TEXT", &values->wanted.label, "What the rule is for, in your words"},
-      {"--expires", "WHEN", &values->wanted.expires, expires_help},
+      {"--label", "TEXT", &values->label, "What the rule is for, in your words"},
+      {"--no-label", "", &values->no_label, "It has none"},
+      {"--expires", "WHEN", &values->expires, expires_help},
       {"--no-expires", "", &values->no_expires, "It does not end"}};
   options.insert(options.end(), wanted.begin(), wanted.end());
   add_edit_options(values->change, options);

@@ -74,6 +74,17 @@ bool trusts_others(const Config& settings) {
                              [](const std::string& name) { return name != "lo"; });
 }
 
+std::string describe(const FleetView& fleet) {
+  return fmt::format("{}, push {}, heard of {}", fleet.name, fleet.push, ago(fleet.listed));
+}
+
+// "2 kept by moat-agent, the latest checked 3 min ago"
+std::string describe(const std::vector<RangeSourceView>& sources) {
+  const auto oldest = std::ranges::min(sources, {}, &RangeSourceView::fetched).fetched;
+  return fmt::format("{} kept by moat-agent, checked {}{}", plural(sources.size(), "managed range"),
+                     ago(oldest), sources.size() == 1 ? "" : " or later");
+}
+
 void print_facts(const StatusView& status, const std::vector<std::string>& firewalls) {
   const auto fact = [](std::string_view name, std::string_view value) {
     print_line(fmt::format("{:<15} {}", name, value));
@@ -94,6 +105,8 @@ void print_facts(const StatusView& status, const std::vector<std::string>& firew
     fact("Trusted", printable(fmt::format("{} (the backstop does not check what comes by "
                                           "them)",
                                           fmt::join(trusted, ", "))));
+  if (!status.sources.empty()) fact("Ranges", printable(describe(status.sources)));
+  if (status.fleet) fact("Fleet", printable(describe(*status.fleet)));
   if (!firewalls.empty())
     fact("Beside Moat",
          fmt::format("{} (moat why tells what is dropped there)", fmt::join(firewalls, ", ")));

@@ -94,6 +94,7 @@ class Daemon final : public Service {
                                      const Peer& peer) override;
   ServiceResult<ChangeView> accept_range(const std::string& id, const AcceptedVersion& version,
                                          const Peer& peer) override;
+  ServiceResult<RefreshView> refresh_range(const std::string& id, const Peer& peer) override;
   ServiceResult<ChangeView> forget(const std::string& database, const Peer& peer) override;
   ServiceResult<std::string> version(const std::string& database) override;
   ServiceResult<EventsView> events(std::uint64_t since) override;
@@ -289,6 +290,7 @@ class Daemon final : public Service {
   };
   std::map<std::string, Mend> mends_;                                   // by what had been undone
   std::map<std::pair<std::string, std::string>, std::uint64_t> ended_;  // by peer and database
+  Steady::time_point ended_since_{};                                    // the first of these
   std::map<Step, Error> problems_;                    // of the steps that failed the last time
   std::optional<std::map<std::string, Mode>> modes_;  // as last told; "": the host's
   std::optional<std::map<std::string, std::string>> links_told_;              // state by interface

@@ -565,7 +565,8 @@ void add_history(ManagedRangeView& view, const RangeHistory& history) {
 
 }  // namespace
 
-ManagedRangeView Views::range_view(const ManagedRange& range) const {
+ManagedRangeView Views::range_view(const ManagedRange& range,
+                                   const std::vector<RangeSourceView>& sources) const {
   ManagedRangeView view;
   view.id = range.id;
   view.name = range.name;
@@ -587,6 +588,9 @@ ManagedRangeView Views::range_view(const ManagedRange& range) const {
     const auto held = resolution->held_versions.find(range.id);
     if (held != resolution->held_versions.end()) view.held_version = held->second;
   }
+  if (const auto source = std::ranges::find(sources, range.id, &RangeSourceView::range);
+      source != sources.end())
+    view.source = *source;
   for (const auto& database : policy().databases) {
     const auto& rules = database.rules;
     if (std::ranges::find(rules, range.id, &Rule::managed_range) != rules.end()) {
@@ -598,7 +602,8 @@ ManagedRangeView Views::range_view(const ManagedRange& range) const {
 
 std::vector<ManagedRangeView> Views::managed_ranges() const {
   std::vector<ManagedRangeView> views;
-  for (const auto& [id, range] : policy().ranges) views.push_back(range_view(range));
+  const auto sources = agents_sources(settings_.folders().ranges);
+  for (const auto& [id, range] : policy().ranges) views.push_back(range_view(range, sources));
   return views;
 }
 
@@ -609,7 +614,7 @@ ServiceResult<ManagedRangeView> Views::managed_range(const std::string& id) cons
     for (const auto& [name, each] : policy().ranges) known.push_back(name);
     return refuse_unknown("managed range", id, known, "moat managed-ranges list");
   }
-  auto view = range_view(range->second);
+  auto view = range_view(range->second, agents_sources(settings_.folders().ranges));
   view.list = range->second.cidrs;
   constexpr std::size_t max_held_down = 1'000;
   for (const auto& held : range->second.held_down) {

@@ -74,7 +74,8 @@ class Views {
   // Or, `monitored`, that would have been and passed in monitor mode.
   [[nodiscard]] Counts dropped(const Database& database, bool monitored = false) const;
   void add_reasons(CountersView& view, const std::string& owner, std::uint8_t number) const;
-  [[nodiscard]] ManagedRangeView range_view(const ManagedRange& range) const;
+  [[nodiscard]] ManagedRangeView range_view(const ManagedRange& range,
+                                            const std::vector<RangeSourceView>& sources) const;
   void add_notices(StatusView& view) const;
   void add_coverage(StatusView& view) const;
   void add_expiries(StatusView& view) const;

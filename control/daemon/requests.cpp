@@ -7,6 +7,7 @@
 
 #include "control/daemon/daemon.h"
 #include "control/daemon/refuse.h"
+#include "control/files/agent_files.h"
 #include "control/os/process.h"
 #include "control/text/fnv1a.h"
 
@@ -437,6 +438,21 @@ ServiceResult<ChangeView> Daemon::leave_range(const std::string& id, const std::
   return view;
 }
 
+ServiceResult<RefreshView> Daemon::refresh_range(const std::string& id, const Peer& peer) {
+  const auto range = managed_range(id);
+  if (!range) return std::unexpected(range.error());
+  if (!range->source) {
+    return refuse(Kind::conflict, fmt::format("moat-agent does not keep {}", id),
+                  "name its source in agent.yaml, see agent.yaml(5)");
+  }
+  // As it is written, in milliseconds.
+  const auto now = std::chrono::floor<std::chrono::milliseconds>(WallClock::now());
+  if (auto asked = ask_agent_to_refresh(settings_.folders().ranges, id, now); !asked)
+    return refuse(Kind::unavailable, asked.error().message, asked.error().remedy);
+  log_.info("moat-agent is asked for the list of {}, by {}", id, peer.user);
+  return RefreshView{id, now};
+}
+
 ServiceResult<ChangeView> Daemon::forget(const std::string& database, const Peer& peer) {
   const auto begun = Steady::now();
   if (auto may = begin_edit(database, peer); !may) return std::unexpected(std::move(may.error()));
@@ -451,8 +467,12 @@ ServiceResult<ChangeView> Daemon::forget(const std::string& database, const Peer
 }
 
 ServiceResult<ChangeView> Daemon::reload(const Peer& peer) {
+  // Whoever has just written files asks for what they have done: a turn may have read them already.
+  constexpr std::chrono::seconds just_now{5};
   const auto begun = Steady::now();
+  auto ended = std::exchange(ended_, {});
   if (auto may = begin_change(); !may) return std::unexpected(std::move(may.error()));
+  if (begun - ended_since_ < just_now) ended_ = std::move(ended);
   auto view = change_view(turn(cause_of("reload", peer), WallClock::now(), true), begun);
   ensure_guards();
   tell_ready();

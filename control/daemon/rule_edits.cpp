@@ -429,7 +429,7 @@ ServiceResult<Edit> plan_add_rule(const EditBasis& basis, const NewRule& wanted)
 
 ServiceResult<Edit> plan_set_rule(const EditBasis& basis, const RuleName& name,
                                   const RuleChange& change) {
-  if (change.label.empty() && change.expires.empty()) {
+  if (!change.label && change.expires.empty()) {
     return refuse(Kind::invalid, "nothing is to be set", "give a label, or when it expires");
   }
   if (auto named = check_name(name); !named) return std::unexpected(named.error());
@@ -441,7 +441,7 @@ ServiceResult<Edit> plan_set_rule(const EditBasis& basis, const RuleName& name,
   if (!rule) return std::unexpected(rule.error());
   const auto id = (*rule)->id;
   EditedText edited = *original;
-  if (!change.label.empty()) edited = set_label(*edited, id, change.label);
+  if (change.label) edited = set_label(*edited, id, *change.label);
   if (edited && !change.expires.empty()) edited = set_expiry(*edited, id, *expires);
   if (edited && edited->bytes == original->bytes) {
     return leave(basis, *original, id,

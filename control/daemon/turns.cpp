@@ -294,6 +294,7 @@ void Daemon::end_sessions() {
 
 // For whoever asked for the change.
 void Daemon::note_ended(const std::vector<Session>& sessions) {
+  if (ended_.empty()) ended_since_ = Steady::now();
   const auto& policy = publisher_.enforced()->policy;
   for (const auto& session : sessions) {
     const auto* guard =

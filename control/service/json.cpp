@@ -32,10 +32,18 @@ Refusal invalid(std::string message, std::string remedy) {
 struct RequestChecker {
   const Json& json;
   std::vector<std::string_view> known = {};
+  std::vector<std::string_view> may_be_empty = {};
   std::optional<Refusal> wrong = {};
 
   void operator()(const char* name, std::string& value) {
     take(name, value, &Json::is_string, "a string", R"("...")");
+  }
+  // One that may be empty, which is something else than to be absent.
+  void operator()(const char* name, std::optional<std::string>& value) {
+    may_be_empty.emplace_back(name);
+    std::string text;
+    take(name, text, &Json::is_string, "a string", R"("...")");
+    if (json.contains(name)) value = std::move(text);
   }
   void operator()(const char* name, bool& value) {
     take(name, value, &Json::is_boolean, "true or false", "true");
@@ -127,6 +135,8 @@ MOAT_VIEW(StatusView);
 MOAT_VIEW(DatabaseView);
 MOAT_VIEW(RuleView);
 MOAT_VIEW(ManagedRangeView);
+MOAT_VIEW(RangeSourceView);
+MOAT_VIEW(RefreshView);
 MOAT_VIEW(NetPeeringView);
 MOAT_VIEW(NetworkView);
 MOAT_VIEW(EndpointsView);
@@ -200,7 +210,7 @@ std::expected<T, Refusal> read_request(std::string_view text) {
   checker.check_keys();
   if (checker.wrong) return std::unexpected(std::move(*checker.wrong));
   for (const auto& [name, value] : json->items()) {
-    if (value == "")
+    if (value == "" && std::ranges::find(checker.may_be_empty, name) == checker.may_be_empty.end())
       return std::unexpected(
           invalid(fmt::format("\"{}\" is empty", name), "leave it out, or give it a value"));
   }

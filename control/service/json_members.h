@@ -156,11 +156,11 @@ inline constexpr auto members_of<StatusView> = std::tuple(
     "pending", &StatusView::pending, "bound_ms", &StatusView::bound, "placeholders",
     &StatusView::placeholders, "shadowed", &StatusView::shadowed, "monitored",
     &StatusView::monitored, "withdrawn", &StatusView::withdrawn, "held_down",
-    &StatusView::held_down, "guarded_ranges", &StatusView::guarded_ranges, "wide",
-    &StatusView::wide, "expired_rules", &StatusView::expired_rules, "expiring_rules",
-    &StatusView::expiring_rules, "trial", &StatusView::trial, "clock_was_at",
-    &StatusView::clock_was_at, "problems", &StatusView::problems, "notices", &StatusView::notices,
-    "headline", &StatusView::headline);
+    &StatusView::held_down, "guarded_ranges", &StatusView::guarded_ranges, "sources",
+    &StatusView::sources, "fleet", &StatusView::fleet, "wide", &StatusView::wide, "expired_rules",
+    &StatusView::expired_rules, "expiring_rules", &StatusView::expiring_rules, "trial",
+    &StatusView::trial, "clock_was_at", &StatusView::clock_was_at, "problems",
+    &StatusView::problems, "notices", &StatusView::notices, "headline", &StatusView::headline);
 template <>
 inline constexpr auto members_of<RuleView> = std::tuple(
     "database", &RuleView::database, "id", &RuleView::id, "type", &RuleView::type, "source",
@@ -188,6 +188,23 @@ inline constexpr auto members_of<HeldVersion> =
     std::tuple("digest", &HeldVersion::digest, "prefixes", &HeldVersion::prefixes, "change",
                &HeldVersion::change);
 template <>
+inline constexpr auto members_of<RangeSourceView> = std::tuple(
+    "range", &RangeSourceView::range, "source", &RangeSourceView::source, "version",
+    &RangeSourceView::version, "fetched", &RangeSourceView::fetched, "changed",
+    &RangeSourceView::changed, "attempted", &RangeSourceView::attempted, "next",
+    &RangeSourceView::next, "max_age_s", &RangeSourceView::max_age, "stale",
+    &RangeSourceView::is_stale, "failures", &RangeSourceView::failures, "ipv6",
+    &RangeSourceView::ipv6, "error", &RangeSourceView::error, "note", &RangeSourceView::note);
+template <>
+inline constexpr auto members_of<FleetView> =
+    std::tuple("name", &FleetView::name, "store", &FleetView::store, "push", &FleetView::push,
+               "revision", &FleetView::revision, "listed", &FleetView::listed, "max_age_s",
+               &FleetView::max_age, "stale", &FleetView::is_stale, "waiting", &FleetView::waiting,
+               "error", &FleetView::error, "held_back", &FleetView::held_back);
+template <>
+inline constexpr auto members_of<RefreshView> =
+    std::tuple("range", &RefreshView::range, "asked", &RefreshView::asked);
+template <>
 inline constexpr auto members_of<ManagedRangeView> =
     std::tuple("id", &ManagedRangeView::id, "name", &ManagedRangeView::name, "prefixes",
                &ManagedRangeView::prefixes, "digest", &ManagedRangeView::digest, "path",
@@ -198,7 +215,7 @@ inline constexpr auto members_of<ManagedRangeView> =
                &ManagedRangeView::returned, "returned_since", &ManagedRangeView::returned_since,
                "held_down_prefixes", &ManagedRangeView::held_down_prefixes, "held_down",
                &ManagedRangeView::held_down, "held_version", &ManagedRangeView::held_version,
-               "cidrs", &ManagedRangeView::cidrs);
+               "source", &ManagedRangeView::source, "cidrs", &ManagedRangeView::cidrs);
 template <>
 inline constexpr auto members_of<NetPeeringView> = std::tuple(
     "database", &NetPeeringView::database, "id", &NetPeeringView::id, "cidr", &NetPeeringView::cidr,

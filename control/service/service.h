@@ -58,6 +58,45 @@ struct TrialView {
   Milliseconds left{0};
 };
 
+// Where moat-agent has a managed range from, and how that goes: see agent_files.h.
+struct RangeSourceView {
+  using Time = std::chrono::system_clock::time_point;
+  std::string range;
+  std::string source;           // "https://...", "file PATH", "dns NAME"
+  std::string version;          // as the provider tells it; empty: it tells none
+  std::optional<Time> fetched;  // the source last said what the list is, or that it is the same
+  std::optional<Time> changed;
+  std::optional<Time> attempted;
+  std::optional<Time> next;
+  std::uint64_t max_age = 0;  // s after `fetched`; older is stale
+  bool is_stale = false;
+  std::uint64_t failures = 0;  // since `fetched`
+  std::uint64_t ipv6 = 0;      // entries passed over
+  std::string error;           // of the last try; empty: it went well
+  std::string note;
+};
+
+// The fleet that moat-agent follows.
+struct FleetView {
+  using Time = std::chrono::system_clock::time_point;
+  std::string name;
+  std::string store;
+  std::uint64_t push = 0;  // whose files are written
+  std::int64_t revision = 0;
+  std::optional<Time> listed;  // the store last said all there is
+  std::uint64_t max_age = 0;
+  bool is_stale = false;
+  std::string waiting;  // why a later push is not written; empty: there is none
+  std::string error;    // of the last try; empty: it went well
+  std::vector<std::string> held_back;
+};
+
+// moat-agent is asked for a managed range's list; its answer is a later RangeSourceView::attempted.
+struct RefreshView {
+  std::string range;
+  std::chrono::system_clock::time_point asked;
+};
+
 struct StatusView {
   std::string version;
   std::uint64_t generation = 0;  // live; 0: nothing is enforced
@@ -107,6 +146,8 @@ struct StatusView {
   };
   std::vector<HeldDownRange> held_down;
   std::vector<std::string> guarded_ranges;  // of which a version is held back: too large a change
+  std::vector<RangeSourceView> sources;     // that moat-agent asks
+  std::optional<FleetView> fleet;           // that it follows
   // Databases that let in half of all addresses or more.
   struct Wide {
     std::string database;
@@ -248,6 +289,7 @@ struct ManagedRangeView {
   std::size_t held_down_prefixes = 0;
   std::vector<HeldDownPrefix> held_down;         // only when one range is asked for; 1,000 at most
   std::optional<HeldVersion> held_version = {};  // by the guard
+  std::optional<RangeSourceView> source = {};    // nothing: moat-agent does not keep it
   std::vector<std::string> cidrs;                // only when one range is asked for
   // The same as the daemon has it, for the API to write out: not a member of the JSON.
   std::shared_ptr<const Prefixes> list = {};
@@ -467,10 +509,10 @@ struct NetPeeringName {
   std::string id;
 };
 
-// What a rule shall have instead; empty: stays.
+// What a rule shall have instead.
 struct RuleChange {
-  std::string label;
-  std::string expires;  // as parse_expiry() reads it, or "never"
+  std::optional<std::string> label;  // empty: none; nothing: stays
+  std::string expires;               // as parse_expiry() reads it, or "never"; empty: stays
 };
 
 inline constexpr std::string_view never_expires = "never";
@@ -541,6 +583,8 @@ class Service {
   virtual ServiceResult<ChangeView> accept_range(const std::string& id,
                                                  const AcceptedVersion& version,
                                                  const Peer& peer) = 0;
+  // Returns at once: the agent is another process. Refused where it does not keep this range.
+  virtual ServiceResult<RefreshView> refresh_range(const std::string& id, const Peer& peer) = 0;
   virtual ServiceResult<ChangeView> forget(const std::string& database, const Peer& peer) = 0;
   virtual ServiceResult<ChangeView> reload(const Peer& peer) = 0;
   // The database files become what they were in that generation. Files of databases that had none

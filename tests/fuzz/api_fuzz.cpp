@@ -83,7 +83,7 @@ class Echo final : public Service {
   }
   ServiceResult<ChangeView> set_rule(const RuleName& rule, const RuleChange& wanted,
                                      const Peer&) override {
-    return change(rule.id + wanted.label + wanted.expires);
+    return change(rule.id + wanted.label.value_or("stays") + wanted.expires);
   }
   ServiceResult<ChangeView> remove_rule(const RuleName& rule, const Peer&) override {
     return change(rule.database + rule.id + rule.cidr + rule.net_peering);
@@ -97,6 +97,9 @@ class Echo final : public Service {
   }
   ServiceResult<ChangeView> set_mode(const std::string& database, Mode mode, const Peer&) override {
     return change(database + std::string(to_string(mode)));
+  }
+  ServiceResult<RefreshView> refresh_range(const std::string& id, const Peer&) override {
+    return RefreshView{id, {}};
   }
   ServiceResult<ChangeView> forget(const std::string& database, const Peer&) override {
     return change(database);

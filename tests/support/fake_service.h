@@ -104,8 +104,9 @@ class FakeService : public Service {
   }
   ServiceResult<ChangeView> set_rule(const RuleName& rule, const RuleChange& wanted,
                                      const Peer& who) override {
-    return change_by(who,
-                     "set_rule(" + words(rule) + ": " + wanted.label + "," + wanted.expires + ")");
+    return change_by(who, "set_rule(" + words(rule) + ": " +
+                              (wanted.label ? *wanted.label : "stays") + "," + wanted.expires +
+                              ")");
   }
   ServiceResult<ChangeView> remove_rule(const RuleName& rule, const Peer& who) override {
     return change_by(who, "remove_rule(" + words(rule) + ")");
@@ -126,6 +127,9 @@ class FakeService : public Service {
   ServiceResult<ChangeView> accept_range(const std::string& id, const AcceptedVersion& version,
                                          const Peer& who) override {
     return change_by(who, "accept_range(" + id + "," + version.digest + ")");
+  }
+  ServiceResult<RefreshView> refresh_range(const std::string& id, const Peer&) override {
+    return answer("refresh_range(" + id + ")", RefreshView{id, {}});
   }
   ServiceResult<ChangeView> forget(const std::string& database, const Peer& who) override {
     return change_by(who, "forget(" + database + ")");

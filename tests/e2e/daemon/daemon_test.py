@@ -1803,6 +1803,15 @@ class DaemonTest(unittest.TestCase):
         status, change = self.request("POST", "/v1/reload")
         self.assertEqual(change["ended_sessions"], 0, "each is told once")
 
+    def test_a_reload_tells_whose_sessions_a_file_has_just_ended(self):
+        self.start()
+        session = self.assert_session(LISTED)
+        self.write("etc/databases.d/orders.yaml", ORDERS.replace("198.18.0.0", "198.18.7.0"))
+        wait_until(lambda: self.server.ends.get(LISTED), "the session ends before anybody asks")
+        session.close()
+        self.assertEqual(self.request("POST", "/v1/reload")[1]["ended_sessions"], 1)
+        self.assertEqual(self.request("POST", "/v1/reload")[1]["ended_sessions"], 0, "it is told once")
+
     def at_terminal(self, answer, *arguments):
         """The command with a terminal to ask at, and what is typed there."""
         master, slave = pty.openpty()
@@ -2577,8 +2586,15 @@ class DaemonTest(unittest.TestCase):
                                "control", "api", "openapi.yaml"), encoding="utf-8") as file:
             api = yaml.safe_load(file)
         self.ids = {"/v1/managed-ranges/{id}": "mr-a", "/v1/history/{id}": "1",
-                    "/v1/rollback/{id}": "1", "/v1/databases/{id}": "orders"}
+                    "/v1/rollback/{id}": "1", "/v1/databases/{id}": "orders",
+                    "/v1/refresh/{id}": "mr-a"}
         self.write("etc/managed-ranges.d/a.yaml", "- {id: mr-a, name: a, cidrs: [192.0.2.0/24]}\n")
+        time = "2026-01-01T00:00:00.000Z"
+        self.write("etc/managed-ranges.d/.moat-agent.json", json.dumps({
+            "sources": [{"range": "mr-a", "source": "https://a.example/a", "version": "7",
+                         "fetched": time, "attempted": time, "next": time, "max_age_s": 60,
+                         "failures": 1, "error": "no route"}],
+            "fleet": {"name": "prod", "listed": time, "max_age_s": 60, "held_back": ["orders"]}}))
         self.edit("etc/databases.d/orders.yaml", "rules:", "rules:\n  - managed-range: mr-a")
         self.start()
         self.write("etc/databases.d/bills.yaml", "database: bills\nendpoint: {port: 60OO}\n")
@@ -2614,6 +2630,7 @@ class DaemonTest(unittest.TestCase):
                 ("GET", "/v1/network-configuration", None, ""),
                 ("DELETE", "/v1/net-peerings", None, "?database=orders&id=pcx-1"),
                 ("PATCH", "/v1/managed-ranges/{id}", {"digest": "0"}, ""),
+                ("POST", "/v1/refresh/{id}", None, ""),
                 ("PATCH", "/v1/databases/{id}", {"mode": "monitor"}, ""),
                 ("DELETE", "/v1/databases/{id}", None, ""),
                 ("POST", "/v1/rollback/{id}", None, ""),

@@ -299,6 +299,8 @@ TEST_F(ApiTest, ChangesWhatABodySays) {
   EXPECT_EQ(patch("/v1/rules?database=orders&id=r-1", R"({"expires": "7d", "label": "a"})").code,
             200);
   EXPECT_EQ(service_.calls, std::vector<std::string>{"set_rule(orders,r-1: a,7d)"});
+  EXPECT_EQ(patch("/v1/rules?id=r-1", R"({"label": ""})").code, 200);
+  EXPECT_EQ(service_.calls, std::vector<std::string>{"set_rule(,r-1: ,)"});
   EXPECT_EQ(patch("/v1/databases/orders", R"({"mode": "monitor"})").code, 200);
   EXPECT_EQ(service_.calls, std::vector<std::string>{"set_mode(orders,monitor)"});
   EXPECT_EQ(patch("/v1/rules", R"({"label": "a"})").error(), "no rule is named");

@@ -1065,9 +1065,11 @@ TEST_F(CliTest, ChangesARuleInItsPlace) {
   EXPECT_EQ(set.exit, 0) << set.err;
   EXPECT_EQ(set.err, "generation 18 enforced in 9 ms (bound 120 s)\n");
   ask({"rules", "set", "--cidr", "192.0.2.1/32", "--expires", "7d"});
+  ask({"rules", "set", "r-1", "--no-label"});
   EXPECT_EQ(service_.calls,
             (std::vector<std::string>{"status", "set_rule(orders,r-1: At home,never)", "status",
-                                      "set_rule(,,192.0.2.1/32: ,7d)"}));
+                                      "set_rule(,,192.0.2.1/32: stays,7d)", "status",
+                                      "set_rule(,r-1: ,)"}));
 }
 
 TEST_F(CliTest, RefusesToSetNothingOrTwoThings) {
@@ -1076,6 +1078,8 @@ TEST_F(CliTest, RefusesToSetNothingOrTwoThings) {
            {"rules", "set", "--label", "a"},
            {"rules", "set", "r-1", "--cidr", "192.0.2.1/32", "--label", "a"},
            {"rules", "set", "r-1", "--expires", "7d", "--no-expires"},
+           {"rules", "set", "r-1", "--label", "a", "--no-label"},
+           {"rules", "set", "r-1", "--label", ""},
            {"rules", "remove"},
            {"rules", "remove", "r-1", "--managed-range", "mr-a"}}) {
     EXPECT_EQ(ask(arguments).exit, 2) << fmt::format("{}", fmt::join(arguments, " "));

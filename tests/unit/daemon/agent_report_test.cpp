@@ -56,6 +56,19 @@ TEST_F(AgentReportTest, SaysNothingWithoutAnAgent) {
   EXPECT_TRUE(view.notices.empty());
 }
 
+TEST_F(AgentReportTest, TellsOfEachSourceAndOfTheFleet) {
+  const auto view =
+      told_of({{source(hours(1), ""), source(hours(3), "no route")}, fleet(hours(1), "")});
+  ASSERT_EQ(view.sources.size(), 2);
+  EXPECT_FALSE(view.sources[0].is_stale);
+  EXPECT_EQ(view.sources[0].source, "https://lists.example/a");
+  EXPECT_TRUE(view.sources[1].is_stale);
+  EXPECT_EQ(view.sources[1].error, "no route");
+  ASSERT_TRUE(view.fleet);
+  EXPECT_EQ(view.fleet->name, "shop");
+  EXPECT_EQ(agents_sources(folder_.path()).size(), 2);
+}
+
 TEST_F(AgentReportTest, SaysNothingWhereAllIsWell) {
   const auto view = told_of({{source(hours(1), "")}, fleet(hours(1), "")});
   EXPECT_TRUE(view.problems.empty());

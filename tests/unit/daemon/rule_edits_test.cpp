@@ -132,7 +132,7 @@ TEST_F(EditsTest, RefusesWhatWouldBreakAnExpectation) {
   expect_kept(remove("orders", id), "standby (198.51.100.25) would be denied since rule " + id);
   expect_kept(add({"orders", "203.0.113.0/24", "", "", ""}),
               "203.0.113.9 would be allowed by 203.0.113.0/24 of rule r-");
-  const auto set_end = set(id, {"", "8h"});
+  const auto set_end = set(id, {std::nullopt, "8h"});
   ASSERT_TRUE(set_end) << all_words(set_end.error());
   ASSERT_EQ(set_end->warnings.size(), 1u) << "time will end it";
   EXPECT_NE(set_end->warnings[0].message.find("is allowed until 2027-01-15T16:00:00Z alone"),
@@ -196,7 +196,7 @@ TEST_F(EditsTest, SaysHowToGiveARuleThatHasExpiredAnotherEnd) {
   }
   EXPECT_EQ(add({"orders", "203.0.113.0/24", "", "", ""}).error().remedy,
             "give it another end: moat rules set --database orders r-old --no-expires");
-  ASSERT_TRUE(set("r-old", {"", "7d"}));
+  ASSERT_TRUE(set("r-old", {std::nullopt, "7d"}));
   EXPECT_EQ(read_database("f", get("orders"), now).value->rules[0].expires,
             now + std::chrono::days(7));
 }
@@ -222,10 +222,22 @@ TEST_F(EditsTest, ChangesARuleInItsPlaceAndKeepsItsId) {
   EXPECT_EQ(again->unchanged, "rule " + id + " of orders is so already");
 }
 
+TEST_F(EditsTest, TakesALabelOut) {
+  const auto id = read_database("f", orders_yaml, now).value->rules[0].id;
+  ASSERT_TRUE(set(id, {"", ""}));
+  EXPECT_EQ(get("orders"),
+            "# Orders\n"
+            "database: orders\n"
+            "endpoint: {port: 5432}\n"
+            "rules:\n"
+            "  - cidr: 198.51.100.25/32   # mine\n");
+  EXPECT_EQ(set(id, {"", ""})->unchanged, "rule " + id + " of orders is so already");
+}
+
 TEST_F(EditsTest, RefusesToSetWhatNoFileMaySay) {
   const auto id = read_database("f", orders_yaml, now).value->rules[0].id;
-  expect_refused(set(id, {"", ""}), Kind::invalid, "nothing is to be set");
-  expect_refused(set(id, {"", "2020-01-01"}), Kind::invalid, "expired already");
+  expect_refused(set(id, {std::nullopt, ""}), Kind::invalid, "nothing is to be set");
+  expect_refused(set(id, {std::nullopt, "2020-01-01"}), Kind::invalid, "expired already");
   expect_refused(set(id, {std::string(300, 'x'), ""}), Kind::invalid, "300 bytes");
   expect_refused(set("r-nothing", {"a", ""}), Kind::not_found, "r-nothing");
 }

@@ -80,6 +80,10 @@ TEST(View, KeepsAStatus) {
   view.withdrawn = {"mr-b"};
   view.held_down = {{"mr-c", 2, WallTime(std::chrono::seconds(8))}};
   view.guarded_ranges = {"mr-d"};
+  view.sources = {{"mr-e", "https://lists.example/e", "7", noon, noon, noon, noon, 60, true, 2, 3,
+                   "error", "note"}};
+  view.fleet =
+      FleetView{"prod", "etcd https://e", 4, 5, noon, 60, true, "waiting", "error", {"db"}};
   view.trial = TrialView{"7f", 17, "ada", Milliseconds(1.5)};
   view.clock_was_at = std::chrono::floor<std::chrono::seconds>(noon);
   view.problems = {{"held-back", "a.yaml", "message", "remedy", {fault}}};
@@ -153,6 +157,7 @@ TEST(View, KeepsAManagedRange) {
                        {{*parse_prefix("192.0.2.8/29"), WallTime(std::chrono::seconds(8)),
                          WallTime(std::chrono::seconds(9))}},
                        HeldVersion{"fedcba9876543210", 3, "loses 1 of 2 CIDRs"},
+                       RangeSourceView{.range = "mr-a", .source = "dns a.example"},
                        {"192.0.2.0/24"}});
 }
 
@@ -254,6 +259,11 @@ TEST(View, KeepsARequestForARule) {
 
 TEST(View, KeepsRequestsForAChange) {
   expect_same_after_the_way_there_and_back(RuleChange{"Büro", "never"});
+  EXPECT_EQ(read_request<RuleChange>(R"({"label": ""})")->label, "");
+  EXPECT_EQ(read_request<RuleChange>(R"({"expires": "8h"})")->label, std::nullopt);
+  EXPECT_EQ(read_request<RuleChange>(R"({"expires": ""})").error().message, "\"expires\" is empty");
+  EXPECT_EQ(read_request<RuleChange>(R"({"label": null})").error().message,
+            "\"label\" is null, not a string");
   expect_same_after_the_way_there_and_back(ModeChange{"monitor"});
   EXPECT_EQ(read_request<RuleChange>(R"({"cidr": "192.0.2.1/32"})").error().message,
             "unknown key \"cidr\"");
