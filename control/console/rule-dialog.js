@@ -2,6 +2,7 @@
 // The dialogs that add a rule and remove one.
 
 import * as api from './api.js';
+import {openAnnouncedDialog} from './announced.js';
 import {change, confirmField, receiptTitle, tryOut} from './change.js';
 import {openDialog} from './dialog.js';
 import {alert, element, field, foreign, replace, select, textInput} from './dom.js';
@@ -217,69 +218,15 @@ function radio(name, value, text, checked) {
 
 // ---- Removing ----
 
-export async function openRemoveDialog(rule) {
-  const send = parameters =>
-    api.remove('/v1/rules', {database: rule.database, id: rule.id, ...parameters});
-  const within = confirmField();
-  let basis = '';
-  const found = element('div', {'aria-live': 'polite'}, 'Looking for who is connected by it ...');
-  openDialog(
-    'Remove this rule?',
-    [
-      element(
-        'p',
-        {},
-        foreign(rule.source),
-        rule.label && [' (', foreign(rule.label), ')'],
-        ` may reach ${rule.database} no longer.`,
-      ),
-      found,
-      within.root,
+export const openRemoveDialog = rule =>
+  openAnnouncedDialog('Remove this rule?', {
+    text: [
+      foreign(rule.source),
+      rule.label && [' (', foreign(rule.label), ')'],
+      ` may reach ${rule.database} no longer.`,
     ],
-    [
-      {
-        text: 'Remove rule',
-        kind: 'danger',
-        run: () =>
-          change(send, {
-            what: `${rule.source} is no longer allowed to reach ${rule.database}`,
-            within: within.value,
-            basis,
-          }),
-      },
-    ],
-  );
-  try {
-    const preview = (await tryOut(send)).preview;
-    basis = preview.basis;
-    replace(found, showEnds(preview));
-  } catch (refused) {
-    if (!(refused instanceof api.Refusal)) throw refused;
-    replace(found, alert('danger', refused.message, refused.remedy));
-  }
-}
-
-// Which sessions a change would end, and what it would open.
-export function showEnds(preview) {
-  const opens = preview.opens.map(text => alert('warning', text));
-  if (preview.ends.length === 0) return [opens, element('p', {}, 'No session would end.')];
-  const peers = new Map();
-  for (const {peer, database} of preview.ends) {
-    const key = `${peer} (${database})`;
-    peers.set(key, (peers.get(key) ?? 0) + 1);
-  }
-  return [
-    opens,
-    alert(
-      'warning',
-      `${plural(preview.ends.length, 'session')} would end`,
-      element(
-        'ul.pf-c-list',
-        {},
-        [...peers].map(([peer, count]) =>
-          element('li', {}, `${peer}${count === 1 ? '' : `, ${plural(count, 'session')}`}`),
-        ),
-      ),
-    ),
-  ];
-}
+    action: 'Remove rule',
+    what: `${rule.source} is no longer allowed to reach ${rule.database}`,
+    send: parameters =>
+      api.remove('/v1/rules', {database: rule.database, id: rule.id, ...parameters}),
+  });

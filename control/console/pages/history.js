@@ -2,10 +2,10 @@
 // What was enforced, by whom it was changed, and how to get back to it.
 
 import * as api from '../api.js';
+import {showEnds} from '../announced.js';
 import {change, confirmField, tryOut} from '../change.js';
 import {openDialog, showRefusal} from '../dialog.js';
 import {diffLines} from '../diff.js';
-import {showEnds} from '../rule-dialog.js';
 import {Table, button, card, element, foreign, link, replace} from '../dom.js';
 import {ago, clock, number} from '../words.js';
 

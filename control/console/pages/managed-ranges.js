@@ -2,10 +2,11 @@
 // The lists of networks that providers keep, and which databases' rules name them.
 
 import * as api from '../api.js';
-import {change} from '../change.js';
+import {change, orSay, say} from '../change.js';
 import {openDialog} from '../dialog.js';
 import {
   Table,
+  alert,
   badge,
   button,
   card,
@@ -16,7 +17,7 @@ import {
   replace,
   textInput,
 } from '../dom.js';
-import {ago, number, plural} from '../words.js';
+import {ago, clock, number, plural} from '../words.js';
 
 export const title = 'Managed ranges';
 
@@ -35,23 +36,29 @@ export function mount(page) {
       {name: 'Name', value: each => each.name, show: each => foreign(each.name)},
       {name: 'Networks', number: true, value: each => number(each.prefixes)},
       {name: 'Changed', value: each => ago(each.changed)},
+      {
+        name: 'Checked',
+        value: each => each.source && ago(each.source.fetched),
+        show: each => (each.source ? ago(each.source.fetched) : '-'),
+      },
       {name: 'Used by', value: each => each.used_by.join(', ') || '-'},
       {name: 'Last version', value: describeVersion},
       {
         name: 'Status',
-        value: each => [each.withdrawn, each.held_version, each.held_down_prefixes],
+        value: each => [
+          each.withdrawn,
+          each.held_version,
+          each.held_down_prefixes,
+          each.source?.stale,
+          each.source?.error,
+        ],
         show: showStatus,
       },
       {
         name: 'Actions',
         isActions: true,
-        value: each => [page.mayChange, each.held_version],
-        show: each =>
-          page.mayChange &&
-          each.held_version &&
-          button('Accept', () => openAcceptDialog(each), 'secondary', {
-            'aria-label': `Accept the new version of ${each.id}`,
-          }),
+        value: each => [page.mayChange, each.held_version, Boolean(each.source)],
+        show: each => page.mayChange && showActions(each),
       },
     ],
     each => each.id,
@@ -80,11 +87,35 @@ function describeVersion(range) {
   return `${ago(since)}, ${number(added)} added, ${number(removed)} removed`;
 }
 
+function showActions(range) {
+  return element(
+    'div.moat-actions',
+    {},
+    range.source &&
+      button('Refresh', () => orSay(refresh(range)), 'link', {'aria-label': `Refresh ${range.id}`}),
+    range.held_version &&
+      button('Accept', () => openAcceptDialog(range), 'secondary', {
+        'aria-label': `Accept the new version of ${range.id}`,
+      }),
+  );
+}
+
+async function refresh({id, source}) {
+  await api.post(`/v1/refresh/${encodeURIComponent(id)}`);
+  say(alert('info', `moat-agent asks ${source.source} for ${id} now.`));
+}
+
 function showStatus(range) {
   const withdrawn =
     'Its provider has taken it out while rules name it: its last networks stay allowed.';
   return [
     range.withdrawn ? badge('withdrawn', 'red', withdrawn) : badge('active', 'green'),
+    range.source?.stale && [' ', badge('stale', 'red', 'It was not checked for too long.')],
+    range.source?.error && [
+      ' ',
+      badge('failing', 'orange', 'The last try to fetch it failed: the last good list stays.'),
+      element('p', {}, foreign(range.source.error)),
+    ],
     range.held_version && [
       ' ',
       badge('a version is held back', 'red'),
@@ -111,6 +142,16 @@ function openAcceptDialog({id, held_version: held}) {
   );
 }
 
+function describeSource(source) {
+  if (!source) return [];
+  return [
+    ['Source', foreign(source.source)],
+    ['Version', foreign(source.version || '-')],
+    ['Next try', source.next ? clock(source.next) : 'at once'],
+    ...(source.note ? [['Note', foreign(source.note)]] : []),
+  ];
+}
+
 function showRange(details, range) {
   const filter = textInput({
     'aria-label': 'CIDR contains',
@@ -126,6 +167,7 @@ function showRange(details, range) {
       descriptions([
         ['Name', foreign(range.name)],
         ['File', element('code', {}, range.path)],
+        ...describeSource(range.source),
       ]),
       filter,
       said,

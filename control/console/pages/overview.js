@@ -2,8 +2,21 @@
 // Whether all is well, what is not and what helps, and what guards this host.
 
 import * as api from '../api.js';
+import {openAnnouncedDialog} from '../announced.js';
+import {orSay} from '../change.js';
 import {showFaults} from '../dialog.js';
-import {Table, alert, badge, card, descriptions, element, foreign, link, replace} from '../dom.js';
+import {
+  Table,
+  alert,
+  badge,
+  button,
+  card,
+  descriptions,
+  element,
+  foreign,
+  link,
+  replace,
+} from '../dom.js';
 import {address, ago, clock, duration, number, plural, ports} from '../words.js';
 
 export const title = 'Overview';
@@ -15,7 +28,7 @@ export function mount(page) {
   const problems = element('div');
   const facts = element('div');
   const interfaces = interfaceTable();
-  const databases = databaseTable();
+  const databases = databaseTable(page);
   const changes = changeTable();
   const pending = element('div');
   replace(
@@ -127,7 +140,7 @@ function showInterface(each) {
   ];
 }
 
-function databaseTable() {
+function databaseTable(page) {
   return new Table(
     'Databases',
     [
@@ -141,11 +154,58 @@ function databaseTable() {
       {name: 'Rules', number: true, value: each => number(each.rules)},
       {name: 'Allowed packets', number: true, value: each => number(each.allowed.packets)},
       {name: 'Dropped packets', number: true, value: each => number(each.dropped.packets)},
+      {
+        name: 'Actions',
+        isActions: true,
+        value: each => [page.mayChange, each.id, each.mode, each.state],
+        show: each => page.mayChange && showActions(each),
+      },
     ],
     each => each.id,
     'No rule file names a database.',
   );
 }
+
+function showActions(database) {
+  const {id, mode, state} = database;
+  const isMonitored = mode === 'monitor';
+  const act = (text, open) =>
+    button(text, () => orSay(open(database)), 'link', {'aria-label': `${text} ${id}`});
+  return element(
+    'div.moat-actions',
+    {},
+    state !== 'vanished' && act(isMonitored ? 'Enforce' : 'Monitor', openModeDialog),
+    state === 'vanished' && act('Forget', openForgetDialog),
+  );
+}
+
+function openModeDialog({id, mode}) {
+  const wanted = mode === 'monitor' ? 'enforce' : 'monitor';
+  const [title, text, action] = {
+    enforce: ['Enforce the rules', `What no rule of ${id} allows is dropped from now on.`, 'Enforce'],
+    monitor: [
+      'Only watch the traffic',
+      `Everybody reaches ${id}, and what its rules would drop is counted.`,
+      'Monitor',
+    ],
+  }[wanted];
+  return openAnnouncedDialog(`${title} of ${id}?`, {
+    text,
+    action,
+    what: `${id} is in ${wanted} mode`,
+    send: parameters =>
+      api.patch(`/v1/databases/${encodeURIComponent(id)}`, parameters, {mode: wanted}),
+  });
+}
+
+const openForgetDialog = ({id, endpoint}) =>
+  openAnnouncedDialog(`Forget ${id}?`, {
+    text: `Its file is gone. Its guard ends, and with it all its rules: ${ports(endpoint)} is open to everybody whom no other database's rules keep out.`,
+    action: 'Forget database',
+    what: `${id} is guarded no longer`,
+    send: parameters => api.remove(`/v1/databases/${encodeURIComponent(id)}`, parameters),
+    lapses: false,
+  });
 
 export function showState(each) {
   return [

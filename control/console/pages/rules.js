@@ -184,8 +184,6 @@ export function mount(page) {
         wanted.expires = expires.value.trim() || 'never';
       if (Object.keys(wanted).length === 0) return end();
       try {
-        if (wanted.label === '')
-          throw new api.Refusal('refused', {message: 'a label can be changed, not taken out'});
         await change(
           parameters =>
             api.patch('/v1/rules', {database: rule.database, id: rule.id, ...parameters}, wanted),

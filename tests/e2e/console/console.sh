@@ -118,6 +118,8 @@ stop_daemon() { stop moatd; }
 start_daemon() { start_moatd; }
 
 moat_says() { on db-host moat "$@"; }
+take_file_away() { mv "$scene/moat/databases.d/orders.yaml" "$scene/orders.yaml"; }
+bring_file_back() { mv "$scene/orders.yaml" "$scene/moat/databases.d/"; }
 edit_file() { sed -i "$1" "$scene/moat/databases.d/orders.yaml"; }
 edit_range() { sed -i "$1" "$scene/moat/managed-ranges.d/country-fr.txt"; }
 
@@ -136,7 +138,7 @@ carry_out_orders() {
     case ${words[0]} in
       open_session | session_ended | connects | is_kept_out | start_flood | stop_flood | stop_daemon | \
         start_daemon | moat_says | edit_file | \
-        edit_range | open_console | close_console) ;;
+        edit_range | take_file_away | bring_file_back | open_console | close_console) ;;
       *) echo "no such order: ${words[*]}" >&2 && return 1 ;;
     esac
     if "${words[@]}" >"$scene/order.log" 2>&1; then answer=ok; else answer=no; fi

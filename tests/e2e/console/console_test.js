@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The console as people use it: see console.sh.
 
+import {request} from 'node:http';
+
 import {
   assert,
   checkAccessibility,
@@ -148,6 +150,20 @@ test('label and expiry of a rule are edited in its row', async () => {
     .getByText(/in [67] d/)
     .waitFor();
   await receipts(operator).getByText(`Rule ${stranger}/32 of orders edited`).waitFor();
+});
+
+test('a label is taken out in its row, and given back', async () => {
+  await rules();
+  const setLabel = async label => {
+    await operator.getByRole('button', {name: `Edit rule ${stranger}/32`}).click();
+    await operator.getByRole('textbox', {name: 'Label'}).fill(label);
+    await operator.getByRole('button', {name: 'Save'}).click();
+    await operator.getByRole('button', {name: 'Save'}).waitFor({state: 'detached'});
+  };
+  await setLabel('');
+  await row('On call this week').waitFor({state: 'detached'});
+  await setLabel('On call this week');
+  await row('On call this week').waitFor();
 });
 
 test('an edit that is refused says so in the row, and what was typed stays', async () => {
@@ -344,6 +360,39 @@ test('5,000 drops a second leave the page quick, and a source is allowed from it
   await order('stop_flood');
 });
 
+test('the mode of a database is changed, which says first whom it lets in', async () => {
+  await visit(operator, 'overview', 'Overview');
+  await order('is_kept_out', 'stranger');
+  await operator.getByRole('button', {name: 'Monitor orders'}).click();
+  await dialog().getByText(/opens|everybody/i).first().waitFor();
+  await dialog().locator('.pf-m-warning').first().waitFor();
+  await dialog().getByRole('button', {name: 'Monitor', exact: true}).click();
+  await receipts(operator).getByText('orders is in monitor mode').waitFor();
+  await order('connects', 'stranger');
+  await order('open_session');
+  await operator.getByRole('button', {name: 'Enforce orders'}).click();
+  await dialog().getByText('1 session would end').waitFor();
+  await dialog().getByRole('button', {name: 'Enforce', exact: true}).click();
+  await receipts(operator).getByText(`1 session ended: ${stranger}`).waitFor();
+  await order('session_ended');
+  await order('is_kept_out', 'stranger');
+});
+
+test('a database whose file is gone is forgotten, which says first that its port opens', async () => {
+  await visit(operator, 'overview', 'Overview');
+  assert.equal(await operator.getByRole('button', {name: 'Forget orders'}).count(), 0);
+  await order('take_file_away');
+  await operator.getByRole('button', {name: 'Forget orders'}).click();
+  await dialog().locator('.pf-m-warning').first().waitFor();
+  await order('is_kept_out', 'stranger');
+  await dialog().getByRole('button', {name: 'Forget database'}).click();
+  await receipts(operator).getByText('orders is guarded no longer').waitFor();
+  await order('connects', 'stranger');
+  await order('bring_file_back');
+  await operator.getByRole('button', {name: 'Monitor orders'}).waitFor();
+  await order('is_kept_out', 'stranger');
+});
+
 test('what is wrong with a file is shown with its remedy, and goes when it is mended', async () => {
   await visit(operator, 'overview', 'Overview');
   await order('edit_file', 's|198.51.100.25/32|198.51.100.25/24|');
@@ -411,6 +460,27 @@ test('a reader sees all of it and can change nothing', async () => {
   assert.equal(await reader.getByRole('button', {name: /^Roll back/}).count(), 0);
 });
 
+test('a reader who asks the socket himself is refused as well', async () => {
+  const answers = await reader.evaluate(async () => {
+    const api = await import(new URL('api.js', document.baseURI));
+    const tries = {
+      add: () => api.post('/v1/rules', {}, {database: 'orders', cidr: '203.0.113.66/32'}),
+      set: () => api.patch('/v1/databases/orders', {}, {mode: 'monitor'}),
+      forget: () => api.remove('/v1/databases/orders'),
+      detach: () => api.post('/v1/detach'),
+      refresh: () => api.post('/v1/refresh/mr-country-fr'),
+    };
+    const results = {};
+    for (const [name, make] of Object.entries(tries))
+      results[name] = await make().then(
+        () => 'done',
+        refused => refused.kind || refused.reason,
+      );
+    return results;
+  });
+  for (const [name, answer] of Object.entries(answers)) assert.equal(answer, 'forbidden', name);
+});
+
 test('who is in neither group sees why', async () => {
   const nobody = await signIn('moat-eve');
   await visit(nobody, 'rules', 'Internet access');
@@ -422,11 +492,36 @@ test('who is in neither group sees why', async () => {
   await nobody.screenshot({path: `${pictures}/denied.png`});
 });
 
+// What the server says to a page of that origin which asks for the session's socket.
+const askForSocket = (link, origin) =>
+  new Promise((resolve, reject) => {
+    const asked = request(link.replace(/\/cockpit\/.*/, '/cockpit/socket'), {
+      headers: {
+        Connection: 'Upgrade',
+        Upgrade: 'websocket',
+        Origin: origin,
+        'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
+        'Sec-WebSocket-Version': '13',
+        'Sec-WebSocket-Protocol': 'cockpit1',
+      },
+    });
+    asked.on('upgrade', (answer, socket) => {
+      socket.destroy();
+      resolve(answer.statusCode);
+    });
+    asked.on('response', answer => resolve(answer.statusCode));
+    asked.on('error', reject);
+    asked.end();
+  });
+
 test('moat console opens a session for who has its link, and for nobody else', async () => {
   const link = await order('open_console');
   const page = await openPage();
   const withoutSecret = await page.goto(link.replace(/\/[0-9a-f]{32}\//, '/'));
   assert.equal(withoutSecret.status(), 404);
+  const {origin} = new URL(link);
+  assert.notEqual(await askForSocket(link.replace(/\/[0-9a-f]{32}\//, '/'), origin), 101);
+  assert.notEqual(await askForSocket(link, 'http://evil.example'), 101);
   await page.goto(link);
   await page.getByRole('heading', {level: 1, name: 'Overview'}).waitFor();
   await page.getByRole('link', {name: 'orders'}).waitFor();
