@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Many hosts that follow one fleet, in one process and by the agent's own code: each lists,
-// watches, writes files of its own and sends receipts. Pushes changes, and tells when each host had
-// them.
+// watches, writes files of its own and sends receipts. Pushes changes, and tells as JSON when each
+// host had them on disk; and of real hosts among them, by their receipts, when moatd enforced them.
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -15,6 +15,7 @@
 #include "control/agent/fleet_push.h"
 #include "control/agent/fleet_store.h"
 #include "control/os/log.h"
+#include "control/policy/json_codec.h"
 
 namespace moat {
 namespace {
@@ -27,6 +28,7 @@ struct Options {
   unsigned hosts = 100;
   unsigned pushes = 5;
   unsigned spread_ms = 10'000;  // over which the hosts begin
+  unsigned real = 0;            // hosts that others run, called real-0 and so on
 };
 
 double seconds_of(const timeval& time) {
@@ -39,8 +41,24 @@ double cpu_seconds() {
   return seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
 }
 
+double megabytes() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
 double at(const std::vector<double>& sorted, double part) {
+  if (sorted.empty()) return 0;
   return sorted[static_cast<std::size_t>(part * static_cast<double>(sorted.size() - 1))];
+}
+
+nlohmann::json percentiles(std::vector<double> seconds) {
+  std::ranges::sort(seconds);
+  return {{"count", seconds.size()},
+          {"p50", at(seconds, 0.5)},
+          {"p99", at(seconds, 0.99)},
+          {"p999", at(seconds, 0.999)},
+          {"max", at(seconds, 1)}};
 }
 
 class Simulation {
@@ -52,7 +70,8 @@ class Simulation {
         store_(options_.settings) {}
 
   Result<> run() {
-    auto fetcher = Fetcher::open(loop_, 0);
+    // A stream for each host, and what else they ask; a process may have 20,000 files or so.
+    auto fetcher = Fetcher::open(loop_, options_.hosts + options_.hosts / 2 + 100);
     if (!fetcher) return std::unexpected(fetcher.error());
     fetcher_ = std::move(*fetcher);
     auto timer = loop_.timer([this] { begin_next(); });
@@ -64,7 +83,8 @@ class Simulation {
     if (auto pushed = put(); !pushed) return pushed;
     begun_ = Steady::now();
     begin_timer_.set_after(std::chrono::microseconds(0));
-    return loop_.run();
+    if (auto ran = loop_.run(); !ran) return ran;
+    return error_ ? Result<>(std::unexpected(*error_)) : Result<>();
   }
 
  private:
@@ -89,10 +109,7 @@ class Simulation {
                                   {home / "databases.d", home / "managed-ranges.d"},
                                   [this, host] { note(*host); }},
                                  settings, nullptr);
-    if (!fleet) {
-      std::fprintf(stderr, "%s\n", fleet.error().message.c_str());
-      return loop_.stop();
-    }
+    if (!fleet) return fail(fleet.error());
     host->fleet = std::move(*fleet);
     if (hosts_.size() < options_.hosts)
       begin_timer_.set_after(
@@ -107,31 +124,61 @@ class Simulation {
     if (latencies_.size() == options_.hosts) finish_round();
   }
 
+  // All receipts are in then, as hosts wait with theirs for half a millisecond each.
+  [[nodiscard]] std::chrono::milliseconds between_pushes() const {
+    return std::chrono::seconds(5) + std::chrono::milliseconds(options_.hosts / 2);
+  }
+
+  // The first push only finds who is there.
   void finish_round() {
-    std::ranges::sort(latencies_);
-    const auto now = Steady::now();
     if (number_ == 1) {
-      std::printf("%u hosts follow after %.1f s\n", options_.hosts,
-                  std::chrono::duration<double>(now - begun_).count());
+      start_s_ = std::chrono::duration<double>(Steady::now() - begun_).count();
     } else {
-      std::printf("push %u: p50 %.3f p99 %.3f p99.9 %.3f max %.3f s, %.2f ms CPU a host\n", number_,
-                  at(latencies_, 0.5), at(latencies_, 0.99), at(latencies_, 0.999),
-                  latencies_.back(),
-                  (cpu_seconds() - cpu_before_) * 1000 / static_cast<double>(options_.hosts));
+      cpu_ += cpu_seconds() - cpu_before_;
+      received_.insert(received_.end(), latencies_.begin(), latencies_.end());
+      std::fprintf(stderr, "  push %u: the last of %u hosts after %.3f s\n", number_ - 1,
+                   options_.hosts, latencies_.back());
     }
-    std::fflush(stdout);
     latencies_.clear();
-    if (number_ > options_.pushes) return loop_.stop();
-    // Once the receipts are in.
-    push_timer_.set_after(std::chrono::seconds(5));
+    push_timer_.set_after(between_pushes());
   }
 
   void push() {
+    if (auto looked = look_at_receipts(); !looked) return fail(looked.error());
+    if (number_ > options_.pushes) return finish();
     cpu_before_ = cpu_seconds();
-    if (auto pushed = put(); !pushed) {
-      std::fprintf(stderr, "%s\n", pushed.error().message.c_str());
-      loop_.stop();
+    if (auto pushed = put(); !pushed) fail(pushed.error());
+  }
+
+  Result<> look_at_receipts() {
+    if (options_.real == 0 || number_ == 1) return {};
+    const auto receipts = store_.receipts("real-");
+    if (!receipts) return std::unexpected(receipts.error());
+    for (const auto& receipt : *receipts) {
+      const auto time = view::read_time_ms(receipt.time);
+      if (receipt.push == number_ && receipt.generation > 0 && time)
+        enforced_.push_back(std::chrono::duration<double>(*time - pushed_at_).count());
     }
+    return {};
+  }
+
+  void fail(const Error& error) {
+    error_ = error;
+    loop_.stop();
+  }
+
+  void finish() {
+    const auto updates = static_cast<double>(options_.hosts) * options_.pushes;
+    const nlohmann::json told = {{"hosts", options_.hosts},
+                                 {"pushes", options_.pushes},
+                                 {"start_s", start_s_},
+                                 {"received", percentiles(received_)},
+                                 {"enforced", percentiles(enforced_)},
+                                 {"missing", options_.real * options_.pushes - enforced_.size()},
+                                 {"cpu_ms", cpu_ * 1000 / updates},
+                                 {"rss_mb", megabytes()}};
+    std::printf("%s\n", told.dump().c_str());
+    loop_.stop();
   }
 
   Result<> put() {
@@ -146,7 +193,9 @@ class Simulation {
     head.push = push->push = before->head.push + 1;
     number_ = static_cast<unsigned>(head.push);
     pushed_ = Steady::now();
-    const auto revision = store_.push(*push, head, before->head_revision);
+    pushed_at_ = std::chrono::system_clock::now();
+    head.host_count = options_.hosts + options_.real;
+    const auto revision = store_.push(*push, head, {}, before->head_revision);
     if (!revision) return std::unexpected(revision.error());
     return {};
   }
@@ -162,8 +211,14 @@ class Simulation {
   unsigned number_ = 0;
   Steady::time_point begun_;
   Steady::time_point pushed_;
+  std::chrono::system_clock::time_point pushed_at_;
+  std::optional<Error> error_;
+  double start_s_ = 0;
   double cpu_before_ = 0;
-  std::vector<double> latencies_;
+  double cpu_ = 0;
+  std::vector<double> latencies_;  // seconds, of this push
+  std::vector<double> received_;   // of all
+  std::vector<double> enforced_;   // the same of real hosts
 };
 
 }  // namespace
@@ -178,6 +233,7 @@ int main(int count, char** arguments) {
   app.add_option("--hosts", options.hosts);
   app.add_option("--pushes", options.pushes);
   app.add_option("--spread", options.spread_ms);
+  app.add_option("--real", options.real);
   app.add_option("--ca", options.settings.ca);
   app.add_option("--certificate", options.settings.certificate);
   app.add_option("--key", options.settings.key);

@@ -135,14 +135,18 @@ void EtcdClient::watch(std::string body, OnLine on_line, std::function<void(cons
   line_.clear();
   auto request = access_.request("/v3/watch", std::move(body));
   request.timeout = std::chrono::milliseconds(0);
-  request.on_data = [this, on_line = std::move(on_line)](std::string_view data) {
+  request.on_data = [this, on_line = std::move(on_line), ended](std::string_view data) {
+    const auto looked_at = line_.size();
     line_ += data;
     // `on_line` may stop the stream, and begin another.
-    for (auto end = line_.find('\n'); end != std::string::npos; end = line_.find('\n')) {
+    for (auto end = line_.find('\n', looked_at); end != std::string::npos; end = line_.find('\n')) {
       const auto line = line_.substr(0, end);
       line_.erase(0, end + 1);
       on_line(line);
     }
+    if (line_.size() <= max_answer) return;
+    stop_watching();
+    ended({fmt::format("the watch has sent a line of more than {} bytes", max_answer), ""});
   };
   stream_ = fetcher_.start(std::move(request),
                            [this, ended = std::move(ended)](const Result<FetchAnswer>& answer) {

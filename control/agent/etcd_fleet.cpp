@@ -15,6 +15,8 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds first_retry{500};
 constexpr milliseconds last_retry{10'000};
+// By which a host's own timer is later than the store's.
+constexpr std::chrono::seconds grace{3};
 
 StoreMemory memory_of(const AgentFleet* before, const FleetSettings& settings) {
   if (before == nullptr || before->name != settings.name) return {};
@@ -47,7 +49,17 @@ Result<std::unique_ptr<Fleet>> EtcdFleet::make(const FleetTools& tools,
   if (!reconcile) return std::unexpected(reconcile.error());
   fleet->retry_timer_ = std::move(*retry);
   fleet->reconcile_timer_ = std::move(*reconcile);
+  auto trial = fleet->tools_.loop.timer([self = fleet.get()] { self->end_trial(); });
+  if (!trial) return std::unexpected(trial.error());
+  fleet->trial_timer_ = std::move(*trial);
+  if (auto armed = fleet->receipts_.arm(); !armed) return std::unexpected(armed.error());
   fleet->reconcile_timer_.set_after(settings.reconcile);
+  if (const auto& known = fleet->status_.trial; known && !known->is_undone) {
+    const auto left = known->until - std::chrono::system_clock::now();
+    fleet->trial_timer_.set_after(std::clamp<std::chrono::microseconds>(
+        std::chrono::ceil<std::chrono::microseconds>(left), milliseconds(0),
+        std::chrono::seconds(longest_trial_s) + grace));
+  }
   fleet->list();
   return fleet;
 }
@@ -131,7 +143,7 @@ void EtcdFleet::apply(bool is_news) {
   status_.cluster = memory.cluster;
   status_.revision = memory.revision;
   status_.epoch = memory.epoch;
-  status_.held_back = mirror_.complaints();
+  status_.held_back = first_of(mirror_.complaints());
   if (!mirror_.is_known()) {
     status_.held_back.push_back("the fleet has no keys yet");
     return tools_.on_news();
@@ -140,22 +152,67 @@ void EtcdFleet::apply(bool is_news) {
     status_.waiting = fmt::format("push {} is being tried on other hosts", mirror_.head().push);
     return tools_.on_news();
   }
-  status_.waiting.clear();
+  const auto pushed = mirror_.content(FleetMirror::Version::pushed);
+  follow_trial(pushed);
+  status_.waiting = is_undone() ? fmt::format("push {} was not confirmed in time, and is undone",
+                                              mirror_.head().push)
+                                : "";
   const auto result =
-      write_fleet({mirror_.values(FleetKind::database), mirror_.values(FleetKind::labels),
-                   mirror_.values(FleetKind::range)},
-                  settings_, tools_.folders);
+      write_fleet(is_undone() ? mirror_.content(FleetMirror::Version::before) : pushed, settings_,
+                  tools_.folders);
   status_.push = mirror_.head().push;
   status_.held_back.insert(status_.held_back.end(), result.held_back.begin(),
                            result.held_back.end());
+  status_.held_back = first_of(std::move(status_.held_back));
   if (result.is_changed) {
-    tools_.log.info("fleet {}: push {} by {} is written, revision {}", settings_.name,
-                    mirror_.head().push, mirror_.head().author, memory.revision);
+    tools_.log.info("fleet {}: push {} by {} is {}, revision {}", settings_.name,
+                    mirror_.head().push, mirror_.head().author,
+                    is_undone() ? "undone, as nobody has confirmed it" : "written",
+                    memory.revision);
   }
   if (is_news && !status_.held_back.empty())
     tools_.log.warn("fleet {}: held back: {}", settings_.name, fmt::join(status_.held_back, "; "));
   if (is_news || result.is_changed)
-    receipts_.tell(mirror_.head(), memory.revision, status_.held_back);
+    receipts_.tell(mirror_.head(), memory.revision, status_.held_back, is_undone());
+  tools_.on_news();
+}
+
+bool EtcdFleet::is_undone() const {
+  return mirror_.has_lapsed() || (status_.trial && status_.trial->is_undone);
+}
+
+// What has to be known to undo the push without the store; before its files are written.
+void EtcdFleet::follow_trial(const FleetContent& pushed) {
+  const auto& head = mirror_.head();
+  if (!mirror_.is_on_trial()) {
+    status_.trial.reset();
+    trial_timer_.stop();
+    return;
+  }
+  if (status_.trial && status_.trial->push == head.push) return;
+  auto databases = selected_databases(pushed, settings_);
+  const auto before = selected_databases(mirror_.content(FleetMirror::Version::before), settings_);
+  databases.insert(databases.end(), before.begin(), before.end());
+  auto undo = own_part(mirror_.undo(), databases, tools_.folders);
+  const auto within = std::chrono::seconds(std::min(head.confirm_s, longest_trial_s)) + grace;
+  status_.trial = {head.push, std::chrono::system_clock::now() + within, false,
+                   std::move(undo.databases), std::move(undo.ranges)};
+  tools_.on_news();  // which keeps it over a restart
+  trial_timer_.set_after(within);
+}
+
+void EtcdFleet::end_trial() {
+  if (!status_.trial) return;
+  status_.trial->is_undone = true;
+  if (mirror_.is_known()) return apply(true);
+  const auto result =
+      write_all({status_.trial->databases, {}, status_.trial->ranges}, tools_.folders);
+  if (result.is_changed)
+    tools_.log.warn("fleet {}: push {} is undone, as nobody has confirmed it", settings_.name,
+                    status_.trial->push);
+  for (const auto& sentence : result.held_back)
+    tools_.log.error("fleet {}: push {} is not undone: {}", settings_.name, status_.trial->push,
+                     sentence);
   tools_.on_news();
 }
 

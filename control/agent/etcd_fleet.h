@@ -5,6 +5,9 @@
 //    ^                         +--> ended, compacted: list again
 //    +-- reconcile: asks for what has changed, whether the watch tells or not
 //
+// A push that is to be confirmed is undone when the store says that its time is over, or by the
+// host's own timer: what was pushed may be what keeps it from the store.
+//
 // What keeps a change from being missed is the reconcile, not the watch: a watch can be silent.
 #pragma once
 
@@ -36,6 +39,9 @@ class EtcdFleet final : public Fleet {
   void reconcile();
   void take_changes(const Result<std::string>& answer);
   void apply(bool is_news);
+  void follow_trial(const FleetContent& pushed);
+  void end_trial();
+  [[nodiscard]] bool is_undone() const;
   [[nodiscard]] bool is_in_turn() const;
   void fail(const Error& error);
   void note_good();
@@ -51,6 +57,7 @@ class EtcdFleet final : public Fleet {
   bool is_listing_ = false;
   EventLoop::Timer retry_timer_;
   EventLoop::Timer reconcile_timer_;
+  EventLoop::Timer trial_timer_;
 };
 
 }  // namespace moat

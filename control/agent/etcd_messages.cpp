@@ -64,8 +64,10 @@ Result<EtcdKey> key_of(const Json& json) {
   return EtcdKey{std::move(*key), std::move(*value), number_of(json, "mod_revision")};
 }
 
-Json put(const std::string& key, const std::string& value) {
-  return {{"key", to_base64(key)}, {"value", to_base64(value)}};
+Json put(const std::string& key, const std::string& value, std::int64_t lease) {
+  Json json = {{"key", to_base64(key)}, {"value", to_base64(value)}};
+  if (lease != 0) json["lease"] = std::to_string(lease);
+  return json;
 }
 
 }  // namespace
@@ -92,20 +94,30 @@ std::string watch_request(const std::string& prefix, std::int64_t from_revision)
 }
 
 std::string put_request(const std::string& key, const std::string& value, std::int64_t lease) {
-  auto json = put(key, value);
-  if (lease != 0) json["lease"] = std::to_string(lease);
-  return json.dump();
+  return put(key, value, lease).dump();
 }
 
-std::string put_if_request(const std::string& guard, std::int64_t revision,
-                           const std::vector<EtcdKey>& puts) {
+std::string txn_request(const EtcdTxn& txn) {
   Json success = Json::array();
-  for (const auto& one : puts) success.push_back({{"request_put", put(one.key, one.value)}});
-  const Json compare = {{"key", to_base64(guard)},
-                        {"target", "MOD"},
-                        {"result", "EQUAL"},
-                        {"mod_revision", std::to_string(revision)}};
-  return Json{{"compare", Json::array({compare})}, {"success", success}}.dump();
+  for (const auto& one : txn.puts)
+    success.push_back({{"request_put", put(one.key, one.value, one.lease)}});
+  for (const auto& key : txn.deletes)
+    success.push_back({{"request_delete_range", {{"key", to_base64(key)}}}});
+  Json compare = Json::array({{{"key", to_base64(txn.guard)},
+                               {"target", "MOD"},
+                               {"result", "EQUAL"},
+                               {"mod_revision", std::to_string(txn.revision)}}});
+  if (!txn.needs.empty()) {
+    compare.push_back({{"key", to_base64(txn.needs)},
+                       {"target", "CREATE"},
+                       {"result", "GREATER"},
+                       {"create_revision", "0"}});
+  }
+  return Json{{"compare", compare}, {"success", success}}.dump();
+}
+
+std::string lease_request(std::int64_t seconds) {
+  return Json{{"TTL", std::to_string(seconds)}}.dump();
 }
 
 Result<EtcdListing> parse_listing(std::string_view text) {

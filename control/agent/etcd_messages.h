@@ -18,6 +18,7 @@ struct EtcdKey {
   std::string value;
   std::int64_t revision = 0;  // of its last change
   bool is_deleted = false;    // of a watch alone
+  std::int64_t lease = 0;     // with which it goes; of what is put alone
 };
 
 // What a store is, and where it stands.
@@ -55,9 +56,16 @@ struct EtcdTxnResult {
 [[nodiscard]] std::string watch_request(const std::string& prefix, std::int64_t from_revision);
 [[nodiscard]] std::string put_request(const std::string& key, const std::string& value,
                                       std::int64_t lease);
-// Writes all of `puts` if `guard` was last changed at `revision` (0: does not exist).
-[[nodiscard]] std::string put_if_request(const std::string& guard, std::int64_t revision,
-                                         const std::vector<EtcdKey>& puts);
+// All of it, or nothing.
+struct EtcdTxn {
+  std::string guard;  // a key that was last changed at `revision` (0: does not exist), else nothing
+  std::int64_t revision = 0;
+  std::string needs;  // a key that must exist; empty: none
+  std::vector<EtcdKey> puts;
+  std::vector<std::string> deletes;
+};
+[[nodiscard]] std::string txn_request(const EtcdTxn& txn);
+[[nodiscard]] std::string lease_request(std::int64_t seconds);
 
 [[nodiscard]] Result<EtcdListing> parse_listing(std::string_view json);
 // A line of the stream.

@@ -19,6 +19,7 @@ namespace {
 
 constexpr long max_redirects = 3;
 constexpr long connect_ms = 10'000;
+constexpr std::size_t max_header = 1024;  // of one that is kept
 constexpr long min_bytes_per_second = 1000;
 constexpr long max_slow_seconds = 20;
 
@@ -137,7 +138,7 @@ struct Fetcher::Transfer::State {
     // Of the last answer alone, where one redirects.
     if (line.starts_with("HTTP/")) answer = {};
     const auto take = [&line](std::string_view name, std::string& value) {
-      if (line.size() > name.size() && line[name.size()] == ':' &&
+      if (line.size() <= max_header && line.size() > name.size() && line[name.size()] == ':' &&
           ::strncasecmp(line.data(), name.data(), name.size()) == 0)
         value = trim(line.substr(name.size() + 1));
     };

@@ -79,7 +79,27 @@ void say_progress(const FleetProgress& progress) {
   }
   if (progress.ended_sessions > 0) say(fmt::format("sessions ended: {}", progress.ended_sessions));
   for (const auto& host : progress.failed) say(host);
+  if (!progress.undone.empty()) say("undone on: " + some_of(progress.undone));
   if (!progress.missing.empty()) say("no receipt yet: " + some_of(progress.missing));
+}
+
+// In seconds; 0: it need not be confirmed.
+Result<std::uint64_t> read_trial(const FleetOptions& options) {
+  if (options.confirm.empty()) return 0;
+  if (!options.canary.empty()) {
+    return std::unexpected(
+        Error{"both --confirm and --canary", "give one of them: a canary is taken back by itself"});
+  }
+  const auto length = parse_length(options.confirm);
+  if (!length)
+    return std::unexpected(Error{"--confirm: " + length.error().message, length.error().remedy});
+  const auto seconds = static_cast<std::uint64_t>(length->count());
+  if (seconds < shortest_trial_s || seconds > longest_trial_s) {
+    return std::unexpected(
+        Error{fmt::format("--confirm: not within {} s and {} s", shortest_trial_s, longest_trial_s),
+              "write 60s, say"});
+  }
+  return seconds;
 }
 
 class Pusher {
@@ -93,9 +113,13 @@ class Pusher {
     const auto wait = parse_length(options_.wait);
     if (!wait)
       return std::unexpected(Error{"--wait: " + wait.error().message, wait.error().remedy});
+    const auto trial = read_trial(options_);
+    if (!trial) return std::unexpected(trial.error());
     const auto receipts = store_.receipts();
     if (!receipts) return std::unexpected(receipts.error());
-    hosts_ = hosts_of(before.head, *receipts);
+    const auto known = store_.hosts();
+    if (!known) return std::unexpected(known.error());
+    hosts_ = hosts_of(*known, *receipts);
     if (hosts_.empty() && !options_.canary.empty()) {
       return std::unexpected(Error{"no host has told of itself, so there is none to go first",
                                    "push without --canary"});
@@ -105,7 +129,8 @@ class Pusher {
     head_.author = push.author = user_name(::geteuid());
     head_.time = push.time = format_time_ms(std::chrono::system_clock::now());
     head_.message = push.message = options_.message;
-    head_.hosts = hosts_;
+    head_.host_count = hosts_.size();
+    head_.confirm_s = *trial;
     head_.share = share_for(hosts_, head_.push, stages->front());
     if (options_.is_new_store) {
       head_.epoch =
@@ -113,10 +138,13 @@ class Pusher {
                                          std::chrono::system_clock::now().time_since_epoch())
                                          .count());
     }
-    const auto revision = store_.push(push, head_, before.head_revision);
+    const auto revision = store_.push(push, head_, hosts_, before.head_revision);
     if (!revision) return std::unexpected(revision.error());
     revision_ = *revision;
     say(fmt::format("push {} is in the store, revision {}", head_.push, revision_));
+    if (head_.confirm_s > 0)
+      say(fmt::format("the hosts undo it in {} s, unless before: moat fleet confirm",
+                      head_.confirm_s));
     return options_.waits || stages->size() > 1 ? carry(push, *stages, *wait) : Result<>();
   }
 
@@ -162,7 +190,9 @@ class Pusher {
       auto progress = progress_of(head_, hosts_, *receipts);
       const bool is_over = progress.is_done() || (ends_early && !progress.failed.empty());
       if (is_over || Steady::now() >= deadline) return progress;
-      std::this_thread::sleep_for(between_looks);
+      // All receipts are read each time: rarely of many.
+      std::this_thread::sleep_for(
+          std::max(between_looks, std::chrono::milliseconds(hosts_.size() / 5)));
     }
   }
 
@@ -182,7 +212,7 @@ class Pusher {
     head_.message = undo->message = fmt::format("push {} taken back: {}", push.push, why);
     head_.time = undo->time = format_time_ms(std::chrono::system_clock::now());
     undo->author = head_.author;
-    const auto revision = store_.push(*undo, head_, revision_);
+    const auto revision = store_.push(*undo, head_, hosts_, revision_);
     if (!revision) {
       return std::unexpected(Error{
           fmt::format("{}; and it could not be taken back: {}", why, revision.error().message),
@@ -198,6 +228,18 @@ class Pusher {
   FleetHead head_;
   std::int64_t revision_ = 0;
 };
+
+// The difference between the folder and what hosts are to have.
+Result<FleetPush> plan(const StoredFleet& stored, const FleetContent& wanted) {
+  if (stored.is_on_trial) {
+    return std::unexpected(
+        Error{fmt::format("push {} waits to be confirmed", stored.head.push),
+              fmt::format("moat fleet confirm, or back with moat fleet rollback {}",
+                          stored.head.push - 1)});
+  }
+  return stored.has_lapsed() ? plan_push_after_lapse(stored.content, stored.before, wanted)
+                             : plan_push(stored.content, wanted);
+}
 
 int push_planned(const FleetSettings& settings, const FleetOptions& options,
                  const StoredFleet& before, Result<FleetPush> push) {
@@ -224,7 +266,7 @@ int push_fleet(const FleetOptions& options) {
   if (!wanted) return fail(wanted.error());
   const auto stored = FleetStore(*settings).read();
   if (!stored) return fail(stored.error());
-  return push_planned(*settings, options, *stored, plan_push(stored->content, *wanted));
+  return push_planned(*settings, options, *stored, plan(*stored, *wanted));
 }
 
 int roll_back_fleet(const FleetOptions& options) {
@@ -240,6 +282,21 @@ int roll_back_fleet(const FleetOptions& options) {
   return push_planned(*settings, again, *stored, plan_rollback(*history, options.to));
 }
 
+int confirm_fleet(const FleetOptions& options) {
+  const auto settings = read_store_settings(options);
+  if (!settings) return fail(settings.error());
+  FleetStore store(*settings);
+  const auto stored = store.read();
+  if (!stored) return fail(stored.error());
+  auto head = stored->head;
+  if (head.confirm_s == 0) return fail({"no push waits to be confirmed", "see moat fleet status"});
+  head.confirm_s = 0;
+  if (const auto confirmed = store.confirm(head, stored->head_revision); !confirmed)
+    return fail(confirmed.error());
+  say(fmt::format("push {} is confirmed, and stays", head.push));
+  return done;
+}
+
 int show_fleet_status(const FleetOptions& options) {
   const auto settings = read_store_settings(options);
   if (!settings) return fail(settings.error());
@@ -248,7 +305,9 @@ int show_fleet_status(const FleetOptions& options) {
   if (!stored) return fail(stored.error());
   const auto receipts = store.receipts();
   if (!receipts) return fail(receipts.error());
-  const auto hosts = hosts_of(stored->head, *receipts);
+  const auto known = store.hosts();
+  if (!known) return fail(known.error());
+  const auto hosts = hosts_of(*known, *receipts);
   const auto progress = progress_of(stored->head, hosts, *receipts);
   if (stored->head_revision == 0) {
     say(fmt::format("fleet {}: nothing was pushed yet", settings->name));
@@ -257,6 +316,9 @@ int show_fleet_status(const FleetOptions& options) {
   say(fmt::format("fleet {}: push {} by {} at {}{}", settings->name, stored->head.push,
                   stored->head.author, stored->head.time,
                   stored->head.message.empty() ? "" : ": " + stored->head.message));
+  if (stored->is_on_trial) say("it waits to be confirmed: moat fleet confirm");
+  if (stored->has_lapsed())
+    say("nobody has confirmed it in time, and hosts have what was there before");
   if (stored->head.share < all_shares)
     say(fmt::format("on {} of {} hosts, as a trial", progress.hosts, hosts.size()));
   say_progress(progress);

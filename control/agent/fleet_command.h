@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// moat fleet push, status, history, rollback, bundle
+// moat fleet push, confirm, status, history, rollback, bundle
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@ struct FleetOptions {
   std::string folder;
   std::string message;
   std::string canary;           // "1%,10%,100%"; empty: all hosts at once
+  std::string confirm;          // within which it is to be confirmed: "60s"; empty: it stays
   std::string wait = "30s";     // for the receipts of each part
   std::uint64_t max_ended = 0;  // sessions that a part of the hosts may end; 0: any number
   std::uint64_t to = 0;         // of a rollback
@@ -23,6 +24,7 @@ struct FleetOptions {
 
 // Each gives the exit status.
 [[nodiscard]] int push_fleet(const FleetOptions& options);
+[[nodiscard]] int confirm_fleet(const FleetOptions& options);
 [[nodiscard]] int show_fleet_status(const FleetOptions& options);
 [[nodiscard]] int show_fleet_history(const FleetOptions& options);
 [[nodiscard]] int roll_back_fleet(const FleetOptions& options);

@@ -18,6 +18,7 @@
 #include "control/files/reading.h"
 #include "control/text/input_limits.h"
 #include "control/text/text_lines.h"
+#include "control/text/utf8.h"
 #include "dataplane/error.h"
 
 namespace moat {
@@ -151,6 +152,46 @@ std::vector<std::string> selected_databases(const FleetContent& content,
     if (is_selected) selected.push_back(id);
   }
   return selected;
+}
+
+std::vector<std::string> first_of(std::vector<std::string> sentences) {
+  constexpr std::size_t max_sentences = 50;
+  constexpr std::size_t max_bytes = 1000;
+  const auto left_out = sentences.size() - std::min(sentences.size(), max_sentences);
+  sentences.resize(sentences.size() - left_out);
+  for (auto& sentence : sentences) sentence = shorten(sentence, max_bytes);
+  if (left_out > 0) sentences.push_back(fmt::format("and {} more", left_out));
+  return sentences;
+}
+
+void put_back(const FleetValues& before, FleetContent& content) {
+  for (const auto& [path, value] : before) {
+    const auto key = parse_fleet_key(path);
+    if (!key) continue;
+    if (key->kind == FleetKind::labels) content.labels[key->id] = value.value_or("");
+    auto* values = key->kind == FleetKind::database ? &content.databases
+                   : key->kind == FleetKind::range  ? &content.ranges
+                                                    : nullptr;
+    if (values != nullptr) (*values)[key->id] = value.value_or(std::string(tombstone));
+  }
+}
+
+FleetResult write_all(const FleetContent& content, const RuleFolders& folders) {
+  Writer writer(folders);
+  for (const auto& [id, text] : content.ranges) writer.range(id, text);
+  for (const auto& [id, text] : content.databases) writer.database(id, text);
+  return writer.take();
+}
+
+FleetContent own_part(FleetContent content, const std::vector<std::string>& databases,
+                      const RuleFolders& folders) {
+  std::erase_if(content.databases, [&](const auto& one) {
+    return std::ranges::find(databases, one.first) == databases.end();
+  });
+  std::erase_if(content.ranges, [&](const auto& one) {
+    return ::access(range_path(folders.ranges, one.first).c_str(), F_OK) != 0;
+  });
+  return content;
 }
 
 FleetResult write_fleet(const FleetContent& content, const FleetSettings& settings,

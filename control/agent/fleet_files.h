@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "control/agent/agent_file.h"
+#include "control/agent/fleet_keys.h"
 #include "control/files/rule_files.h"
 
 namespace moat {
@@ -18,6 +19,9 @@ struct FleetContent {
   std::map<std::string, std::string> labels;     // of a database, one a line
   std::map<std::string, std::string> ranges;     // CIDRs, one a line
 };
+
+// Makes `content` what it was before a push that has changed these keys.
+void put_back(const FleetValues& before, FleetContent& content);
 
 struct FleetResult {
   bool is_changed = false;
@@ -32,6 +36,16 @@ struct FleetResult {
 
 [[nodiscard]] FleetResult write_fleet(const FleetContent& content, const FleetSettings& settings,
                                       const RuleFolders& folders);
+
+// The same for all that there is in `content`, and for nothing else.
+[[nodiscard]] FleetResult write_all(const FleetContent& content, const RuleFolders& folders);
+
+// Of `content`, what is this host's: of these databases, and of managed ranges that it has.
+[[nodiscard]] FleetContent own_part(FleetContent content, const std::vector<std::string>& databases,
+                                    const RuleFolders& folders);
+
+// So many of `sentences` as a person reads; the last then says how many more there are.
+[[nodiscard]] std::vector<std::string> first_of(std::vector<std::string> sentences);
 
 // What is wrong with a database file of that id, or with a list of CIDRs, as moatd would see it.
 [[nodiscard]] Result<> check_fleet_database(const std::string& id, const std::string& text);

@@ -14,10 +14,10 @@
 namespace moat {
 
 template <>
-inline constexpr auto view::members_of<FleetHead> =
-    std::tuple("push", &FleetHead::push, "author", &FleetHead::author, "time", &FleetHead::time,
-               "message", &FleetHead::message, "share", &FleetHead::share, "epoch",
-               &FleetHead::epoch, "hosts", &FleetHead::hosts);
+inline constexpr auto view::members_of<FleetHead> = std::tuple(
+    "push", &FleetHead::push, "author", &FleetHead::author, "time", &FleetHead::time, "message",
+    &FleetHead::message, "share", &FleetHead::share, "epoch", &FleetHead::epoch, "host_count",
+    &FleetHead::host_count, "confirm_s", &FleetHead::confirm_s);
 template <>
 inline constexpr auto view::members_of<FleetPush> = std::tuple(
     "push", &FleetPush::push, "author", &FleetPush::author, "time", &FleetPush::time, "message",
@@ -27,7 +27,8 @@ inline constexpr auto view::members_of<FleetReceipt> = std::tuple(
     "host", &FleetReceipt::host, "push", &FleetReceipt::push, "revision", &FleetReceipt::revision,
     "generation", &FleetReceipt::generation, "latency_us", &FleetReceipt::latency_us,
     "ended_sessions", &FleetReceipt::ended_sessions, "time", &FleetReceipt::time, "held_back",
-    &FleetReceipt::held_back, "problem", &FleetReceipt::problem, "version", &FleetReceipt::version);
+    &FleetReceipt::held_back, "problem", &FleetReceipt::problem, "version", &FleetReceipt::version,
+    "undone", &FleetReceipt::is_undone);
 
 namespace {
 
@@ -78,11 +79,17 @@ std::string receipts_prefix(const std::string& fleet) {
   return fmt::format("/moat/v1-receipts/{}/", fleet);
 }
 
+std::string hosts_key(const std::string& fleet) { return fmt::format("/moat/v1-hosts/{}", fleet); }
+
 std::string fleet_key(const std::string& fleet, FleetKind kind, const std::string& id) {
   const auto prefix = fleet_prefix(fleet);
   switch (kind) {
     case FleetKind::head:
       return prefix + "head";
+    case FleetKind::trial:
+      return prefix + "trial";
+    case FleetKind::before:
+      return prefix + "before";
     case FleetKind::database:
       return prefix + "databases/" + id;
     case FleetKind::labels:
@@ -95,6 +102,8 @@ std::string fleet_key(const std::string& fleet, FleetKind kind, const std::strin
 
 Result<FleetKey> parse_fleet_key(std::string_view path) {
   if (path == "head") return FleetKey{FleetKind::head, ""};
+  if (path == "trial") return FleetKey{FleetKind::trial, ""};
+  if (path == "before") return FleetKey{FleetKind::before, ""};
   const auto slash = path.find('/');
   const auto folder = path.substr(0, slash);
   const auto id = slash == std::string_view::npos ? std::string_view{} : path.substr(slash + 1);
@@ -114,12 +123,30 @@ std::string to_json(const FleetHead& head) { return dump(head); }
 std::string to_json(const FleetPush& push) { return dump(push); }
 std::string to_json(const FleetReceipt& receipt) { return dump(receipt); }
 
+std::string to_json(const std::vector<std::string>& hosts) {
+  return nlohmann::json(hosts).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+Result<std::vector<std::string>> parse_hosts(std::string_view text) {
+  const auto json = nlohmann::json::parse(text, nullptr, false);
+  std::vector<std::string> hosts;
+  std::string inside;
+  if (view::Decoder<FleetStyle>::take_list(json, hosts, inside)) return hosts;
+  return std::unexpected(Error{"the list of hosts is none", ""});
+}
+
 Result<FleetHead> parse_head(std::string_view json) { return parse<FleetHead>(json, "the head"); }
 Result<FleetPush> parse_push(std::string_view json) {
   return parse<FleetPush>(json, "an entry of the history");
 }
 Result<FleetReceipt> parse_receipt(std::string_view json) {
   return parse<FleetReceipt>(json, "a receipt");
+}
+
+std::chrono::milliseconds receipt_delay(const std::string& host, const FleetHead& head) {
+  constexpr std::uint64_t longest_ms = 20'000;
+  const auto in_all = std::min(head.host_count / 2, longest_ms);
+  return std::chrono::milliseconds(in_all * position_of(host, head.push) / all_shares);
 }
 
 std::uint64_t position_of(const std::string& host, std::uint64_t push) {

@@ -5,14 +5,21 @@
 //   /moat/v1/FLEET/databases/ID       a database file
 //   /moat/v1/FLEET/labels/ID          the database's labels, by which hosts select; one a line
 //   /moat/v1/FLEET/ranges/ID          a managed range: CIDRs, one a line
+//   /moat/v1/FLEET/trial              as long as the last push can be confirmed: its number
+//   /moat/v1/FLEET/before             FleetPush: what was there before that push, if it is to be
 //   /moat/v1-history/FLEET/NUMBER     FleetPush: what a push has changed
 //   /moat/v1-receipts/FLEET/HOST      FleetReceipt: how far a host is
+//   /moat/v1-hosts/FLEET              the hosts that were there at the last push, as a JSON list
 //
 // What hosts write and what only people read lies outside of the fleet's own prefix, so that a host
 // which watches that hears of nothing else: else each of 10,000 receipts would be told to 10,000
-// hosts.
+// hosts. For the same reason the head has no list of hosts.
 //
 // Nothing is ever removed by being absent: what shall go has a tombstone for a value.
+//
+// A push that is to be confirmed has `confirm_s` in its head, and its trial key a lease of that
+// length: so the store alone decides when the time is over, and a confirmation that comes later
+// finds no key. Once the key is gone, `before` counts for what the push has changed.
 #pragma once
 
 #include <chrono>
@@ -30,9 +37,13 @@ namespace moat {
 // A share of the hosts is in millionths: see position_of().
 inline constexpr std::uint64_t all_shares = 1'000'000;
 
+// Of a push that is to be confirmed.
+inline constexpr std::uint64_t shortest_trial_s = 5;
+inline constexpr std::uint64_t longest_trial_s = 3600;
+
 inline constexpr std::string_view tombstone = "moat: removed\n";
 
-enum class FleetKind : std::uint8_t { head, database, labels, range };
+enum class FleetKind : std::uint8_t { head, trial, before, database, labels, range };
 
 struct FleetKey {
   FleetKind kind = FleetKind::head;
@@ -46,6 +57,7 @@ struct FleetKey {
 [[nodiscard]] Result<FleetKey> parse_fleet_key(std::string_view path);
 [[nodiscard]] std::string history_prefix(const std::string& fleet);
 [[nodiscard]] std::string receipts_prefix(const std::string& fleet);
+[[nodiscard]] std::string hosts_key(const std::string& fleet);
 
 // [a-z0-9] and then up to 62 of [a-z0-9._-], as ids are.
 [[nodiscard]] bool is_id(std::string_view text);
@@ -59,8 +71,12 @@ struct FleetHead {
   std::uint64_t share = all_shares;
   // A store in which this is greater is followed though it is not the one that was known.
   std::uint64_t epoch = 0;
-  std::vector<std::string> hosts;  // that are expected to follow
+  std::uint64_t host_count = 0;  // that are expected to follow
+  std::uint64_t confirm_s = 0;   // within which it is to be confirmed; 0: it stays
 };
+
+// By key without the fleet's prefix.
+using FleetValues = std::map<std::string, std::optional<std::string>>;
 
 // What a push has changed: by key without the prefix what was there before and after. No value: no
 // key.
@@ -69,8 +85,8 @@ struct FleetPush {
   std::string author;
   std::string time;
   std::string message;
-  std::map<std::string, std::optional<std::string>> before;
-  std::map<std::string, std::optional<std::string>> after;
+  FleetValues before;
+  FleetValues after;
 };
 
 struct FleetReceipt {
@@ -80,18 +96,26 @@ struct FleetReceipt {
   std::uint64_t generation = 0;  // of moatd's that enforces it; 0: it is not enforced
   std::uint64_t latency_us = 0;  // from the push's arrival to enforced
   std::uint64_t ended_sessions = 0;
-  std::string time;                    // of this receipt
+  std::string time;                    // when that was
   std::vector<std::string> held_back;  // a sentence each
   std::string problem;                 // why it is not enforced
+  bool is_undone = false;              // nobody has confirmed it
   std::string version;                 // of the agent
 };
 
 [[nodiscard]] std::string to_json(const FleetHead& head);
 [[nodiscard]] std::string to_json(const FleetPush& push);
 [[nodiscard]] std::string to_json(const FleetReceipt& receipt);
+[[nodiscard]] std::string to_json(const std::vector<std::string>& hosts);
+[[nodiscard]] Result<std::vector<std::string>> parse_hosts(std::string_view json);
 [[nodiscard]] Result<FleetHead> parse_head(std::string_view json);
 [[nodiscard]] Result<FleetPush> parse_push(std::string_view json);
 [[nodiscard]] Result<FleetReceipt> parse_receipt(std::string_view json);
+
+// How long a host waits with its receipt, so that not all of a large fleet write at once, when
+// others have not even heard of the push: a host each half millisecond.
+[[nodiscard]] std::chrono::milliseconds receipt_delay(const std::string& host,
+                                                      const FleetHead& head);
 
 // Where a host stands in the order in which hosts take a push, 0 to 999,999: another one for each
 // push, so that it is not always the same hosts that go first.

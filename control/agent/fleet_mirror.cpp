@@ -13,6 +13,9 @@ namespace {
 
 constexpr std::size_t max_value = std::size_t{4} << 20;
 
+// Which come and go with a push that is to be confirmed.
+bool is_of_a_trial(std::string_view path) { return path == "trial" || path == "before"; }
+
 // The head among them; nothing: none that can be read.
 std::optional<FleetHead> find_head(const std::string& prefix, const std::vector<EtcdKey>& keys) {
   const auto head = std::ranges::find(keys, prefix + "head", &EtcdKey::key);
@@ -56,6 +59,7 @@ void FleetMirror::take(const EtcdKey& key) {
   if (key.is_deleted) {
     // What it said stays in force; but the store has it no more.
     if (known != keys_.end()) keys_.erase(known);
+    if (is_of_a_trial(path)) return;
     deleted_[path] = "was deleted without a tombstone; what it said stays in force";
     return;
   }
@@ -83,7 +87,7 @@ Result<> FleetMirror::take_listing(const EtcdListing& listing) {
   if (is_new) deleted_.clear();
   for (const auto& key : listing.keys) take(key);
   for (const auto& [path, value] : before) {
-    if (!keys_.contains(path))
+    if (!keys_.contains(path) && !is_of_a_trial(path))
       deleted_[path] = "is in the store no more; what it said stays in force";
   }
   memory_ = {listing.header.cluster, listing.header.revision, std::max(epoch, memory_.epoch),
@@ -111,6 +115,26 @@ std::map<std::string, std::string> FleetMirror::values(FleetKind kind) const {
       found.emplace(key->id, value.bytes);
   }
   return found;
+}
+
+FleetContent FleetMirror::content(Version version) const {
+  FleetContent content{values(FleetKind::database), values(FleetKind::labels),
+                       values(FleetKind::range)};
+  if (version == Version::before) put_back(changed_before(), content);
+  return content;
+}
+
+FleetContent FleetMirror::undo() const {
+  FleetContent content;
+  put_back(changed_before(), content);
+  return content;
+}
+
+FleetValues FleetMirror::changed_before() const {
+  const auto before = keys_.find("before");
+  if (before == keys_.end()) return {};
+  const auto push = parse_push(before->second.bytes);
+  return push ? push->before : FleetValues{};
 }
 
 std::vector<std::string> FleetMirror::complaints() const {

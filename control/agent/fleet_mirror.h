@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "control/agent/etcd_messages.h"
+#include "control/agent/fleet_files.h"
 #include "control/agent/fleet_keys.h"
 
 namespace moat {
@@ -47,6 +48,15 @@ class FleetMirror {
 
   // By kind and id what it says; a tombstone is a value like any other.
   [[nodiscard]] std::map<std::string, std::string> values(FleetKind kind) const;
+  // Whether the last push waits to be confirmed, and whether nobody has confirmed it in time.
+  [[nodiscard]] bool is_on_trial() const { return head_.confirm_s > 0 && keys_.contains("trial"); }
+  [[nodiscard]] bool has_lapsed() const { return head_.confirm_s > 0 && !keys_.contains("trial"); }
+  // What the hosts are to have: as it was pushed, or as it was before the last push.
+  enum class Version : std::uint8_t { pushed, before };
+  [[nodiscard]] FleetContent content(Version version) const;
+  // Of what the last push has changed, what it was before; where it was to be confirmed.
+  [[nodiscard]] FleetContent undo() const;
+
   // A sentence for each key that was not taken, or was deleted without a tombstone.
   [[nodiscard]] std::vector<std::string> complaints() const;
 
@@ -54,6 +64,7 @@ class FleetMirror {
   [[nodiscard]] Result<> check(const EtcdHeader& header,
                                const std::optional<FleetHead>& head) const;
   void take(const EtcdKey& key);
+  [[nodiscard]] FleetValues changed_before() const;
 
   struct Value {
     std::string bytes;

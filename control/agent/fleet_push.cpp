@@ -34,6 +34,11 @@ void compare(const std::string& folder, const Values& stored, const Values& want
 
 bool is_removal(const std::optional<std::string>& value) { return !value || *value == tombstone; }
 
+// Of a key that shall not be: nothing is removed by being absent.
+std::string value_or_removal(const std::string& key, const std::optional<std::string>& value) {
+  return value.value_or(key.starts_with("labels/") ? std::string() : std::string(tombstone));
+}
+
 }  // namespace
 
 Result<FleetPush> plan_push(const FleetContent& stored, const FleetContent& wanted) {
@@ -50,6 +55,20 @@ Result<FleetPush> plan_push(const FleetContent& stored, const FleetContent& want
   auto labels = wanted.labels;
   for (const auto& [id, value] : stored.labels) labels.try_emplace(id, "");
   compare("labels", stored.labels, labels, push, absent);
+  return push;
+}
+
+Result<FleetPush> plan_push_after_lapse(const FleetContent& stored, const FleetValues& before,
+                                        const FleetContent& wanted) {
+  auto in_force = stored;
+  put_back(before, in_force);
+  auto push = plan_push(in_force, wanted);
+  if (!push) return push;
+  for (const auto& [path, value] : before) {
+    if (push->after.contains(path)) continue;
+    push->before[path] = value;
+    push->after[path] = value_or_removal(path, value);
+  }
   return push;
 }
 
@@ -71,9 +90,7 @@ Result<FleetPush> plan_rollback(const std::vector<FleetPush>& history, std::uint
     push.after.erase(change.first);
     return true;
   });
-  for (auto& [key, value] : push.after) {
-    if (!value) value = key.starts_with("labels/") ? std::string() : std::string(tombstone);
-  }
+  for (auto& [key, value] : push.after) value = value_or_removal(key, value);
   return push;
 }
 
@@ -81,6 +98,7 @@ std::vector<std::string> describe_push(const FleetPush& push) {
   std::vector<std::string> lines;
   for (const auto& [key, value] : push.after) {
     const auto& before = push.before.at(key);
+    if (before == value || (is_removal(before) && is_removal(value))) continue;
     lines.push_back(fmt::format("{}  {}", key,
                                 is_removal(value)    ? "removed"
                                 : is_removal(before) ? "added"
@@ -121,9 +139,9 @@ std::uint64_t share_for(const std::vector<std::string>& hosts, std::uint64_t pus
   return positions[std::min(wanted, positions.size()) - 1] + 1;
 }
 
-std::vector<std::string> hosts_of(const FleetHead& head,
+std::vector<std::string> hosts_of(const std::vector<std::string>& known,
                                   const std::vector<FleetReceipt>& receipts) {
-  std::set<std::string> hosts(head.hosts.begin(), head.hosts.end());
+  std::set<std::string> hosts(known.begin(), known.end());
   for (const auto& receipt : receipts) hosts.insert(receipt.host);
   return {hosts.begin(), hosts.end()};
 }
@@ -143,6 +161,10 @@ FleetProgress progress_of(const FleetHead& head, const std::vector<std::string>&
     }
     const auto& receipt = *found->second;
     progress.ended_sessions += receipt.ended_sessions;
+    if (receipt.is_undone) {
+      progress.undone.push_back(host);
+      continue;
+    }
     if (!receipt.problem.empty() || !receipt.held_back.empty()) {
       progress.failed.push_back(fmt::format(
           "{}: {}", host, receipt.problem.empty() ? receipt.held_back.front() : receipt.problem));

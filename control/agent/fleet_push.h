@@ -18,6 +18,13 @@ namespace moat {
 // error: what shall go is named in removed.yaml.
 [[nodiscard]] Result<FleetPush> plan_push(const FleetContent& stored, const FleetContent& wanted);
 
+// The same where the last push has lapsed: nobody has confirmed it, and hosts have what was there
+// before. What it has changed is changed back in the store, but for what `wanted` says otherwise;
+// `before` of the answer is what hosts have.
+[[nodiscard]] Result<FleetPush> plan_push_after_lapse(const FleetContent& stored,
+                                                      const FleetValues& before,
+                                                      const FleetContent& wanted);
+
 // What takes the fleet back to how it was after push number `to`.
 [[nodiscard]] Result<FleetPush> plan_rollback(const std::vector<FleetPush>& history,
                                               std::uint64_t to);
@@ -39,6 +46,7 @@ struct FleetProgress {
   unsigned enforced = 0;             // or written, where they have no moatd to ask
   std::vector<std::string> missing;  // no receipt of this push
   std::vector<std::string> failed;   // "db1: why"
+  std::vector<std::string> undone;   // where nobody has confirmed it
   std::uint64_t ended_sessions = 0;
   std::vector<std::uint64_t> latencies;  // microseconds, ascending
 
@@ -49,8 +57,8 @@ struct FleetProgress {
                                         const std::vector<std::string>& hosts,
                                         const std::vector<FleetReceipt>& receipts);
 
-// The hosts that are expected: those of the head, and those with a receipt.
-[[nodiscard]] std::vector<std::string> hosts_of(const FleetHead& head,
+// The hosts that are expected: those of the last push, and those with a receipt.
+[[nodiscard]] std::vector<std::string> hosts_of(const std::vector<std::string>& known,
                                                 const std::vector<FleetReceipt>& receipts);
 
 }  // namespace moat

@@ -8,9 +8,16 @@
 namespace moat {
 namespace {
 
-// etcd takes 128 changes and 1.5 MiB at once unless it is told otherwise.
-constexpr std::size_t max_changes = 126;
+// etcd takes 128 changes and 1.5 MiB at once unless it is told otherwise. Of the changes five are
+// the head, the history, the hosts, and the two of a push that is to be confirmed.
+constexpr std::size_t max_changes = 128;
+constexpr std::size_t own_changes = 5;
 constexpr std::size_t max_bytes = std::size_t{1} << 20;
+
+Error pushed_meanwhile() {
+  return {"somebody else has pushed meanwhile: nothing was changed",
+          "look at it with moat fleet history, and push again"};
+}
 
 }  // namespace
 
@@ -59,6 +66,13 @@ Result<StoredFleet> FleetStore::read() {
       fleet.head = std::move(*head);
       continue;
     }
+    if (key->kind == FleetKind::trial) fleet.is_on_trial = true;
+    if (key->kind == FleetKind::before) {
+      auto push = parse_push(stored.value);
+      if (!push) return std::unexpected(push.error());
+      fleet.before = std::move(push->before);
+    }
+    if (key->id.empty()) continue;
     auto& values = key->kind == FleetKind::database ? fleet.content.databases
                    : key->kind == FleetKind::labels ? fleet.content.labels
                                                     : fleet.content.ranges;
@@ -80,54 +94,96 @@ Result<std::vector<FleetPush>> FleetStore::history() {
   return pushes;
 }
 
-Result<std::vector<FleetReceipt>> FleetStore::receipts() {
-  const auto listing = list(receipts_prefix(settings_.name));
+Result<std::vector<FleetReceipt>> FleetStore::receipts(const std::string& host) {
+  const auto prefix = receipts_prefix(settings_.name);
+  const auto listing = list(prefix + host);
   if (!listing) return std::unexpected(listing.error());
   std::vector<FleetReceipt> receipts;
   for (const auto& stored : listing->keys) {
-    // One that a host has garbled is no receipt of its.
-    if (auto receipt = parse_receipt(stored.value)) receipts.push_back(std::move(*receipt));
+    // One that a host has garbled is no receipt of its, and none speaks for another: a host may
+    // write its own key alone.
+    auto receipt = parse_receipt(stored.value);
+    if (receipt && prefix + receipt->host == stored.key) receipts.push_back(std::move(*receipt));
   }
   return receipts;
 }
 
-Result<std::int64_t> FleetStore::write(const std::vector<EtcdKey>& puts,
-                                       std::int64_t head_revision) {
-  const auto answer =
-      call("/v3/kv/txn",
-           put_if_request(fleet_key(settings_.name, FleetKind::head, ""), head_revision, puts));
-  if (!answer) return std::unexpected(answer.error());
-  const auto result = parse_txn(*answer);
-  if (!result) return std::unexpected(result.error());
-  if (!result->succeeded) {
-    return std::unexpected(Error{"somebody else has pushed meanwhile: nothing was changed",
-                                 "look at it with moat fleet history, and push again"});
+Result<std::vector<std::string>> FleetStore::hosts() {
+  const auto listing = list(hosts_key(settings_.name));
+  if (!listing) return std::unexpected(listing.error());
+  for (const auto& stored : listing->keys) {
+    if (stored.key == hosts_key(settings_.name)) return parse_hosts(stored.value);
   }
-  return result->header.revision;
+  return std::vector<std::string>{};
+}
+
+Result<EtcdTxnResult> FleetStore::write(const EtcdTxn& txn) {
+  const auto answer = call("/v3/kv/txn", txn_request(txn));
+  if (!answer) return std::unexpected(answer.error());
+  return parse_txn(*answer);
+}
+
+Result<std::int64_t> FleetStore::grant_lease(std::uint64_t seconds) {
+  const auto answer = call("/v3/lease/grant", lease_request(static_cast<std::int64_t>(seconds)));
+  if (!answer) return std::unexpected(answer.error());
+  return parse_lease(*answer);
 }
 
 Result<std::int64_t> FleetStore::push(const FleetPush& push, const FleetHead& head,
+                                      const std::vector<std::string>& hosts,
                                       std::int64_t head_revision) {
-  std::vector<EtcdKey> puts;
+  EtcdTxn txn{key_of(FleetKind::head), head_revision, "", {}, {}};
   const auto prefix = fleet_prefix(settings_.name);
   for (const auto& [path, value] : push.after)
-    puts.push_back({prefix + path, value.value_or(std::string(tombstone))});
-  puts.push_back({prefix + "head", to_json(head)});
-  puts.push_back(
+    txn.puts.push_back({prefix + path, value.value_or(std::string(tombstone))});
+  txn.puts.push_back({txn.guard, to_json(head)});
+  txn.puts.push_back({hosts_key(settings_.name), to_json(hosts)});
+  txn.puts.push_back(
       {fmt::format("{}{:012}", history_prefix(settings_.name), push.push), to_json(push)});
+  if (head.confirm_s > 0) {
+    const auto lease = grant_lease(head.confirm_s);
+    if (!lease) return std::unexpected(lease.error());
+    txn.puts.push_back(
+        {.key = key_of(FleetKind::trial), .value = fmt::format("{}", push.push), .lease = *lease});
+    txn.puts.push_back(
+        {key_of(FleetKind::before), to_json(FleetPush{.push = push.push, .before = push.before})});
+  } else {
+    txn.deletes = {key_of(FleetKind::trial), key_of(FleetKind::before)};
+  }
   std::size_t bytes = 0;
-  for (const auto& one : puts) bytes += one.key.size() + one.value.size();
-  if (puts.size() > max_changes || bytes > max_bytes) {
+  for (const auto& one : txn.puts) bytes += one.key.size() + one.value.size();
+  if (push.after.size() > max_changes - own_changes || bytes > max_bytes) {
     return std::unexpected(Error{
         fmt::format("the push changes {} keys and has {} KiB; one takes {} keys and {} KiB at most",
-                    push.after.size(), bytes >> 10, max_changes - 2, max_bytes >> 10),
+                    push.after.size(), bytes >> 10, max_changes - own_changes, max_bytes >> 10),
         "push it in parts; publish large lists by https: see agent.yaml(5)"});
   }
-  return write(puts, head_revision);
+  const auto result = write(txn);
+  if (!result) return std::unexpected(result.error());
+  if (!result->succeeded) return std::unexpected(pushed_meanwhile());
+  return result->header.revision;
 }
 
 Result<std::int64_t> FleetStore::set_head(const FleetHead& head, std::int64_t head_revision) {
-  return write({{fleet_key(settings_.name, FleetKind::head, ""), to_json(head)}}, head_revision);
+  const auto key = key_of(FleetKind::head);
+  const auto result = write({key, head_revision, "", {{key, to_json(head)}}, {}});
+  if (!result) return std::unexpected(result.error());
+  if (!result->succeeded) return std::unexpected(pushed_meanwhile());
+  return result->header.revision;
+}
+
+Result<> FleetStore::confirm(const FleetHead& head, std::int64_t head_revision) {
+  const auto key = key_of(FleetKind::head);
+  const auto trial = key_of(FleetKind::trial);
+  const auto result = write(
+      {key, head_revision, trial, {{key, to_json(head)}}, {trial, key_of(FleetKind::before)}});
+  if (!result) return std::unexpected(result.error());
+  if (result->succeeded) return {};
+  return std::unexpected(
+      Error{fmt::format("push {} cannot be confirmed any more: its time is over, or somebody has "
+                        "pushed meanwhile",
+                        head.push),
+            "see moat fleet status"});
 }
 
 }  // namespace moat

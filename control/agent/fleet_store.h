@@ -18,6 +18,10 @@ struct StoredFleet {
   std::int64_t head_revision = 0;  // 0: there was no push yet
   FleetHead head;
   FleetContent content;
+  bool is_on_trial = false;  // the last push can still be confirmed
+  FleetValues before;        // that push, if it was to be confirmed
+
+  [[nodiscard]] bool has_lapsed() const { return head.confirm_s > 0 && !is_on_trial; }
 };
 
 class FleetStore {
@@ -26,12 +30,20 @@ class FleetStore {
 
   [[nodiscard]] Result<StoredFleet> read();
   [[nodiscard]] Result<std::vector<FleetPush>> history();  // ascending
-  [[nodiscard]] Result<std::vector<FleetReceipt>> receipts();
+  // Of hosts whose name begins so.
+  [[nodiscard]] Result<std::vector<FleetReceipt>> receipts(const std::string& host = "");
+
+  // That were there at the last push, ascending.
+  [[nodiscard]] Result<std::vector<std::string>> hosts();
 
   // Writes what the push changes, the head and the entry of the history at once, unless somebody
-  // has pushed since `head_revision`. The revision of the store.
+  // has pushed since `head_revision`; what is known of a push before that was to be confirmed goes.
+  // The revision of the store.
   [[nodiscard]] Result<std::int64_t> push(const FleetPush& push, const FleetHead& head,
+                                          const std::vector<std::string>& hosts,
                                           std::int64_t head_revision);
+  // The last push stays; `head` says so. Refused where its time is over.
+  [[nodiscard]] Result<> confirm(const FleetHead& head, std::int64_t head_revision);
   // Another head alone, for the next share of the hosts.
   [[nodiscard]] Result<std::int64_t> set_head(const FleetHead& head, std::int64_t head_revision);
 
@@ -40,8 +52,11 @@ class FleetStore {
   [[nodiscard]] Result<std::string> call_member(const std::string& path, const std::string& body,
                                                 bool may_renew = true);
   [[nodiscard]] Result<EtcdListing> list(const std::string& prefix);
-  [[nodiscard]] Result<std::int64_t> write(const std::vector<EtcdKey>& puts,
-                                           std::int64_t head_revision);
+  [[nodiscard]] Result<EtcdTxnResult> write(const EtcdTxn& txn);
+  [[nodiscard]] Result<std::int64_t> grant_lease(std::uint64_t seconds);
+  [[nodiscard]] std::string key_of(FleetKind kind) const {
+    return fleet_key(settings_.name, kind, "");
+  }
 
   FleetSettings settings_;
   EtcdAccess access_;

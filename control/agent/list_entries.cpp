@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::size_t max_seen = 4096;        // values kept for hints
 constexpr std::size_t max_entry_shown = 120;  // bytes of an entry that is in a message
+// It is kept where moatd reads it.
+constexpr std::size_t max_version = 256;
 
 }  // namespace
 
@@ -47,6 +49,13 @@ bool ListEntries::add(std::string_view text, std::string_view where) {
   }
   take(**entry);
   return true;
+}
+
+void ListEntries::set_version(std::string_view version) {
+  if (version.size() > max_version)
+    fail(
+        fmt::format("the list's version has {} bytes, of {} at most", version.size(), max_version));
+  list_.version = version.substr(0, max_version);
 }
 
 void ListEntries::fail(std::string message, std::string remedy) {

@@ -26,7 +26,7 @@ class ListEntries {
   bool add(std::string_view text, std::string_view where);
   void take(const Prefix& prefix) { list_.cidrs.push_back(prefix); }
   void count_ipv6() { ++list_.ipv6; }
-  void set_version(std::string_view version) { list_.version = version; }
+  void set_version(std::string_view version);
   void fail(std::string message, std::string remedy = {});
   [[nodiscard]] bool has_failed() const { return error_.has_value(); }
 

@@ -108,6 +108,9 @@ void add_fleet_commands(CLI::App& app, moat::FleetOptions& options, std::functio
   auto* back = add("rollback", "Give the hosts what they had after a push", moat::roll_back_fleet);
   back->add_option("PUSH", options.to, "The push's number: see moat fleet history")->required();
   for (auto* command : {push, back}) {
+    command->add_option(
+        "--confirm", options.confirm,
+        "The hosts undo it after this time, unless moat fleet confirm comes before");
     command->add_flag("--dry-run", options.is_dry, "Say what would change; change nothing");
     command->add_option("--message", options.message, "What it is for");
     command->add_option("--canary", options.canary,
@@ -118,6 +121,7 @@ void add_fleet_commands(CLI::App& app, moat::FleetOptions& options, std::functio
     command->add_option("--max-ended", options.max_ended,
                         "Sessions that a part of the hosts may end; 0: any number");
   }
+  add("confirm", "The last push stays; see push --confirm", moat::confirm_fleet);
   add("status", "How many hosts enforce the last push, and who does not", moat::show_fleet_status);
   add("history", "What was pushed, the newest first", moat::show_fleet_history);
   auto* bundle =

@@ -17,6 +17,10 @@ using std::chrono::seconds;
 // Hosts that were started at once shall not ask at once for ever.
 constexpr double jitter = 0.1;
 constexpr seconds first_fetch_retry{15};
+// What has left a list may have left it by mistake. Asked so often while moatd holds it down (for
+// an hour unless moat.yaml says otherwise), the list has it again before a session ends.
+constexpr seconds after_a_loss{600};
+constexpr seconds doubt{3600};
 constexpr unsigned max_doublings = 10;
 
 }  // namespace
@@ -76,7 +80,8 @@ Result<WriteResult> RangeKeeper::take(const SourceAnswer& answer, Time now, Writ
     status_.digest = digest;
     status_.changed = now;
   }
-  status_.version = list.version;
+  // One that tells none makes nobody forget what was told before.
+  if (!list.version.empty()) status_.version = list.version;
   status_.etag = answer.etag;
   status_.modified = answer.modified;
   status_.ipv6 = list.ipv6;
@@ -92,7 +97,10 @@ Result<WriteResult> RangeKeeper::finish(const Result<SourceAnswer>& answer, Time
     status_.failures = 0;
     status_.error.clear();
     if (answer && !answer->is_unchanged) status_.note = answer->note;
-    status_.next = now + pause(answer && answer->ttl ? *answer->ttl : settings_.every);
+    const auto regular = answer->ttl.value_or(settings_.every);
+    if (result->removed > 0) status_.lost = now;
+    const bool may_be_wrong = status_.lost && now - *status_.lost < doubt;
+    status_.next = now + pause(may_be_wrong ? std::min(regular, after_a_loss) : regular);
   } else {
     ++status_.failures;
     status_.error = format_error(result.error());

@@ -40,15 +40,24 @@ void read_change(const std::string& body, FleetReceipt& receipt) {
 Receipts::Receipts(const FleetTools& tools, const FleetSettings& settings, EtcdClient& client)
     : tools_(tools), settings_(settings), client_(client) {}
 
+Result<> Receipts::arm() {
+  auto timer = tools_.loop.timer([this] { put(); });
+  if (!timer) return std::unexpected(timer.error());
+  timer_ = std::move(*timer);
+  return {};
+}
+
 void Receipts::tell(const FleetHead& head, std::int64_t revision,
-                    const std::vector<std::string>& held_back) {
+                    const std::vector<std::string>& held_back, bool is_undone) {
   receipt_ = FleetReceipt{.host = host_name_of(settings_),
                           .push = head.push,
                           .revision = revision,
                           .held_back = held_back,
+                          .is_undone = is_undone,
                           .version = MOAT_VERSION};
   begun_ = std::chrono::steady_clock::now();
-  if (settings_.socket.empty()) return put();
+  delay_ = receipt_delay(receipt_->host, head);
+  if (settings_.socket.empty()) return put_in_turn();
   ask_moatd();
 }
 
@@ -73,11 +82,15 @@ void Receipts::take_enforced(const Result<FetchAnswer>& answer) {
   const auto took = std::chrono::steady_clock::now() - begun_;
   receipt_->latency_us = static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(took).count());
-  put();
+  put_in_turn();
+}
+
+void Receipts::put_in_turn() {
+  receipt_->time = format_time_ms(std::chrono::system_clock::now());
+  timer_.set_after(delay_);
 }
 
 void Receipts::put() {
-  receipt_->time = format_time_ms(std::chrono::system_clock::now());
   if (is_putting_) {
     has_news_ = true;
     return;
@@ -90,8 +103,7 @@ void Receipts::put() {
 void Receipts::grant() {
   const auto seconds = settings_.reconcile.count() * missed_renewals;
   client_.call(
-      "/v3/lease/grant", nlohmann::json{{"TTL", std::to_string(seconds)}}.dump(),
-      [this](const Result<std::string>& answer) {
+      "/v3/lease/grant", lease_request(seconds), [this](const Result<std::string>& answer) {
         const auto lease =
             answer ? parse_lease(*answer) : Result<std::int64_t>(std::unexpected(answer.error()));
         if (!lease) {

@@ -19,15 +19,19 @@ class Receipts {
   // `client` must outlive this, and `tools` what it refers to.
   Receipts(const FleetTools& tools, const FleetSettings& settings, EtcdClient& client);
 
-  // A push was taken. moatd is asked to enforce it first, and which generation does.
-  void tell(const FleetHead& head, std::int64_t revision,
-            const std::vector<std::string>& held_back);
+  // To be called before anything else.
+  [[nodiscard]] Result<> arm();
+
+  // A push was taken, or undone. moatd is asked to enforce it first, and which generation does.
+  void tell(const FleetHead& head, std::int64_t revision, const std::vector<std::string>& held_back,
+            bool is_undone);
   // Renews the lease, and the receipt where the lease has ended.
   void keep_alive();
 
  private:
   void ask_moatd();
   void take_enforced(const Result<FetchAnswer>& answer);
+  void put_in_turn();
   void put();
   void grant();
   void put_with_lease();
@@ -37,6 +41,8 @@ class Receipts {
   EtcdClient& client_;
   std::unique_ptr<Fetcher::Transfer> moatd_;
   std::optional<FleetReceipt> receipt_;
+  std::chrono::milliseconds delay_{0};  // of that one
+  EventLoop::Timer timer_;
   std::chrono::steady_clock::time_point begun_;
   std::int64_t lease_ = 0;
   bool is_putting_ = false;

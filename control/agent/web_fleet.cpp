@@ -101,7 +101,7 @@ Result<> WebFleet::write(const FetchAnswer& answer) {
   if (!result.held_back.empty())
     tools_.log.warn("fleet {}: held back: {}", settings_.name, fmt::join(result.held_back, "; "));
   status_.push = bundle->serial;
-  status_.held_back = std::move(result.held_back);
+  status_.held_back = first_of(std::move(result.held_back));
   // What was held back may be writable by then.
   etag_ = status_.held_back.empty() ? answer.etag : "";
   return {};

@@ -28,7 +28,9 @@ def b64(text):
 class Etcd:
     """A cluster of `members`; with `tls` (server certificate, key, CA) clients show a certificate."""
 
-    def __init__(self, folder, members=1, tls=None, arguments=(), patience=30, client=None):
+    def __init__(self, folder, members=1, tls=None, arguments=(), patience=30, client=None,
+                 address="127.0.0.1"):
+        self.address = address
         self.folder, self.tls, self.arguments, self.patience = pathlib.Path(folder), tls, list(arguments), patience
         self.scheme = "https" if tls else "http"
         ports = free_ports(2 * members)
@@ -43,7 +45,7 @@ class Etcd:
 
     @property
     def endpoints(self):
-        return [f"{self.scheme}://127.0.0.1:{port}" for port in self.clients]
+        return [f"{self.scheme}://{self.address}:{port}" for port in self.clients]
 
     def data(self, member=0):
         return self.folder / f"etcd-{member}"
@@ -100,9 +102,9 @@ class Etcd:
         if self.tls:
             context = ssl.create_default_context(cafile=self.tls[2])
             context.load_cert_chain(*self.client_certificate)
-            connection = http.client.HTTPSConnection("127.0.0.1", self.clients[member], context=context, timeout=10)
+            connection = http.client.HTTPSConnection(self.address, self.clients[member], context=context, timeout=10)
         else:
-            connection = http.client.HTTPConnection("127.0.0.1", self.clients[member], timeout=10)
+            connection = http.client.HTTPConnection(self.address, self.clients[member], timeout=10)
         try:
             headers = {"Authorization": token} if token else {}
             connection.request("POST", path, json.dumps(body), headers)

@@ -108,5 +108,13 @@ TEST(FleetFolder, IsCheckedAsHostsWould) {
   EXPECT_GE(faults.size(), 4U);
 }
 
+TEST(FirstOf, ASentenceForEachOfTooManyIsNotTold) {
+  EXPECT_EQ(first_of({"a", "b"}), (std::vector<std::string>{"a", "b"}));
+  const auto told = first_of(std::vector<std::string>(100'000, std::string(5000, 'x')));
+  EXPECT_EQ(told.size(), 51);
+  EXPECT_LE(told.front().size(), 1010);
+  EXPECT_EQ(told.back(), "and 99950 more");
+}
+
 }  // namespace
 }  // namespace moat

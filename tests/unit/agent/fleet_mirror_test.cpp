@@ -106,5 +106,34 @@ TEST(FleetMirror, NamesKeysThatAreNone) {
   EXPECT_TRUE(mirror.values(FleetKind::database).empty());
 }
 
+TEST(FleetMirror, APushThatIsToBeConfirmedLapsesWithItsKey) {
+  FleetMirror mirror("prod", {});
+  const auto head = [](std::uint64_t confirm_s) {
+    return to_json(FleetHead{.push = 2, .confirm_s = confirm_s});
+  };
+  const FleetPush before{.push = 2,
+                         .before = {{"databases/a", "one"}, {"databases/b", std::nullopt}}};
+  ASSERT_TRUE(
+      mirror.take_listing(listing("c", 5,
+                                  {key("head", head(60), 5), key("trial", "2", 5),
+                                   key("before", to_json(before), 5), key("databases/a", "two", 5),
+                                   key("databases/b", "new", 5), key("databases/d", "same", 1)})));
+  EXPECT_TRUE(mirror.is_on_trial());
+  EXPECT_FALSE(mirror.has_lapsed());
+  EXPECT_EQ(mirror.content(FleetMirror::Version::pushed).databases.at("a"), "two");
+  EXPECT_EQ(mirror.undo().databases,
+            (std::map<std::string, std::string>{{"a", "one"}, {"b", std::string(tombstone)}}));
+  ASSERT_TRUE(mirror.take_changes({"c", 6}, {{root_key + "trial", "", 6, true}}));
+  EXPECT_TRUE(mirror.has_lapsed());
+  EXPECT_EQ(complaints(mirror), "");
+  const auto content = mirror.content(FleetMirror::Version::before);
+  EXPECT_EQ(content.databases.at("a"), "one");
+  EXPECT_EQ(content.databases.at("b"), tombstone);
+  EXPECT_EQ(content.databases.at("d"), "same");
+  ASSERT_TRUE(mirror.take_changes({"c", 7}, {key("head", head(0), 7)}));
+  EXPECT_FALSE(mirror.is_on_trial());
+  EXPECT_FALSE(mirror.has_lapsed());
+}
+
 }  // namespace
 }  // namespace moat

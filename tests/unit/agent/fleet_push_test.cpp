@@ -45,6 +45,27 @@ TEST(FleetPush, LabelsThatAreTakenAwayAreEmpty) {
   EXPECT_EQ(push->after.at("labels/a"), "");
 }
 
+// Push 2 has changed a, added b and removed c; nobody has confirmed it.
+TEST(FleetPush, AfterALapseTheStoreBecomesWhatHostsHaveAndTheFolderSays) {
+  const std::string gone(tombstone);
+  const auto stored = content({{"a", "2"}, {"b", "1"}, {"c", gone}});
+  const FleetValues before = {
+      {"databases/a", "1"}, {"databases/b", std::nullopt}, {"databases/c", "1"}};
+  const auto same = plan_push_after_lapse(stored, before, content({{"a", "1"}, {"c", "1"}}));
+  ASSERT_TRUE(same);
+  EXPECT_EQ(describe_push(*same), Lines{}) << "hosts have it already";
+  EXPECT_EQ(same->after,
+            (FleetValues{{"databases/a", "1"}, {"databases/b", gone}, {"databases/c", "1"}}));
+  const auto again =
+      plan_push_after_lapse(stored, before, content({{"a", "2"}, {"b", "1"}, {"c", gone}}));
+  ASSERT_TRUE(again);
+  EXPECT_EQ(describe_push(*again),
+            (Lines{"databases/a  changed", "databases/b  added", "databases/c  removed"}));
+  EXPECT_EQ(again->before.at("databases/a"), "1");
+  EXPECT_EQ(plan_push_after_lapse(stored, before, content({{"a", "1"}})).error().message,
+            "the fleet has databases/c, and the folder does not");
+}
+
 TEST(FleetPush, GoesBackOverSeveralPushes) {
   std::vector<FleetPush> history;
   history.push_back(
@@ -98,13 +119,13 @@ TEST(FleetPush, OtherHostsGoFirstEachTime) {
 }
 
 TEST(FleetProgress, CountsThoseThatEnforceThisPush) {
-  const FleetHead head{.push = 4, .hosts = {"a", "b", "c", "d"}};
+  const FleetHead head{.push = 4};
   const std::vector<FleetReceipt> receipts = {
       {.host = "a", .push = 4, .latency_us = 2000, .ended_sessions = 2},
       {.host = "b", .push = 3},
       {.host = "c", .push = 4, .problem = "moatd: no"},
       {.host = "e", .push = 4, .latency_us = 1000}};
-  const auto progress = progress_of(head, hosts_of(head, receipts), receipts);
+  const auto progress = progress_of(head, hosts_of({"a", "b", "c", "d"}, receipts), receipts);
   EXPECT_EQ(progress.hosts, 5U);
   EXPECT_EQ(progress.enforced, 2U);
   EXPECT_EQ(progress.missing, (Lines{"b", "d"}));
@@ -114,13 +135,31 @@ TEST(FleetProgress, CountsThoseThatEnforceThisPush) {
   EXPECT_FALSE(progress.is_done());
 }
 
+TEST(FleetKeys, ManyHostsDoNotWriteTheirReceiptsAtOnce) {
+  using namespace std::chrono_literals;
+  const auto longest = [](std::uint64_t count) {
+    auto most = 0ms;
+    for (const auto& host : hosts(100))
+      most = std::max(most, receipt_delay(host, {.push = 3, .host_count = count}));
+    return most;
+  };
+  EXPECT_EQ(longest(0), 0ms);
+  EXPECT_LE(longest(10), 5ms);
+  EXPECT_LE(longest(10'000), 5s);
+  EXPECT_GE(longest(10'000), 4s);
+  EXPECT_LE(longest(~std::uint64_t{0}), 20s);
+}
+
 TEST(FleetKeys, AreReadAsTheyAreWritten) {
-  const FleetHead head{.push = 7, .author = "ada", .share = 5, .epoch = 9, .hosts = {"a"}};
+  const FleetHead head{.push = 7, .author = "ada", .share = 5, .epoch = 9, .host_count = 1};
   const auto read = parse_head(to_json(head));
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->push, 7U);
   EXPECT_EQ(read->share, 5U);
-  EXPECT_EQ(read->hosts, Lines{"a"});
+  EXPECT_EQ(read->host_count, 1U);
+  EXPECT_EQ(parse_hosts(to_json(Lines{"a", "b"})).value(), (Lines{"a", "b"}));
+  EXPECT_FALSE(parse_hosts("[1]"));
+  EXPECT_FALSE(parse_hosts("{"));
   const FleetPush push{
       .push = 2, .before = {{"databases/a", std::nullopt}}, .after = {{"databases/a", "x"}}};
   const auto again = parse_push(to_json(push));

@@ -304,5 +304,16 @@ TEST(ListFormat, ReadsALargeListInBoundedMemory) {
   EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 8 << 10) << "KiB more than before";
 }
 
+TEST(ListFormat, AVersionIsShort) {
+  const auto list = [](std::size_t bytes) {
+    return parse_list(ListFormat::aws,
+                      R"({"syncToken": ")" + std::string(bytes, '1') +
+                          R"(", "prefixes": [{"ip_prefix": "192.0.2.0/24"}]})",
+                      {});
+  };
+  EXPECT_TRUE(list(256));
+  EXPECT_EQ(list(5 << 20).error().message, "the list's version has 5242880 bytes, of 256 at most");
+}
+
 }  // namespace
 }  // namespace moat

@@ -97,6 +97,24 @@ TEST_F(RangeKeeperTest, NeverGoesBack) {
   EXPECT_TRUE(reborn.finish(answer(prefixes({1}), "9"), start + 4h));
 }
 
+TEST_F(RangeKeeperTest, AListWithoutAVersionMakesNobodyForgetIt) {
+  auto keeper = make();
+  ASSERT_TRUE(keeper.finish(answer(prefixes({1}), "10"), start));
+  ASSERT_TRUE(keeper.finish(answer(prefixes({1, 2})), start + 1h));
+  EXPECT_FALSE(keeper.finish(answer(prefixes({1}), "9"), start + 2h));
+}
+
+TEST_F(RangeKeeperTest, AsksOftenForAnHourAfterAListThatLostNetworks) {
+  auto keeper = make();
+  ASSERT_TRUE(keeper.finish(answer(prefixes({1, 2})), start));
+  for (const auto at : {60min, 70min, 119min}) {
+    ASSERT_TRUE(keeper.finish(answer(prefixes({1})), start + at));
+    EXPECT_EQ(keeper.status().next, start + at + 10min);
+  }
+  ASSERT_TRUE(keeper.finish(answer(prefixes({1})), start + 120min));
+  EXPECT_EQ(keeper.status().next, start + 180min);
+}
+
 TEST_F(RangeKeeperTest, AnotherOriginBeginsAnew) {
   auto keeper = make();
   ASSERT_TRUE(keeper.finish(answer(prefixes({1}), "10", "\"tag\""), start));
