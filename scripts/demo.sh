@@ -213,7 +213,7 @@ files_change() {
   check "the office gets in again" reaches office
   check "the stranger does not" is_kept_out stranger
 
-  step "An edit that does not hold changes nothing, and is explained."
+  step "An edit with errors changes nothing, and is explained."
   run db-host sed -i "s|$office/32|$office/24|; s|mr-scalingo|mr-scalngo|" "$file"
   await 5 "the file to be held back" is_held_back
   run db-host moat check .

@@ -76,7 +76,9 @@ write_configuration() {
 }
 
 make_known_to_the_host() {
+  local users=$prefix/lib/sysusers.d/moat-agent.conf
   getent group moat >/dev/null || groupadd --system moat
+  [[ ! -e $users ]] || ! command -v systemd-sysusers >/dev/null || systemd-sysusers "$users"
   [[ -d /run/systemd/system ]] || return 0
   case $prefix in
     /usr | /usr/local) ;;

@@ -3,11 +3,13 @@
 # Runs tests under other kernels: Debian's, fetched by package and booted in virtual machines
 # without KVM, on what is built here. As root, on Debian. Installs no kernel.
 #
-#   scripts/kernels.sh [--suite NAME... | --compilers] [--build DIR] [--at-once] [--write] [VERSION...]
+#   scripts/kernels.sh [--suite NAME... | --compilers | --packages DIR] [--build DIR] [--at-once] [--write]
+#                      [VERSION...]
 #     VERSION       6.1: the newest of it that Debian has; or a release in full. Without any:
 #                   6.1, 6.12, and the newest 7, where that is to be had
 #     --suite NAME  these tests only, by their names in meson; without any, all that depend on the kernel
 #     --compilers   loads the programs as other compilers make them, instead of tests
+#     --packages DIR  installs what scripts/package.sh has made in DIR, instead of tests, and tries it
 #     --build DIR   takes what is built in DIR; builds nothing
 #     --at-once     all kernels at the same time, with one CPU each
 #     --write       makes tests/kernels.md anew of the latest results of each kernel
@@ -25,7 +27,7 @@ set -euo pipefail
 . "$root/scripts/lib/compilers.sh"
 
 folder=$root/build/kernels
-suites=() versions=() compilers_only=no
+suites=() versions=() compilers_only=no packages=''
 is_together=no write=no optional='' binaries=''
 patience=${MOAT_TEST_PATIENCE:-10}
 
@@ -38,6 +40,7 @@ while [[ $# -gt 0 ]]; do
   case $1 in
     --suite) suites+=("${2:?--suite needs a name}") && shift ;;
     --compilers) compilers_only=yes ;;
+    --packages) packages=$(realpath "${2:?--packages needs a folder}") && shift ;;
     --build) binaries=$(realpath "${2:?--build needs a folder}") && shift ;;
     --at-once) is_together=yes ;;
     --write) write=yes ;;
@@ -51,7 +54,9 @@ done
   exit 2
 }
 if [[ ${#versions[@]} -eq 0 ]]; then versions=(6.1 6.12 7) optional=7; fi
-if [[ ${#suites[@]} -eq 0 ]]; then
+if [[ -n $packages ]]; then
+  suites=(packages)
+elif [[ ${#suites[@]} -eq 0 ]]; then
   suites=(loading verdict "verdict report" "xdp as root" "host as root" e2e_demo e2e_backstop
     e2e_backstop_led e2e_backstop_sessions e2e_backstop_cgroup e2e_backstop_parts e2e_end_sessions e2e_nat e2e_nat_wire
     e2e_interfaces e2e_frames e2e_frames_generic)
@@ -73,6 +78,10 @@ run() {
 export MOAT_TEST_PATIENCE=$patience
 END
   local suite
+  [[ -z $packages ]] || {
+    echo "run packages 900 / $root/tests/e2e/service/on_kernel.sh $packages"
+    return
+  }
   for suite in "${suites[@]}"; do
     [[ $compilers_only == no ]] || {
       echo "run $suite 600 / $binaries/tests/verdict/load $folder/objects/$suite/*.bpf.o"
@@ -149,7 +158,8 @@ cannot_be_had() {
 missing=0 failed=0
 mkdir -p "$folder"
 : >"$folder/testlog.json"
-if [[ -z $binaries ]]; then
+[[ -z $packages ]] || "$root/scripts/setup.sh" test
+if [[ -z $binaries && -z $packages ]]; then
   binaries=$root/build
   "$root/scripts/setup.sh" build test
   configure "$binaries"

@@ -3,20 +3,22 @@
 # Makes Moat's Debian packages, on Debian 12; as root it installs what is missing for that. Two runs, in
 # whatever folders, give the same bytes.
 #
-#   scripts/package.sh [--output DIR] [--test]
+#   scripts/package.sh [--output DIR] [--twice] [--test]
 #
 #     --output DIR  build-packages/ unless given
-#     --test        also goes the newcomer's whole way with them, in namespaces of this host: install,
+#     --twice       makes them once more, in a folder of another name, and compares
+#     --test        does that, and goes the newcomer's whole way with them, in namespaces of this host: install,
 #                   monitor, preflight, enforce, upgrade and downgrade under traffic, remove, purge
 set -euo pipefail
 # shellcheck source=lib/build.sh
 . "$(dirname "$0")/lib/build.sh"
 
-output=$root/build-packages tested=
+output=$root/build-packages twice='' tested=''
 while (($#)); do
   case $1 in
     --output) output=${2:?--output needs a folder} && shift ;;
-    --test) tested=yes ;;
+    --twice) twice=yes ;;
+    --test) twice=yes tested=yes ;;
     *) sed -n '/^#   scripts/,/^set/{/^set/d;s/^#  \{0,1\}//p}' "$0" >&2 && exit 2 ;;
   esac
   shift
@@ -46,13 +48,17 @@ mkdir -p "$output"
 rm -f "$output"/moat*.deb
 cp "$place"/*.deb "$output"
 (cd "$output" && ls -- *.deb)
-[[ -n $tested ]] || exit 0
+[[ -n $twice ]] || exit 0
 
 echo "Making them once more ..."
-"$0" --output "$place/again" >"$place/log"
-for package in "$output"/*.deb; do
+mkdir "$place/in-another-folder"
+TMPDIR=$place/in-another-folder "$0" --output "$place/again" >"$place/log"
+for package in "$output"/moat*.deb; do
   cmp "$package" "$place/again/${package##*/}"
 done
+echo "Both times the same bytes."
+[[ -n $tested ]] || exit 0
+
 echo "Going the newcomer's way ..."
 "$root/scripts/setup.sh" test
 configure "$root/build" -Dwerror=true

@@ -15,12 +15,12 @@ declare -A packages=(
     libmicrohttpd-dev libcurl4-openssl-dev libc-ares-dev libsystemd-dev libsmartcols-dev libmnl-dev
     libxxhash-dev prometheus-cpp-dev scdoc"
   [demo]="postgresql-15 iproute2 ethtool jq mount procps util-linux"
-  [test]="ccache libbenchmark-dev libgtest-dev librapidcheck-dev python3 python3-jsonschema
+  [test]="apparmor ccache libbenchmark-dev libgtest-dev librapidcheck-dev python3 python3-jsonschema
     python3-prometheus-client python3-scapy python3-yaml prometheus curl postgresql-15 tor-geoipdb
     iproute2 iptables nftables wireguard-tools ethtool jq less zsh fish gnuplot-nox mount procps systemd
     util-linux libclang-rt-19-dev openssh-client openssh-server openssl etcd-server etcd-client"
   [dpdk]="libdpdk-dev"
-  [package]="debhelper dpkg-dev fakeroot lintian"
+  [package]="debhelper dh-apparmor dpkg-dev fakeroot lintian"
   [kernels]="qemu-system-x86 qemu-system-common busybox-static cpio kmod xz-utils jq"
   [bench]="dpdk-dev ipset xdp-tools"
   [check]="clang-format-19 clang-tidy-19 shellcheck python3"

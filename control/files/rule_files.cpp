@@ -5,9 +5,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -280,19 +278,13 @@ std::expected<FoundFile, Fault> find_linked(int folder_fd, const std::string& pa
 
 // Without following a symlink out of the folder.
 std::expected<Fd, Fault> open_beneath(int folder_fd, const std::string& path) {
-  open_how how{};
-  how.flags = O_PATH | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-  for (int attempt = 0; attempt < max_attempts; ++attempt) {
-    Fd fd(static_cast<int>(::syscall(SYS_openat2, folder_fd, path.c_str(), &how, sizeof(how))));
-    if (fd) return fd;
-    if (errno != EAGAIN) break;
-  }
-  if (errno == EXDEV) {
+  auto found = find_beneath(folder_fd, path);
+  if (found) return std::move(found->object);
+  if (found.error() == EXDEV) {
     return std::unexpected(refuse(path, "is reached by a symlink that leads out of the folder", {},
                                   "put the file itself, or a copy of it, there"));
   }
-  return std::unexpected(refuse_errno(path, errno));
+  return std::unexpected(refuse_errno(path, found.error()));
 }
 
 // Calls `read(folder_fd, name, path)` for each rule file of a folder, and gives the names of what

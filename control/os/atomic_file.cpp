@@ -4,9 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/limits.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -111,14 +109,10 @@ std::expected<std::string, WriteError> resolve_links(const std::string& path, bo
 
 // `real` is a path without symlinks.
 std::expected<Target, WriteError> open_target(const std::string& path, const std::string& real) {
-  open_how how{};
-  how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
-  how.resolve = RESOLVE_NO_SYMLINKS;  // there were none a moment ago
-  const auto folder = folder_of(real);
-  Fd fd(static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, folder.c_str(), &how, sizeof(how))));
-  if (!fd && errno == ELOOP) return has_changed(path);
-  if (!fd) return failure("open", path, errno);
-  return Target{std::move(fd), real.substr(real.rfind('/') + 1), real};
+  auto folder = find_file(AT_FDCWD, folder_of(real));
+  if (!folder) return failure("open", path, folder.error());
+  if (folder->by_symlink) return has_changed(path);  // there was none a moment ago
+  return Target{std::move(folder->object), real.substr(real.rfind('/') + 1), real};
 }
 
 std::expected<Target, WriteError> find_target(const std::string& path, bool may_be_new) {

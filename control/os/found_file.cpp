@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <iterator>
 #include <utility>
+#include <vector>
 
 #include "dataplane/own_folder.h"
 
@@ -28,10 +29,12 @@ std::expected<std::string, int> target_of(const Fd& link) {
   return target;
 }
 
+enum class Bounds { none, folder };
+
 // Goes a path step by step.
 class Walk {
  public:
-  explicit Walk(int folder_fd) : folder_fd_(folder_fd) {}
+  Walk(int folder_fd, Bounds bounds) : folder_fd_(folder_fd), bounds_(bounds) {}
 
   std::expected<FoundFile, int> to(const std::string& path) {
     lead_on(path);
@@ -40,6 +43,9 @@ class Walk {
       steps_.pop_front();
       if (const int error = take(step)) return std::unexpected(error);
     }
+    // Nowhere but to the folder itself.
+    if (!found_.object) found_.object = Fd(::openat(folder_fd_, ".", O_PATH | O_CLOEXEC));
+    if (!found_.object) return std::unexpected(errno);
     return std::move(found_);
   }
 
@@ -52,11 +58,17 @@ class Walk {
   // 0 or errno.
   int take(const std::string& step) {
     if (step.empty()) return 0;  // behind a slash at the end
+    if (bounds_ == Bounds::folder) {
+      if (step.front() == '/') return EXDEV;
+      if (step == ".") return 0;
+      if (step == "..") return go_up();
+    }
     const int from = found_.object ? found_.object.get() : folder_fd_;
     Fd next(::openat(from, step.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
     struct stat status{};
     if (!next || ::fstat(next.get(), &status) != 0) return errno;
     if (!S_ISLNK(status.st_mode)) {
+      if (bounds_ == Bounds::folder) above_.push_back(std::move(found_.object));
       found_.object = std::move(next);
       return 0;
     }
@@ -69,19 +81,38 @@ class Walk {
     return 0;
   }
 
+  // To where it came from, wherever that is by now: `..` of a folder that was moved leads
+  // elsewhere.
+  int go_up() {
+    if (above_.empty()) return EXDEV;
+    found_.object = std::move(above_.back());
+    above_.pop_back();
+    return 0;
+  }
+
   int folder_fd_;
+  Bounds bounds_;
   int symlinks_ = 0;
   std::deque<std::string> steps_;
   FoundFile found_;
+  std::vector<Fd> above_;  // where the steps from the folder came by; the folder itself is none
 };
+
+std::expected<FoundFile, int> walk(int folder_fd, const std::string& path, Bounds bounds) {
+  // Has what is mounted on demand be mounted, which single steps would not.
+  struct stat ignored{};
+  (void)::fstatat(folder_fd, path.c_str(), &ignored, 0);
+  return Walk(folder_fd, bounds).to(path);
+}
 
 }  // namespace
 
 std::expected<FoundFile, int> find_file(int folder_fd, const std::string& path) {
-  // Has what is mounted on demand be mounted, which single steps would not.
-  struct stat ignored{};
-  (void)::fstatat(folder_fd, path.c_str(), &ignored, 0);
-  return Walk(folder_fd).to(path);
+  return walk(folder_fd, path, Bounds::none);
+}
+
+std::expected<FoundFile, int> find_beneath(int folder_fd, const std::string& path) {
+  return walk(folder_fd, path, Bounds::folder);
 }
 
 std::string name_of(int fd) { return fmt::format("/proc/self/fd/{}", fd); }

@@ -24,6 +24,10 @@ struct FoundFile {
 // errno.
 [[nodiscard]] std::expected<FoundFile, int> find_file(int folder_fd, const std::string& path);
 
+// The same, but no step, be it of a symlink's target, leads out of the folder: EXDEV. As openat2's
+// RESOLVE_BENEATH, which a service manager's RestrictSUIDSGID refuses with all of openat2.
+[[nodiscard]] std::expected<FoundFile, int> find_beneath(int folder_fd, const std::string& path);
+
 // A name for what the descriptor stands for, whatever has its own name by now.
 [[nodiscard]] std::string name_of(int fd);
 

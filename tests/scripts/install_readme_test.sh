@@ -21,7 +21,7 @@ make_checkout() {
 
 # shellcheck disable=SC2016  # these backticks are those of README
 command_of_readme() {
-  sed -n '/^## Installing on a host$/,/^## Writing rules$/{/^```sh$/,/^```$/{/^scripts/p}}' \
+  sed -n '/^## Install it/,/^## First rules$/{/^ *```sh$/,/^ *```$/s/^ *\(scripts.*\)/\1/p}' \
     "$checkout/README.md"
 }
 

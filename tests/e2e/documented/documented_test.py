@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Runs every documented command as it is written: documented_test.py MOATD MOAT
 
-Taken from code blocks of README.md and the man pages, and from the examples of `moat COMMAND
+Taken from code blocks of README.md, of docs/ and the man pages, and from the examples of `moat COMMAND
 --help`. In a network and a mount namespace of its own, where /etc/moat, /run, /var/lib, /sys/fs/bpf
-and the folder that it is run in are made for it, a real moatd guards the database orders. Before
-each block the files are as they were; the commands of one are run in their order.
+and the folder that it is run in are made for it, a real moatd guards the database orders, and beside it
+postgresql where a block names that. Before each block the files are as they were; the commands of one
+are run in their order.
 """
 
 import glob
@@ -23,8 +24,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from expected import ENDLESS, EXPECTED, YES  # noqa: E402
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../.."))
-PAGES = sorted(os.path.relpath(path, ROOT)
-               for path in glob.glob(os.path.join(ROOT, "**/*.scd"), recursive=True))
+PAGES = ["README.md"] + sorted(os.path.relpath(path, ROOT)
+                               for kind in ("docs/**/*.md", "**/*.scd")
+                               for path in glob.glob(os.path.join(ROOT, kind), recursive=True))
 LONG = 30 * int(os.environ.get("MOAT_TEST_PATIENCE", "1"))  # seconds, for what must come
 A_WHILE = 1  # second, for what goes on until it is interrupted
 
@@ -36,6 +38,9 @@ endpoint: {port: 5432}
 rules:
   - {id: r-1a2b3c4d, cidr: 198.51.100.77/32, label: LABEL}
 """
+# As an installation makes it, on another port.
+POSTGRESQL = "database: postgresql\nendpoint: {port: 5433}\nmode: monitor\nrules: []\n"
+POSTGRESQL_FILE = "/etc/moat/databases.d/postgresql.yaml"
 PEERING = "net-peerings:\n  - {id: pcx-123456789, cidr: 10.42.0.0/16}\n"
 WORKSTATION = "  - {cidr: 198.51.100.25/32, label: Workstation}\n"
 
@@ -48,7 +53,7 @@ def commands_of(text):
 
 
 def blocks_of_page(path):
-    """The commands of each code block: fenced, or indented by four in README."""
+    """The commands of each code block: fenced, or indented by four in Markdown."""
     with open(os.path.join(ROOT, path), encoding="utf-8") as file:
         text = file.read()
     blocks = re.findall(r"^```.*?\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
@@ -115,16 +120,20 @@ class Host:
         self.write("/etc/moat/managed-ranges.d/scalingo.yaml", RANGES)
         self.write("/etc/moat/databases.d/orders.yaml", ORDERS)
         self.log = open(os.path.join(folder, "moatd.log"), "wb")
-        self.daemon = subprocess.Popen([moatd], stderr=self.log)
+        self.moatd = moatd
+        self.start()
+        # So many that the generations of the examples are there.
+        for number in range(20):
+            subprocess.run(["moat", "rules", "set", "r-1a2b3c4d", "--label", f"Number {number}"],
+                           check=True, capture_output=True)
+
+    def start(self):
+        self.daemon = subprocess.Popen([self.moatd], stderr=self.log)
         deadline = time.monotonic() + LONG
         while subprocess.run(["moat", "status", "--json"], check=False,
                              capture_output=True).returncode not in (0, 1):
             assert self.daemon.poll() is None and time.monotonic() < deadline, "moatd does not start"
             time.sleep(0.02)
-        # So many that the generations of the examples are there.
-        for number in range(20):
-            subprocess.run(["moat", "rules", "set", "r-1a2b3c4d", "--label", f"Number {number}"],
-                           check=True, capture_output=True)
 
     @staticmethod
     def write(path, text):
@@ -143,6 +152,14 @@ class Host:
             orders += PEERING
         subprocess.run(["moat", "confirm"], check=False, capture_output=True)
         self.write("/etc/moat/databases.d/orders.yaml", orders)
+        is_second = any(re.search(r" postgresql\b", command) for command in commands)
+        if is_second:
+            self.write(POSTGRESQL_FILE, POSTGRESQL)
+        elif os.path.exists(POSTGRESQL_FILE):
+            os.remove(POSTGRESQL_FILE)
+            subprocess.run(["moat", "reload"], check=False, capture_output=True)
+            subprocess.run(["moat", "databases", "forget", "postgresql", "--yes"], check=True,
+                           capture_output=True)
         subprocess.run(["moat", "reload"], check=True, capture_output=True)
         shutil.rmtree(os.path.join(self.folder, "config"), ignore_errors=True)
         shutil.copytree("/etc/moat", os.path.join(self.folder, "config"))
@@ -177,6 +194,9 @@ class Host:
             if wrong:
                 self.failures += 1
                 print(wrong)
+        if "moat detach" in commands:
+            self.daemon.wait(LONG)
+            self.start()
 
 
 def main():
@@ -194,9 +214,7 @@ def main():
         os.environ.pop("MOAT_DATABASE", None)
         make_host(home)
         host = Host(moatd, home)
-        blocks = blocks_of_page("README.md") + blocks_of_help()
-        for page in PAGES:
-            blocks += blocks_of_page(page)
+        blocks = [block for page in PAGES for block in blocks_of_page(page)] + blocks_of_help()
         for where, commands in blocks:
             host.run_block(where, commands)
         documented = {command for _, commands in blocks for command in commands}

@@ -10,15 +10,28 @@ YES = "yes"
 ENDLESS = "endless"
 
 EXPECTED = {
-    # README
+    # README and docs/
+    'moat rules add --database postgresql --cidr 198.51.100.25/32 --label "My workstation"': 0,
+    'moat rules add --database postgresql --cidr 203.0.113.0/24 --label "Application servers"': 0,
+    "moat rules list --database postgresql": 0,
+    "moat rules suggest --database orders": 0,
+    "moat preflight": 0,
+    "moat import pg_hba /etc/postgresql/15/main/pg_hba.conf --database postgresql": 0,
+    "moat rules suggest --database postgresql": 0,
+    "moat counters": 0,
+    "moat databases enforce postgresql --confirm 5m": YES,
+    "moat databases monitor postgresql": YES,
+    "moat detach": YES,
+    "nft -j list ruleset | moat import nft - --database orders": 1,  # there are no rules here
+    "aws ec2 describe-security-groups --group-ids sg-903004f8 | "
+    "moat import security-group - --database orders": 1,  # there is no such group
+    "moat import ufw /etc/ufw/user.rules --database orders >/etc/moat/databases.d/orders.yaml": 0,
     "moat check": 0,
     'moat rules add --database orders --cidr 203.0.113.7/32 --label "On call" --expires 12h': 0,
-    "moat rules list --database orders": 0,
     "moat rules set --database orders r-1a2b3c4d --expires 7d": 0,
     "moat rules remove --database orders r-1a2b3c4d": 0,
     "moat why 203.0.113.7": 0,
     "moat status": 0,
-    "moat rules suggest --database orders": 0,
     "moat net-peerings list": 0,
     "moat endpoints": 0,
     "moat events --follow": ENDLESS,
@@ -44,6 +57,7 @@ EXPECTED = {
     "moat databases monitor orders": YES,
     "moat databases enforce orders": 0,
     "moat databases forget orders": 1,  # a file names it
+    "moat rules list --database orders": 0,
     "moat rules list --unused 30d": 0,
     "moat rules add --database orders --cidr 198.51.100.25/32 --label 'My workstation'": 0,
     "moat rules add --managed-range mr-scalingo-osc-fr1 --expires 12h": 0,

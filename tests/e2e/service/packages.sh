@@ -133,6 +133,7 @@ gets_in office "removed"
 apt "apt purges it" purge moat
 said_by "the purge" "THE GUARD HAS ENDED"
 gets_in stranger "purged"
-left=$(in_machine sh -c 'ls -d /etc/moat /var/lib/moat /sys/fs/bpf/moat /usr/sbin/moatd 2>/dev/null || true')
+left=$(in_machine sh -c 'ls -d /etc/moat /var/lib/moat /sys/fs/bpf/moat /usr/sbin/moatd \
+  /etc/apparmor.d/usr.sbin.moatd /etc/apparmor.d/local/usr.sbin.moatd 2>/dev/null || true')
 same "what is left" "" "$left"
 echo "$passed steps passed"
