@@ -36,6 +36,7 @@ FetchRequest EtcdAccess::request(const std::string& path, std::string body) cons
   request.body = std::move(body);
   request.max_bytes = max_answer;
   request.timeout = for_an_answer;
+  request.may_be_slow = true;
   request.headers = {"Content-Type: application/json"};
   if (!token_.empty()) request.headers.push_back("Authorization: " + token_);
   return request;

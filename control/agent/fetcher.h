@@ -33,6 +33,7 @@ struct FetchRequest {
   std::string socket;               // a unix socket, by which the server is reached; empty: none
   std::size_t max_bytes = std::size_t{32} << 20;
   std::chrono::milliseconds timeout{60'000};  // 0: none, of a stream
+  bool may_be_slow = false;                   // of an answer that a busy server lets wait
   // What comes is handed over as it comes, and not kept; `max_bytes` means nothing then.
   std::function<void(std::string_view)> on_data = {};
 };
