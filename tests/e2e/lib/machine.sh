@@ -48,6 +48,8 @@ mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs tmpfs tmp
 # Of this machine's services none but the journal; and whoever forbids services to start is not there.
 rm -f usr/sbin/policy-rc.d
+# Nobody gives the scene's interfaces other MAC addresses, as udev would once something wants a network.
+for unit in udevd networkd; do ln -sf /dev/null "etc/systemd/system/systemd-$unit.service"; done
 # The tree and what is built of it may be on another disk.
 for folder in "${@:2}"; do mkdir -p ".$folder" && mount --bind "$folder" ".$folder"; done
 : >etc/machine-id
