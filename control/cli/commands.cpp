@@ -248,8 +248,8 @@ constexpr Command all_commands[] = {
     {"", "confirm", "Keep what was changed with --confirm, or since moat trial", command::confirm},
     {"", "undo", "Undo it now, without waiting for the time to pass", command::undo},
 
-    {"", "fleet", "Rules for many hosts: push, confirm, status, history, rollback, bundle", command::fleet,
-     "moat-agent does it: see moat-agent(8)."},
+    {"", "fleet", "Rules for many hosts: push, confirm, status, history, rollback, bundle",
+     command::fleet, "moat-agent does it: see moat-agent(8)."},
 
     {"", "reload", "Have moatd read all files now", command::reload,
      "moatd notices changes by itself; this is for when you will not wait, or\n"

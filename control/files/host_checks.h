@@ -57,9 +57,9 @@ struct HostFacts {
 [[nodiscard]] Faults check_on_host(const Endpoint& endpoint, const Place& place,
                                    const HostFacts& host, bool is_forced);
 
-// Faults of what moat.yaml names: warnings of interfaces, CPUs and a cgroup that the host has not, of
-// interfaces that Moat's program cannot be on, of those both guarded and trusted, and of those that
-// stay open without the backstop; and those of find_loopback().
+// Faults of what moat.yaml names: warnings of interfaces, CPUs and a cgroup that the host has not,
+// of interfaces that Moat's program cannot be on, of those both guarded and trusted, and of those
+// that stay open without the backstop; and those of find_loopback().
 [[nodiscard]] Faults check_on_host(const ConfigResult& config, const HostFacts& host);
 
 // An error for each of the guarded interfaces that is the loopback device by another name.
