@@ -89,28 +89,35 @@ class AgentWithMoatd(daemon_test.DaemonTest):
         self.assertIn("what moat-agent tells cannot be read", str(self.status()["notices"]))
         self.assert_reaches(LISTED)
 
-    def test_a_fleet_is_enforced_and_its_files_are_not_edited(self):
-        cluster = etcd.Etcd(self.home, patience=LONG)
+    def begin_fleet(self, **of_etcd):
+        """A store, for a fleet of this host alone, which has no rules of its own."""
+        cluster = etcd.Etcd(self.home, patience=LONG, **of_etcd)
         self.addCleanup(cluster.close)
         os.unlink(self.path("etc/databases.d/orders.yaml"))
+        os.makedirs(self.path("fleet/databases.d"))
         self.write("etc/agent.yaml", f"fleet: {{name: prod, host: db, etcd: {json.dumps(cluster.endpoints)}, "
                                      f"reconcile: 1s, max-age: 3s, socket: {self.path('moatd.sock')}}}\n")
-        folder = self.path("fleet")
-        os.makedirs(os.path.join(folder, "databases.d"))
-        self.write("fleet/databases.d/orders.yaml", ORDERS)
+        return cluster
 
-        def fleet(*arguments):
-            return subprocess.run([daemon_test.MOAT, "fleet", *arguments, "--config", self.path("etc/agent.yaml")],
-                                  capture_output=True, text=True, timeout=2 * LONG, check=False)
+    def push(self, text, *arguments):
+        self.write("fleet/databases.d/orders.yaml", text)
+        return subprocess.run([daemon_test.MOAT, "fleet", "push", self.path("fleet"), "--config",
+                               self.path("etc/agent.yaml"), *arguments], capture_output=True, text=True,
+                              timeout=2 * LONG, check=False)
 
+    def push_at_once(self, text):
+        done = self.push(text, "--no-wait")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_a_fleet_is_enforced_and_its_files_are_not_edited(self):
+        cluster = self.begin_fleet()
         self.start_agent()
-        self.assertEqual(fleet("push", folder, "--no-wait").returncode, 0)
+        self.push_at_once(ORDERS)
         wait_until(lambda: os.path.exists(self.path("etc/databases.d/orders.yaml")), "the database file")
         self.start()
         self.assert_reaches(LISTED)
         self.assertFalse(daemon_test.reaches(STRANGER))
-        self.write("fleet/databases.d/orders.yaml", ORDERS.replace("198.18.0.0", "198.18.7.0"))
-        done = fleet("push", folder)
+        done = self.push(ORDERS.replace("198.18.0.0", "198.18.7.0"))
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("1 of 1 hosts enforce it", done.stdout)
         # Told as enforced, so it is.
@@ -126,27 +133,14 @@ class AgentWithMoatd(daemon_test.DaemonTest):
         self.assertTrue(daemon_test.reaches(STRANGER))
 
     def test_a_canary_that_ends_too_many_sessions_is_taken_back(self):
-        cluster = etcd.Etcd(self.home, patience=LONG)
-        self.addCleanup(cluster.close)
-        os.unlink(self.path("etc/databases.d/orders.yaml"))
-        self.write("etc/agent.yaml", f"fleet: {{name: prod, host: db, etcd: {json.dumps(cluster.endpoints)}, "
-                                     f"reconcile: 1s, max-age: 3s, socket: {self.path('moatd.sock')}}}\n")
-        os.makedirs(self.path("fleet/databases.d"))
-        self.write("fleet/databases.d/orders.yaml", ORDERS)
-
-        def push(*arguments):
-            return subprocess.run([daemon_test.MOAT, "fleet", "push", self.path("fleet"), "--config",
-                                   self.path("etc/agent.yaml"), *arguments], capture_output=True, text=True,
-                                  timeout=2 * LONG, check=False)
-
+        cluster = self.begin_fleet()
         self.start_agent()
-        self.assertEqual(push("--no-wait").returncode, 0)
+        self.push_at_once(ORDERS)
         wait_until(lambda: os.path.exists(self.path("etc/databases.d/orders.yaml")), "the database file")
         self.start()
         wait_until(lambda: cluster.get("/moat/v1-receipts/prod/db"), "a receipt")
         sessions = [self.assert_session(LISTED), self.assert_session(LISTED)]
-        self.write("fleet/databases.d/orders.yaml", ORDERS.replace("198.18.0.0", "198.18.7.0"))
-        done = push("--canary", "1%,100%", "--max-ended", "1")
+        done = self.push(ORDERS.replace("198.18.0.0", "198.18.7.0"), "--canary", "1%,100%", "--max-ended", "1")
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         self.assertIn("it has ended 2 sessions, more than 1: push 2 was taken back", done.stderr)
         for session in sessions:
@@ -176,27 +170,14 @@ class AgentWithMoatd(daemon_test.DaemonTest):
 
     def test_a_partition_that_is_longer_than_the_bound(self):
         agents = self.enter_namespace()
-        cluster = etcd.Etcd(self.home, patience=LONG, address="203.0.113.1")
-        self.addCleanup(cluster.close)
-        os.unlink(self.path("etc/databases.d/orders.yaml"))
-        self.write("etc/agent.yaml", f"fleet: {{name: prod, host: db, etcd: {json.dumps(cluster.endpoints)}, "
-                                     f"reconcile: 1s, max-age: 3s, socket: {self.path('moatd.sock')}}}\n")
-        os.makedirs(self.path("fleet/databases.d"))
-
-        def push(text, *arguments):
-            self.write("fleet/databases.d/orders.yaml", text)
-            done = subprocess.run([daemon_test.MOAT, "fleet", "push", self.path("fleet"), "--config",
-                                   self.path("etc/agent.yaml"), *arguments], capture_output=True, text=True,
-                                  timeout=2 * LONG, check=False)
-            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-
-        push(ORDERS, "--no-wait")
+        cluster = self.begin_fleet(address="203.0.113.1")
+        self.push_at_once(ORDERS)
         self.start_agent("nsenter", f"--net=/run/netns/{agents}")
         wait_until(lambda: os.path.exists(self.path("etc/databases.d/orders.yaml")), "the database file")
         self.start()
         self.assert_reaches(LISTED)
         daemon_test.run("ip", "-n", agents, "link", "set", "agent", "down")
-        push(ORDERS.replace("198.18.0.0", "198.18.7.0"), "--no-wait")
+        self.push_at_once(ORDERS.replace("198.18.0.0", "198.18.7.0"))
         problems = wait_until(lambda: self.problem("fleet-stale"), "the alarm")
         self.assertIn("fleet prod was last heard of", problems)
         wait_until(lambda: 'moat_problems_by_code{code="fleet-stale"} 1' in self.metrics(), "the metric")
