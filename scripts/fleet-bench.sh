@@ -17,6 +17,8 @@
 set -euo pipefail
 # shellcheck source=lib/build.sh
 . "$(dirname "$0")/lib/build.sh"
+# shellcheck source=lib/fleet.sh
+. "$(dirname "$0")/lib/fleet.sh"
 
 arguments=("$@")
 members=1 pushes=5 real=10 kind=plaintext binaries=$root/build writes='' sizes=()
@@ -55,8 +57,7 @@ end_all() {
   for pid in "$@"; do kill "$pid" 2>/dev/null || true; done
   for pid in "$@"; do wait "$pid" 2>/dev/null || true; done
   for ((host = 0; host < real; host++)); do
-    umount "$home/real-$host/bpf" 2>/dev/null || true
-    ip netns del "$prefix-$host" 2>/dev/null || true
+    remove_host "$host" "$home/real-$host"
   done
 }
 end() {
@@ -89,20 +90,6 @@ if [[ $kind == TLS ]]; then
   client_settings=", ca: $home/ca.pem, certificate: $home/client.pem, key: $home/client.key"
 fi
 
-await() {
-  local seconds=$1 what=$2 deadline
-  deadline=$((SECONDS + seconds * ${MOAT_TEST_PATIENCE:-1}))
-  shift 2
-  until "$@" >/dev/null 2>&1; do
-    ((SECONDS < deadline)) || {
-      echo "fleet-bench: not within $seconds s: $what" >&2
-      tail -n 3 "$home"/*.log "$home"/real-*/*.log >&2 || true
-      exit 1
-    }
-    sleep 0.1
-  done
-}
-
 client_url() { echo "$scheme://127.0.0.1:$((23400 + 10 * $1))"; }
 peer_url() { echo "http://127.0.0.1:$((23401 + 10 * $1))"; }
 metrics_url() { echo "http://127.0.0.1:$((23402 + 10 * $1))"; }
@@ -125,22 +112,15 @@ start_cluster() {
 start_host() {
   local host=$1 folder=$home/real-$1 i endpoints=''
   for ((i = 0; i < members; i++)); do endpoints+="${endpoints:+, }\"$(client_url "$i")\""; done
-  ip netns add "$prefix-$host"
-  ip -n "$prefix-$host" link set lo up
-  ip -n "$prefix-$host" link add eth0 type veth peer name eth0-peer
-  ip -n "$prefix-$host" link set eth0 up
-  mkdir -p "$folder/databases.d" "$folder/managed-ranges.d" "$folder/bpf"
-  mount -t bpf bpf "$folder/bpf"
-  printf 'interfaces: [eth0]\nbackstop: false\n' >"$folder/moat.yaml"
+  make_host "$host" "$folder"
   printf 'database: orders\nendpoint: {port: 5432}\nrules: []\n' >"$folder/databases.d/first.yaml"
   echo "fleet: {name: bench, host: real-$host, etcd: [$endpoints], socket: $folder/moatd.sock$client_settings}" \
     >"$folder/agent.yaml"
-  nsenter "--net=/run/netns/$prefix-$host" "$binaries/control/daemon/moatd" --config "$folder/moat.yaml" \
-    --bpffs "$folder/bpf/moat" --state "$folder/state" --socket "$folder/moatd.sock" 2>"$folder/moatd.log" &
+  launch_moatd "$host" "$folder"
   hosts+=($!)
   await 30 "moatd $host" "$binaries/control/cli/moat" --socket "$folder/moatd.sock" databases list
   rm "$folder/databases.d/first.yaml"
-  "$binaries/control/agent/moat-agent" --config "$folder/agent.yaml" 2>"$folder/agent.log" &
+  launch_agent "$folder"
   hosts+=($!)
 }
 

@@ -7,6 +7,8 @@
 set -euo pipefail
 # shellcheck source=lib/build.sh
 . "$(dirname "$0")/lib/build.sh"
+# shellcheck source=lib/fleet.sh
+. "$(dirname "$0")/lib/fleet.sh"
 
 binaries=$root/build
 [[ ${1:-} != --build ]] || binaries=$2
@@ -25,49 +27,25 @@ end() {
   [[ ${#pids[@]} -eq 0 ]] || kill "${pids[@]}" 2>/dev/null || true
   wait
   for host in db1 db2 db3; do
-    umount "$home/$host/bpf" 2>/dev/null || true
-    ip netns del "$prefix-$host" 2>/dev/null || true
+    remove_host "$host" "$home/$host"
   done
   rm -rf "$home"
 }
 trap end EXIT
 
 step() { printf '\n== %s\n' "$*"; }
-fails() {
-  echo "fleet-demo: $*" >&2
-  tail -n 5 "$home"/*/*.log >&2 || true
-  exit 1
-}
-await() {
-  local seconds=$1 what=$2 deadline
-  deadline=$((SECONDS + seconds * ${MOAT_TEST_PATIENCE:-1}))
-  shift 2
-  until "$@" >/dev/null 2>&1; do
-    ((SECONDS < deadline)) || fails "not within $seconds s: $what"
-    sleep 0.1
-  done
-}
 moat() { "$binaries/control/cli/moat" "$@"; }
 on() { moat --socket "$home/$1/moatd.sock" "${@:2}"; }
 
 start_host() {
   local host=$1
-  ip netns add "$prefix-$host"
-  ip -n "$prefix-$host" link set lo up
-  ip -n "$prefix-$host" link add eth0 type veth peer name eth0-peer
-  ip -n "$prefix-$host" link set eth0 up
-  mkdir -p "$home/$host/databases.d" "$home/$host/managed-ranges.d" "$home/$host/bpf"
-  mount -t bpf bpf "$home/$host/bpf"
-  echo "interfaces: [eth0]
-backstop: false" >"$home/$host/moat.yaml"
+  make_host "$host" "$home/$host"
   echo "fleet: {name: demo, host: $host, etcd: [$etcd], socket: $home/$host/moatd.sock, reconcile: 2s,
   max-age: 10s}" >"$home/$host/agent.yaml"
-  "$binaries/control/agent/moat-agent" --config "$home/$host/agent.yaml" 2>"$home/$host/agent.log" &
+  launch_agent "$home/$host"
   pids+=($!)
   await 20 "$host has its rules" test -e "$home/$host/databases.d/orders.yaml"
-  nsenter "--net=/run/netns/$prefix-$host" "$binaries/control/daemon/moatd" --config "$home/$host/moat.yaml" \
-    --bpffs "$home/$host/bpf/moat" --state "$home/$host/state" --socket "$home/$host/moatd.sock" \
-    2>"$home/$host/moatd.log" &
+  launch_moatd "$host" "$home/$host"
   pids+=($!)
   await 30 "$host enforces its rules" on "$host" databases list
 }
