@@ -177,7 +177,7 @@ static __always_inline __u32 moat_judge_class(const struct moat_table* table, __
 /*
  * How far to judge; a constant. To MOAT_ENDPOINT is all but the source table, whose answer, where
  * it decides, is left MOAT_UNDECIDED: who judges a burst asks the table for all of its packets
- * together and then moat_judge_class for each (dataplane/dpdk/burst.h).
+ * together and then judges the class of each (dataplane/dpdk/burst.h).
  */
 enum moat_extent { MOAT_ENDPOINT, MOAT_SOURCE };
 

@@ -180,16 +180,16 @@ struct Fetcher::Transfer::State {
     set(CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
     if (request.timeout.count() > 0) {
       set(CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout.count()));
+      if (!request.may_be_slow) {  // libcurl takes waiting for the first byte as slowness as well
+        set(CURLOPT_LOW_SPEED_LIMIT, min_bytes_per_second);
+        set(CURLOPT_LOW_SPEED_TIME,
+            std::clamp<long>(static_cast<long>(request.timeout.count() / 4000), 1,
+                             max_slow_seconds));
+      }
     } else {
       set(CURLOPT_TCP_KEEPALIVE, 1L);
       set(CURLOPT_TCP_KEEPIDLE, 10L);
       set(CURLOPT_TCP_KEEPINTVL, 5L);
-    }
-    // libcurl takes waiting for the first byte as slowness as well.
-    if (request.timeout.count() > 0 && !request.may_be_slow) {
-      set(CURLOPT_LOW_SPEED_LIMIT, min_bytes_per_second);
-      set(CURLOPT_LOW_SPEED_TIME,
-          std::clamp<long>(static_cast<long>(request.timeout.count() / 4000), 1, max_slow_seconds));
     }
     set(CURLOPT_ERRORBUFFER, error.data());
     set(CURLOPT_WRITEFUNCTION, &State::on_body);

@@ -115,10 +115,9 @@ Result<> EventJournal::add(Event event) {
 }
 
 Result<> EventJournal::keep() {
-  for (const auto& event : recent_) {
-    if (event.number <= written_) continue;
-    if (auto kept = append(event); !kept) return kept;
-  }
+  auto event = std::ranges::upper_bound(recent_, written_, {}, &Event::number);
+  for (; event != recent_.end(); ++event)
+    if (auto kept = append(*event); !kept) return kept;
   return {};
 }
 

@@ -97,18 +97,18 @@ class Burst {
     lcore_.count(verdict.slot, verdict.bytes);
     drops_ |= std::uint64_t{verdict.drop} << asked.number;
     if (is_reported(verdict)) [[unlikely]]
-      report_plain(asked.number, MOAT_NO_RULE);
+      report_refused(asked.number);
   }
 
   // What was not kept between the halves is in the frame still.
-  __attribute__((noinline)) void report_plain(unsigned number, std::uint32_t reason) {
+  __attribute__((noinline)) void report_refused(unsigned number) {
     const moat_frame frame = frames_[number];
     moat_ipv4 ip;
     moat_verdict verdict = {};
     verdict.l3 = plain_l3;
     if (moat_parse_plain(&frame, &ip))
       moat_judge_ipv4(&table_, table_.size, &frame, &ip, MOAT_ENDPOINT, &verdict);
-    moat_settle(&table_, reason, &verdict);
+    moat_settle(&table_, MOAT_NO_RULE, &verdict);
     lcore_.report(frame, verdict);
   }
 
