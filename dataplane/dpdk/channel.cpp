@@ -43,7 +43,9 @@ Result<> Channel::send_bytes(std::span<const std::byte> bytes, int file, bool wa
   for (;;) {
     if (::sendmsg(socket_.get(), &message, flags) >= 0) return {};
     if (errno == EINTR) continue;
-    if (!waits && (errno == EAGAIN || errno == EWOULDBLOCK)) return std::unexpected(Error{});
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+      return std::unexpected(
+          waits ? Error{"the other end of the fast path's channel does not read", {}} : Error{});
     return channel_failed("speak on the fast path's channel");
   }
 }

@@ -20,8 +20,9 @@
 //
 // moatd asks one thing at a time. An answer has the number of its request; what is said unasked has
 // 0. Whoever gets a message that it does not know, or one of another size, closes the channel: the
-// two are of different versions. Either may die at any time. moat-dpdk then goes on with the table
-// it has, and one that is started anew has none, drops all, and waits for a Publish.
+// two are of different versions. moat-dpdk also closes it on a moatd that does not read its answer
+// within a second. Either may die at any time. moat-dpdk then goes on with the table it has, and
+// one that is started anew has none, drops all, and waits for a Publish.
 #pragma once
 
 #include <cstddef>
@@ -181,7 +182,7 @@ class Channel {
 
   [[nodiscard]] int fd() const { return socket_.get(); }
 
-  // Where the socket waits, waits for room.
+  // Where the socket waits, waits for room, as long as the socket's SO_SNDTIMEO says.
   template <typename T>
   [[nodiscard]] Result<> send(T message, std::uint32_t request, int file = -1) {
     message.header = {T::type, request};

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include <algorithm>
@@ -17,10 +18,16 @@
 namespace moat {
 namespace {
 
-// A socket that a worker left when it was killed refuses.
+// For a moatd that does not read: one that was stopped, or hangs. The worker has an end of its own
+// to listen for, and links to follow.
+constexpr timeval wait_for_moatd = {.tv_sec = 1, .tv_usec = 0};
+
+// A socket that a worker left when it was killed refuses. One that hangs accepts nobody (EAGAIN).
 bool is_answered(const sockaddr_un& address) {
-  const Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  const Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
+             0 ||
+         errno == EAGAIN;
 }
 
 bool is_hung_up(int socket) {
@@ -54,6 +61,9 @@ Result<ChannelServer> ChannelServer::listen(const std::string& path, const Hello
 Result<> ChannelServer::accept() {
   Fd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!socket) return errno == EAGAIN ? Result<>() : channel_failed("accept a moatd");
+  if (::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &wait_for_moatd, sizeof wait_for_moatd) !=
+      0)
+    return channel_failed("bound the wait for moatd");
   Channel channel(std::move(socket));
   if (auto allowed = channel.check_peer(); !allowed) return allowed;
   // A moatd that was killed and started anew can be here before it was noticed that it went.

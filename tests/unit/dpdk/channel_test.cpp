@@ -130,6 +130,28 @@ TEST_F(ChannelTest, AMoatdThatReadsNothingIsNotWaitedFor) {
   EXPECT_GE(worker_->server->connection(), 0);
 }
 
+// Stopped just after it has asked, with the channel full: its answer does not keep the worker from
+// all else, its own end among it.
+TEST_F(ChannelTest, AMoatdThatDoesNotReadItsAnswerIsHungUpOn) {
+  const auto address = unix_address(path_).value();
+  const Fd stopped(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::connect(stopped.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
+            0);
+  pollfd hello = {stopped.get(), POLLIN, 0};
+  ASSERT_EQ(::poll(&hello, 1, 10'000 * patience()), 1);
+  {
+    const std::vector<moat_drop> drops(100'000);
+    const auto lock = worker_->stop();
+    ASSERT_LT(worker_->server->send_drops(drops), drops.size());
+  }
+  const MessageHeader asked = {MessageType::ask_table, 1};
+  ASSERT_GT(::send(stopped.get(), &asked, sizeof asked, 0), 0);
+  pollfd end = {stopped.get(), 0, 0};
+  ASSERT_EQ(::poll(&end, 1, 10'000 * patience()), 1) << "the worker still waits for it";
+  const auto lock = worker_->stop();
+  EXPECT_TRUE(worker_->said.contains("does not read")) << worker_->said;
+}
+
 TEST_F(ChannelTest, ASecondMoatdIsTurnedAway) {
   ChannelClient first = connect();
   const auto second = ChannelClient::connect(path_);
@@ -223,6 +245,23 @@ TEST_F(OtherVersionTest, IsRefused) {
   const auto other = ChannelClient::connect(path_);
   ASSERT_FALSE(other);
   EXPECT_TRUE(other.error().message.contains("version 2"));
+}
+
+// It has as many connections as the kernel takes for it, and accepts none of them.
+TEST(HangingWorkerTest, ASecondOneDoesNotWaitForIt) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "socket";
+  const auto address = unix_address(path).value();
+  const auto* place = reinterpret_cast<const sockaddr*>(&address);
+  const Fd listener(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::bind(listener.get(), place, sizeof address), 0);
+  ASSERT_EQ(::listen(listener.get(), 0), 0);
+  const Fd waiting(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::connect(waiting.get(), place, sizeof address), 0);
+  const auto account = Account::open(folder / "account", 1).value();
+  const auto second = ChannelServer::listen(path, {}, account, {});
+  ASSERT_FALSE(second);
+  EXPECT_TRUE(second.error().message.contains("another moat-dpdk"));
 }
 
 // A worker that is stopped takes connections, as the kernel does that, and never answers.
