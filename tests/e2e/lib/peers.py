@@ -8,7 +8,7 @@
   peers.py knock [--count N] [--flags SA] [--option mptcp|fastopen]
                  [--udp | --fragments | --inside fou|gue,PORT] ADDRESS PORT
       raw TCP segments (whole, in two fragments, or in UDP for another port) or UDP datagrams; prints
-      the flags of what came back, or "silence"
+      the flags of what came back, or "silence"; "unreachable" where a router says that nobody is there
   peers.py hold [--mptcp] [--source ADDRESS] NAME=ADDRESS,PORT...
       opens a session by each way, prints "open", then does what standard input says, and prints
       "NAME ANSWER" for each session and "done":
@@ -37,6 +37,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 
 FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16}
 OPTIONS = {
@@ -80,6 +81,10 @@ def segment(source, sport, target, dport, flags, sequence=1, options=b""):
     return header[:16] + struct.pack("!H", checksum(pseudo + header)) + header[18:]
 
 
+class Unreachable(OSError):
+    """A router's word that nobody has the address: no answer is to come."""
+
+
 class Wire:
     """Raw packets out, and a look at all that comes in."""
 
@@ -87,7 +92,6 @@ class Wire:
         self.neighbour = neighbour  # an address on the target's NIC, where itself may not answer
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         self.capture = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
-        self.capture.settimeout(PATIENCE)
         self.echoes = 0
 
     @staticmethod
@@ -140,7 +144,11 @@ class Wire:
         mark = self.ask_for_echo(neighbour)
         packets = []
         wanted = 0x86DD if family_of(target) == socket.AF_INET6 else 0x0800
+        end = time.monotonic() + PATIENCE
         while True:
+            left = end - time.monotonic()
+            if not select.select([self.capture], [], [], max(left, 0))[0]:
+                raise TimeoutError(f"{neighbour} answered no echo request in {PATIENCE} s")
             packet, (_, ethertype, direction, *_) = self.capture.recvfrom(65536)
             if direction == socket.PACKET_OUTGOING or ethertype != wanted:
                 continue
@@ -150,9 +158,11 @@ class Wire:
                 source, protocol = packet[12:16], packet[9]
                 payload = packet[(packet[0] & 15) * 4:struct.unpack("!H", packet[2:4])[0]]
             source = socket.inet_ntop(family_of(target), source)
-            if protocol in (socket.IPPROTO_ICMP, socket.IPPROTO_ICMPV6) and source == neighbour:
-                if payload[0] in (0, 129) and payload[8:16] == mark:
+            if protocol in (socket.IPPROTO_ICMP, socket.IPPROTO_ICMPV6):
+                if source == neighbour and payload[0] in (0, 129) and payload[8:16] == mark:
                     return packets
+                if payload[0] == (3 if wanted == 0x0800 else 1) and mark in payload[8:]:
+                    raise Unreachable(neighbour)
             if source == target:
                 packets.append((protocol, payload))
 
@@ -169,7 +179,13 @@ class Wire:
 
 
 def knock(options):
-    wire = Wire(options.neighbour)
+    try:
+        print(knocked(Wire(options.neighbour), options))
+    except Unreachable:
+        print("unreachable")
+
+
+def knocked(wire, options):
     target, port = options.address, options.port
     own, own_port = wire.own_address(target), 20000 + os.getpid() % 10000
     wire.heard(target)  # packets that wait for a neighbour to be found may overtake each other
@@ -189,7 +205,7 @@ def knock(options):
             wire.send_inside(target, options.inside, packet)
         else:
             wire.send(target, socket.IPPROTO_TCP, packet)
-    print(wire.answers(target, own_port))
+    return wire.answers(target, own_port)
 
 
 def serve(options):
