@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # moatd as a service: what install.sh installs, started by a systemd under all that the unit restricts.
 # It guards, edits, ends sessions, writes to the journal, and is started anew when it hangs. Beside it
-# moat-agent.
+# moat-agent and, where it was built, moat-dpdk.
 #
 #   service.sh BUILD
 set -euo pipefail
@@ -15,7 +15,7 @@ set -euo pipefail
 
 build=$1
 # What the units leave open, by systemd's own count in tenths; less is better.
-declare -A most_exposed=([moatd]=23 [moat-agent]=12)
+declare -A most_exposed=([moatd]=23 [moat-agent]=12 [moat-dpdk]=53)
 
 moat() { in_machine moat "$@"; }
 # journal_has EVENT PATTERN: a message of that kind whose fields, as JSON, match.
@@ -24,7 +24,8 @@ journal_has() {
   id=$(sed -n "s/.*EventId{LogEvent::$1, \"\([0-9a-f]*\)\".*/\1/p" "$root/control/os/log.h")
   says "$2" in_machine journalctl --quiet --output json "MESSAGE_ID=$id" _SYSTEMD_UNIT=moatd.service
 }
-main_pid() { in_machine systemctl show --property MainPID --value moatd; }
+main_pid() { in_machine systemctl show --property MainPID --value "${1:-moatd}"; }
+mount_namespace() { in_machine readlink "/proc/$1/ns/mnt"; }
 has_restarted() { unit_is moatd NRestarts 1 && unit_is moatd ActiveState active; }
 
 begin_scene
@@ -39,7 +40,7 @@ in_machine "$root/scripts/install.sh" --build "$build" --interface eth0 --start 
 unit_is moatd ActiveState active || fail "install.sh --start does not start it"
 holds "install.sh installs it and has systemd start it"
 
-for unit in moatd moat-agent; do
+for unit in moatd moat-agent moat-dpdk; do
   [[ -e $build/config/$unit.service ]] || continue
   in_machine systemd-analyze security --offline=true --no-pager --threshold="${most_exposed[$unit]}" \
     "$unit.service" >"$scene/security" ||
@@ -94,6 +95,53 @@ if [[ -e $build/config/moat-agent.service ]]; then
   holds "moat-agent keeps a managed range, as a user of its own"
 else
   echo "NOT TRIED: moat-agent, as it was not built" >&2
+fi
+
+# --- The fast path, by a second NIC --------------------------------------------------------------------
+by_fast_path=198.18.50.5
+dpdk_journal() { in_machine journalctl --quiet --unit moat-dpdk --no-pager; }
+has_followed() { { moat status --json || (($? == 1)); } | jq -e '.fast_path | .connected and (.behind | not)'; }
+
+add_second_nic() {
+  ip -n "$prefix-router" link add db-host-1 type veth peer name nic1 netns "$prefix-db-host"
+  ip -n "$prefix-router" address add 198.18.50.1/24 dev db-host-1
+  ip -n "$prefix-router" link set db-host-1 up
+  # A NIC's frames have whole checksums. A veth leaves them to whoever receives.
+  on router ethtool -K db-host-1 tx off >/dev/null
+  ip -n "$prefix-db-host" address add "$by_fast_path/24" dev nic1
+  ip -n "$prefix-db-host" link set nic1 up
+}
+
+# $1: DPDK's driver. The NIC is where the one before has left it.
+try_fast_path() {
+  in_machine sed -i '/^fast-path:/d' /etc/moat/moat.yaml
+  echo "fast-path: {nic: \"net_${1}0,iface=nic1\", lcores: [$(($(nproc) - 1))]}" |
+    in_machine tee --append /etc/moat/moat.yaml >/dev/null
+  in_machine systemctl start moat-dpdk || fail "moat-dpdk does not start: $(dpdk_journal)"
+  in_machine systemctl restart moatd
+  await 60 "moat-dpdk to have the rules" has_followed || fail "$1: $(dpdk_journal)"
+  same "by $1, an unlisted source" silence "$(knock stranger "$by_fast_path" 5432)"
+  same "by $1, a listed source" AS "$(knock office "$by_fast_path" 5432)"
+  # Or the NIC's namespace, and the guard with it, would end when it does.
+  same "moat-dpdk's mount namespace" "$(mount_namespace 1)" "$(mount_namespace "$(main_pid moat-dpdk)")"
+  # Of libxdp's ways to put a program on a NIC a kernel may refuse the first; it takes the next.
+  ! dpdk_journal | grep -vE 'libbpf|libxdp' | grep -iE 'not permitted|denied' ||
+    fail "the unit forbids what moat-dpdk needs"
+  in_machine systemctl stop moat-dpdk
+  same "how it ended" success "$(in_machine systemctl show --property Result --value moat-dpdk)"
+  ip -n "$prefix-router" neighbour flush dev db-host-1  # or it would send where the NIC was, unheard
+  same "moat-dpdk stopped, a listed source" unreachable "$(knock office "$by_fast_path" 5432)"
+}
+
+if [[ -e $build/config/moat-dpdk.service ]]; then
+  add_second_nic
+  echo 'MOAT_DPDK="--idle 50"' >"$scene/moat-dpdk"
+  into_machine "$scene/moat-dpdk" /etc/default
+  for driver in af_packet af_xdp; do try_fast_path "$driver"; done
+  in_machine sed -i '/^fast-path:/d' /etc/moat/moat.yaml
+  in_machine systemctl restart moatd
+else
+  echo "NOT TRIED: moat-dpdk, as it was not built" >&2
 fi
 
 # --- Hanging, and stopping ------------------------------------------------------------------------------
