@@ -17,6 +17,7 @@
 #include "control/files/rule_files.h"
 #include "control/os/atomic_file.h"
 #include "control/policy/cidrs_digest.h"
+#include "control/policy/json_text.h"
 #include "control/text/input_limits.h"
 
 namespace moat {
@@ -28,7 +29,7 @@ constexpr std::string_view mark_text = "written by moat-agent; what is edited he
 std::string range_text(const std::string& id, const std::string& name) {
   auto text = fmt::format("- id: {}\n", id);
   // JSON's quotes and escapes are YAML's as well.
-  if (!name.empty()) text += fmt::format("  name: {}\n", nlohmann::json(name).dump());
+  if (!name.empty()) text += fmt::format("  name: {}\n", json_text(nlohmann::json(name)));
   return text + fmt::format("  cidrs-file: {}.txt\n", id);
 }
 

@@ -8,6 +8,7 @@
 
 #include "control/agent/etcd_messages.h"
 #include "control/files/rule_files.h"
+#include "control/policy/json_text.h"
 
 namespace moat {
 namespace {
@@ -46,8 +47,7 @@ Result<FetchRequest> EtcdAccess::token_request() const {
   const auto password = read_password(settings_.password_file);
   if (!password) return std::unexpected(password.error());
   const nlohmann::json json = {{"name", settings_.user}, {"password", *password}};
-  return request("/v3/auth/authenticate",
-                 json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  return request("/v3/auth/authenticate", json_text(json));
 }
 
 Result<> EtcdAccess::take_token(const Result<FetchAnswer>& answer) {

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "control/agent/base64.h"
+#include "control/policy/json_text.h"
 
 namespace moat {
 namespace {
@@ -46,7 +47,7 @@ const Json* part(const Json& object, const char* name, bool (Json::*is)() const 
 }
 
 Result<Json> parse(std::string_view text) {
-  auto json = Json::parse(text, nullptr, false);
+  auto json = read_json(text);
   if (!json.is_object()) return not_understood("no JSON object");
   return json;
 }
@@ -83,18 +84,18 @@ std::string list_request(const std::string& prefix, std::int64_t from_revision, 
   Json json = {{"key", to_base64(prefix)}, {"range_end", to_base64(prefix_end(prefix))}};
   if (from_revision > 0) json["min_mod_revision"] = std::to_string(from_revision);
   if (keys_only) json["keys_only"] = true;
-  return json.dump();
+  return json_text(json);
 }
 
 std::string watch_request(const std::string& prefix, std::int64_t from_revision) {
   const Json create = {{"key", to_base64(prefix)},
                        {"range_end", to_base64(prefix_end(prefix))},
                        {"start_revision", std::to_string(from_revision)}};
-  return Json{{"create_request", create}}.dump();
+  return json_text(Json{{"create_request", create}});
 }
 
 std::string put_request(const std::string& key, const std::string& value, std::int64_t lease) {
-  return put(key, value, lease).dump();
+  return json_text(put(key, value, lease));
 }
 
 std::string txn_request(const EtcdTxn& txn) {
@@ -113,11 +114,11 @@ std::string txn_request(const EtcdTxn& txn) {
                        {"result", "GREATER"},
                        {"create_revision", "0"}});
   }
-  return Json{{"compare", compare}, {"success", success}}.dump();
+  return json_text(Json{{"compare", compare}, {"success", success}});
 }
 
 std::string lease_request(std::int64_t seconds) {
-  return Json{{"TTL", std::to_string(seconds)}}.dump();
+  return json_text(Json{{"TTL", std::to_string(seconds)}});
 }
 
 Result<EtcdListing> parse_listing(std::string_view text) {
@@ -203,7 +204,7 @@ bool EtcdError::wants_authentication() const {
 }
 
 EtcdError parse_etcd_error(std::string_view text) {
-  const auto json = Json::parse(text, nullptr, false);
+  const auto json = read_json(text);
   if (!json.is_object()) return {0, "no JSON: " + std::string(text.substr(0, 120))};
   auto message = text_of(json, "message");
   if (message.empty()) message = text_of(json, "error");

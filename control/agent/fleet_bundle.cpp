@@ -31,11 +31,6 @@ struct Bundle {
   std::map<std::string, std::string> ranges;
 };
 
-struct BundleStyle {
-  using Json = nlohmann::json;
-  static constexpr bool omits = true;
-};
-
 constexpr std::array removed_keys = {
     Key{"databases", false, "write their ids: `databases: [old]`"},
     Key{"ranges", false, "write their ids: `ranges: [mr-old]`"},
@@ -46,9 +41,10 @@ using Values = std::map<std::string, std::string>;
 }  // namespace
 
 template <>
-inline constexpr auto view::members_of<Bundle> =
-    std::tuple("fleet", &Bundle::fleet, "serial", &Bundle::serial, "databases", &Bundle::databases,
-               "labels", &Bundle::labels, "ranges", &Bundle::ranges);
+inline constexpr auto view::members_of<Bundle> = [](auto& v, auto& member) {
+  member("fleet", v.fleet)("serial", v.serial)("databases", v.databases)("labels", v.labels)(
+      "ranges", v.ranges);
+};
 
 namespace {
 
@@ -185,30 +181,24 @@ class FolderReader {
 std::string to_json(const FleetBundle& bundle) {
   const Bundle written{bundle.fleet, bundle.serial, bundle.content.databases, bundle.content.labels,
                        bundle.content.ranges};
-  view::Encoder<BundleStyle> encoder{nlohmann::json::object()};
-  view::members(written, encoder);
-  return encoder.json.dump(1) + "\n";
+  return view::text_of(written, 1) + "\n";
 }
 
 Result<FleetBundle> parse_bundle(std::string_view text) {
-  const auto json = nlohmann::json::parse(text, nullptr, false);
-  if (!json.is_object())
-    return std::unexpected(Error{"this is not a fleet's bundle", "see moat fleet bundle"});
-  Bundle bundle;
-  view::Decoder<BundleStyle> decoder{json};
-  view::members(bundle, decoder);
-  if (!decoder.error.empty())
-    return std::unexpected(Error{"the bundle: " + decoder.error, "see moat fleet bundle"});
-  for (const auto* values : {&bundle.databases, &bundle.labels, &bundle.ranges}) {
+  auto bundle = view::read_text<Bundle>(text);
+  if (!bundle)
+    return std::unexpected(
+        Error{"this is not a fleet's bundle: " + bundle.error(), "see moat fleet bundle"});
+  for (const auto* values : {&bundle->databases, &bundle->labels, &bundle->ranges}) {
     for (const auto& [id, value] : *values) {
       if (!is_id(id)) return std::unexpected(Error{"the bundle has a name that is no id", ""});
     }
   }
-  if (bundle.databases.empty()) return std::unexpected(Error{"the bundle has no database", ""});
+  if (bundle->databases.empty()) return std::unexpected(Error{"the bundle has no database", ""});
   return FleetBundle{
-      std::move(bundle.fleet),
-      bundle.serial,
-      {std::move(bundle.databases), std::move(bundle.labels), std::move(bundle.ranges)}};
+      std::move(bundle->fleet),
+      bundle->serial,
+      {std::move(bundle->databases), std::move(bundle->labels), std::move(bundle->ranges)}};
 }
 
 Result<FleetContent> read_fleet_folder(const std::string& folder, Faults& faults) {

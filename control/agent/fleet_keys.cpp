@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "control/policy/json_codec.h"
+#include "control/policy/json_text.h"
 #include "control/text/fnv1a.h"
 #include "control/text/input_limits.h"
 #include "control/text/utf8.h"
@@ -14,21 +15,21 @@
 namespace moat {
 
 template <>
-inline constexpr auto view::members_of<FleetHead> = std::tuple(
-    "push", &FleetHead::push, "author", &FleetHead::author, "time", &FleetHead::time, "message",
-    &FleetHead::message, "share", &FleetHead::share, "epoch", &FleetHead::epoch, "host_count",
-    &FleetHead::host_count, "confirm_s", &FleetHead::confirm_s);
+inline constexpr auto view::members_of<FleetHead> = [](auto& v, auto& member) {
+  member("push", v.push)("author", v.author)("time", v.time)("message", v.message)(
+      "share", v.share)("epoch", v.epoch)("host_count", v.host_count)("confirm_s", v.confirm_s);
+};
 template <>
-inline constexpr auto view::members_of<FleetPush> = std::tuple(
-    "push", &FleetPush::push, "author", &FleetPush::author, "time", &FleetPush::time, "message",
-    &FleetPush::message, "before", &FleetPush::before, "after", &FleetPush::after);
+inline constexpr auto view::members_of<FleetPush> = [](auto& v, auto& member) {
+  member("push", v.push)("author", v.author)("time", v.time)("message", v.message)(
+      "before", v.before)("after", v.after);
+};
 template <>
-inline constexpr auto view::members_of<FleetReceipt> = std::tuple(
-    "host", &FleetReceipt::host, "push", &FleetReceipt::push, "revision", &FleetReceipt::revision,
-    "generation", &FleetReceipt::generation, "latency_us", &FleetReceipt::latency_us,
-    "ended_sessions", &FleetReceipt::ended_sessions, "time", &FleetReceipt::time, "held_back",
-    &FleetReceipt::held_back, "problem", &FleetReceipt::problem, "version", &FleetReceipt::version,
-    "undone", &FleetReceipt::is_undone);
+inline constexpr auto view::members_of<FleetReceipt> = [](auto& v, auto& member) {
+  member("host", v.host)("push", v.push)("revision", v.revision)("generation", v.generation)(
+      "latency_us", v.latency_us)("ended_sessions", v.ended_sessions)("time", v.time)(
+      "held_back", v.held_back)("problem", v.problem)("version", v.version)("undone", v.is_undone);
+};
 
 namespace {
 
@@ -42,22 +43,14 @@ struct FleetStyle {
 
 template <typename T>
 std::string dump(const T& value) {
-  view::Encoder<FleetStyle> encoder{nlohmann::json::object()};
-  view::members(value, encoder);
-  return encoder.json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return view::text_of<FleetStyle>(value);
 }
 
 template <typename T>
 Result<T> parse(std::string_view text, const char* what) {
-  const auto json = nlohmann::json::parse(text, nullptr, false);
-  if (!json.is_object())
-    return std::unexpected(Error{fmt::format("{} is no JSON object", what), ""});
-  T value;
-  view::Decoder<FleetStyle> decoder{json};
-  view::members(value, decoder);
-  if (!decoder.error.empty())
-    return std::unexpected(Error{fmt::format("{}: {}", what, decoder.error), ""});
-  return value;
+  auto value = view::read_text<T, FleetStyle>(text);
+  if (!value) return std::unexpected(Error{fmt::format("{}: {}", what, value.error()), ""});
+  return std::move(*value);
 }
 
 }  // namespace
@@ -124,11 +117,11 @@ std::string to_json(const FleetPush& push) { return dump(push); }
 std::string to_json(const FleetReceipt& receipt) { return dump(receipt); }
 
 std::string to_json(const std::vector<std::string>& hosts) {
-  return nlohmann::json(hosts).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return json_text(nlohmann::json(hosts));
 }
 
 Result<std::vector<std::string>> parse_hosts(std::string_view text) {
-  const auto json = nlohmann::json::parse(text, nullptr, false);
+  const auto json = read_json(text);
   std::vector<std::string> hosts;
   std::string inside;
   if (view::Decoder<FleetStyle>::take_list(json, hosts, inside)) return hosts;

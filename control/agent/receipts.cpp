@@ -7,6 +7,7 @@
 
 #include "control/agent/etcd_messages.h"
 #include "control/agent/host_name.h"
+#include "control/policy/json_text.h"
 #include "control/policy/policy.h"
 
 namespace moat {
@@ -18,7 +19,7 @@ constexpr std::chrono::seconds for_enforcing{130};  // moatd's bound, and some m
 
 // The generation that moatd's answer to a reload tells of, or why there is none.
 void read_change(const std::string& body, FleetReceipt& receipt) {
-  const auto json = nlohmann::json::parse(body, nullptr, false);
+  const auto json = read_json(body);
   if (!json.is_object()) {
     receipt.problem = "moatd's answer is not understood";
     return;
@@ -136,7 +137,7 @@ void Receipts::keep_alive() {
   // It may not have been there yet.
   if (!receipt_->problem.empty()) ask_moatd();
   if (lease_ == 0) return put();
-  client_.call("/v3/lease/keepalive", nlohmann::json{{"ID", std::to_string(lease_)}}.dump(),
+  client_.call("/v3/lease/keepalive", json_text(nlohmann::json{{"ID", std::to_string(lease_)}}),
                [this](const Result<std::string>& answer) {
                  const auto left = answer ? parse_time_left(*answer)
                                           : Result<std::int64_t>(std::unexpected(answer.error()));

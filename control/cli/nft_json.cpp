@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "control/policy/json_text.h"
 #include "control/policy/prefix.h"
 
 namespace moat::nft {
@@ -66,9 +67,7 @@ std::string text(const Json* json) {
   return json != nullptr && json->is_string() ? json->get<std::string>() : std::string();
 }
 
-std::string show(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
+std::string show(const Json& json) { return json_text(json); }
 
 std::optional<PortRange> ports(const Json& value) {
   const auto found = bounds<std::uint16_t>(value, port);

@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "control/cli/pager.h"
+#include "control/policy/json_text.h"
 #include "control/text/utf8.h"
 
 namespace moat {
@@ -96,9 +97,7 @@ std::string or_dash(std::uint16_t number) { return number == 0 ? "-" : fmt::form
 
 void print_json(const Json& document) { write_text(dump(document), stdout); }
 
-void print_json_line(const Json& document) {
-  print_line(document.dump(-1, ' ', false, Json::error_handler_t::replace));
-}
+void print_json_line(const Json& document) { print_line(json_text(document)); }
 
 void print_line(std::string_view text) { write_text(fmt::format("{}\n", text), stdout); }
 

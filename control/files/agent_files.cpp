@@ -18,34 +18,29 @@
 namespace moat {
 
 template <>
-inline constexpr auto view::members_of<AgentSource> = std::tuple(
-    "range", &AgentSource::range, "source", &AgentSource::source, "version", &AgentSource::version,
-    "digest", &AgentSource::digest, "etag", &AgentSource::etag, "modified", &AgentSource::modified,
-    "origin", &AgentSource::origin, "fetched", &AgentSource::fetched, "changed",
-    &AgentSource::changed, "lost", &AgentSource::lost, "attempted", &AgentSource::attempted, "next",
-    &AgentSource::next, "max_age_s", &AgentSource::max_age, "failures", &AgentSource::failures,
-    "ipv6", &AgentSource::ipv6, "error", &AgentSource::error, "note", &AgentSource::note);
+inline constexpr auto view::members_of<AgentSource> = [](auto& v, auto& member) {
+  member("range", v.range)("source", v.source)("version", v.version)("digest", v.digest)(
+      "etag", v.etag)("modified", v.modified)("origin", v.origin)("fetched", v.fetched)(
+      "changed", v.changed)("lost", v.lost)("attempted", v.attempted)("next", v.next)(
+      "max_age_s", v.max_age)("failures", v.failures)("ipv6", v.ipv6)("error", v.error)("note",
+                                                                                        v.note);
+};
 template <>
-inline constexpr auto view::members_of<AgentTrial> = std::tuple(
-    "push", &AgentTrial::push, "until", &AgentTrial::until, "undone", &AgentTrial::is_undone,
-    "databases", &AgentTrial::databases, "ranges", &AgentTrial::ranges);
+inline constexpr auto view::members_of<AgentTrial> = [](auto& v, auto& member) {
+  member("push", v.push)("until", v.until)("undone", v.is_undone)("databases", v.databases)(
+      "ranges", v.ranges);
+};
 template <>
-inline constexpr auto view::members_of<AgentFleet> =
-    std::tuple("name", &AgentFleet::name, "store", &AgentFleet::store, "cluster",
-               &AgentFleet::cluster, "revision", &AgentFleet::revision, "epoch", &AgentFleet::epoch,
-               "push", &AgentFleet::push, "waiting", &AgentFleet::waiting, "trial",
-               &AgentFleet::trial, "listed", &AgentFleet::listed, "max_age_s", &AgentFleet::max_age,
-               "error", &AgentFleet::error, "held_back", &AgentFleet::held_back);
+inline constexpr auto view::members_of<AgentFleet> = [](auto& v, auto& member) {
+  member("name", v.name)("store", v.store)("cluster", v.cluster)("revision", v.revision)(
+      "epoch", v.epoch)("push", v.push)("waiting", v.waiting)("trial", v.trial)("listed", v.listed)(
+      "max_age_s", v.max_age)("error", v.error)("held_back", v.held_back);
+};
 template <>
 inline constexpr auto view::members_of<AgentStatus> =
-    std::tuple("sources", &AgentStatus::sources, "fleet", &AgentStatus::fleet);
+    [](auto& v, auto& member) { member("sources", v.sources)("fleet", v.fleet); };
 
 namespace {
-
-struct StatusStyle {
-  using Json = nlohmann::json;
-  static constexpr bool omits = true;
-};
 
 constexpr std::size_t max_bytes = std::size_t{4} << 20;
 constexpr std::size_t max_requests = 64;
@@ -76,22 +71,15 @@ Result<std::optional<AgentStatus>> read_agent_status(const std::string& folder) 
   if (!bytes) return std::unexpected(bytes.error());
   if (!*bytes) return std::nullopt;
   const auto path = in(folder, agent_status_name);
-  const auto json = nlohmann::json::parse(**bytes, nullptr, false);
-  if (!json.is_object())
-    return std::unexpected(Error{path + " is no JSON object", "restart moat-agent"});
-  AgentStatus status;
-  view::Decoder<StatusStyle> decoder{json};
-  view::members(status, decoder);
-  if (!decoder.error.empty())
-    return std::unexpected(Error{fmt::format("{}: {}", path, decoder.error), "restart moat-agent"});
-  return status;
+  auto status = view::read_text<AgentStatus>(**bytes);
+  if (!status)
+    return std::unexpected(
+        Error{fmt::format("{}: {}", path, status.error()), "restart moat-agent"});
+  return std::move(*status);
 }
 
 Result<> write_agent_status(const std::string& folder, const AgentStatus& status) {
-  view::Encoder<StatusStyle> encoder{nlohmann::json::object()};
-  view::members(status, encoder);
-  const auto text =
-      encoder.json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  const auto text = view::text_of(status, 1) + "\n";
   // What a power cut takes is fetched again.
   if (auto written = write_among_others(in(folder, agent_status_name), text, for_all_to_read);
       !written)

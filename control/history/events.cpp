@@ -25,21 +25,13 @@ namespace fs = std::filesystem;
 
 constexpr mode_t file_mode = 0640;
 
-std::string line_of(const Event& event) {
-  view::Encoder<FileStyle> encoder{nlohmann::json::object()};
-  view::members(event, encoder);
-  return encoder.json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-}
+std::string line_of(const Event& event) { return view::text_of(event) + "\n"; }
 
 // Nothing: the line is damaged.
 std::optional<Event> read_line(std::string_view line) {
-  const auto json = nlohmann::json::parse(line, nullptr, false);
-  if (!json.is_object()) return std::nullopt;
-  Event event;
-  view::Decoder<FileStyle> decoder{json};
-  view::members(event, decoder);
-  if (!decoder.error.empty() || event.number == 0) return std::nullopt;
-  return event;
+  auto event = view::read_text<Event>(line);
+  if (!event || event->number == 0) return std::nullopt;
+  return std::move(*event);
 }
 
 struct Lines {

@@ -20,13 +20,12 @@ namespace moat {
 
 template <>
 inline constexpr auto view::members_of<History::Text> =
-    std::tuple("path", &History::Text::path, "text", &History::Text::name);
+    [](auto& v, auto& member) { member("path", v.path)("text", v.name); };
 template <>
-inline constexpr auto view::members_of<History::Record> =
-    std::tuple("generation", &History::Record::generation, "time", &History::Record::time, "cause",
-               &History::Record::cause, "author", &History::Record::author, "command",
-               &History::Record::command, "change", &History::Record::change, "files",
-               &History::Record::texts);
+inline constexpr auto view::members_of<History::Record> = [](auto& v, auto& member) {
+  member("generation", v.generation)("time", v.time)("cause", v.cause)("author", v.author)(
+      "command", v.command)("change", v.change)("files", v.texts);
+};
 
 namespace {
 

@@ -23,11 +23,6 @@ namespace moat {
 
 inline constexpr mode_t folder_mode = 0750;  // of the history
 
-struct FileStyle {
-  using Json = nlohmann::json;
-  static constexpr bool omits = true;
-};
-
 // Nothing: there is no such file.
 inline Result<std::optional<std::string>> read_whole_file(const std::string& path) {
   const Fd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
@@ -43,26 +38,15 @@ Result<std::optional<T>> read_json_file(const std::string& path) {
   const auto bytes = read_whole_file(path);
   if (!bytes) return std::unexpected(bytes.error());
   if (!*bytes) return std::nullopt;
-  const auto json = nlohmann::json::parse(**bytes, nullptr, false);
-  if (!json.is_object()) return std::unexpected(Error{path + ": not a JSON object", ""});
-  T value;
-  view::Decoder<FileStyle> decoder{json};
-  view::members(value, decoder);
-  if (!decoder.error.empty())
-    return std::unexpected(Error{fmt::format("{}: {}", path, decoder.error), ""});
-  return value;
+  auto value = view::read_text<T>(**bytes);
+  if (!value) return std::unexpected(Error{fmt::format("{}: {}", path, value.error()), ""});
+  return std::move(*value);
 }
 
 // Atomically. Bytes that are no UTF-8 become U+FFFD.
 template <typename T>
 Result<> write_json_file(const std::string& path, const T& value, Durability durability) {
-  view::Encoder<FileStyle> encoder{nlohmann::json::object()};
-  view::members(value, encoder);
-  const auto text =
-      encoder.json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  if (auto written = write_file(path, text, 0640, durability); !written)
-    return std::unexpected(written.error());
-  return {};
+  return write_file(path, view::text_of(value) + "\n", 0640, durability);
 }
 
 }  // namespace moat

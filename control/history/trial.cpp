@@ -21,12 +21,12 @@ namespace moat {
 
 template <>
 inline constexpr auto view::members_of<Trial::Former> =
-    std::tuple("path", &Trial::Former::path, "text", &Trial::Former::text);
+    [](auto& v, auto& member) { member("path", v.path)("text", v.text); };
 template <>
-inline constexpr auto view::members_of<Trial> =
-    std::tuple("id", &Trial::id, "author", &Trial::author, "generation", &Trial::generation, "boot",
-               &Trial::boot, "ends_ns", &Trial::ends, "folder", &Trial::folder, "files",
-               &Trial::files, "databases", &Trial::databases);
+inline constexpr auto view::members_of<Trial> = [](auto& v, auto& member) {
+  member("id", v.id)("author", v.author)("generation", v.generation)("boot", v.boot)(
+      "ends_ns", v.ends)("folder", v.folder)("files", v.files)("databases", v.databases);
+};
 
 namespace {
 

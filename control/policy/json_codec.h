@@ -9,7 +9,7 @@
 #include <array>
 #include <chrono>
 #include <concepts>
-#include <functional>
+#include <expected>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -17,28 +17,23 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "control/os/clock.h"
+#include "control/policy/json_text.h"
 #include "control/policy/policy.h"
 
 namespace moat::view {
 
-// ("name", &T::member, ...). In place of a pointer may stand what makes of a T& what is written.
+// [](auto& v, auto& member) { member("name", v.name)...; }
 template <typename T>
-inline constexpr auto members_of = std::tuple();
+inline constexpr auto members_of = nullptr;
 
 template <typename V, typename F>
-void members(V& value, F& visit) {
-  constexpr const auto& list = members_of<std::remove_const_t<V>>;
-  constexpr auto count = std::tuple_size_v<std::remove_cvref_t<decltype(list)>> / 2;
-  static_assert(count > 0, "a struct without a list");
-  [&]<std::size_t... I>(std::index_sequence<I...>) {
-    (visit(std::get<2 * I>(list), std::invoke(std::get<2 * I + 1>(list), value)), ...);
-  }(std::make_index_sequence<count>());
+void members(V& value, F& member) {
+  members_of<std::remove_const_t<V>>(value, member);
 }
 
 // The words for an enum's values.
@@ -70,11 +65,6 @@ struct AsRows {
 };
 template <typename M>
 AsRows(M&) -> AsRows<M>;
-template <typename T, typename M>
-constexpr auto rows(M T::* map) {
-  return [map](auto& value) { return AsRows{value.*map}; };
-}
-
 template <typename T, template <typename...> typename Of>
 constexpr bool is_a = false;
 template <template <typename...> typename Of, typename... T>
@@ -105,12 +95,13 @@ struct Encoder {
   Json json;
 
   template <typename T>
-  void operator()(const char* name, const T& value) {
+  Encoder& operator()(const char* name, const T& value) {
     if (json.is_array()) {
       json.push_back(value_of(value));
     } else if (!Style::omits || !is_nothing(value)) {
       json[name] = value_of(value);
     }
+    return *this;
   }
 
   template <typename T>
@@ -192,14 +183,16 @@ struct Decoder {
   }
 
   template <typename T>
-  void operator()(const char* name, T&& value) {
+  Decoder& operator()(const char* name, T&& value) {
     const auto* found = find(name);
-    if (!error.empty() || found == nullptr) return;
     std::string inside;
-    if (!take(*found, value, inside)) {
-      error = inside.empty() ? fmt::format("\"{}\" is not what it should be", name)
-                             : fmt::format("{}: {}", name, inside);
-    }
+    if (error.empty() && found != nullptr && !take(*found, value, inside)) misfit(name, inside);
+    return *this;
+  }
+
+  void misfit(const char* name, const std::string& inside) {
+    error = inside.empty() ? fmt::format("\"{}\" is not what it should be", name)
+                           : fmt::format("{}: {}", name, inside);
   }
 
   template <typename T>
@@ -321,12 +314,35 @@ struct Decoder {
   }
 };
 
+// As files have it: members sorted, and what is not known left out.
+struct FileStyle {
+  using Json = nlohmann::json;
+  static constexpr bool omits = true;
+};
+
+template <typename Style = FileStyle, typename T>
+std::string text_of(const T& value, int indent = -1) {
+  return json_text(Encoder<Style>::value_of(value), indent);
+}
+
+// The error says which member is not as it should be, or that `text` is no JSON object.
+template <typename T, typename Style = FileStyle>
+std::expected<T, std::string> read_text(std::string_view text) {
+  const auto json = read_json(text);
+  if (!json.is_object()) return std::unexpected("not a JSON object");
+  T value;
+  Decoder<Style> decoder{json};
+  members(value, decoder);
+  if (!decoder.error.empty()) return std::unexpected(std::move(decoder.error));
+  return value;
+}
+
 template <>
 inline constexpr auto members_of<Place> =
-    std::tuple("file", &Place::file, "line", &Place::line, "column", &Place::column);
+    [](auto& v, auto& member) { member("file", v.file)("line", v.line)("column", v.column); };
 template <>
-inline constexpr auto members_of<Endpoint> =
-    std::tuple("address", &Endpoint::address, "ports", &Endpoint::ports, "all", &Endpoint::all,
-               "ipv6", &Endpoint::ipv6);
+inline constexpr auto members_of<Endpoint> = [](auto& v, auto& member) {
+  member("address", v.address)("ports", v.ports)("all", v.all)("ipv6", v.ipv6);
+};
 
 }  // namespace moat::view

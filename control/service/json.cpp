@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 
+#include "control/policy/json_text.h"
 #include "control/service/json_members.h"
 #include "control/text/nearest.h"
 
@@ -35,18 +36,21 @@ struct RequestChecker {
   std::vector<std::string_view> may_be_empty = {};
   std::optional<Refusal> wrong = {};
 
-  void operator()(const char* name, std::string& value) {
+  RequestChecker& operator()(const char* name, std::string& value) {
     take(name, value, &Json::is_string, "a string", R"("...")");
+    return *this;
   }
   // One that may be empty, which is something else than to be absent.
-  void operator()(const char* name, std::optional<std::string>& value) {
+  RequestChecker& operator()(const char* name, std::optional<std::string>& value) {
     may_be_empty.emplace_back(name);
     std::string text;
     take(name, text, &Json::is_string, "a string", R"("...")");
     if (json.contains(name)) value = std::move(text);
+    return *this;
   }
-  void operator()(const char* name, bool& value) {
+  RequestChecker& operator()(const char* name, bool& value) {
     take(name, value, &Json::is_boolean, "true or false", "true");
+    return *this;
   }
 
   void check_keys() {
@@ -125,12 +129,9 @@ std::expected<std::vector<T>, std::string> decode_list(const Json& json, const s
   return views;
 }
 
-#define MOAT_VIEW(T)                                                                   \
-  template Json encode<T>(const T& view);                                              \
-  template std::expected<T, std::string> decode<T>(const Json& json);                  \
-  template Json list_document<T>(std::string_view key, const std::vector<T>& views);   \
-  template std::expected<std::vector<T>, std::string> decode_list<T>(const Json& json, \
-                                                                     const std::string& key)
+#define MOAT_VIEW(T)                      \
+  template Json encode<T>(const T& view); \
+  template std::expected<T, std::string> decode<T>(const Json& json)
 MOAT_VIEW(StatusView);
 MOAT_VIEW(DatabaseView);
 MOAT_VIEW(RuleView);
@@ -162,15 +163,27 @@ MOAT_VIEW(EventsView);
 MOAT_VIEW(AcceptedVersion);
 #undef MOAT_VIEW
 
+#define MOAT_LIST(T)                                                                   \
+  template Json list_document<T>(std::string_view key, const std::vector<T>& views);   \
+  template std::expected<std::vector<T>, std::string> decode_list<T>(const Json& json, \
+                                                                     const std::string& key)
+MOAT_LIST(DatabaseView);
+MOAT_LIST(RuleView);
+MOAT_LIST(ManagedRangeView);
+MOAT_LIST(NetPeeringView);
+MOAT_LIST(NetworkView);
+MOAT_LIST(SessionView);
+MOAT_LIST(HistoryView);
+MOAT_LIST(WhyView);
+#undef MOAT_LIST
+
 Json document(const Json& body) {
   Json json{{"schema", schema}};
   json.update(body);
   return json;
 }
 
-std::string dump(const Json& json) {
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-}
+std::string dump(const Json& json) { return json_text(json, 2) + "\n"; }
 
 std::expected<Json, std::string> parse_json(std::string_view text) {
   std::vector<std::set<std::string>> open;  // the keys so far of each object around

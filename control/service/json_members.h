@@ -5,7 +5,6 @@
 
 #include <array>
 #include <string_view>
-#include <tuple>
 #include <utility>
 
 #include "control/history/event_members.h"
@@ -57,277 +56,274 @@ inline constexpr auto words<Refusal::Kind> =
          {Refusal::Kind::changed, "changed"},
          {Refusal::Kind::unavailable, "unavailable"}});
 template <>
-inline constexpr auto members_of<Fault> =
-    std::tuple("severity", &Fault::severity, "place", &Fault::place, "message", &Fault::message,
-               "value", &Fault::value, "remedy", &Fault::remedy, "count", &Fault::count);
+inline constexpr auto members_of<Fault> = [](auto& v, auto& member) {
+  member("severity", v.severity)("place", v.place)("message", v.message)("value", v.value)(
+      "remedy", v.remedy)("count", v.count);
+};
 template <>
-inline constexpr auto members_of<Problem> =
-    std::tuple("code", &Problem::code, "subject", &Problem::subject, "message", &Problem::message,
-               "remedy", &Problem::remedy, "faults", &Problem::faults);
+inline constexpr auto members_of<Problem> = [](auto& v, auto& member) {
+  member("code", v.code)("subject", v.subject)("message", v.message)("remedy", v.remedy)("faults",
+                                                                                         v.faults);
+};
 template <>
 inline constexpr auto members_of<Counts> =
-    std::tuple("packets", &Counts::packets, "bytes", &Counts::bytes);
+    [](auto& v, auto& member) { member("packets", v.packets)("bytes", v.bytes); };
 template <>
-inline constexpr auto members_of<InterfaceStatus> =
-    std::tuple("name", &InterfaceStatus::name, "present", &InterfaceStatus::present, "mode",
-               &InterfaceStatus::mode, "program_id", &InterfaceStatus::program_id, "foreign",
-               &InterfaceStatus::foreign, "reason", &InterfaceStatus::reason, "remedy",
-               &InterfaceStatus::remedy, "moved", &InterfaceStatus::moved);
+inline constexpr auto members_of<InterfaceStatus> = [](auto& v, auto& member) {
+  member("name", v.name)("present", v.present)("mode", v.mode)("program_id", v.program_id)(
+      "foreign", v.foreign)("reason", v.reason)("remedy", v.remedy)("moved", v.moved);
+};
 template <>
-inline constexpr auto members_of<Propagation> =
-    std::tuple("path", &Propagation::path, "written", &Propagation::written, "noticed",
-               &Propagation::noticed, "enforced", &Propagation::enforced, "generation",
-               &Propagation::generation, "overdue", &Propagation::overdue);
+inline constexpr auto members_of<Propagation> = [](auto& v, auto& member) {
+  member("path", v.path)("written", v.written)("noticed", v.noticed)("enforced", v.enforced)(
+      "generation", v.generation)("overdue", v.overdue);
+};
 template <>
-inline constexpr auto members_of<FileStatus> =
-    std::tuple("path", &FileStatus::path, "id", &FileStatus::id, "state", &FileStatus::state,
-               "faults", &FileStatus::faults);
+inline constexpr auto members_of<FileStatus> = [](auto& v, auto& member) {
+  member("path", v.path)("id", v.id)("state", v.state)("faults", v.faults);
+};
 template <>
-inline constexpr auto members_of<FastPathSettings> =
-    std::tuple("nic", &FastPathSettings::nic, "kernel_port", &FastPathSettings::kernel_port,
-               "lcores", &FastPathSettings::lcores, "hugepages", &FastPathSettings::hugepages);
+inline constexpr auto members_of<FastPathSettings> = [](auto& v, auto& member) {
+  member("nic", v.nic)("kernel_port", v.kernel_port)("lcores", v.lcores)("hugepages", v.hugepages);
+};
 template <>
-inline constexpr auto members_of<Config> = std::tuple(
-    "interfaces", &Config::interfaces, "attach", &Config::attach, "mode", &Config::mode,
-    "databases", &Config::databases, "managed_ranges", &Config::managed_ranges,
-    "trusted_interfaces", &Config::trusted_interfaces, "backstop", &Config::backstop,
-    "backstop_cgroup", &Config::backstop_cgroup, "drop_sessions", &Config::drop_sessions,
-    "fast_path", &Config::fast_path, "socket_readers", &Config::socket_readers, "metrics",
-    &Config::metrics, "guard_percent", &Config::guard, "hold_down_ms", &Config::hold_down,
-    "bound_ms", &Config::bound, "reconcile_ms", &Config::reconcile, "settle_ms", &Config::settle);
+inline constexpr auto members_of<Config> = [](auto& v, auto& member) {
+  member("interfaces", v.interfaces)("attach", v.attach)("mode", v.mode)("databases", v.databases)(
+      "managed_ranges", v.managed_ranges)("trusted_interfaces", v.trusted_interfaces)(
+      "backstop", v.backstop)("backstop_cgroup", v.backstop_cgroup)(
+      "drop_sessions", v.drop_sessions)("fast_path", v.fast_path)(
+      "socket_readers", v.socket_readers)("metrics", v.metrics)("guard_percent", v.guard)(
+      "hold_down_ms", v.hold_down)("bound_ms", v.bound)("reconcile_ms", v.reconcile)("settle_ms",
+                                                                                     v.settle);
+};
 template <>
-inline constexpr auto members_of<StatusView::Backstop> = std::tuple(
-    "wanted", &StatusView::Backstop::wanted, "at_sockets", &StatusView::Backstop::at_sockets,
-    "cgroup", &StatusView::Backstop::cgroup, "not_at", &StatusView::Backstop::not_at,
-    "before_sockets", &StatusView::Backstop::before_sockets, "before_expected",
-    &StatusView::Backstop::before_expected, "not_before", &StatusView::Backstop::not_before);
+inline constexpr auto members_of<StatusView::Backstop> = [](auto& v, auto& member) {
+  member("wanted", v.wanted)("at_sockets", v.at_sockets)("cgroup", v.cgroup)("not_at", v.not_at)(
+      "before_sockets", v.before_sockets)("before_expected", v.before_expected)("not_before",
+                                                                                v.not_before);
+};
 template <>
-inline constexpr auto members_of<StatusView::OutsideBackstop> = std::tuple(
-    "port", &StatusView::OutsideBackstop::port, "cgroup", &StatusView::OutsideBackstop::cgroup);
+inline constexpr auto members_of<StatusView::OutsideBackstop> =
+    [](auto& v, auto& member) { member("port", v.port)("cgroup", v.cgroup); };
 template <>
-inline constexpr auto members_of<StatusView::Wide> =
-    std::tuple("database", &StatusView::Wide::database, "addresses", &StatusView::Wide::addresses,
-               "is_all", &StatusView::Wide::is_all);
+inline constexpr auto members_of<StatusView::Wide> = [](auto& v, auto& member) {
+  member("database", v.database)("addresses", v.addresses)("is_all", v.is_all);
+};
 template <>
-inline constexpr auto members_of<StatusView::HeldDownRange> =
-    std::tuple("range", &StatusView::HeldDownRange::range, "prefixes",
-               &StatusView::HeldDownRange::prefixes, "until", &StatusView::HeldDownRange::until);
+inline constexpr auto members_of<StatusView::HeldDownRange> = [](auto& v, auto& member) {
+  member("range", v.range)("prefixes", v.prefixes)("until", v.until);
+};
 template <>
-inline constexpr auto members_of<TrialView> =
-    std::tuple("id", &TrialView::id, "generation", &TrialView::generation, "author",
-               &TrialView::author, "left_ms", &TrialView::left);
+inline constexpr auto members_of<TrialView> = [](auto& v, auto& member) {
+  member("id", v.id)("generation", v.generation)("author", v.author)("left_ms", v.left);
+};
 template <>
 inline constexpr auto members_of<HistoryView::File> =
-    std::tuple("path", &HistoryView::File::path, "text", &HistoryView::File::text);
+    [](auto& v, auto& member) { member("path", v.path)("text", v.text); };
 template <>
-inline constexpr auto members_of<HistoryView> =
-    std::tuple("generation", &HistoryView::generation, "time", &HistoryView::time, "cause",
-               &HistoryView::cause, "author", &HistoryView::author, "command",
-               &HistoryView::command, "change", &HistoryView::change, "files", &HistoryView::files);
+inline constexpr auto members_of<HistoryView> = [](auto& v, auto& member) {
+  member("generation", v.generation)("time", v.time)("cause", v.cause)("author", v.author)(
+      "command", v.command)("change", v.change)("files", v.files);
+};
 template <>
 inline constexpr auto members_of<EventsView> =
-    std::tuple("events", &EventsView::events, "next", &EventsView::next);
+    [](auto& v, auto& member) { member("events", v.events)("next", v.next); };
 template <>
 inline constexpr auto members_of<NewFiles> =
-    std::tuple("databases", &NewFiles::databases, "settings", &NewFiles::settings);
+    [](auto& v, auto& member) { member("databases", v.databases)("settings", v.settings); };
 template <>
-inline constexpr auto members_of<FastPathPort> = std::tuple(
-    "name", &FastPathPort::name, "interface", &FastPathPort::interface, "problem",
-    &FastPathPort::problem, "mtu", &FastPathPort::mtu, "has_link", &FastPathPort::has_link,
-    "rx_packets", &FastPathPort::rx_packets, "rx_missed", &FastPathPort::rx_missed, "rx_no_mbuf",
-    &FastPathPort::rx_no_mbuf, "rx_errors", &FastPathPort::rx_errors, "tx_packets",
-    &FastPathPort::tx_packets, "tx_full", &FastPathPort::tx_full);
+inline constexpr auto members_of<FastPathPort> = [](auto& v, auto& member) {
+  member("name", v.name)("interface", v.interface)("problem", v.problem)("mtu", v.mtu)(
+      "has_link", v.has_link)("rx_packets", v.rx_packets)("rx_missed", v.rx_missed)(
+      "rx_no_mbuf", v.rx_no_mbuf)("rx_errors", v.rx_errors)("tx_packets", v.tx_packets)("tx_full",
+                                                                                        v.tx_full);
+};
 template <>
-inline constexpr auto members_of<FastPathStatus> =
-    std::tuple("wanted", &FastPathStatus::is_wanted, "connected", &FastPathStatus::is_connected,
-               "generation", &FastPathStatus::generation, "behind", &FastPathStatus::is_behind,
-               "problem", &FastPathStatus::problem, "remedy", &FastPathStatus::remedy, "lcores",
-               &FastPathStatus::lcores, "has_hugepages", &FastPathStatus::has_hugepages, "closed",
-               &FastPathStatus::closed, "ports", &FastPathStatus::ports);
+inline constexpr auto members_of<FastPathStatus> = [](auto& v, auto& member) {
+  member("wanted", v.is_wanted)("connected", v.is_connected)("generation", v.generation)(
+      "behind", v.is_behind)("problem", v.problem)("remedy", v.remedy)("lcores", v.lcores)(
+      "has_hugepages", v.has_hugepages)("closed", v.closed)("ports", v.ports);
+};
 template <>
-inline constexpr auto members_of<StatusView> = std::tuple(
-    "version", &StatusView::version, "generation", &StatusView::generation, "table_bytes",
-    &StatusView::table_bytes, "prefixes", &StatusView::prefixes, "databases",
-    &StatusView::databases, "policy_known", &StatusView::policy_known, "mode", &StatusView::mode,
-    "ready", &StatusView::ready, "since", &StatusView::since, "settings", &StatusView::settings,
-    "interfaces", &StatusView::interfaces, "backstop", &StatusView::backstop, "fast_path",
-    &StatusView::fast_path, "open_interfaces", &StatusView::open_interfaces, "outside_backstop",
-    &StatusView::outside_backstop, "files", &StatusView::files, "last", &StatusView::last,
-    "pending", &StatusView::pending, "bound_ms", &StatusView::bound, "placeholders",
-    &StatusView::placeholders, "shadowed", &StatusView::shadowed, "monitored",
-    &StatusView::monitored, "withdrawn", &StatusView::withdrawn, "held_down",
-    &StatusView::held_down, "guarded_ranges", &StatusView::guarded_ranges, "sources",
-    &StatusView::sources, "fleet", &StatusView::fleet, "wide", &StatusView::wide, "expired_rules",
-    &StatusView::expired_rules, "expiring_rules", &StatusView::expiring_rules, "trial",
-    &StatusView::trial, "clock_was_at", &StatusView::clock_was_at, "problems",
-    &StatusView::problems, "notices", &StatusView::notices, "headline", &StatusView::headline);
+inline constexpr auto members_of<StatusView> = [](auto& v, auto& member) {
+  member("version", v.version)("generation", v.generation)("table_bytes", v.table_bytes)(
+      "prefixes", v.prefixes)("databases", v.databases)("policy_known", v.policy_known)(
+      "mode", v.mode)("ready", v.ready)("since", v.since)("settings", v.settings)(
+      "interfaces", v.interfaces)("backstop", v.backstop)("fast_path", v.fast_path)(
+      "open_interfaces", v.open_interfaces)("outside_backstop", v.outside_backstop)(
+      "files", v.files)("last", v.last)("pending", v.pending)("bound_ms", v.bound)(
+      "placeholders", v.placeholders)("shadowed", v.shadowed)("monitored", v.monitored)(
+      "withdrawn", v.withdrawn)("held_down", v.held_down)("guarded_ranges", v.guarded_ranges)(
+      "sources", v.sources)("fleet", v.fleet)("wide", v.wide)("expired_rules", v.expired_rules)(
+      "expiring_rules", v.expiring_rules)("trial", v.trial)("clock_was_at", v.clock_was_at)(
+      "problems", v.problems)("notices", v.notices)("headline", v.headline);
+};
 template <>
-inline constexpr auto members_of<RuleView> = std::tuple(
-    "database", &RuleView::database, "id", &RuleView::id, "type", &RuleView::type, "source",
-    &RuleView::source, "label", &RuleView::label, "expires", &RuleView::expires, "state",
-    &RuleView::state, "prefixes", &RuleView::prefixes, "hits", &RuleView::hits, "last_hit",
-    &RuleView::last_hit, "place", &RuleView::place, "counted_since", &RuleView::counted_since);
+inline constexpr auto members_of<RuleView> = [](auto& v, auto& member) {
+  member("database", v.database)("id", v.id)("type", v.type)("source", v.source)("label", v.label)(
+      "expires", v.expires)("state", v.state)("prefixes", v.prefixes)("hits", v.hits)(
+      "last_hit", v.last_hit)("place", v.place)("counted_since", v.counted_since);
+};
 template <>
-inline constexpr auto members_of<DatabaseView::Expected> = std::tuple(
-    "allowed", &DatabaseView::Expected::allowed, "source", &DatabaseView::Expected::source, "label",
-    &DatabaseView::Expected::label, "holds", &DatabaseView::Expected::holds, "ends",
-    &DatabaseView::Expected::ends, "place", &DatabaseView::Expected::place);
+inline constexpr auto members_of<DatabaseView::Expected> = [](auto& v, auto& member) {
+  member("allowed", v.allowed)("source", v.source)("label", v.label)("holds", v.holds)(
+      "ends", v.ends)("place", v.place);
+};
 template <>
-inline constexpr auto members_of<DatabaseView> = std::tuple(
-    "id", &DatabaseView::id, "endpoint", &DatabaseView::endpoint, "mode", &DatabaseView::mode,
-    "state", &DatabaseView::state, "placeholder", &DatabaseView::is_placeholder, "path",
-    &DatabaseView::path, "rules", &DatabaseView::rules, "peerings", &DatabaseView::peerings,
-    "allowed", &DatabaseView::allowed, "dropped", &DatabaseView::dropped, "version",
-    &DatabaseView::version, "expectations", &DatabaseView::expectations);
+inline constexpr auto members_of<DatabaseView> = [](auto& v, auto& member) {
+  member("id", v.id)("endpoint", v.endpoint)("mode", v.mode)("state", v.state)(
+      "placeholder", v.is_placeholder)("path", v.path)("rules", v.rules)("peerings", v.peerings)(
+      "allowed", v.allowed)("dropped", v.dropped)("version", v.version)("expectations",
+                                                                        v.expectations);
+};
 template <>
-inline constexpr auto members_of<ManagedRangeView::HeldDownPrefix> = std::tuple(
-    "prefix", &ManagedRangeView::HeldDownPrefix::prefix, "left",
-    &ManagedRangeView::HeldDownPrefix::left, "until", &ManagedRangeView::HeldDownPrefix::until);
+inline constexpr auto members_of<ManagedRangeView::HeldDownPrefix> =
+    [](auto& v, auto& member) { member("prefix", v.prefix)("left", v.left)("until", v.until); };
 template <>
-inline constexpr auto members_of<HeldVersion> =
-    std::tuple("digest", &HeldVersion::digest, "prefixes", &HeldVersion::prefixes, "change",
-               &HeldVersion::change);
+inline constexpr auto members_of<HeldVersion> = [](auto& v, auto& member) {
+  member("digest", v.digest)("prefixes", v.prefixes)("change", v.change);
+};
 template <>
-inline constexpr auto members_of<RangeSourceView> = std::tuple(
-    "range", &RangeSourceView::range, "source", &RangeSourceView::source, "version",
-    &RangeSourceView::version, "fetched", &RangeSourceView::fetched, "changed",
-    &RangeSourceView::changed, "attempted", &RangeSourceView::attempted, "next",
-    &RangeSourceView::next, "max_age_s", &RangeSourceView::max_age, "stale",
-    &RangeSourceView::is_stale, "failures", &RangeSourceView::failures, "ipv6",
-    &RangeSourceView::ipv6, "error", &RangeSourceView::error, "note", &RangeSourceView::note);
+inline constexpr auto members_of<RangeSourceView> = [](auto& v, auto& member) {
+  member("range", v.range)("source", v.source)("version", v.version)("fetched", v.fetched)(
+      "changed", v.changed)("attempted", v.attempted)("next", v.next)("max_age_s", v.max_age)(
+      "stale", v.is_stale)("failures", v.failures)("ipv6", v.ipv6)("error", v.error)("note",
+                                                                                     v.note);
+};
 template <>
-inline constexpr auto members_of<FleetView> =
-    std::tuple("name", &FleetView::name, "store", &FleetView::store, "push", &FleetView::push,
-               "revision", &FleetView::revision, "listed", &FleetView::listed, "max_age_s",
-               &FleetView::max_age, "stale", &FleetView::is_stale, "waiting", &FleetView::waiting,
-               "error", &FleetView::error, "held_back", &FleetView::held_back);
+inline constexpr auto members_of<FleetView> = [](auto& v, auto& member) {
+  member("name", v.name)("store", v.store)("push", v.push)("revision", v.revision)(
+      "listed", v.listed)("max_age_s", v.max_age)("stale", v.is_stale)("waiting", v.waiting)(
+      "error", v.error)("held_back", v.held_back);
+};
 template <>
 inline constexpr auto members_of<RefreshView> =
-    std::tuple("range", &RefreshView::range, "asked", &RefreshView::asked);
+    [](auto& v, auto& member) { member("range", v.range)("asked", v.asked); };
 template <>
-inline constexpr auto members_of<ManagedRangeView> =
-    std::tuple("id", &ManagedRangeView::id, "name", &ManagedRangeView::name, "prefixes",
-               &ManagedRangeView::prefixes, "digest", &ManagedRangeView::digest, "path",
-               &ManagedRangeView::path, "changed", &ManagedRangeView::changed, "withdrawn",
-               &ManagedRangeView::withdrawn, "used_by", &ManagedRangeView::used_by, "enforced_at",
-               &ManagedRangeView::enforced_at, "added", &ManagedRangeView::added, "removed",
-               &ManagedRangeView::removed, "not_held", &ManagedRangeView::not_held, "returned",
-               &ManagedRangeView::returned, "returned_since", &ManagedRangeView::returned_since,
-               "held_down_prefixes", &ManagedRangeView::held_down_prefixes, "held_down",
-               &ManagedRangeView::held_down, "held_version", &ManagedRangeView::held_version,
-               "source", &ManagedRangeView::source, "cidrs", &ManagedRangeView::cidrs);
+inline constexpr auto members_of<ManagedRangeView> = [](auto& v, auto& member) {
+  member("id", v.id)("name", v.name)("prefixes", v.prefixes)("digest", v.digest)("path", v.path)(
+      "changed", v.changed)("withdrawn", v.withdrawn)("used_by", v.used_by)(
+      "enforced_at", v.enforced_at)("added", v.added)("removed", v.removed)("not_held", v.not_held)(
+      "returned", v.returned)("returned_since", v.returned_since)(
+      "held_down_prefixes", v.held_down_prefixes)("held_down", v.held_down)(
+      "held_version", v.held_version)("source", v.source)("cidrs", v.cidrs);
+};
 template <>
-inline constexpr auto members_of<NetPeeringView> = std::tuple(
-    "database", &NetPeeringView::database, "id", &NetPeeringView::id, "cidr", &NetPeeringView::cidr,
-    "account", &NetPeeringView::account, "label", &NetPeeringView::label, "state",
-    &NetPeeringView::state, "interface", &NetPeeringView::interface, "address",
-    &NetPeeringView::address, "hits", &NetPeeringView::hits, "place", &NetPeeringView::place);
+inline constexpr auto members_of<NetPeeringView> = [](auto& v, auto& member) {
+  member("database", v.database)("id", v.id)("cidr", v.cidr)("account", v.account)(
+      "label", v.label)("state", v.state)("interface", v.interface)("address", v.address)(
+      "hits", v.hits)("place", v.place);
+};
 template <>
-inline constexpr auto members_of<NetworkView::Local> =
-    std::tuple("interface", &NetworkView::Local::interface, "address", &NetworkView::Local::address,
-               "network", &NetworkView::Local::network);
+inline constexpr auto members_of<NetworkView::Local> = [](auto& v, auto& member) {
+  member("interface", v.interface)("address", v.address)("network", v.network);
+};
 template <>
-inline constexpr auto members_of<NetworkView::Peer> =
-    std::tuple("net_peering", &NetworkView::Peer::net_peering, "cidr", &NetworkView::Peer::cidr,
-               "interface", &NetworkView::Peer::interface, "address", &NetworkView::Peer::address);
+inline constexpr auto members_of<NetworkView::Peer> = [](auto& v, auto& member) {
+  member("net_peering", v.net_peering)("cidr", v.cidr)("interface", v.interface)("address",
+                                                                                 v.address);
+};
 template <>
-inline constexpr auto members_of<NetworkView> =
-    std::tuple("database", &NetworkView::database, "endpoint", &NetworkView::endpoint, "addresses",
-               &NetworkView::addresses, "peers", &NetworkView::peers);
+inline constexpr auto members_of<NetworkView> = [](auto& v, auto& member) {
+  member("database", v.database)("endpoint", v.endpoint)("addresses", v.addresses)("peers",
+                                                                                   v.peers);
+};
 template <>
-inline constexpr auto members_of<EndpointView> =
-    std::tuple("id", &EndpointView::id, "database", &EndpointView::database, "type",
-               &EndpointView::type, "address", &EndpointView::address, "port", &EndpointView::port,
-               "listening", &EndpointView::listening, "guarded", &EndpointView::guarded,
-               "monitored", &EndpointView::monitored);
+inline constexpr auto members_of<EndpointView> = [](auto& v, auto& member) {
+  member("id", v.id)("database", v.database)("type", v.type)("address", v.address)("port", v.port)(
+      "listening", v.listening)("guarded", v.guarded)("monitored", v.monitored);
+};
 template <>
-inline constexpr auto members_of<EndpointsView> = std::tuple(
-    "endpoints", &EndpointsView::endpoints, "unguarded_ports", &EndpointsView::unguarded_ports);
+inline constexpr auto members_of<EndpointsView> = [](auto& v, auto& member) {
+  member("endpoints", v.endpoints)("unguarded_ports", v.unguarded_ports);
+};
 template <>
-inline constexpr auto members_of<DropView> = std::tuple(
-    "number", &DropView::number, "source", &DropView::source, "database", &DropView::database,
-    "port", &DropView::port, "reason", &DropView::reason, "interface", &DropView::interface, "vlan",
-    &DropView::vlan, "monitored", &DropView::monitored, "packets", &DropView::packets, "first",
-    &DropView::first, "last", &DropView::last);
+inline constexpr auto members_of<DropView> = [](auto& v, auto& member) {
+  member("number", v.number)("source", v.source)("database", v.database)("port", v.port)(
+      "reason", v.reason)("interface", v.interface)("vlan", v.vlan)("monitored", v.monitored)(
+      "packets", v.packets)("first", v.first)("last", v.last);
+};
 template <>
-inline constexpr auto members_of<DropsView> =
-    std::tuple("drops", &DropsView::drops, "next", &DropsView::next, "dropped", &DropsView::dropped,
-               "unlisted", &DropsView::unlisted, "lost_events", &DropsView::lost_events);
+inline constexpr auto members_of<DropsView> = [](auto& v, auto& member) {
+  member("drops", v.drops)("next", v.next)("dropped", v.dropped)("unlisted", v.unlisted)(
+      "lost_events", v.lost_events);
+};
 template <>
-inline constexpr auto members_of<WhyView::Elsewhere> =
-    std::tuple("endpoint", &WhyView::Elsewhere::endpoint, "database", &WhyView::Elsewhere::database,
-               "allowed", &WhyView::Elsewhere::allowed);
+inline constexpr auto members_of<WhyView::Elsewhere> = [](auto& v, auto& member) {
+  member("endpoint", v.endpoint)("database", v.database)("allowed", v.allowed);
+};
 template <>
-inline constexpr auto members_of<WhyView> = std::tuple(
-    "source", &WhyView::source, "database", &WhyView::database, "allowed", &WhyView::allowed,
-    "reason", &WhyView::reason, "rule", &WhyView::rule, "rule_source", &WhyView::rule_source,
-    "label", &WhyView::label, "prefix", &WhyView::prefix, "place", &WhyView::place, "detail",
-    &WhyView::detail, "generation", &WhyView::generation, "monitored", &WhyView::monitored,
-    "last_hit", &WhyView::last_hit, "last_drop", &WhyView::last_drop, "table_agrees",
-    &WhyView::table_agrees, "elsewhere", &WhyView::elsewhere, "held_down_until",
-    &WhyView::held_down_until, "trusted_way", &WhyView::trusted_way);
+inline constexpr auto members_of<WhyView> = [](auto& v, auto& member) {
+  member("source", v.source)("database", v.database)("allowed", v.allowed)("reason", v.reason)(
+      "rule", v.rule)("rule_source", v.rule_source)("label", v.label)("prefix", v.prefix)(
+      "place", v.place)("detail", v.detail)("generation", v.generation)("monitored", v.monitored)(
+      "last_hit", v.last_hit)("last_drop", v.last_drop)("table_agrees", v.table_agrees)(
+      "elsewhere", v.elsewhere)("held_down_until", v.held_down_until)("trusted_way", v.trusted_way);
+};
 template <>
-inline constexpr auto members_of<CountersView::Reason> =
-    std::tuple("owner", &CountersView::Reason::owner, "reason", &CountersView::Reason::reason,
-               "monitored", &CountersView::Reason::monitored, "counts",
-               &CountersView::Reason::counts, "drop", &CountersView::Reason::is_drop);
+inline constexpr auto members_of<CountersView::Reason> = [](auto& v, auto& member) {
+  member("owner", v.owner)("reason", v.reason)("monitored", v.monitored)("counts", v.counts)(
+      "drop", v.is_drop);
+};
 template <>
-inline constexpr auto members_of<CountersView::Total> =
-    std::tuple("database", &CountersView::Total::database, "allowed", &CountersView::Total::allowed,
-               "dropped", &CountersView::Total::dropped, "mode", &CountersView::Total::mode,
-               "monitored", &CountersView::Total::monitored);
+inline constexpr auto members_of<CountersView::Total> = [](auto& v, auto& member) {
+  member("database", v.database)("allowed", v.allowed)("dropped", v.dropped)("mode", v.mode)(
+      "monitored", v.monitored);
+};
 template <>
-inline constexpr auto members_of<CountersView> =
-    std::tuple("rules", &CountersView::rules, "reasons", &CountersView::reasons, "totals",
-               &CountersView::totals, "lost_events", &CountersView::lost_events);
+inline constexpr auto members_of<CountersView> = [](auto& v, auto& member) {
+  member("rules", v.rules)("reasons", v.reasons)("totals", v.totals)("lost_events", v.lost_events);
+};
 template <>
-inline constexpr auto members_of<SessionView> =
-    std::tuple("peer", &SessionView::peer, "peer_port", &SessionView::peer_port, "address",
-               &SessionView::address, "port", &SessionView::port, "database",
-               &SessionView::database, "rule", &SessionView::rule, "label", &SessionView::label,
-               "allowed", &SessionView::allowed, "monitored", &SessionView::monitored, "exempt",
-               &SessionView::exempt, "socket", &SessionView::socket, "idle_ms", &SessionView::idle);
+inline constexpr auto members_of<SessionView> = [](auto& v, auto& member) {
+  member("peer", v.peer)("peer_port", v.peer_port)("address", v.address)("port", v.port)(
+      "database", v.database)("rule", v.rule)("label", v.label)("allowed", v.allowed)(
+      "monitored", v.monitored)("exempt", v.exempt)("socket", v.socket)("idle_ms", v.idle);
+};
 template <>
-inline constexpr auto members_of<EndedView> = std::tuple(
-    "peer", &EndedView::peer, "database", &EndedView::database, "sessions", &EndedView::sessions);
+inline constexpr auto members_of<EndedView> = [](auto& v, auto& member) {
+  member("peer", v.peer)("database", v.database)("sessions", v.sessions);
+};
 template <>
-inline constexpr auto members_of<PreviewView::Rule> =
-    std::tuple("database", &PreviewView::Rule::database, "id", &PreviewView::Rule::id, "source",
-               &PreviewView::Rule::source, "label", &PreviewView::Rule::label, "hits",
-               &PreviewView::Rule::hits, "last_hit", &PreviewView::Rule::last_hit, "sessions",
-               &PreviewView::Rule::sessions, "ending", &PreviewView::Rule::ending, "in_use",
-               &PreviewView::Rule::is_in_use);
+inline constexpr auto members_of<PreviewView::Rule> = [](auto& v, auto& member) {
+  member("database", v.database)("id", v.id)("source", v.source)("label", v.label)("hits", v.hits)(
+      "last_hit", v.last_hit)("sessions", v.sessions)("ending", v.ending)("in_use", v.is_in_use);
+};
 template <>
-inline constexpr auto members_of<PreviewView> =
-    std::tuple("basis", &PreviewView::basis, "change", &PreviewView::change, "ends",
-               &PreviewView::ends, "rules", &PreviewView::rules, "opens", &PreviewView::opens,
-               "needs_yes", &PreviewView::needs_yes);
+inline constexpr auto members_of<PreviewView> = [](auto& v, auto& member) {
+  member("basis", v.basis)("change", v.change)("ends", v.ends)("rules", v.rules)("opens", v.opens)(
+      "needs_yes", v.needs_yes);
+};
 template <>
-inline constexpr auto members_of<ChangeView> = std::tuple(
-    "enforced", &ChangeView::enforced, "behind", &ChangeView::is_behind, "generation",
-    &ChangeView::generation, "took_ms", &ChangeView::took, "bound_ms", &ChangeView::bound, "path",
-    &ChangeView::path, "rule_id", &ChangeView::rule_id, "why_not", &ChangeView::why_not, "warnings",
-    &ChangeView::warnings, "ended_sessions", &ChangeView::ended_sessions, "ended",
-    &ChangeView::ended, "unchanged", &ChangeView::unchanged, "preview", &ChangeView::preview);
+inline constexpr auto members_of<ChangeView> = [](auto& v, auto& member) {
+  member("enforced", v.enforced)("behind", v.is_behind)("generation", v.generation)(
+      "took_ms", v.took)("bound_ms", v.bound)("path", v.path)("rule_id", v.rule_id)(
+      "why_not", v.why_not)("warnings", v.warnings)("ended_sessions", v.ended_sessions)(
+      "ended", v.ended)("unchanged", v.unchanged)("preview", v.preview);
+};
 template <>
-inline constexpr auto members_of<Refusal> =
-    std::tuple("kind", &Refusal::kind, "message", &Refusal::message, "remedy", &Refusal::remedy,
-               "faults", &Refusal::faults);
+inline constexpr auto members_of<Refusal> = [](auto& v, auto& member) {
+  member("kind", v.kind)("message", v.message)("remedy", v.remedy)("faults", v.faults);
+};
 template <>
-inline constexpr auto members_of<NewRule> =
-    std::tuple("database", &NewRule::database, "cidr", &NewRule::cidr, "managed_range",
-               &NewRule::managed_range, "net_peering", &NewRule::net_peering, "label",
-               &NewRule::label, "expires", &NewRule::expires, "if_absent", &NewRule::if_absent);
+inline constexpr auto members_of<NewRule> = [](auto& v, auto& member) {
+  member("database", v.database)("cidr", v.cidr)("managed_range", v.managed_range)(
+      "net_peering", v.net_peering)("label", v.label)("expires", v.expires)("if_absent",
+                                                                            v.if_absent);
+};
 template <>
-inline constexpr auto members_of<NewNetPeering> = std::tuple(
-    "database", &NewNetPeering::database, "id", &NewNetPeering::id, "cidr", &NewNetPeering::cidr,
-    "account", &NewNetPeering::account, "label", &NewNetPeering::label);
+inline constexpr auto members_of<NewNetPeering> = [](auto& v, auto& member) {
+  member("database", v.database)("id", v.id)("cidr", v.cidr)("account", v.account)("label",
+                                                                                   v.label);
+};
 template <>
 inline constexpr auto members_of<RuleChange> =
-    std::tuple("label", &RuleChange::label, "expires", &RuleChange::expires);
+    [](auto& v, auto& member) { member("label", v.label)("expires", v.expires); };
 template <>
-inline constexpr auto members_of<AcceptedVersion> = std::tuple("digest", &AcceptedVersion::digest);
+inline constexpr auto members_of<AcceptedVersion> =
+    [](auto& v, auto& member) { member("digest", v.digest); };
 template <>
-inline constexpr auto members_of<ModeChange> = std::tuple("mode", &ModeChange::mode);
+inline constexpr auto members_of<ModeChange> =
+    [](auto& v, auto& member) { member("mode", v.mode); };
 
 }  // namespace moat::view

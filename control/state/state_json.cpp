@@ -63,11 +63,6 @@ struct StateRecord : State {
   std::optional<EnforcedRecord> enforced_record;
 };
 
-template <typename T>
-constexpr auto latest(T LatestTime::* member) {
-  return [member](auto& state) -> auto& { return state.latest_time.*member; };
-}
-
 }  // namespace
 
 namespace view {
@@ -78,75 +73,75 @@ template <>
 inline constexpr bool is_row<Style, SlotKey> = true;
 
 template <>
-inline constexpr auto members_of<Rule> = std::tuple(
-    "id", &Rule::id, "cidr", &Rule::cidr, "managed-range", &Rule::managed_range, "net-peering",
-    &Rule::net_peering, "label", &Rule::label, "expires", &Rule::expires, "place", &Rule::place);
+inline constexpr auto members_of<Rule> = [](auto& v, auto& member) {
+  member("id", v.id)("cidr", v.cidr)("managed-range", v.managed_range)(
+      "net-peering", v.net_peering)("label", v.label)("expires", v.expires)("place", v.place);
+};
 template <>
-inline constexpr auto members_of<NetPeering> =
-    std::tuple("id", &NetPeering::id, "cidr", &NetPeering::cidr, "account", &NetPeering::account,
-               "label", &NetPeering::label, "place", &NetPeering::place);
+inline constexpr auto members_of<NetPeering> = [](auto& v, auto& member) {
+  member("id", v.id)("cidr", v.cidr)("account", v.account)("label", v.label)("place", v.place);
+};
 template <>
-inline constexpr auto members_of<Expectation> =
-    std::tuple("allowed", &Expectation::allowed, "source", &Expectation::source, "label",
-               &Expectation::label, "place", &Expectation::place);
+inline constexpr auto members_of<Expectation> = [](auto& v, auto& member) {
+  member("allowed", v.allowed)("source", v.source)("label", v.label)("place", v.place);
+};
 template <>
-inline constexpr auto members_of<DatabaseRecord> = std::tuple(
-    "id", &Database::id, "endpoint", &Database::endpoint, "rules", &Database::rules, "registered",
-    &Database::peerings, "net-peerings", &DatabaseRecord::admitted, "expect",
-    &Database::expectations, "mode", &Database::mode, "place", &Database::place);
+inline constexpr auto members_of<DatabaseRecord> = [](auto& v, auto& member) {
+  member("id", v.id)("endpoint", v.endpoint)("rules", v.rules)("registered", v.peerings)(
+      "net-peerings", v.admitted)("expect", v.expectations)("mode", v.mode)("place", v.place);
+};
 template <>
 inline constexpr auto members_of<HeldDownRecord> =
-    std::tuple("since", &HeldDownRecord::since, "until", &HeldDownRecord::until, "digest",
-               &HeldDownRecord::digest);
+    [](auto& v, auto& member) { member("since", v.since)("until", v.until)("digest", v.digest); };
 template <>
-inline constexpr auto members_of<RangeRecord> =
-    std::tuple("id", &RangeRecord::id, "name", &RangeRecord::name, "digest", &RangeRecord::digest,
-               "place", &RangeRecord::place, "held-down", &RangeRecord::held_down);
+inline constexpr auto members_of<RangeRecord> = [](auto& v, auto& member) {
+  member("id", v.id)("name", v.name)("digest", v.digest)("place", v.place)("held-down",
+                                                                           v.held_down);
+};
 template <>
-inline constexpr auto members_of<RangeHistory> =
-    std::tuple("changed", &RangeHistory::changed, "added", &RangeHistory::added, "removed",
-               &RangeHistory::removed, "not-held", &RangeHistory::not_held, "returned",
-               &RangeHistory::returned, "since", &RangeHistory::since);
+inline constexpr auto members_of<RangeHistory> = [](auto& v, auto& member) {
+  member("changed", v.changed)("added", v.added)("removed", v.removed)("not-held", v.not_held)(
+      "returned", v.returned)("since", v.since);
+};
 template <>
-inline constexpr auto members_of<Placeholder> =
-    std::tuple("base", &Placeholder::base, "file", &Placeholder::file, "endpoint",
-               &Placeholder::endpoint, "mode", &Placeholder::mode);
+inline constexpr auto members_of<Placeholder> = [](auto& v, auto& member) {
+  member("base", v.base)("file", v.file)("endpoint", v.endpoint)("mode", v.mode);
+};
 template <>
-inline constexpr auto members_of<EnforcedRecord> = std::tuple(
-    "mode", &EnforcedRecord::mode, "databases", &EnforcedRecord::databases, "managed-ranges",
-    &EnforcedRecord::ranges, "sealed", &EnforcedRecord::closed, "seals",
-    &EnforcedRecord::placeholders, "database-of-file", rows(&EnforcedRecord::database_of_file),
-    "rivals", &EnforcedRecord::rivals, "range-histories", &EnforcedRecord::range_histories);
+inline constexpr auto members_of<EnforcedRecord> = [](auto& v, auto& member) {
+  member("mode", v.mode)("databases", v.databases)("managed-ranges", v.ranges)("sealed", v.closed)(
+      "seals", v.placeholders)("database-of-file", AsRows{v.database_of_file})("rivals", v.rivals)(
+      "range-histories", v.range_histories);
+};
 template <>
 inline constexpr auto members_of<SlotKey> =
-    std::tuple("database", &SlotKey::database, "id", &SlotKey::id);
+    [](auto& v, auto& member) { member("database", v.database)("id", v.id); };
 
 template <typename Key, typename Number>
 inline constexpr auto members_of<NumbersRecord<Key, Number>> =
-    std::tuple("in-use", rows(&NumbersRecord<Key, Number>::in_use), "freed",
-               rows(&NumbersRecord<Key, Number>::freed));
+    [](auto& v, auto& member) { member("in-use", AsRows{v.in_use})("freed", AsRows{v.freed}); };
 template <>
 inline constexpr auto members_of<moat_counter> =
-    std::tuple("packets", &moat_counter::packets, "bytes", &moat_counter::bytes);
+    [](auto& v, auto& member) { member("packets", v.packets)("bytes", v.bytes); };
 template <>
 inline constexpr auto members_of<LastHit> =
-    std::tuple("time", &LastHit::time, "packets", &LastHit::packets);
+    [](auto& v, auto& member) { member("time", v.time)("packets", v.packets); };
 template <>
 inline constexpr auto members_of<LastPins> =
-    std::tuple("boot", &LastPins::boot, "folder", &LastPins::folder, "ids", &LastPins::ids);
+    [](auto& v, auto& member) { member("boot", v.boot)("folder", v.folder)("ids", v.ids); };
 template <>
-inline constexpr auto members_of<ExposedPort> =
-    std::tuple("database", &ExposedPort::database, "address", &ExposedPort::address, "port",
-               &ExposedPort::port);
+inline constexpr auto members_of<ExposedPort> = [](auto& v, auto& member) {
+  member("database", v.database)("address", v.address)("port", v.port);
+};
 template <>
-inline constexpr auto members_of<StateRecord> = std::tuple(
-    "generation", &State::generation, "enforced", &StateRecord::enforced_record, "incomplete",
-    &State::is_incomplete, "rule-slots", &StateRecord::rule_slots, "owner-slots",
-    &StateRecord::owner_slots, "retired", rows(&State::retired), "last-hits",
-    rows(&State::last_hits), "counted-since", rows(&State::counted_since), "latest-time",
-    latest(&LatestTime::time), "latest-boot", latest(&LatestTime::boot), "latest-monotonic",
-    latest(&LatestTime::monotonic), "forgotten", &State::forgotten, "accepted", &State::accepted,
-    "pins", &State::pins, "uncovered", &State::exposed, "settings", &State::settings);
+inline constexpr auto members_of<StateRecord> = [](auto& v, auto& member) {
+  member("generation", v.generation)("enforced", v.enforced_record)("incomplete", v.is_incomplete)(
+      "rule-slots", v.rule_slots)("owner-slots", v.owner_slots)("retired", AsRows{v.retired})(
+      "last-hits", AsRows{v.last_hits})("counted-since", AsRows{v.counted_since})(
+      "latest-time", v.latest_time.time)("latest-boot", v.latest_time.boot)(
+      "latest-monotonic", v.latest_time.monotonic)("forgotten", v.forgotten)(
+      "accepted", v.accepted)("pins", v.pins)("uncovered", v.exposed)("settings", v.settings);
+};
 
 }  // namespace view
 
@@ -156,11 +151,6 @@ std::string checksum(std::string_view text) {
   Fnv1a hash;
   hash.add(text);
   return fmt::format("{:016x}", hash.value());
-}
-
-// Paths may hold any bytes: those that are no UTF-8 are lost, which costs a guess at most.
-std::string dump(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 EnforcedRecord record_of(const EnforcedState& enforced, const ListDigests& digests) {
@@ -303,20 +293,21 @@ std::string format_state(const State& state, const ListDigests& digests) {
   StateRecord record{state, record_of(state.slots.rules()), record_of(state.slots.owners()), {}};
   if (state.enforced) record.enforced_record = record_of(*state.enforced, digests);
   // What is checked is the text as a reader will have it, with bad bytes replaced.
-  const auto text = dump(view::Encoder<Style>::value_of(record));
+  // Paths may hold any bytes: those that are no UTF-8 are lost, which costs a guess at most.
+  const auto text = view::text_of<Style>(record);
   return fmt::format("{{\n\"version\": {},\n\"checksum\": \"{}\",\n\"state\": {}\n}}\n", version,
                      checksum(text), text);
 }
 
 std::expected<ParsedState, std::string> parse_state(std::string_view text) {
   try {
-    const auto document = json::parse(text);
+    const auto document = read_json(text);
     if (document.at("version") != version) {
       return std::unexpected(fmt::format("it has version {}, and this moatd knows {}",
-                                         document.at("version").dump(), version));
+                                         json_text(document.at("version")), version));
     }
     const auto& state = document.at("state");
-    if (document.at("checksum") != checksum(dump(state))) {
+    if (document.at("checksum") != checksum(json_text(state))) {
       return std::unexpected("its checksum does not hold");
     }
     StateRecord record;

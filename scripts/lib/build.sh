@@ -14,7 +14,7 @@ release_options=(-Dtests=false -Dbench=false)
 
 # Of a folder's files some are compiled as one, which takes less than half of the time for all. For work
 # on the code, where one file is compiled again and again: meson configure build -Dunity=off
-at_once=(-Dunity=on -Dunity_size=8)
+at_once=(-Dunity=on -Dunity_size=16)
 
 configure() {
   local dir=$1 said option how changed=()
