@@ -93,13 +93,13 @@ Result<std::uint64_t> read_trial(const FleetOptions& options) {
   const auto length = parse_length(options.confirm);
   if (!length)
     return std::unexpected(Error{"--confirm: " + length.error().message, length.error().remedy});
-  const auto seconds = static_cast<std::uint64_t>(length->count());
-  if (seconds < shortest_trial_s || seconds > longest_trial_s) {
+  const auto length_s = static_cast<std::uint64_t>(length->count());
+  if (length_s < shortest_trial_s || length_s > longest_trial_s) {
     return std::unexpected(
         Error{fmt::format("--confirm: not within {} s and {} s", shortest_trial_s, longest_trial_s),
               "write 60s, say"});
   }
-  return seconds;
+  return length_s;
 }
 
 class Pusher {
