@@ -326,10 +326,15 @@ done
 [[ -z $console || $keep == yes ]] || usage
 [[ $EUID -eq 0 ]] || { echo "demo: run this as root: it makes network namespaces" >&2; exit 2; }
 if [[ -z $binaries ]]; then
-  binaries=$root/build-install
   "$root/scripts/setup.sh" build demo ${fast_path:+"$fast_path"} ${console:+cockpit}
+  # What is to be installed takes nearly twice as long to build as what is only to be looked at. The
+  # XDP program is the same in both.
+  binaries=$root/build-install quick=()
+  if [[ ! -e $binaries/build.ninja ]]; then
+    binaries=$root/build-demo quick=(-Doptimization=0 -Ddebug=false)
+  fi
   echo "Building Moat in $binaries ..."
-  configure "$binaries" "${release_options[@]}" ${fast_path:+-Ddpdk=enabled}
+  configure "$binaries" "${release_options[@]}" "${quick[@]}" ${fast_path:+-Ddpdk=enabled}
   build "$binaries" control/daemon/moatd control/cli/moat ${fast_path:+control/daemon/moat-dpdk}
 fi
 binaries=$(cd "$binaries" && pwd)
