@@ -491,7 +491,8 @@ ApiResponse refuse(unsigned code, const Refusal& refusal) {
 
 ApiResponse respond(Service& service, const ApiRequest& request) {
   // HEAD is GET without its body, which the transport leaves out.
-  const std::string_view method = request.method == "HEAD" ? "GET" : request.method;
+  std::string_view method = request.method;
+  if (method == "HEAD") method = "GET";
   std::vector<std::string_view> allowed;
   for (const auto& route : routes()) {
     auto id = route.match(request.path);
