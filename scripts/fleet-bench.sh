@@ -177,7 +177,7 @@ for size in "${sizes[@]}"; do
   mkdir "$home/hosts"
   cpu=$(metric process_cpu_seconds_total) before=$(bytes)
   told=$("$binaries/bench/fleet_sim" "${endpoints[@]}" --folder "$home/hosts" --hosts "$size" --real "$real" \
-    --pushes "$pushes" "${client_arguments[@]}")
+    --pushes "$pushes" --spread "$((10000 + 6 * size))" "${client_arguments[@]}")
   line=$(line_of "$told" $(($(bytes) - before)) \
     "$(awk -v a="$cpu" -v b="$(metric process_cpu_seconds_total)" 'BEGIN { print b - a }')" \
     "$(metric process_resident_memory_bytes)")

@@ -22,6 +22,8 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
+constexpr std::size_t hosts_a_fetcher = 50;
+
 struct Options {
   FleetSettings settings;
   std::string folder;
@@ -70,10 +72,6 @@ class Simulation {
         store_(options_.settings) {}
 
   Result<> run() {
-    // A stream for each host, and what else they ask; a process may have 20,000 files or so.
-    auto fetcher = Fetcher::open(loop_, options_.hosts + options_.hosts / 2 + 100);
-    if (!fetcher) return std::unexpected(fetcher.error());
-    fetcher_ = std::move(*fetcher);
     auto timer = loop_.timer([this] { begin_next(); });
     if (!timer) return std::unexpected(timer.error());
     begin_timer_ = std::move(*timer);
@@ -93,8 +91,20 @@ class Simulation {
     std::uint64_t push = 0;
   };
 
+  // A host has a fetcher of its own, but a process may not have files enough for that. One for all
+  // would be slower than any host: it looks for a free connection among those of all.
+  Result<> open_fetcher() {
+    if (hosts_.size() % hosts_a_fetcher != 0) return {};
+    // A stream for each, and what else they ask.
+    auto fetcher = Fetcher::open(loop_, 2 * hosts_a_fetcher);
+    if (!fetcher) return std::unexpected(fetcher.error());
+    fetchers_.push_back(std::move(*fetcher));
+    return {};
+  }
+
   // The next host, and the timer for the one after it.
   void begin_next() {
+    if (auto opened = open_fetcher(); !opened) return fail(opened.error());
     const auto number = hosts_.size();
     const auto home = std::filesystem::path(options_.folder) / fmt::format("host-{}", number);
     std::filesystem::create_directories(home / "databases.d");
@@ -104,7 +114,7 @@ class Simulation {
     hosts_.push_back(std::make_unique<Host>());
     auto* host = hosts_.back().get();
     auto fleet = EtcdFleet::make({loop_,
-                                  *fetcher_,
+                                  *fetchers_.back(),
                                   log_,
                                   {home / "databases.d", home / "managed-ranges.d"},
                                   [this, host] { note(*host); }},
@@ -204,7 +214,7 @@ class Simulation {
   EventLoop loop_;
   Log& log_;
   FleetStore store_;
-  std::unique_ptr<Fetcher> fetcher_;
+  std::vector<std::unique_ptr<Fetcher>> fetchers_;
   std::vector<std::unique_ptr<Host>> hosts_;
   EventLoop::Timer begin_timer_;
   EventLoop::Timer push_timer_;
