@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <nlohmann/json.hpp>
 
 #include "control/files/rule_files.h"
 #include "control/os/atomic_file.h"

@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <limits>
 #include <set>
-#include <tuple>
 
 #include "control/history/json_file.h"
 #include "control/os/atomic_file.h"

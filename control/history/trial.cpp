@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <tuple>
 
 #include "control/files/agent_files.h"
 #include "control/history/json_file.h"

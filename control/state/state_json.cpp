@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <stdexcept>
-#include <tuple>
 
 #include "control/policy/endpoint.h"
 #include "control/policy/json_codec.h"
