@@ -6,7 +6,7 @@
 #   scripts/package.sh [--output DIR] [--twice] [--test]
 #
 #     --output DIR  build-packages/ unless given
-#     --twice       makes them once more, in a folder of another name, and compares
+#     --twice       makes them once more, in a folder of another name and without ccache, and compares
 #     --test        does that, and goes the newcomer's whole way with them, in namespaces of this host: install,
 #                   monitor, preflight, enforce, upgrade and downgrade under traffic, remove, purge
 set -euo pipefail
@@ -52,7 +52,7 @@ cp "$place"/*.deb "$output"
 
 echo "Making them once more ..."
 mkdir "$place/in-another-folder"
-TMPDIR=$place/in-another-folder "$0" --output "$place/again" >"$place/log"
+CCACHE_DISABLE=1 TMPDIR=$place/in-another-folder "$0" --output "$place/again" >"$place/log"
 for package in "$output"/moat*.deb; do
   cmp "$package" "$place/again/${package##*/}"
 done
