@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <ostream>
 #include <string>
 
 #include "control/text/fault.h"
@@ -27,5 +28,14 @@ inline std::string full_text(const Faults& faults) {
   for (const auto& fault : faults) text += format_fault(fault) + "\n";
   return text;
 }
+
+// A row of a table of files with faults.
+struct FaultCase {
+  const char* name;
+  std::string text;
+  std::string faults;  // see fault_text
+};
+
+inline void PrintTo(const FaultCase& row, std::ostream* out) { *out << row.name; }
 
 }  // namespace moat

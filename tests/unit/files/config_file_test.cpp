@@ -114,14 +114,6 @@ TEST(ReadConfig, AFastPathNeedsItsNicAlone) {
   EXPECT_FALSE(read("interfaces: [eth0]\n").value->fast_path);
 }
 
-struct FaultCase {
-  const char* name;
-  std::string text;
-  std::string faults;
-};
-
-void PrintTo(const FaultCase& row, std::ostream* out) { *out << row.name; }
-
 class ConfigFault : public testing::TestWithParam<FaultCase> {};
 
 TEST_P(ConfigFault, IsNamedWithItsPlace) {

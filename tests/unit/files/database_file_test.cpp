@@ -129,15 +129,7 @@ TEST(ReadDatabase, KnowsWhatIpv6IsToBe) {
   EXPECT_EQ(ipv6(", ipv6: open"), Ipv6::open);
 }
 
-struct FaultCase {
-  const char* name;
-  std::string text;
-  std::string faults;  // see fault_text
-};
-
 class DatabaseFault : public testing::TestWithParam<FaultCase> {};
-
-void PrintTo(const FaultCase& row, std::ostream* out) { *out << row.name; }
 
 TEST_P(DatabaseFault, IsNamedWithItsPlace) {
   const auto reading = read(GetParam().text);

@@ -108,16 +108,11 @@ TEST(ReadManagedRanges, ReadsACidrsFileWithCommentsAndAnyLineEnds) {
                                                    {Address(0x0d000000), 8}}));
 }
 
-struct FaultCase {
-  const char* name;
-  std::string text;
-  std::string faults;
+struct RangesCase : FaultCase {
   Files files = {};
 };
 
-void PrintTo(const FaultCase& row, std::ostream* out) { *out << row.name; }
-
-class RangesFault : public testing::TestWithParam<FaultCase> {};
+class RangesFault : public testing::TestWithParam<RangesCase> {};
 
 TEST_P(RangesFault, IsNamedWithItsFileAndPlace) {
   const auto& row = GetParam();
@@ -129,68 +124,69 @@ TEST_P(RangesFault, IsNamedWithItsFileAndPlace) {
 INSTANTIATE_TEST_SUITE_P(
     Files, RangesFault,
     testing::Values(
-        FaultCase{"empty", "", "ranges.d/f.yaml:1:1 the file is empty\n"},
-        FaultCase{"a map", "id: mr\ncidrs: []\n", "ranges.d/f.yaml:1:1 `the file` is a list\n"},
-        FaultCase{"nothing said", "- {}\n",
-                  "ranges.d/f.yaml:1:3 a managed range has no `id`\n"
-                  "ranges.d/f.yaml:1:3 the managed range has no CIDRs\n"},
-        FaultCase{"no CIDRs", "- id: mr\n", "ranges.d/f.yaml:1:3 the managed range has no CIDRs\n"},
-        FaultCase{"both", "- {id: mr, cidrs: [], cidrs-file: a}\n",
-                  "ranges.d/f.yaml:1:3 both `cidrs` and `cidrs-file`\n"},
-        FaultCase{"cidrs without value", "- id: mr\n  cidrs:\n",
-                  "ranges.d/f.yaml:2:3 `cidrs` has no value\n"},
-        FaultCase{"same id twice", "- {id: mr, cidrs: []}\n- {id: mr, cidrs: []}\n",
-                  "ranges.d/f.yaml:2:8 the same managed range twice: mr\n"},
-        FaultCase{"unknown key", "- {id: mr, cidr: 10.0.0.0/8}\n",
-                  "ranges.d/f.yaml:1:3 the managed range has no CIDRs\n"
-                  "ranges.d/f.yaml:1:12 a managed range has no such key: cidr\n"},
-        FaultCase{"bad CIDRs", "- id: mr\n  cidrs:\n  - 10.0.0.1/8\n  - [x]\n  -\n",
-                  "ranges.d/f.yaml:3:5 host bits are set: 10.0.0.1/8\n"
-                  "ranges.d/f.yaml:4:5 `cidrs` is a single value, not a list or map\n"
-                  "ranges.d/f.yaml:6:1 an empty entry where `cidrs` is read\n"},
-        FaultCase{"everybody", "- {id: mr, cidrs: [0.0.0.0/0]}\n",
-                  "ranges.d/f.yaml:1:20 warning: a rule with this managed range allows every "
-                  "address: 0.0.0.0/0\n"}));
+        RangesCase{"empty", "", "ranges.d/f.yaml:1:1 the file is empty\n"},
+        RangesCase{"a map", "id: mr\ncidrs: []\n", "ranges.d/f.yaml:1:1 `the file` is a list\n"},
+        RangesCase{"nothing said", "- {}\n",
+                   "ranges.d/f.yaml:1:3 a managed range has no `id`\n"
+                   "ranges.d/f.yaml:1:3 the managed range has no CIDRs\n"},
+        RangesCase{"no CIDRs", "- id: mr\n",
+                   "ranges.d/f.yaml:1:3 the managed range has no CIDRs\n"},
+        RangesCase{"both", "- {id: mr, cidrs: [], cidrs-file: a}\n",
+                   "ranges.d/f.yaml:1:3 both `cidrs` and `cidrs-file`\n"},
+        RangesCase{"cidrs without value", "- id: mr\n  cidrs:\n",
+                   "ranges.d/f.yaml:2:3 `cidrs` has no value\n"},
+        RangesCase{"same id twice", "- {id: mr, cidrs: []}\n- {id: mr, cidrs: []}\n",
+                   "ranges.d/f.yaml:2:8 the same managed range twice: mr\n"},
+        RangesCase{"unknown key", "- {id: mr, cidr: 10.0.0.0/8}\n",
+                   "ranges.d/f.yaml:1:3 the managed range has no CIDRs\n"
+                   "ranges.d/f.yaml:1:12 a managed range has no such key: cidr\n"},
+        RangesCase{"bad CIDRs", "- id: mr\n  cidrs:\n  - 10.0.0.1/8\n  - [x]\n  -\n",
+                   "ranges.d/f.yaml:3:5 host bits are set: 10.0.0.1/8\n"
+                   "ranges.d/f.yaml:4:5 `cidrs` is a single value, not a list or map\n"
+                   "ranges.d/f.yaml:6:1 an empty entry where `cidrs` is read\n"},
+        RangesCase{"everybody", "- {id: mr, cidrs: [0.0.0.0/0]}\n",
+                   "ranges.d/f.yaml:1:20 warning: a rule with this managed range allows every "
+                   "address: 0.0.0.0/0\n"}));
 
 INSTANTIATE_TEST_SUITE_P(
     CidrsFiles, RangesFault,
     testing::Values(
-        FaultCase{"not there", "- {id: mr, cidrs-file: a.txt}\n",
-                  "ranges.d/f.yaml:1:24 the cidrs-file cannot be read: no such file: a.txt\n"},
-        FaultCase{"no name", "- {id: mr, cidrs-file: ''}\n",
-                  "ranges.d/f.yaml:1:24 `cidrs-file` is empty\n"},
-        FaultCase{"absolute", "- {id: mr, cidrs-file: /etc/shadow}\n",
-                  "ranges.d/f.yaml:1:24 not a relative path: /etc/shadow\n"},
-        FaultCase{"out of the folder", "- {id: mr, cidrs-file: a/../../b}\n",
-                  "ranges.d/f.yaml:1:24 the path leaves its folder: a/../../b\n"},
-        FaultCase{"bad lines",
-                  "- {id: mr, cidrs-file: a.txt}\n- {id: MR, cidrs: []}\n",
-                  "ranges.d/f.yaml:2:8 `id` is no id: MR\n"
-                  "ranges.d/a.txt:2:3 host bits are set: 10.0.0.1/8\n"
-                  "ranges.d/a.txt:3:1 the prefix length is not a number: 10.0.0.0/8 10.0.0.0/9\n",
-                  {{"a.txt", "# x\n  10.0.0.1/8\n10.0.0.0/8 10.0.0.0/9\n"}}},
-        FaultCase{"BOM",
-                  "- {id: mr, cidrs-file: a.txt}\n",
-                  "ranges.d/a.txt:1:1 there is a byte order mark\n"
-                  "ranges.d/a.txt:1:4 the prefix length is missing: 10.0.0.0\n",
-                  {{"a.txt",
-                    "\xef\xbb\xbf"
-                    "10.0.0.0\n"}}},
-        FaultCase{"not UTF-8",
-                  "- {id: mr, cidrs-file: a.txt}\n",
-                  "ranges.d/a.txt:0:0 warning: 1 CIDRs are good, 1 not: the list is used as a "
-                  "whole or not "
-                  "at all\nranges.d/a.txt:2:3 not UTF-8: byte 0xe9\n",
-                  {{"a.txt", "10.0.0.0/8\n# \xe9\n"}}},
-        FaultCase{"NUL",
-                  "- {id: mr, cidrs-file: a.txt}\n",
-                  "ranges.d/a.txt:1:11 there is a NUL byte\n",
-                  {{"a.txt", std::string("10.0.0.0/8\0\n", 12)}}},
-        FaultCase{"everybody",
-                  "- {id: mr, cidrs-file: a.txt}\n",
-                  "ranges.d/a.txt:0:0 warning: a rule with this managed range allows every "
-                  "address: 0.0.0.0/0\n",
-                  {{"a.txt", "0.0.0.0/0\n"}}}));
+        RangesCase{"not there", "- {id: mr, cidrs-file: a.txt}\n",
+                   "ranges.d/f.yaml:1:24 the cidrs-file cannot be read: no such file: a.txt\n"},
+        RangesCase{"no name", "- {id: mr, cidrs-file: ''}\n",
+                   "ranges.d/f.yaml:1:24 `cidrs-file` is empty\n"},
+        RangesCase{"absolute", "- {id: mr, cidrs-file: /etc/shadow}\n",
+                   "ranges.d/f.yaml:1:24 not a relative path: /etc/shadow\n"},
+        RangesCase{"out of the folder", "- {id: mr, cidrs-file: a/../../b}\n",
+                   "ranges.d/f.yaml:1:24 the path leaves its folder: a/../../b\n"},
+        RangesCase{"bad lines",
+                   "- {id: mr, cidrs-file: a.txt}\n- {id: MR, cidrs: []}\n",
+                   "ranges.d/f.yaml:2:8 `id` is no id: MR\n"
+                   "ranges.d/a.txt:2:3 host bits are set: 10.0.0.1/8\n"
+                   "ranges.d/a.txt:3:1 the prefix length is not a number: 10.0.0.0/8 10.0.0.0/9\n",
+                   {{"a.txt", "# x\n  10.0.0.1/8\n10.0.0.0/8 10.0.0.0/9\n"}}},
+        RangesCase{"BOM",
+                   "- {id: mr, cidrs-file: a.txt}\n",
+                   "ranges.d/a.txt:1:1 there is a byte order mark\n"
+                   "ranges.d/a.txt:1:4 the prefix length is missing: 10.0.0.0\n",
+                   {{"a.txt",
+                     "\xef\xbb\xbf"
+                     "10.0.0.0\n"}}},
+        RangesCase{"not UTF-8",
+                   "- {id: mr, cidrs-file: a.txt}\n",
+                   "ranges.d/a.txt:0:0 warning: 1 CIDRs are good, 1 not: the list is used as a "
+                   "whole or not "
+                   "at all\nranges.d/a.txt:2:3 not UTF-8: byte 0xe9\n",
+                   {{"a.txt", "10.0.0.0/8\n# \xe9\n"}}},
+        RangesCase{"NUL",
+                   "- {id: mr, cidrs-file: a.txt}\n",
+                   "ranges.d/a.txt:1:11 there is a NUL byte\n",
+                   {{"a.txt", std::string("10.0.0.0/8\0\n", 12)}}},
+        RangesCase{"everybody",
+                   "- {id: mr, cidrs-file: a.txt}\n",
+                   "ranges.d/a.txt:0:0 warning: a rule with this managed range allows every "
+                   "address: 0.0.0.0/0\n",
+                   {{"a.txt", "0.0.0.0/0\n"}}}));
 
 std::string lines_of(std::size_t count) {
   std::string text;

@@ -2,9 +2,7 @@
 // On real processes and sockets, in a network namespace of the test's own.
 #include "dataplane/host/processes.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -14,8 +12,8 @@
 #include <array>
 #include <functional>
 
-#include "dataplane/fd.h"
 #include "tests/support/own_netns.h"
+#include "tests/support/tcp_sockets.h"
 
 namespace moat {
 namespace {
@@ -23,32 +21,10 @@ namespace {
 constexpr auto host = "198.18.0.5";
 constexpr auto client = "198.18.0.9";
 
-sockaddr_in address_of(const char* text, std::uint16_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  inet_pton(AF_INET, text, &address.sin_addr);
-  return address;
-}
+Fd listening_at(std::uint16_t port) { return listener(address4(host, port)); }
 
-Fd bound(const char* text, std::uint16_t port) {
-  Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const auto address = address_of(text, port);
-  EXPECT_EQ(bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-  return socket;
-}
-
-Fd listener(std::uint16_t port) {
-  auto socket = bound(host, port);
-  EXPECT_EQ(listen(socket.get(), 8), 0);
-  return socket;
-}
-
-Fd connected(const char* from, std::uint16_t port) {
-  auto socket = bound(from, 0);
-  const auto to = address_of(host, port);
-  EXPECT_EQ(connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
-  return socket;
+Fd connected_from(const char* from, std::uint16_t port) {
+  return connected(address4(from, 0), address4(host, port));
 }
 
 std::uint64_t inode_of(const Fd& socket) {
@@ -108,8 +84,8 @@ class Processes : public testing::Test {
 };
 
 TEST_F(Processes, NameTheOwnerOfASocket) {
-  const auto listening = listener(5432);
-  const auto far = connected(client, 5432);
+  const auto listening = listening_at(5432);
+  const auto far = connected_from(client, 5432);
   const Fd near(accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
   EXPECT_EQ(socket_owners()[inode_of(near)].pid, getpid());
   const ServerAndChild postgres("postgres", [] {});
@@ -125,8 +101,8 @@ TEST_F(Processes, NameTheOwnerOfASocket) {
 
 TEST_F(Processes, FindTheClientOfAnSshSession) {
   setenv("SSH_CONNECTION", "203.0.113.1 1 203.0.113.2 22", 1);
-  const auto listening = listener(22);
-  auto far = connected(client, 22);
+  const auto listening = listening_at(22);
+  auto far = connected_from(client, 22);
   Fd near(accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
   const int kept = listening.get();
   const ServerAndChild sshd("sshd", [kept] { close(kept); });
@@ -137,16 +113,16 @@ TEST_F(Processes, FindTheClientOfAnSshSession) {
 }
 
 TEST_F(Processes, TakeNothingThatAnSshSessionForwardsForItsClient) {
-  const auto listening = listener(2022), elsewhere = listener(3333);
-  auto far = connected(client, 2022);
+  const auto listening = listening_at(2022), elsewhere = listening_at(3333);
+  auto far = connected_from(client, 2022);
   Fd near(accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
   const int kept = listening.get();
   Fd local, remote_listener, remote_far, remote_near;  // of the server, and the test does without
   const ServerAndChild sshd("sshd-session", [&] {
     close(kept);
-    local = connected(host, 3333);
-    remote_listener = listener(4444);
-    remote_far = connected("198.18.0.10", 4444);
+    local = connected_from(host, 3333);
+    remote_listener = listening_at(4444);
+    remote_far = connected_from("198.18.0.10", 4444);
     remote_near = Fd(accept4(remote_listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
   });
   const auto session = ssh_session(sshd.child());
@@ -155,8 +131,8 @@ TEST_F(Processes, TakeNothingThatAnSshSessionForwardsForItsClient) {
 }
 
 TEST_F(Processes, BelieveNoUsersProcessThatIsNamedLikeAnSshServer) {
-  const auto listening = listener(2222);
-  const auto far = connected("198.18.0.10", 2222);
+  const auto listening = listening_at(2222);
+  const auto far = connected_from("198.18.0.10", 2222);
   const Fd near(accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
   const ServerAndChild fake("sshd", [] {
     if (setresuid(65534, 65534, 65534) != 0) _exit(1);

@@ -12,48 +12,14 @@
 #include <cerrno>
 #include <memory>
 
-#include "dataplane/fd.h"
 #include "dataplane/host/netlink.h"
 #include "tests/support/own_netns.h"
 #include "tests/support/patience.h"
 #include "tests/support/stopped_at.h"
+#include "tests/support/tcp_sockets.h"
 
 namespace moat {
 namespace {
-
-sockaddr_in6 address6(const char* text, std::uint16_t port) {
-  sockaddr_in6 address{};
-  address.sin6_family = AF_INET6;
-  address.sin6_port = htons(port);
-  inet_pton(AF_INET6, text, &address.sin6_addr);
-  return address;
-}
-
-sockaddr_in address4(const char* text, std::uint16_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  inet_pton(AF_INET, text, &address.sin_addr);
-  return address;
-}
-
-template <typename SocketAddress>
-Fd bound(const SocketAddress& address) {
-  Fd socket(::socket(reinterpret_cast<const sockaddr&>(address).sa_family,
-                     SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const int yes = 1;
-  setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  EXPECT_EQ(bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0)
-      << std::strerror(errno);
-  return socket;
-}
-
-template <typename SocketAddress>
-Fd listener(const SocketAddress& address) {
-  Fd socket = bound(address);
-  EXPECT_EQ(listen(socket.get(), 8), 0);
-  return socket;
-}
 
 // A connection from `from` to a listener at `to`: the client's end and the server's.
 struct Connection {
@@ -62,9 +28,7 @@ struct Connection {
 };
 
 Connection connect_to(const Fd& listener, const sockaddr_in& from, const sockaddr_in& to) {
-  Fd client = bound(from);
-  EXPECT_EQ(connect(client.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0)
-      << std::strerror(errno);
+  Fd client = connected(from, to);
   return {std::move(client), Fd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC))};
 }
 
