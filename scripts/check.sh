@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$root"
 
 sources() { find bpf control dataplane tests bench -name "*.[ch]" -o -name "*.cpp" | sort; }
-scripts() { grep -rlE --exclude-dir=node_modules --exclude='*.py' '^#!/bin/(ba)?sh|^# shellcheck shell=' .ci bench scripts tests | sort; }
+scripts() { grep -rlE --exclude-dir=node_modules --exclude='*.py' '^#!/bin/(ba)?sh|^# shellcheck shell=' .ci bench debian scripts tests | sort; }
 
 check_format() { sources | xargs clang-format-19 --dry-run -Werror; }
 

@@ -63,7 +63,9 @@ write_manifest() {
 write_configuration() {
   local etc=$destdir/etc/moat
   install -d -m 755 "$etc"
-  if [[ -e $etc/moat.yaml ]]; then
+  # A link that leads nowhere now, and a guard whose file was lost, are the operator's as well: one in
+  # monitor mode would open the ports.
+  if [[ -e $etc/moat.yaml || -L $etc/moat.yaml || (-z $destdir && -e /sys/fs/bpf/moat) ]]; then
     kept=$etc
     return
   fi
@@ -116,14 +118,15 @@ tell_what_next() {
 }
 
 uninstall() {
-  local path paths
+  local path paths units
   [[ -e $(manifest) ]] || die "nothing of Moat below $destdir$prefix"
   if [[ -z $destdir ]]; then
     [[ ! -e /sys/fs/bpf/moat ]] ||
       die "the guard is still up; end it with \`moat detach\`, then come again"
     [[ ! -e /run/netns/moat-nic ]] ||
       die "the fast path still has its NIC; give it back as moat-dpdk(8) says, then come again"
-    [[ ! -d /run/systemd/system ]] || systemctl disable --now moatd.service || true
+    mapfile -t units < <(grep -oE '[^/]+\.service$' "$(manifest)")
+    [[ ! -d /run/systemd/system ]] || systemctl disable --now "${units[@]}" || true
   fi
   # What is in a folder comes before it.
   mapfile -t paths < <(LC_ALL=C sort -r "$(manifest)")

@@ -118,7 +118,7 @@ Result<> Agent::run() {
       return added;
   }
   watch_.follow({folder() + "/" + std::string(agent_refresh_name)});
-  log_.info("keeps {} managed ranges in {}", kept_.size(), folder());
+  log_.info("managed ranges kept in {}: {}", folder(), kept_.size());
   timer_.set_after(std::chrono::microseconds(0));
   if (auto followed = follow(); !followed) return followed;
   return loop_.run();
@@ -150,7 +150,7 @@ void Agent::reload() {
     if (auto done = (this->*step)(); !done) log_.error("{}", format_error(done.error()));
   }
   watch_.follow({folder() + "/" + std::string(agent_refresh_name)});
-  log_.info("{} is read anew: {} managed ranges", agent_yaml_, kept_.size());
+  log_.info("{} is read anew; managed ranges: {}", agent_yaml_, kept_.size());
   wake();
 }
 
@@ -180,7 +180,9 @@ void Agent::tell(const Kept& kept, const Result<WriteResult>& result,
   const auto& status = kept.keeper.status();
   if (!result) {
     if (status.error != error_before)
-      log_.warn("{}: {}; the last good list stays in force", status.range, status.error);
+      log_.warn("{}: {}; {}", status.range, status.error,
+                status.digest.empty() ? "there is no list of it yet"
+                                      : "the last good list stays in force");
     return;
   }
   if (result->is_changed) {

@@ -29,7 +29,7 @@ int fail(const Error& error) {
 }
 
 int serve(const Options& options) {
-  const auto log = make_log();
+  const auto log = make_log("moat-agent");
   auto agent = Agent::start(options.agent_yaml, *log);
   if (!agent) {
     log->error("{}", format_error(agent.error()));
@@ -59,7 +59,7 @@ void print(const Agent::Try& one, bool is_dry) {
 }
 
 int fetch(const Options& options) {
-  const auto log = make_log();
+  const auto log = make_log("moat-agent");
   log->set_level(spdlog::level::off);  // what there is to tell is printed
   auto agent = Agent::start(options.agent_yaml, *log);
   if (!agent) return fail(agent.error());
@@ -80,7 +80,7 @@ int check(const Options& options) {
   for (const auto& warning : warnings)
     std::printf("%s\n", printable(format_fault(warning)).c_str());
   if (!plan) return fail(plan.error());
-  std::printf("%s: %zu managed ranges, no errors\n", printable(options.agent_yaml).c_str(),
+  std::printf("%s: no errors; managed ranges: %zu\n", printable(options.agent_yaml).c_str(),
               plan->settings.ranges.size());
   return 0;
 }

@@ -173,7 +173,7 @@ Exit report_bug(const Cli& cli, const ReportOptions& options) {
                 {Exit::refused, {Refusal::Kind::unavailable, error.message, error.remedy, {}}});
   };
   if (!packed) return refused(packed.error());
-  if (const auto written = write_file(options.output, *packed, 0600, Durability::later); !written)
+  if (const auto written = write_among_others(options.output, *packed, 0600); !written)
     return refused(written.error());
   if (cli.json) {
     Json names = Json::array();

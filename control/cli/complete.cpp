@@ -9,6 +9,7 @@
 
 #include "control/cli/client.h"
 #include "control/cli/help.h"
+#include "control/cli/import_rules.h"
 #include "control/cli/output.h"
 
 namespace moat {
@@ -157,6 +158,11 @@ class Line {
       return {{std::string(file_names), ""}};
     if (name == "RULE-ID") return rules(cli_, chosen_database());
     if (name == "GENERATION" || name == "OTHER") return generations(cli_);
+    if (name == "KIND") {
+      Candidates found;
+      for (const auto kind : import_kinds) found.push_back({std::string(kind), ""});
+      return found;
+    }
     if (name == "TOPIC") {
       auto found = commands_of("");
       std::ranges::move(help_topics(), std::back_inserter(found));

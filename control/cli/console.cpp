@@ -179,10 +179,8 @@ void print_link(const Cli& cli, const std::string& link, std::uint16_t port) {
     print_json_line({{"url", link}});
   } else {
     print_line(link);
-    tell(
-        fmt::format("Who has this link has this session: keep it to yourself. Ctrl-C ends it.\n"
-                    "From another machine, first: ssh -L {0}:127.0.0.1:{0} THIS-HOST",
-                    port));
+    tell("Who has this link has this session: keep it to yourself. Ctrl-C ends it.");
+    tell(fmt::format("From another machine, first: ssh -L {0}:127.0.0.1:{0} THIS-HOST", port));
   }
   std::fflush(stdout);
 }

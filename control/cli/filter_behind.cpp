@@ -34,7 +34,7 @@ void take(const FilterRuleset& ruleset, const std::string& who, Address source,
   const auto* rule = decision.dropped_by;
   found = DropBehind{decision.is_dropped(),
                      fmt::format("{}{}", who, rule == nullptr ? decision.dropped_at : rule->place),
-                     decision.doubt == nullptr ? "" : decision.doubt->condition};
+                     decision.doubts.empty() ? "" : decision.doubts.front()->condition};
 }
 
 }  // namespace

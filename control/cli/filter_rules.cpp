@@ -86,8 +86,7 @@ void FilterWalk::walk(const std::vector<FilterRule>& rules, Outcome& outcome) {
     const auto matches = rule.match(source_);
     if (matches == Certainty::no) continue;
     const bool is_certain = matches == Certainty::yes;
-    if (rule.verdict != FilterRule::Verdict::next && !is_certain && decision_.doubt == nullptr)
-      decision_.doubt = &rule;
+    if (rule.verdict != FilterRule::Verdict::next && !is_certain) decision_.doubts.push_back(&rule);
     if (!take(rule, is_certain, outcome)) return;
   }
   outcome.fall = true;

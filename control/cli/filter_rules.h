@@ -92,7 +92,7 @@ struct FilterDecision {
       nullptr;  // the first that may let it in; null: a base chain's policy
   const FilterRule* dropped_by = nullptr;  // the first that may drop it
   std::string dropped_at;                  // without one: the chain whose policy does
-  const FilterRule* doubt = nullptr;       // the first that may or may not match
+  std::vector<const FilterRule*> doubts;   // those that may or may not match, as they are met
 
   [[nodiscard]] bool passes() const { return can_pass && !can_drop; }
   [[nodiscard]] bool is_dropped() const { return can_drop && !can_pass; }

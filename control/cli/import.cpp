@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "control/cli/import_rules.h"
@@ -53,8 +54,7 @@ std::expected<FilterRuleset, std::string> parse(const std::string& kind, const s
 }
 
 bool is_kind(std::string_view kind) {
-  return kind == "ufw" || kind == "iptables" || kind == "nft" || kind == "pg_hba" ||
-         kind == "security-group";
+  return std::ranges::find(import_kinds, kind) != import_kinds.end();
 }
 
 std::string write_file(const ImportOptions& options, const FilterQuestion& question,

@@ -120,6 +120,7 @@ class TakeOver {
   }
 
   static void add(AddressSpans& spans, AddressSpan span) {
+    if (!spans.empty() && spans.back().last == span.last) return;
     if (!spans.empty() && spans.back().last + 1 == span.first)
       spans.back().last = span.last;
     else
@@ -131,7 +132,9 @@ class TakeOver {
       add(passing_all_, span);
       add(decision.passed_by == nullptr ? by_policy_ : passing_[decision.passed_by], span);
     } else if (decision.can_pass) {
-      add(in_doubt_[decision.doubt == nullptr ? decision.dropped_by : decision.doubt], span);
+      // Each of them: what one of them hides, another may name alone.
+      for (const auto* rule : decision.doubts) add(in_doubt_[rule], span);
+      if (decision.doubts.empty()) add(in_doubt_[decision.dropped_by], span);
     }
   }
 
@@ -208,6 +211,9 @@ class TakeOver {
 
 std::expected<Imported, std::string> take_over(const FilterRuleset& ruleset,
                                                const std::string& file) {
+  if (ruleset.bases.empty() && !ruleset.iptables.empty())
+    return std::unexpected(
+        "what filters there is of iptables: give `moat import iptables` what iptables-save prints");
   if (ruleset.bases.empty()) return std::unexpected("nothing there filters what comes in");
   return TakeOver(ruleset, file).run();
 }

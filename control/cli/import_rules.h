@@ -7,6 +7,7 @@
 //   security group ------> parse_security_group ---------------------+
 #pragma once
 
+#include <array>
 #include <expected>
 #include <string>
 #include <string_view>
@@ -16,6 +17,10 @@
 #include "control/policy/prefix.h"
 
 namespace moat {
+
+// What `moat import` reads.
+inline constexpr std::array<std::string_view, 5> import_kinds{"ufw", "iptables", "nft", "pg_hba",
+                                                              "security-group"};
 
 struct Imported {
   struct Rule {

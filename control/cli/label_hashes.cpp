@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <nlohmann/json.hpp>
+#include <ranges>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -47,15 +48,25 @@ void for_each_string(auto& document, const std::string& name, const Visit& visit
   }
 }
 
-// What stands in quotes in a sentence.
+// What stands in quotes in a sentence of changes: `10.0.0.1/32 is called "Office", not "Home";
+// ...`. A label may have quotes of its own: where they cannot be told from the sentence's, all from
+// the first to the last is one.
 std::vector<std::string> in_quotes(std::string_view sentence) {
+  const auto begin = sentence.find('"'), end = sentence.rfind('"');
+  if (begin == end) return {};
+  const auto inside = sentence.substr(begin + 1, end - begin - 1);
   std::vector<std::string> found;
-  for (auto begin = sentence.find('"'); begin != std::string_view::npos;) {
-    const auto end = sentence.find('"', begin + 1);
-    if (end == std::string_view::npos) break;
-    found.emplace_back(sentence.substr(begin + 1, end - begin - 1));
-    begin = sentence.find('"', end + 1);
+  bool is_label = true;
+  for (const auto piece : std::views::split(inside, '"')) {
+    const std::string text(piece.begin(), piece.end());
+    if (is_label)
+      found.push_back(text);
+    else if (text != ", not " && !text.ends_with(" is called ") &&
+             !text.ends_with(" is of account "))
+      return {std::string(inside)};
+    is_label = !is_label;
   }
+  if (is_label) return {std::string(inside)};  // the last one is open
   return found;
 }
 

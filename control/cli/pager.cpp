@@ -23,7 +23,15 @@ namespace {
 
 constexpr int not_found = 127;  // as the shell ends where the pager cannot be run
 
+// Whether somebody else lent root's rights for this command: they may be for no other.
+bool is_lent() {
+  constexpr std::array by = {"SUDO_UID", "DOAS_USER", "PKEXEC_UID"};
+  return geteuid() == 0 &&
+         std::ranges::any_of(by, [](const char* name) { return std::getenv(name) != nullptr; });
+}
+
 std::string pager_command() {
+  if (is_lent()) return "less";
   const char* pager = std::getenv("PAGER");
   return pager != nullptr ? pager : "less";
 }
@@ -60,7 +68,8 @@ std::size_t count_lines(int file) {
 
 // Whether a pager has shown the file.
 bool show_by_pager(int file) {
-  setenv("LESS", "FRX", 0);  // colours, and no other screen
+  setenv("LESS", "FRX", 0);                     // colours, and no other screen
+  if (is_lent()) setenv("LESSSECURE", "1", 1);  // no shell, no editor, no other file
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   lseek(file, 0, SEEK_SET);

@@ -30,7 +30,7 @@ int check(const std::string& config) {
 }
 
 int serve(const moat::DaemonPaths& paths, const std::string& fast_path, bool is_verbose) {
-  const auto log = moat::make_log();
+  const auto log = moat::make_log("moatd");
   if (is_verbose) log->set_level(spdlog::level::debug);
   const auto fail = [&log](const moat::Error& error) {
     log->error("{}", moat::format_error(error));

@@ -84,7 +84,8 @@ bool Log::send_to_journal(const spdlog::details::log_msg& message) const {
   if (::access(journal_socket, W_OK) != 0) return false;
   std::vector<std::string> fields{
       fmt::format("MESSAGE={}", printable({message.payload.data(), message.payload.size()})),
-      fmt::format("PRIORITY={}", priority_of(message.level)), "SYSLOG_IDENTIFIER=moatd"};
+      fmt::format("PRIORITY={}", priority_of(message.level)),
+      fmt::format("SYSLOG_IDENTIFIER={}", name())};
   if (generation_ != 0) fields.push_back(fmt::format("MOAT_GENERATION={}", generation_));
   if (!database_.empty()) fields.push_back(fmt::format("MOAT_DATABASE={}", database_));
   if (const auto* const known = std::ranges::find(event_ids, event_, &EventId::event);
@@ -101,8 +102,8 @@ bool is_journal(const char* journal_stream, int fd) {
   return fmt::format("{}:{}", status.st_dev, status.st_ino) == journal_stream;
 }
 
-std::shared_ptr<Log> make_log() {
-  auto log = std::make_shared<Log>("moatd", std::make_shared<spdlog::sinks::stderr_sink_st>());
+std::shared_ptr<Log> make_log(const std::string& program) {
+  auto log = std::make_shared<Log>(program, std::make_shared<spdlog::sinks::stderr_sink_st>());
   auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
   formatter->add_flag<JournalPrefix>('*').add_flag<PrintableText>('~');
   const bool to_journal = is_journal(std::getenv("JOURNAL_STREAM"), STDERR_FILENO);

@@ -106,7 +106,7 @@ class Log : public spdlog::logger {
   }
 
  private:
-  friend std::shared_ptr<Log> make_log();
+  friend std::shared_ptr<Log> make_log(const std::string& program);
   void sink_it_(const spdlog::details::log_msg& message) override;
   [[nodiscard]] bool send_to_journal(const spdlog::details::log_msg& message) const;
 
@@ -117,7 +117,7 @@ class Log : public spdlog::logger {
   std::string_view database_;
 };
 
-[[nodiscard]] std::shared_ptr<Log> make_log();
+[[nodiscard]] std::shared_ptr<Log> make_log(const std::string& program);
 
 // Whether stderr is the journal, as JOURNAL_STREAM tells: a stale one, inherited by a process whose
 // stderr leads elsewhere, does not count.

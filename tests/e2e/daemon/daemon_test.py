@@ -1985,6 +1985,19 @@ class DaemonTest(unittest.TestCase):
                 self.assertIn("\x1b[32m", shown, "in colour")
                 os.remove(self.path("paged"))
 
+    def test_a_pager_has_no_shell_for_those_who_were_lent_the_command(self):
+        self.start()
+        for number in range(12):
+            self.change("POST", "/v1/rules", {"cidr": f"192.0.2.{number}/32"})
+        lent = {"SUDO_UID": "1000", "PAGER": f"touch {self.path('run')}"}
+        process, master, _ = self.on_screen(8, lent, "rules", "list")
+        self.read_until(master, "192.0.2.")
+        os.write(master, f"!touch {self.path('run')}\n".encode())
+        self.read_until(master, "not available")
+        os.write(master, b"q")
+        self.assertEqual(process.wait(LONG), 0)
+        self.assertFalse(os.path.exists(self.path("run")))
+
     def test_status_opens_with_it_while_every_address_is_let_in(self):
         self.start()
         self.assertEqual(self.moat("rules", "add", "--cidr", "0.0.0.0/0", "--yes").returncode, 0)

@@ -125,6 +125,28 @@ said=$(moat status) || fail "something is wrong: $said"
 gets_in office "upgraded and downgraded"
 is_kept_out stranger "upgraded and downgraded"
 
+# --- Without its configuration ------------------------------------------------------------------------
+in_machine mv /etc/moat/moat.yaml /etc/moat/kept.yaml
+in_machine ln -s /nowhere/moat.yaml /etc/moat/moat.yaml
+apt "apt upgrades it without moat.yaml" install "$newer"
+said_by "the upgrade" "moat.yaml is not there"
+is_kept_out stranger "upgraded without moat.yaml"
+gets_in office "upgraded without moat.yaml"
+in_machine mv /etc/moat/kept.yaml /etc/moat/moat.yaml
+in_machine systemctl restart moatd
+
+# --- The fast path, while it has a NIC ----------------------------------------------------------------
+for dpdk in "$packages"/moat-dpdk_*.deb; do
+  into_machine "$dpdk" /tmp/packages
+done
+apt "apt installs the fast path" install "/tmp/packages/${dpdk##*/}"
+in_machine sh -c 'mkdir -p /run/netns && : >/run/netns/moat-nic'
+! said=$(in_machine apt-get -y purge moat 2>&1) || fail "purged while the fast path has its NIC: $said"
+said_by "the purge" "still has its NIC"
+is_kept_out stranger "not purged"
+in_machine rm /run/netns/moat-nic
+apt "apt removes the fast path" purge moat-dpdk
+
 # --- Remove, purge ------------------------------------------------------------------------------------
 apt "apt removes it" remove moat
 said_by "the removal" "the rules stay enforced"
@@ -136,4 +158,10 @@ gets_in stranger "purged"
 left=$(in_machine sh -c 'ls -d /etc/moat /var/lib/moat /sys/fs/bpf/moat /usr/sbin/moatd \
   /etc/apparmor.d/usr.sbin.moatd /etc/apparmor.d/local/usr.sbin.moatd 2>/dev/null || true')
 same "what is left" "" "$left"
+
+# A moatd that no systemd ends with its package puts its pins back: the purge does not say that all is open.
+# shellcheck disable=SC2016  # the inner shell's
+said=$(in_machine sh -c 'dpkg-deb --control "$0" /tmp/control && cp /bin/sleep /tmp/moatd && { /tmp/moatd 60 & } &&
+  mkdir /sys/fs/bpf/moat && sh /tmp/control/postrm purge && kill "$!"' "$newer" 2>&1) || fail "postrm: $said"
+said_by "the purge beside a moatd" "THE GUARD HAS NOT ENDED: moatd still runs"
 echo "$passed steps passed"

@@ -146,6 +146,49 @@ TEST(Import, OfPgHbaTakesNetworksOfWhoeverMayConnect) {
   }
 }
 
+// `all` is all databases, and no replication.
+TEST(Import, OfPgHbaTakesReplicationByItsOwnLines) {
+  const auto taken = [](const std::string& text) { return show(import(parse_pg_hba(text))); };
+  EXPECT_EQ(taken("host all all 10.0.0.0/8 reject\n"
+                  "host all,replication rep 10.0.0.5/32 md5\n"
+                  "host \"replication\" app 10.0.0.6/32 md5\n"),
+            "10.0.0.5/32 all,replication as rep: pg_hba.conf, line 2\n");
+  EXPECT_EQ(taken("host replication,all all 10.0.0.0/8 reject\n"
+                  "host replication rep 10.0.0.5/32 md5\n"),
+            "");
+  EXPECT_EQ(taken("host replication all 10.0.0.0/8 reject\n"
+                  "host replication rep 10.0.0.5/32 md5\n"
+                  "host all app 10.0.0.6/32 md5\n"),
+            "10.0.0.6/32 all as app: pg_hba.conf, line 3\n");
+}
+
+TEST(Import, OfNftSaysWhatToGiveItWhereTheRulesAreOfIptables) {
+  const auto ruleset = parse_nft_filter(
+      R"({"nftables": [{"table": {"family": "ip", "name": "filter"}},
+          {"chain": {"family": "ip", "table": "filter", "name": "INPUT", "type": "filter", "hook": "input",
+                     "prio": 0, "policy": "drop"}},
+          {"rule": {"family": "ip", "table": "filter", "chain": "INPUT", "handle": 1,
+                    "expr": [{"xt": null}]}}]})",
+      orders);
+  ASSERT_TRUE(ruleset) << ruleset.error();
+  const auto imported = take_over(*ruleset, "FILE");
+  ASSERT_FALSE(imported);
+  EXPECT_NE(imported.error().find("iptables-save"), std::string::npos) << imported.error();
+}
+
+// One that may match every address hides none that comes after it.
+TEST(Import, NamesEachRuleThatMayOrMayNotMatch) {
+  const auto imported = import(parse_iptables_filter(
+      iptables("-A INPUT -m set --match-set friends src -p tcp --dport 5432 -j ACCEPT\n"
+               "-A INPUT -s 10.2.0.0/16 -d 198.18.0.5/32 -p tcp --dport 5432 -j ACCEPT\n"
+               "-A INPUT -s 10.8.0.0/16 -m mark --mark 0x1 -p tcp --dport 5432 -j ACCEPT\n"),
+      orders));
+  EXPECT_EQ(show(imported), "");
+  EXPECT_TRUE(says(imported, "(10.2.0.0/16)")) << all(imported);
+  EXPECT_TRUE(says(imported, "(10.8.0.0/16)")) << all(imported);
+  EXPECT_EQ(imported.left_out.size(), 3u) << all(imported);
+}
+
 TEST(Import, OfASecurityGroupTakesCidrs) {
   const auto imported = import(parse_security_group(read_file("security-group.json"), orders));
   EXPECT_EQ(show(imported), "10.42.0.0/16\n203.0.113.0/24 the office: \"2nd\" floor\n");

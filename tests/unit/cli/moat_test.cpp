@@ -617,6 +617,7 @@ TEST_F(CliTest, CompletesWhatIsBegun) {
   EXPECT_EQ(candidates({"databases", "forget", ""}), Names{"orders"});
   EXPECT_EQ(candidates({"databases", "forget", "orders", ""}), Names{});
   EXPECT_EQ(candidates({"check", ""}), Names{":files"});
+  EXPECT_EQ(candidates({"import", "pg"}), Names{"pg_hba"});
   const auto topics = candidates({"help", "ex"});
   EXPECT_EQ(topics, (Names{"expires", "exit"}));
   EXPECT_EQ(lines(moat({"complete", "rules", "list", "--database", ""}).out), Names{})
@@ -631,7 +632,9 @@ TEST_F(CliTest, CollectsAReportWithoutLabelsIfTold) {
   HistoryView entry;
   entry.change = "orders: 192.0.2.1/32 is called \"Site B\", not \"Mine, at home\"";
   entry.command = "moat rules set r-1 --label Site B";
-  service_.history_views = {entry};
+  HistoryView quoted;
+  quoted.change = R"(orders: 192.0.2.2/32 is called "ACME "secret" client", not "Desk")";
+  service_.history_views = {entry, quoted};
   const auto path = (folder_.path() / "report.tar.gz").string();
   const auto report = [&](std::vector<std::string> options) {
     options.insert(options.begin(), {"bug-report", "--output", path});
@@ -654,8 +657,25 @@ TEST_F(CliTest, CollectsAReportWithoutLabelsIfTold) {
   const auto hashed = report({"--hash-labels"});
   EXPECT_NE(hashed.find("192.0.2.64/29"), std::string::npos);
   EXPECT_NE(hashed.find("label-"), std::string::npos);
-  for (const auto* text : {"Office", "Mine, at home", "Site B"})
+  for (const auto* text : {"Office", "Mine, at home", "Site B", "ACME", "secret", "client", "Desk"})
     EXPECT_EQ(hashed.find(text), std::string::npos) << text;
+}
+
+// In a folder such as /tmp: what others have put where the report goes, it does not follow.
+TEST_F(CliTest, WritesAReportWhereOthersHavePutALink) {
+  play_config();
+  const auto kept = (folder_.path() / "kept").string();
+  write(kept, "kept");
+  const auto path = (folder_.path() / "report.tar.gz").string();
+  std::filesystem::create_symlink(kept, path);
+  EXPECT_EQ(ask({"bug-report", "--output", path}).exit, 0);
+  EXPECT_EQ(read_file(kept), "kept");
+  EXPECT_TRUE(std::filesystem::is_regular_file(std::filesystem::symlink_status(path)));
+  // Made by somebody else, who would go on reading it.
+  std::ofstream(path, std::ios::trunc) << "theirs";
+  std::filesystem::permissions(path, std::filesystem::perms::all);
+  EXPECT_EQ(ask({"bug-report", "--output", path}).exit, 0);
+  EXPECT_EQ(std::filesystem::status(path).permissions(), std::filesystem::perms(0600));
 }
 
 TEST_F(CliTest, CountersTellDropsFromWhatPasses) {

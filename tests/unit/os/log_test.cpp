@@ -71,7 +71,7 @@ void hand_on(const Fd& journal) {
 TEST(LogAsRoot, HasFieldsInTheJournal) {
   const auto entry = in_own_run([] {
     const auto journal = make_journal();
-    const auto log = make_log();
+    const auto log = make_log("moatd");
     log->set_generation(17);
     log->about(LogEvent::monitored, "orders").warn("database {} is\nin monitor mode", "orders");
     hand_on(journal);
@@ -85,20 +85,21 @@ TEST(LogAsRoot, HasFieldsInTheJournal) {
 TEST(LogAsRoot, HasNoFieldsOfTheMessageBefore) {
   const auto entry = in_own_run([] {
     const auto journal = make_journal();
-    const auto log = make_log();
+    const auto log = make_log("moat-agent");
     log->about(LogEvent::monitored, "orders").warn("one");
     hand_on(journal);
     log->info("two");
     hand_on(journal);
   });
-  EXPECT_NE(entry.find("MESSAGE=two\nPRIORITY=6\nSYSLOG_IDENTIFIER=moatd\n"), std::string::npos)
+  EXPECT_NE(entry.find("MESSAGE=two\nPRIORITY=6\nSYSLOG_IDENTIFIER=moat-agent\n"),
+            std::string::npos)
       << entry;
   EXPECT_EQ(entry.find("MOAT_DATABASE", entry.find("MESSAGE=two")), std::string::npos) << entry;
 }
 
 TEST(LogAsRoot, GoesToStderrWhereTheJournalIsGone) {
   const auto said =
-      in_own_run([] { make_log()->about(LogEvent::problem).error("a disk is full"); });
+      in_own_run([] { make_log("moatd")->about(LogEvent::problem).error("a disk is full"); });
   EXPECT_EQ(said, "<3>a disk is full\n");
 }
 
