@@ -20,10 +20,18 @@ std::string where(const PinnedGuard& guard) {
 }
 
 std::string standing_headline(const PinnedGuard& guard, const std::string& pins) {
-  if (!guard.stands()) {
+  if (guard.is_doubtful()) {
     return fmt::format(
-        "NOTHING IS GUARDED: moatd is not running, and {} in {}.",
-        guard.has_table || guard.is_closed ? "no program is attached" : "nothing is pinned", pins);
+        "moatd is not running, and nobody can say whether anything is guarded: the pins in {} are "
+        "not all there.",
+        pins);
+  }
+  if (!guard.stands()) {
+    return fmt::format("NOTHING IS GUARDED: moatd is not running, and {} in {}.",
+                       guard.has_table || guard.is_closed
+                           ? "no program of Moat's is attached by the pins"
+                           : "nothing is pinned",
+                       pins);
   }
   if (guard.is_closed) {
     return fmt::format(
@@ -48,6 +56,35 @@ std::string standing_headline(const PinnedGuard& guard, const std::string& pins)
       guard.monitored == guard.databases ? ", in monitor mode: every drop passes" : "");
 }
 
+// Programs in Moat's places that are not Moat's, or may not be.
+template <typename Add>
+void add_strangers(const PinnedGuard& guard, Add&& add) {
+  for (const auto& name : guard.foreign) {
+    add(code::interface_foreign, name,
+        fmt::format("another program than Moat's runs on {}: what comes by it is NOT judged there",
+                    name));
+  }
+  for (const auto& name : guard.unknown) {
+    add(code::interface_foreign, name,
+        fmt::format("nobody can say whether the program on {} is Moat's: the pin xdp is gone",
+                    name));
+  }
+  const auto add_backstop = [&](std::string_view code, Runs runs, std::string_view where,
+                                std::string_view pin) {
+    if (runs == Runs::another)
+      add(code, "",
+          fmt::format("another program than the backstop's runs {0}: what comes to sockets is NOT "
+                      "judged there",
+                      where));
+    if (runs == Runs::unknown)
+      add(code, "",
+          fmt::format("nobody can say whether the program {} is the backstop's: the pin {} is gone",
+                      where, pin));
+  };
+  add_backstop(code::backstop_off_at_sockets, guard.at_sockets, "at sockets", "backstop");
+  add_backstop(code::backstop_off_before_sockets, guard.before_sockets, "before sockets", "input");
+}
+
 }  // namespace
 
 StatusView describe_standing(const PinnedGuard& guard, const std::string& pins) {
@@ -59,8 +96,10 @@ StatusView describe_standing(const PinnedGuard& guard, const std::string& pins) 
         make_problem(code, std::move(subject), std::move(message), std::move(remedy)));
   };
   add(code::not_running, "",
-      guard.stands() ? "moatd is not running: files are not read, and no change is enforced"
-                     : "moatd is not running, and everybody reaches every port");
+      guard.stands() || guard.is_doubtful()
+          ? "moatd is not running: files are not read, and no change is enforced"
+          : "moatd is not running, and everybody reaches every port");
+  add_strangers(guard, add);
   if (guard.stands()) {
     for (const auto& name : guard.gone) {
       add(code::interface_absent, name,
@@ -68,7 +107,7 @@ StatusView describe_standing(const PinnedGuard& guard, const std::string& pins) 
                       "if at all",
                       name));
     }
-    if (!guard.at_sockets) {
+    if (guard.at_sockets == Runs::nothing) {
       status.notices.push_back(make_problem(code::no_backstop, "", "the backstop is off at sockets",
                                             "if moat.yaml wants it: systemctl start moatd"));
     }

@@ -256,8 +256,8 @@ Exit show_what_stands(const Cli& cli, const StatusOptions& options, const Comman
                          {"generation", guard->generation},
                          {"databases", guard->databases},
                          {"interfaces", guard->interfaces},
-                         {"at_sockets", guard->at_sockets},
-                         {"before_sockets", guard->before_sockets},
+                         {"at_sockets", guard->at_sockets == Runs::moats},
+                         {"before_sockets", guard->before_sockets == Runs::moats},
                          {"problems", encode(status)["problems"]},
                          {"notices", encode(status)["notices"]},
                          {"error", encode(failure.refusal)}}));

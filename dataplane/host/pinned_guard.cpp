@@ -152,20 +152,51 @@ void find_table(Pins& pins, const std::vector<std::string>& names, PinnedGuard& 
   }
 }
 
+// `program`: the pin of the program that it should run.
+Runs what_runs(Pins& pins, const bpf_link_info& link, const std::string& program) {
+  const auto ours = pins.info<bpf_prog_info>(program);
+  if (!ours) return Runs::unknown;
+  return ours->id == link.prog_id ? Runs::moats : Runs::another;
+}
+
 void find_interfaces(Pins& pins, const std::vector<std::string>& names, PinnedGuard& guard) {
   for (auto name : names) {
     const auto info = pins.info<bpf_link_info>("links/" + name);
     if (!info || info->type != BPF_LINK_TYPE_XDP) continue;
     std::array<char, IF_NAMESIZE> now{};
     std::ranges::replace(name, ':', '.');  // of an interface, see bpf_pins.h
-    if (info->xdp.ifindex != 0 && guard.is_elsewhere) {
-      guard.interfaces.push_back(std::move(name));  // numbers mean other interfaces here
-    } else if (info->xdp.ifindex != 0 && if_indextoname(info->xdp.ifindex, now.data()) != nullptr) {
-      guard.interfaces.emplace_back(now.data());
-    } else {
+    if (info->xdp.ifindex == 0) {
       guard.gone.push_back(std::move(name));
+      continue;
     }
+    if (!guard.is_elsewhere) {  // there, numbers mean other interfaces than here
+      if (if_indextoname(info->xdp.ifindex, now.data()) == nullptr) {
+        guard.gone.push_back(std::move(name));
+        continue;
+      }
+      name = now.data();
+    }
+    const auto runs = what_runs(pins, *info, "xdp");
+    auto& found = runs == Runs::moats     ? guard.interfaces
+                  : runs == Runs::another ? guard.foreign
+                                          : guard.unknown;
+    found.push_back(std::move(name));
   }
+}
+
+Runs find_backstop(Pins& pins) {
+  const auto info = pins.info<bpf_link_info>("backstop-link");
+  if (!info || info->cgroup.cgroup_id == 0) return Runs::nothing;
+  return what_runs(pins, *info, "backstop");
+}
+
+Runs find_before_sockets(Pins& pins) {
+  auto worst = Runs::moats;
+  for (const auto* link : {"input-link-ipv4", "input-link-ipv6"}) {
+    const auto info = pins.info<bpf_link_info>(link);
+    worst = std::min(worst, info ? what_runs(pins, *info, "input") : Runs::nothing);
+  }
+  return worst;
 }
 
 }  // namespace
@@ -180,8 +211,8 @@ Result<PinnedGuard> look_at_pins(const std::string& folder) {
   guard.is_elsewhere = is_of_other_netns(pins);
   find_table(pins, *names, guard);
   find_interfaces(pins, *links, guard);
-  guard.at_sockets = pins.info<bpf_link_info>("backstop-link").has_value();
-  guard.before_sockets = pins.info<bpf_link_info>("input-link-ipv4").has_value();
+  guard.at_sockets = find_backstop(pins);
+  guard.before_sockets = find_before_sockets(pins);
   if (pins.error()) return std::unexpected(*pins.error());
   return guard;
 }

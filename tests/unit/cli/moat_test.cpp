@@ -828,7 +828,7 @@ PinnedGuard pinned() {
   guard.generation = 5;
   guard.databases = 2;
   guard.interfaces = {"eth0"};
-  guard.at_sockets = guard.before_sockets = true;
+  guard.at_sockets = guard.before_sockets = Runs::moats;
   return guard;
 }
 
@@ -851,9 +851,10 @@ TEST(Standing, IsWhatTheKernelEnforcesWithoutMoatd) {
   EXPECT_EQ(headline_of(guard),
             "moatd is not running; the rules of generation 5 are enforced by the backstop alone by "
             "the kernel.");
-  guard.at_sockets = guard.before_sockets = false;
+  guard.at_sockets = guard.before_sockets = Runs::nothing;
   EXPECT_EQ(headline_of(guard),
-            "NOTHING IS GUARDED: moatd is not running, and no program is attached in /pins.");
+            "NOTHING IS GUARDED: moatd is not running, and no program of Moat's is attached by the "
+            "pins in /pins.");
   EXPECT_EQ(headline_of({}),
             "NOTHING IS GUARDED: moatd is not running, and nothing is pinned in /pins.");
   guard = pinned();
@@ -868,10 +869,33 @@ TEST(Standing, IsWhatTheKernelEnforcesWithoutMoatd) {
   guard.is_closed = true;
   EXPECT_TRUE(headline_of(guard).contains("closed to everyone on eth0"));
   guard = pinned();
-  guard.at_sockets = false;
+  guard.at_sockets = Runs::nothing;
   const auto notices = describe_standing(guard, "/pins").notices;
   ASSERT_EQ(notices.size(), 1);
   EXPECT_EQ(notices[0].code, code::no_backstop);
+}
+
+TEST(Standing, NamesProgramsInMoatsPlacesThatAreNotMoats) {
+  const auto told = [](const PinnedGuard& guard) {
+    std::vector<std::string> messages;
+    for (const auto& problem : describe_standing(guard, "/pins").problems)
+      if (problem.code != code::not_running) messages.push_back(problem.message);
+    return messages;
+  };
+  auto guard = pinned();
+  guard.interfaces.clear();
+  guard.foreign = {"eth0"};
+  EXPECT_EQ(told(guard), std::vector<std::string>{"another program than Moat's runs on eth0: what "
+                                                  "comes by it is NOT judged there"});
+  EXPECT_FALSE(describe_standing(guard, "/pins").headline.contains("eth0"));
+  guard.at_sockets = guard.before_sockets = Runs::another;
+  EXPECT_TRUE(describe_standing(guard, "/pins").headline.starts_with("NOTHING IS GUARDED"));
+  EXPECT_EQ(told(guard).size(), 3) << "each of them";
+  guard.foreign.clear();
+  guard.unknown = {"eth0"};
+  EXPECT_EQ(describe_standing(guard, "/pins").headline,
+            "moatd is not running, and nobody can say whether anything is guarded: the pins in "
+            "/pins are not all there.");
 }
 
 TEST_F(CliTest, StatusLooksAtThePinsWhereMoatdIsGone) {

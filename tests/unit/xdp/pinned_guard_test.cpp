@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What the command tells of the guard while no daemon runs, when somebody has meddled with it.
+#include "dataplane/host/pinned_guard.h"
+
+#include "tests/support/xdp_scene.h"
+
+namespace moat {
+namespace {
+
+class PinnedGuardTest : public XdpScene {
+ protected:
+  // A daemon has come and gone.
+  void SetUp() override {
+    XdpScene::SetUp();
+    if (HasFatalFailure()) return;
+    const auto backend = open();
+    ASSERT_TRUE(backend->publish(make_table(5, 10)));
+    ASSERT_TRUE(backend->ensure_attached("mt0", WantedAttach::automatic).is_attached());
+    ASSERT_TRUE(backend->ensure_backstop("", {}).at_sockets.on);
+    ASSERT_TRUE(backend->ensure_pins());
+  }
+  void TearDown() override {
+    open()->remove_backstop();
+    XdpScene::TearDown();
+  }
+
+  [[nodiscard]] PinnedGuard look() const {
+    auto guard = look_at_pins(folder());
+    if (!guard) throw std::runtime_error(guard.error().message);
+    return std::move(*guard);
+  }
+  // The link in that pin runs a program that passes everything.
+  void swap(const std::string& pin, int passes) const {
+    ASSERT_EQ(bpf_link_update(pins().get(pin).get(), passes, nullptr), 0);
+  }
+};
+
+Fd passes_at_sockets() {
+  const std::array<bpf_insn, 2> code = {
+      {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 1},
+       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}}};
+  bpf_prog_load_opts options = {};
+  options.sz = sizeof options;
+  options.expected_attach_type = BPF_CGROUP_INET_INGRESS;
+  return Fd(
+      bpf_prog_load(BPF_PROG_TYPE_CGROUP_SKB, "passes", "GPL", code.data(), code.size(), &options));
+}
+
+TEST_F(PinnedGuardTest, stands_without_a_daemon) {
+  const auto guard = look();
+  EXPECT_TRUE(guard.stands());
+  EXPECT_EQ(guard.generation, 5u);
+  EXPECT_EQ(guard.interfaces, Names{"mt0"});
+  EXPECT_EQ(guard.at_sockets, Runs::moats);
+  EXPECT_EQ(guard.foreign, Names{});
+  EXPECT_EQ(guard.gone, Names{});
+}
+
+TEST_F(PinnedGuardTest, another_program_in_a_link_is_not_moats) {
+  swap("links/mt0", tiny_program("passes", XDP_PASS).get());
+  swap("backstop-link", passes_at_sockets().get());
+  const auto guard = look();
+  EXPECT_EQ(guard.foreign, Names{"mt0"});
+  EXPECT_EQ(guard.interfaces, Names{});
+  EXPECT_EQ(guard.at_sockets, Runs::another);
+}
+
+TEST_F(PinnedGuardTest, what_cannot_be_compared_is_unknown) {
+  pins().remove("xdp");
+  pins().remove("backstop");
+  const auto guard = look();
+  EXPECT_EQ(guard.unknown, Names{"mt0"});
+  EXPECT_EQ(guard.at_sockets, Runs::unknown);
+}
+
+}  // namespace
+}  // namespace moat
