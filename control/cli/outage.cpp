@@ -103,9 +103,10 @@ StatusView describe_standing(const PinnedGuard& guard, const std::string& pins) 
   if (guard.stands()) {
     for (const auto& name : guard.gone) {
       add(code::interface_absent, name,
-          fmt::format("{} is gone or was moved away: what comes by it is judged at sockets alone, "
-                      "if at all",
-                      name));
+          fmt::format(
+              "{0} is gone, was moved to another network namespace, or had its program taken off: "
+              "what comes by an interface {0} here is judged at sockets alone, if at all",
+              name));
     }
     if (guard.at_sockets == Runs::nothing) {
       status.notices.push_back(make_problem(code::no_backstop, "", "the backstop is off at sockets",
@@ -119,9 +120,11 @@ StatusView describe_standing(const PinnedGuard& guard, const std::string& pins) 
     }
   }
   if (guard.is_elsewhere) {
-    status.notices.push_back(make_problem(code::kernel_limit, "netns",
-                                          "all this is of another network namespace than this one",
-                                          "nsenter --net=..., into the one that moatd guards"));
+    status.notices.push_back(
+        make_problem(code::kernel_limit, "netns",
+                     "all this is of another network namespace than this one: whether "
+                     "its interfaces are still there was not looked at",
+                     "nsenter --net=..., into the one that moatd guards"));
   }
   sort_problems(status.problems);
   return status;

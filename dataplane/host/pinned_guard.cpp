@@ -3,14 +3,12 @@
 
 #include <dirent.h>
 #include <linux/bpf.h>
-#include <net/if.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <memory>
@@ -18,6 +16,7 @@
 
 #include "bpf/abi.h"
 #include "dataplane/fd.h"
+#include "dataplane/host/stacked_links.h"
 
 namespace moat {
 namespace {
@@ -159,28 +158,50 @@ Runs what_runs(Pins& pins, const bpf_link_info& link, const std::string& program
   return ours->id == link.prog_id ? Runs::moats : Runs::another;
 }
 
-void find_interfaces(Pins& pins, const std::vector<std::string>& names, PinnedGuard& guard) {
+struct XdpLink {
+  std::string name;  // of its pin: that of its interface when it was last pinned
+  bpf_link_info info;
+};
+
+std::vector<XdpLink> xdp_links(Pins& pins, const std::vector<std::string>& names) {
+  std::vector<XdpLink> links;
   for (auto name : names) {
     const auto info = pins.info<bpf_link_info>("links/" + name);
     if (!info || info->type != BPF_LINK_TYPE_XDP) continue;
-    std::array<char, IF_NAMESIZE> now{};
     std::ranges::replace(name, ':', '.');  // of an interface, see bpf_pins.h
-    if (info->xdp.ifindex == 0) {
-      guard.gone.push_back(std::move(name));
+    links.push_back({std::move(name), *info});
+  }
+  return links;
+}
+
+// The interface of this network namespace that the link is on; null: it is on none. The number in
+// it is of the namespace that the interface is in by now, and may be another interface's here.
+const LinkPlace* find_place(const XdpLink& link, const std::vector<XdpLink>& links,
+                            const std::vector<LinkPlace>& here) {
+  const auto place = std::ranges::find(here, link.info.xdp.ifindex, &LinkPlace::ifindex);
+  if (place == here.end()) return nullptr;
+  const auto& programs = place->xdp_programs;
+  if (std::ranges::find(programs, link.info.prog_id) == programs.end()) return nullptr;
+  const bool is_anothers = std::ranges::any_of(links, [&](const XdpLink& other) {
+    return other.info.xdp.ifindex == place->ifindex && other.name == place->name;
+  });
+  return is_anothers && link.name != place->name ? nullptr : &*place;
+}
+
+void find_interfaces(Pins& pins, const std::vector<XdpLink>& links,
+                     const std::vector<LinkPlace>& here, PinnedGuard& guard) {
+  for (const auto& link : links) {
+    // Of interfaces in another namespace the pin is all that is known.
+    const auto* place = guard.is_elsewhere ? nullptr : find_place(link, links, here);
+    if (link.info.xdp.ifindex == 0 || (place == nullptr && !guard.is_elsewhere)) {
+      guard.gone.push_back(link.name);
       continue;
     }
-    if (!guard.is_elsewhere) {  // there, numbers mean other interfaces than here
-      if (if_indextoname(info->xdp.ifindex, now.data()) == nullptr) {
-        guard.gone.push_back(std::move(name));
-        continue;
-      }
-      name = now.data();
-    }
-    const auto runs = what_runs(pins, *info, "xdp");
+    const auto runs = what_runs(pins, link.info, "xdp");
     auto& found = runs == Runs::moats     ? guard.interfaces
                   : runs == Runs::another ? guard.foreign
                                           : guard.unknown;
-    found.push_back(std::move(name));
+    found.push_back(place != nullptr ? place->name : link.name);
   }
 }
 
@@ -206,11 +227,13 @@ Result<PinnedGuard> look_at_pins(const std::string& folder) {
   if (!names) return std::unexpected(names.error());
   const auto links = list(folder + "/links");
   if (!links) return std::unexpected(links.error());
+  const auto here = list_links();
+  if (!here) return std::unexpected(here.error());
   Pins pins(folder);
   PinnedGuard guard;
   guard.is_elsewhere = is_of_other_netns(pins);
   find_table(pins, *names, guard);
-  find_interfaces(pins, *links, guard);
+  find_interfaces(pins, xdp_links(pins, *links), *here, guard);
   guard.at_sockets = find_backstop(pins);
   guard.before_sockets = find_before_sockets(pins);
   if (pins.error()) return std::unexpected(*pins.error());

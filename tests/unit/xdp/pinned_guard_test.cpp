@@ -73,5 +73,26 @@ TEST_F(PinnedGuardTest, what_cannot_be_compared_is_unknown) {
   EXPECT_EQ(guard.at_sockets, Runs::unknown);
 }
 
+// Its number is another interface's here: mt8 would be taken for it.
+TEST_F(PinnedGuardTest, an_interface_that_was_moved_away_is_gone) {
+  const Fd here(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+  const Fd other(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(setns(here.get(), CLONE_NEWNET), 0);
+  const auto index = ::if_nametoindex("mt0");
+  ASSERT_TRUE(run(fmt::format("ip link set mt0 netns /proc/{}/fd/{}", getpid(), other.get())));
+  ASSERT_TRUE(run(fmt::format("ip link add mt8 index {} type veth peer name mt9", index)));
+  const auto guard = look();
+  EXPECT_TRUE(run("ip link del mt1")) << "takes the one that moved along";
+  EXPECT_EQ(guard.gone, Names{"mt0"});
+  EXPECT_EQ(guard.interfaces, Names{});
+  EXPECT_EQ(guard.foreign, Names{});
+}
+
+TEST_F(PinnedGuardTest, a_renamed_interface_is_known_by_its_new_name) {
+  ASSERT_TRUE(run("ip link set mt0 down && ip link set mt0 name mt8"));
+  EXPECT_EQ(look().interfaces, Names{"mt8"});
+}
+
 }  // namespace
 }  // namespace moat
