@@ -151,11 +151,14 @@ void find_table(Pins& pins, const std::vector<std::string>& names, PinnedGuard& 
   }
 }
 
-// `program`: the pin of the program that it should run.
+// `program`: the pin of the program that it should run. A moatd that was killed as it replaced its
+// predecessor's has left the new one pinned beside that, see dataplane/xdp/bpf_pins.h.
 Runs what_runs(Pins& pins, const bpf_link_info& link, const std::string& program) {
   const auto ours = pins.info<bpf_prog_info>(program);
   if (!ours) return Runs::unknown;
-  return ours->id == link.prog_id ? Runs::moats : Runs::another;
+  if (ours->id == link.prog_id) return Runs::moats;
+  const auto next = pins.info<bpf_prog_info>(program + "-next");
+  return next && next->id == link.prog_id ? Runs::moats : Runs::another;
 }
 
 struct XdpLink {

@@ -29,22 +29,7 @@ class PinnedGuardTest : public XdpScene {
     if (!guard) throw std::runtime_error(guard.error().message);
     return std::move(*guard);
   }
-  // The link in that pin runs a program that passes everything.
-  void swap(const std::string& pin, int passes) const {
-    ASSERT_EQ(bpf_link_update(pins().get(pin).get(), passes, nullptr), 0);
-  }
 };
-
-Fd passes_at_sockets() {
-  const std::array<bpf_insn, 2> code = {
-      {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 1},
-       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}}};
-  bpf_prog_load_opts options = {};
-  options.sz = sizeof options;
-  options.expected_attach_type = BPF_CGROUP_INET_INGRESS;
-  return Fd(
-      bpf_prog_load(BPF_PROG_TYPE_CGROUP_SKB, "passes", "GPL", code.data(), code.size(), &options));
-}
 
 TEST_F(PinnedGuardTest, stands_without_a_daemon) {
   const auto guard = look();
@@ -57,12 +42,20 @@ TEST_F(PinnedGuardTest, stands_without_a_daemon) {
 }
 
 TEST_F(PinnedGuardTest, another_program_in_a_link_is_not_moats) {
-  swap("links/mt0", tiny_program("passes", XDP_PASS).get());
-  swap("backstop-link", passes_at_sockets().get());
+  swap_program("links/mt0", tiny_program("passes", XDP_PASS).get());
+  swap_program("backstop-link", passes_at_sockets().get());
   const auto guard = look();
   EXPECT_EQ(guard.foreign, Names{"mt0"});
   EXPECT_EQ(guard.interfaces, Names{});
   EXPECT_EQ(guard.at_sockets, Runs::another);
+}
+
+// A daemon was killed as it replaced its predecessor's program.
+TEST_F(PinnedGuardTest, the_program_that_is_about_to_be_pinned_is_moats) {
+  const Fd next = tiny_program("next", XDP_DROP);
+  pins().announce("xdp", next.get());
+  swap_program("links/mt0", next.get());
+  EXPECT_EQ(look().interfaces, Names{"mt0"});
 }
 
 TEST_F(PinnedGuardTest, what_cannot_be_compared_is_unknown) {
