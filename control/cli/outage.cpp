@@ -12,6 +12,7 @@ namespace moat {
 namespace {
 
 constexpr auto to_start = "systemctl start moatd";
+constexpr auto to_restart = "systemctl restart moatd";
 
 // "on eth0, eth1", "by the backstop alone"
 std::string where(const PinnedGuard& guard) {
@@ -19,15 +20,16 @@ std::string where(const PinnedGuard& guard) {
   return fmt::format("on {}", fmt::join(guard.interfaces, ", "));
 }
 
-std::string standing_headline(const PinnedGuard& guard, const std::string& pins) {
+// `moatd`: that it is not running, or does not answer.
+std::string standing_headline(const PinnedGuard& guard, const std::string& pins,
+                              std::string_view moatd) {
   if (guard.is_doubtful()) {
     return fmt::format(
-        "moatd is not running, and nobody can say whether anything is guarded: the pins in {} are "
-        "not all there.",
-        pins);
+        "{}, and nobody can say whether anything is guarded: the pins in {} are not all there.",
+        moatd, pins);
   }
   if (!guard.stands()) {
-    return fmt::format("NOTHING IS GUARDED: moatd is not running, and {} in {}.",
+    return fmt::format("NOTHING IS GUARDED: {}, and {} in {}.", moatd,
                        guard.has_table || guard.is_closed
                            ? "no program of Moat's is attached by the pins"
                            : "nothing is pinned",
@@ -35,25 +37,37 @@ std::string standing_headline(const PinnedGuard& guard, const std::string& pins)
   }
   if (guard.is_closed) {
     return fmt::format(
-        "moatd is not running; guarded ports are closed to everyone {} by the kernel, as the rules "
-        "were taken away.",
-        where(guard));
+        "{}; guarded ports are closed to everyone {} by the kernel, as the rules were taken away.",
+        moatd, where(guard));
   }
   if (guard.generation == 0) {
-    return fmt::format(
-        "moatd is not running; rules are enforced {} by the kernel, and this moat cannot read "
-        "which.",
-        where(guard));
+    return fmt::format("{}; rules are enforced {} by the kernel, and this moat cannot read which.",
+                       moatd, where(guard));
   }
   if (guard.databases == 0)
-    return fmt::format(
-        "NOTHING IS GUARDED: moatd is not running, and generation {} names no database.",
-        guard.generation);
+    return fmt::format("NOTHING IS GUARDED: {}, and generation {} names no database.", moatd,
+                       guard.generation);
   return fmt::format(
-      "moatd is not running; the rules of generation {} are enforced {} by the "
-      "kernel{}.",
-      guard.generation, where(guard),
+      "{}; the rules of generation {} are enforced {} by the kernel{}.", moatd, guard.generation,
+      where(guard),
       guard.monitored == guard.databases ? ", in monitor mode: every drop passes" : "");
+}
+
+// A moatd that runs may hold what no pin tells of.
+std::string silent_headline(const PinnedGuard& guard, const std::string& pins) {
+  if (guard.stands() || guard.is_doubtful())
+    return standing_headline(guard, pins, "moatd does not answer");
+  return fmt::format(
+      "moatd does not answer, and by the pins in {} NOTHING IS GUARDED; what it enforced without "
+      "pins stays enforced unless somebody changed it in the kernel.",
+      pins);
+}
+
+std::string what_is_missed(const PinnedGuard& guard, bool is_silent) {
+  if (is_silent) return "moatd does not answer: it may read no files and enforce no change";
+  if (guard.stands() || guard.is_doubtful())
+    return "moatd is not running: files are not read, and no change is enforced";
+  return "moatd is not running, and everybody reaches every port";
 }
 
 // Programs in Moat's places that are not Moat's, or may not be.
@@ -87,18 +101,15 @@ void add_strangers(const PinnedGuard& guard, Add&& add) {
 
 }  // namespace
 
-StatusView describe_standing(const PinnedGuard& guard, const std::string& pins) {
+StatusView describe_standing(const PinnedGuard& guard, const std::string& pins, bool is_silent) {
   StatusView status;
-  status.headline = standing_headline(guard, pins);
-  const auto add = [&status](std::string_view code, std::string subject, std::string message,
-                             std::string remedy = to_start) {
-    status.problems.push_back(
-        make_problem(code, std::move(subject), std::move(message), std::move(remedy)));
+  status.headline = is_silent ? silent_headline(guard, pins)
+                              : standing_headline(guard, pins, "moatd is not running");
+  const auto add = [&](std::string_view code, std::string subject, std::string message) {
+    status.problems.push_back(make_problem(code, std::move(subject), std::move(message),
+                                           is_silent ? to_restart : to_start));
   };
-  add(code::not_running, "",
-      guard.stands() || guard.is_doubtful()
-          ? "moatd is not running: files are not read, and no change is enforced"
-          : "moatd is not running, and everybody reaches every port");
+  add(code::not_running, "", what_is_missed(guard, is_silent));
   add_strangers(guard, add);
   if (guard.stands()) {
     for (const auto& name : guard.gone) {
@@ -109,8 +120,9 @@ StatusView describe_standing(const PinnedGuard& guard, const std::string& pins) 
               name));
     }
     if (guard.at_sockets == Runs::nothing) {
-      status.notices.push_back(make_problem(code::no_backstop, "", "the backstop is off at sockets",
-                                            "if moat.yaml wants it: systemctl start moatd"));
+      status.notices.push_back(make_problem(
+          code::no_backstop, "", "the backstop is off at sockets",
+          fmt::format("if moat.yaml wants it: {}", is_silent ? to_restart : to_start)));
     }
     if (guard.monitored > 0 && guard.monitored < guard.databases) {
       status.notices.push_back(make_problem(

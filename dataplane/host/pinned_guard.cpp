@@ -208,6 +208,18 @@ void find_interfaces(Pins& pins, const std::vector<XdpLink>& links,
   }
 }
 
+// By a link that no pin tells of: a moatd that runs holds it.
+void find_unpinned(Pins& pins, const std::vector<LinkPlace>& here, PinnedGuard& guard) {
+  const auto program = pins.info<bpf_prog_info>("xdp");
+  if (!program || guard.is_elsewhere) return;
+  for (const auto& link : here) {
+    const auto& programs = link.xdp_programs;
+    if (std::ranges::find(programs, program->id) == programs.end()) continue;
+    if (std::ranges::find(guard.interfaces, link.name) == guard.interfaces.end())
+      guard.interfaces.push_back(link.name);
+  }
+}
+
 Runs find_backstop(Pins& pins) {
   const auto info = pins.info<bpf_link_info>("backstop-link");
   if (!info || info->cgroup.cgroup_id == 0) return Runs::nothing;
@@ -237,6 +249,7 @@ Result<PinnedGuard> look_at_pins(const std::string& folder) {
   guard.is_elsewhere = is_of_other_netns(pins);
   find_table(pins, *names, guard);
   find_interfaces(pins, xdp_links(pins, *links), *here, guard);
+  find_unpinned(pins, *here, guard);
   guard.at_sockets = find_backstop(pins);
   guard.before_sockets = find_before_sockets(pins);
   if (pins.error()) return std::unexpected(*pins.error());

@@ -61,10 +61,10 @@ class CliTest : public testing::Test {
                     run("echo 0 >/proc/sys/net/ipv4/ip_forward");
   }
 
-  // Runs `moat ARGUMENTS` without a terminal.
-  RunResult moat(std::vector<std::string> arguments) {
-    const auto out = (folder_.path() / "stdout").string();
-    const auto err = (folder_.path() / "stderr").string();
+  // Runs `moat ARGUMENTS` without a terminal. `beside`: a word for what goes on beside another run.
+  RunResult moat(std::vector<std::string> arguments, const std::string& beside = "") {
+    const auto out = (folder_.path() / ("stdout" + beside)).string();
+    const auto err = (folder_.path() / ("stderr" + beside)).string();
     std::vector<char*> argv{binary_.data()};
     for (auto& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
@@ -738,8 +738,9 @@ TEST_F(CliTest, SaysHowToStartADaemonThatIsNotThere) {
     EXPECT_EQ(outcome.exit, 3) << arguments.front();
     EXPECT_EQ(outcome.out, "");
     EXPECT_NE(outcome.err.find("systemctl start moatd"), std::string::npos) << outcome.err;
-    EXPECT_NE(outcome.err.find("what it enforced stays enforced if it was pinned"),
-              std::string::npos)
+    EXPECT_NE(
+        outcome.err.find("what it enforced stays enforced if it was pinned and nobody changed it"),
+        std::string::npos)
         << outcome.err;
   }
   const auto json = moat({"status", "--json", "--socket", files() + "/none"});
@@ -751,7 +752,8 @@ TEST_F(CliTest, LooksWhetherTheGuardIsPinnedWhereMoatdIsGone) {
   const auto pins = (folder_.path() / "bpf").string();
   const auto nothing =
       "NOTHING is guarded, as nothing is pinned in " + pins + ", unless moatd had another --bpffs";
-  const auto stays = "what it enforced stays enforced: it is pinned in " + pins;
+  const auto stays = "what it enforced is pinned in " + pins +
+                     ", and stays enforced unless somebody changed it in the kernel";
   EXPECT_EQ(what_stays(pins), nothing);
   std::filesystem::create_directories(pins + "/links");
   std::ofstream(pins + "/xdp") << "a program that is on nothing";
@@ -873,6 +875,19 @@ TEST(Standing, IsWhatTheKernelEnforcesWithoutMoatd) {
   const auto notices = describe_standing(guard, "/pins").notices;
   ASSERT_EQ(notices.size(), 1);
   EXPECT_EQ(notices[0].code, code::no_backstop);
+}
+
+// What it holds without a pin is not seen.
+TEST(Standing, IsTheSameWhereMoatdDoesNotAnswerButForWhatItMayHold) {
+  auto guard = pinned();
+  EXPECT_EQ(describe_standing(guard, "/pins", true).headline,
+            "moatd does not answer; the rules of generation 5 are enforced on eth0 by the kernel.");
+  EXPECT_EQ(describe_standing(guard, "/pins", true).problems[0].remedy, "systemctl restart moatd");
+  guard.interfaces.clear();
+  guard.at_sockets = guard.before_sockets = Runs::nothing;
+  EXPECT_TRUE(
+      describe_standing(guard, "/pins", true)
+          .headline.starts_with("moatd does not answer, and by the pins in /pins NOTHING IS"));
 }
 
 TEST(Standing, NamesProgramsInMoatsPlacesThatAreNotMoats) {
@@ -1486,11 +1501,21 @@ TEST_F(CliTest, DoesNotWaitForADaemonThatDoesNotAnswer) {
   const auto address = socket_address(path);
   ASSERT_EQ(bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
   ASSERT_EQ(listen(listener, SOMAXCONN), 0);
+  const auto pins = (folder_.path() / "bpf").string();
+  const std::vector<std::string> command{"status", "--socket", path, "--bpffs", pins};
+  auto status = std::async(std::launch::async, [&] { return moat(command, "-beside"); });
   const auto outcome = moat({"reload", "--socket", path});
   EXPECT_EQ(outcome.exit, 4);
-  EXPECT_NE(outcome.err.find("does not answer within 10 s; what was enforced stays enforced"),
+  EXPECT_NE(outcome.err.find("does not answer within 10 s; what was enforced stays enforced unless "
+                             "somebody changed it in the kernel"),
             std::string::npos)
       << outcome.err;
+  const auto looked = status.get();
+  EXPECT_EQ(looked.exit, 4);
+  EXPECT_TRUE(looked.out.starts_with("moatd does not answer, and by the pins in " + pins +
+                                     " NOTHING IS GUARDED"))
+      << looked.out;
+  EXPECT_FALSE(looked.out.contains("systemctl start")) << "it runs";
   close(listener);
 }
 

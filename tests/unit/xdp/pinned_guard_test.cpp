@@ -82,6 +82,12 @@ TEST_F(PinnedGuardTest, an_interface_that_was_moved_away_is_gone) {
   EXPECT_EQ(guard.foreign, Names{});
 }
 
+TEST_F(PinnedGuardTest, what_a_daemon_holds_without_a_pin_is_seen) {
+  const Fd link = pins().get("links/mt0");
+  pins().remove("links/mt0");
+  EXPECT_EQ(look().interfaces, Names{"mt0"});
+}
+
 TEST_F(PinnedGuardTest, a_renamed_interface_is_known_by_its_new_name) {
   ASSERT_TRUE(run("ip link set mt0 down && ip link set mt0 name mt8"));
   EXPECT_EQ(look().interfaces, Names{"mt8"});
