@@ -30,10 +30,16 @@ std::string standing_headline(const PinnedGuard& guard, const std::string& pins,
   }
   if (!guard.stands()) {
     return fmt::format("NOTHING IS GUARDED: {}, and {} in {}.", moatd,
-                       guard.has_table || guard.is_closed
-                           ? "no program of Moat's is attached by the pins"
-                           : "nothing is pinned",
+                       !guard.has_pins     ? "nothing is pinned"
+                       : guard.has_rules() ? "no program of Moat's is attached by the pins"
+                                           : "no rules are in the maps that are pinned",
                        pins);
+  }
+  if (!guard.doubt.empty()) {
+    return fmt::format("{}; {}, and nobody can say which rules are enforced there: {}.", moatd,
+                       guard.interfaces.empty() ? "the backstop alone is attached"
+                                                : "Moat's program is " + where(guard),
+                       guard.doubt);
   }
   if (guard.is_closed) {
     return fmt::format(

@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstddef>
+#include <cstring>
 #include <memory>
 #include <optional>
 
@@ -20,6 +22,9 @@
 
 namespace moat {
 namespace {
+
+// Not in the headers of Debian 12, see dataplane/xdp/input_link.cpp.
+constexpr std::uint32_t netfilter_link_type = 10;
 
 long call(bpf_cmd command, bpf_attr& attributes) {
   return ::syscall(SYS_bpf, command, &attributes, sizeof attributes);
@@ -43,10 +48,10 @@ class Pins {
     return fd;
   }
 
+  // `info` has what is asked of more than the struct itself.
   template <typename Info>
-  std::optional<Info> info(const std::string& name) {
+  std::optional<Info> info(const std::string& name, Info info = {}) {
     const auto fd = open(name);
-    Info info = {};
     bpf_attr attributes = {};
     attributes.info.bpf_fd = static_cast<__u32>(fd.get());
     attributes.info.info_len = sizeof info;
@@ -57,20 +62,30 @@ class Pins {
     return std::nullopt;
   }
 
-  // What the one slot of a map has; nothing: it is empty, or there is no such map.
-  template <typename Value>
-  std::optional<Value> slot(const std::string& name) {
-    const auto map = open(name);
+  // What the one slot of a map has; empty: there is nothing in it, or no such map.
+  std::vector<std::byte> slot(const std::string& name) {
+    const auto map = info<bpf_map_info>(name);
+    if (!map) return {};
+    const auto fd = open(name);
     const std::uint32_t key = 0;
-    Value value = {};
+    std::vector<std::byte> value(map->value_size);
     bpf_attr attributes = {};
-    attributes.map_fd = static_cast<__u32>(map.get());
+    attributes.map_fd = static_cast<__u32>(fd.get());
     attributes.key = pointer(&key);
-    attributes.value = pointer(&value);
-    if (!map) return std::nullopt;
-    if (call(BPF_MAP_LOOKUP_ELEM, attributes) == 0) return value;
+    attributes.value = pointer(value.data());
+    if (fd && call(BPF_MAP_LOOKUP_ELEM, attributes) == 0) return value;
     note(name);
-    return std::nullopt;
+    return {};
+  }
+
+  // The same as a value that is all of it, or its beginning.
+  template <typename Value>
+  std::optional<Value> value(const std::string& name) {
+    const auto bytes = slot(name);
+    Value value = {};
+    if (bytes.size() < sizeof value) return std::nullopt;
+    std::memcpy(&value, bytes.data(), sizeof value);
+    return value;
   }
 
   [[nodiscard]] const std::optional<Error>& error() const { return error_; }
@@ -94,7 +109,7 @@ bool is_of_other_netns(Pins& pins) {
   };
   const auto info = pins.info<bpf_map_info>("netns");
   if (!info || info->value_size != sizeof(Netns)) return false;
-  const auto netns = pins.slot<Netns>("netns");
+  const auto netns = pins.value<Netns>("netns");
   struct stat here{};
   return netns && ::stat("/proc/self/ns/net", &here) == 0 && here.st_ino != netns->inode;
 }
@@ -137,15 +152,59 @@ void read_header(const Fd& table, PinnedGuard& guard) {
   ::munmap(memory, bytes);
 }
 
+// The ids of the maps that Moat's program reads, or the program that is about to take its place;
+// nothing: it is not pinned.
+std::optional<std::vector<std::uint32_t>> maps_in_use(Pins& pins) {
+  std::optional<std::vector<std::uint32_t>> in_use;
+  for (const auto* name : {"xdp", "xdp-next"}) {
+    std::array<std::uint32_t, 64> ids{};
+    bpf_prog_info wanted = {};
+    wanted.nr_map_ids = ids.size();
+    wanted.map_ids = pointer(ids.data());
+    const auto program = pins.info(name, wanted);
+    if (!program) continue;
+    if (!in_use) in_use.emplace();
+    in_use->insert(in_use->end(), ids.begin(),
+                   ids.begin() + std::min<std::size_t>(program->nr_map_ids, ids.size()));
+  }
+  return in_use;
+}
+
+// Why the pin of a map does not tell what the program reads; empty: it does.
+std::string why_not(Pins& pins, const std::string& name,
+                    const std::optional<std::vector<std::uint32_t>>& in_use) {
+  const auto info = pins.info<bpf_map_info>(name);
+  if (!info) return "the pin " + name + " is gone";
+  auto map = name;
+  std::ranges::replace(map, '-', '_');
+  const bool is_read = !in_use || std::ranges::find(*in_use, info->id) != in_use->end();
+  if (!is_read || static_cast<const char*>(info->name) != map)
+    return "the pin " + name + " is of another map";
+  return {};
+}
+
 // The one that is looked at first is live, see dataplane/xdp/tiers.h.
 void find_table(Pins& pins, const std::vector<std::string>& names, PinnedGuard& guard) {
+  guard.has_pins = std::ranges::any_of(names, [](const auto& name) { return name != "links"; });
+  if (!guard.has_pins) return;
+  const auto in_use = maps_in_use(pins);
   std::uint32_t live = 0;  // the table's id
-  for (const auto* tier : {"policy-small", "policy-medium", "policy-large"})
-    if (live == 0) live = pins.slot<std::uint32_t>(tier).value_or(0);
+  for (const auto* tier : {"policy-small", "policy-medium", "policy-large"}) {
+    guard.doubt = why_not(pins, tier, in_use);
+    if (!guard.doubt.empty()) return;
+    live = pins.value<std::uint32_t>(tier).value_or(0);
+    if (live != 0) break;
+  }
   guard.has_table = live != 0;
-  guard.is_closed = live == 0 && std::ranges::find(names, "policy-closed") != names.end();
+  if (live == 0) {
+    guard.doubt = why_not(pins, "policy-closed", in_use);
+    const auto closed = pins.value<std::uint32_t>("policy-closed");
+    static_assert(offsetof(moat_table, magic) == 0 && sizeof(moat_table::magic) == sizeof *closed);
+    guard.is_closed = guard.doubt.empty() && closed == MOAT_MAGIC;
+    return;
+  }
   for (const auto& name : names) {
-    if (live == 0 || !name.starts_with("table-")) continue;
+    if (!name.starts_with("table-")) continue;
     const auto info = pins.info<bpf_map_info>(name);
     if (info && info->id == live) read_header(pins.open(name), guard);
   }
@@ -222,7 +281,8 @@ void find_unpinned(Pins& pins, const std::vector<LinkPlace>& here, PinnedGuard& 
 
 Runs find_backstop(Pins& pins) {
   const auto info = pins.info<bpf_link_info>("backstop-link");
-  if (!info || info->cgroup.cgroup_id == 0) return Runs::nothing;
+  if (!info || info->type != BPF_LINK_TYPE_CGROUP || info->cgroup.cgroup_id == 0)
+    return Runs::nothing;
   return what_runs(pins, *info, "backstop");
 }
 
@@ -230,7 +290,8 @@ Runs find_before_sockets(Pins& pins) {
   auto worst = Runs::moats;
   for (const auto* link : {"input-link-ipv4", "input-link-ipv6"}) {
     const auto info = pins.info<bpf_link_info>(link);
-    worst = std::min(worst, info ? what_runs(pins, *info, "input") : Runs::nothing);
+    const bool is_there = info && info->type == netfilter_link_type;
+    worst = std::min(worst, is_there ? what_runs(pins, *info, "input") : Runs::nothing);
   }
   return worst;
 }

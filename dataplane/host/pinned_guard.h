@@ -16,6 +16,7 @@ namespace moat {
 enum class Runs : std::uint8_t { another, nothing, unknown, moats };
 
 struct PinnedGuard {
+  bool has_pins = false;
   bool has_table = false;  // a table is live
   // Whose rules are enforced; 0: none are, or the table cannot be read, as its pin is gone or a
   // moatd of another version made it.
@@ -25,6 +26,8 @@ struct PinnedGuard {
   std::uint32_t prefixes = 0;
   // Guarded ports are closed to everyone, as the table was taken away.
   bool is_closed = false;
+  // Why the pins do not tell which rules the programs go by; empty: they do.
+  std::string doubt;
   std::vector<std::string> interfaces;  // that Moat's program is on
   std::vector<std::string> foreign;     // where a link of Moat's runs another program
   std::vector<std::string> unknown;     // where a link of Moat's runs what cannot be compared
@@ -36,7 +39,8 @@ struct PinnedGuard {
   [[nodiscard]] bool is_attached() const {
     return !interfaces.empty() || at_sockets == Runs::moats || before_sockets == Runs::moats;
   }
-  [[nodiscard]] bool stands() const { return (has_table || is_closed) && is_attached(); }
+  [[nodiscard]] bool has_rules() const { return has_table || is_closed || !doubt.empty(); }
+  [[nodiscard]] bool stands() const { return has_rules() && is_attached(); }
   // Nothing of Moat's is known to be attached, and something may be.
   [[nodiscard]] bool is_doubtful() const {
     return !is_attached() &&

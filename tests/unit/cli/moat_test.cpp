@@ -826,7 +826,7 @@ TEST_F(CliTest, EachProblemIsFollowedByWhatMendsIt) {
 
 PinnedGuard pinned() {
   PinnedGuard guard;
-  guard.has_table = true;
+  guard.has_pins = guard.has_table = true;
   guard.generation = 5;
   guard.databases = 2;
   guard.interfaces = {"eth0"};
@@ -870,6 +870,14 @@ TEST(Standing, IsWhatTheKernelEnforcesWithoutMoatd) {
   guard.has_table = false;
   guard.is_closed = true;
   EXPECT_TRUE(headline_of(guard).contains("closed to everyone on eth0"));
+  guard.is_closed = false;
+  EXPECT_EQ(headline_of(guard),
+            "NOTHING IS GUARDED: moatd is not running, and no rules are in the maps that are "
+            "pinned in /pins.");
+  guard.doubt = "the pin policy-small is gone";
+  EXPECT_EQ(headline_of(guard),
+            "moatd is not running; Moat's program is on eth0, and nobody can say which rules are "
+            "enforced there: the pin policy-small is gone.");
   guard = pinned();
   guard.at_sockets = Runs::nothing;
   const auto notices = describe_standing(guard, "/pins").notices;

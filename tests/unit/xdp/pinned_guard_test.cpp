@@ -58,6 +58,39 @@ TEST_F(PinnedGuardTest, the_program_that_is_about_to_be_pinned_is_moats) {
   EXPECT_EQ(look().interfaces, Names{"mt0"});
 }
 
+TEST_F(PinnedGuardTest, an_emptied_slot_closes_and_a_missing_pin_does_not) {
+  const __u32 slot = 0;
+  const Fd small = pins().get("policy-small");
+  ASSERT_TRUE(pins().rename("policy-small", "elsewhere"));
+  auto guard = look();
+  EXPECT_FALSE(guard.is_closed);
+  EXPECT_EQ(guard.doubt, "the pin policy-small is gone");
+  EXPECT_TRUE(guard.stands());
+  ASSERT_TRUE(pins().put("policy-small", pins().get("policy-large").get()));
+  EXPECT_EQ(look().doubt, "the pin policy-small is of another map") << "if one of Moat's";
+  ASSERT_TRUE(pins().put("policy-small", small.get()));
+  ASSERT_EQ(bpf_map_delete_elem(small.get(), &slot), 0);
+  guard = look();
+  EXPECT_TRUE(guard.is_closed);
+  EXPECT_EQ(guard.doubt, "");
+  pins().remove("policy-closed");
+  EXPECT_FALSE(look().is_closed);
+}
+
+TEST_F(PinnedGuardTest, a_map_that_the_program_does_not_read_tells_nothing) {
+  const Fd other(bpf_map_create(BPF_MAP_TYPE_ARRAY, "policy_small", 4, 4, 1, nullptr));
+  ASSERT_TRUE(pins().put("policy-small", other.get()));
+  EXPECT_EQ(look().doubt, "the pin policy-small is of another map");
+}
+
+TEST_F(PinnedGuardTest, a_link_of_another_kind_is_no_backstop) {
+  const Fd link = pins().get("links/mt0");
+  for (const auto* name : {"backstop-link", "input-link-ipv4", "input-link-ipv6"})
+    ASSERT_TRUE(pins().put(name, link.get()));
+  EXPECT_EQ(look().at_sockets, Runs::nothing);
+  EXPECT_EQ(look().before_sockets, Runs::nothing);
+}
+
 TEST_F(PinnedGuardTest, what_cannot_be_compared_is_unknown) {
   pins().remove("xdp");
   pins().remove("backstop");
