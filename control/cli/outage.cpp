@@ -14,10 +14,10 @@ namespace {
 constexpr auto to_start = "systemctl start moatd";
 constexpr auto to_restart = "systemctl restart moatd";
 
-// "on eth0, eth1", "by the backstop alone"
-std::string where(const PinnedGuard& guard) {
-  if (guard.interfaces.empty()) return "by the backstop alone";
-  return fmt::format("on {}", fmt::join(guard.interfaces, ", "));
+// "on eth0, eth1 by the kernel"
+std::string by_whom(const PinnedGuard& guard) {
+  if (guard.interfaces.empty()) return "by the kernel, by the backstop alone";
+  return fmt::format("on {} by the kernel", fmt::join(guard.interfaces, ", "));
 }
 
 // `moatd`: that it is not running, or does not answer.
@@ -37,25 +37,24 @@ std::string standing_headline(const PinnedGuard& guard, const std::string& pins,
   }
   if (!guard.doubt.empty()) {
     return fmt::format("{}; {}, and nobody can say which rules are enforced there: {}.", moatd,
-                       guard.interfaces.empty() ? "the backstop alone is attached"
-                                                : "Moat's program is " + where(guard),
+                       guard.interfaces.empty() ? std::string("the backstop alone is attached")
+                                                : fmt::format("Moat's program is on {}",
+                                                              fmt::join(guard.interfaces, ", ")),
                        guard.doubt);
   }
   if (guard.is_closed) {
-    return fmt::format(
-        "{}; guarded ports are closed to everyone {} by the kernel, as the rules were taken away.",
-        moatd, where(guard));
+    return fmt::format("{}; guarded ports are closed to everyone {}, as the rules were taken away.",
+                       moatd, by_whom(guard));
   }
   if (guard.generation == 0) {
-    return fmt::format("{}; rules are enforced {} by the kernel, and this moat cannot read which.",
-                       moatd, where(guard));
+    return fmt::format("{}; rules are enforced {}, and this moat cannot read which.", moatd,
+                       by_whom(guard));
   }
   if (guard.databases == 0)
     return fmt::format("NOTHING IS GUARDED: {}, and generation {} names no database.", moatd,
                        guard.generation);
   return fmt::format(
-      "{}; the rules of generation {} are enforced {} by the kernel{}.", moatd, guard.generation,
-      where(guard),
+      "{}; the rules of generation {} are enforced {}{}.", moatd, guard.generation, by_whom(guard),
       guard.monitored == guard.databases ? ", in monitor mode: every drop passes" : "");
 }
 

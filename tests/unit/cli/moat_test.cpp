@@ -851,8 +851,8 @@ TEST(Standing, IsWhatTheKernelEnforcesWithoutMoatd) {
   guard.interfaces.clear();
   guard.gone = {"eth0"};
   EXPECT_EQ(headline_of(guard),
-            "moatd is not running; the rules of generation 5 are enforced by the backstop alone by "
-            "the kernel.");
+            "moatd is not running; the rules of generation 5 are enforced by the kernel, by the "
+            "backstop alone.");
   guard.at_sockets = guard.before_sockets = Runs::nothing;
   EXPECT_EQ(headline_of(guard),
             "NOTHING IS GUARDED: moatd is not running, and no program of Moat's is attached by the "
@@ -1464,6 +1464,9 @@ TEST_F(CliTest, ChecksForRulesThatAnotherMakesNeedless) {
         "orders.yaml:8:5: warning: lets in 16777216 addresses"}) {
     EXPECT_NE(outcome.out.find(words), std::string::npos) << words << "\n" << outcome.out;
   }
+  service_.rule_views[0].counted_since =
+      std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  EXPECT_FALSE(ask({"check", files()}).out.contains("no hit in")) << "it says nothing so soon";
 }
 
 TEST_F(CliTest, ShowsARefusalInTheWordsOfCheck) {
