@@ -179,7 +179,8 @@ void add_status(Families& families, const StatusView& status) {
                          .take());
   add_gauge(families, "moat_start_time_seconds", "When moatd was started, in Unix time.",
             std::chrono::duration<double>(status.since.time_since_epoch()).count());
-  add_gauge(families, "moat_ready", "Whether everything that is configured is enforced.",
+  add_gauge(families, "moat_ready",
+            "Whether status says ready and names no problem (see moat_problems).",
             status.ready && status.problems.empty());
   add_gauge(families, "moat_generation", "Number of the live table; 0: nothing is enforced.",
             static_cast<double>(status.generation));

@@ -110,10 +110,11 @@ void add_held_back(const Cli& cli, LoadedRules& rules) {
   }
 }
 
-// "; no hit in 40 d": what is known of it since it is counted.
-std::string describe_hits(const RuleView& rule) {
+// "; no hit in 40 d": what is known of it since it is counted, if that is long enough to say
+// anything.
+std::string describe_hits(const RuleView& rule, WallTime now) {
   if (rule.last_hit) return fmt::format("; last hit {}", ago(rule.last_hit));
-  if (!rule.counted_since) return "";
+  if (!rule.counted_since || now - *rule.counted_since < std::chrono::minutes(1)) return "";
   return fmt::format("; no hit in {}", format_age(*rule.counted_since));
 }
 
@@ -133,7 +134,7 @@ void add_hints(const Cli& cli, WallTime now, LoadedRules& rules) {
       return view.database == database && view.id == id && view.source == fault.value &&
              is_same_file(view.place.file, fault.place.file);
     });
-    if (rule != counted.end()) fault.message += describe_hits(*rule);
+    if (rule != counted.end()) fault.message += describe_hits(*rule, now);
     file->faults.push_back(std::move(fault));
     std::ranges::stable_sort(file->faults, {}, [](const Fault& each) {
       return std::pair(each.place.line, each.place.column);

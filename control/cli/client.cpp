@@ -29,20 +29,25 @@ CommandError unreachable(std::string message, std::string remedy) {
 
 CommandError unanswered(const std::string& socket, std::chrono::milliseconds waited,
                         bool is_change) {
-  return {
+  CommandError failure = {
       Exit::not_enforced,
       {Refusal::Kind::unavailable,
-       fmt::format("moatd at {} does not answer within {} s; what was enforced stays enforced{}",
+       fmt::format("moatd at {} does not answer within {} s; what was enforced stays enforced "
+                   "unless somebody changed it in the kernel{}",
                    socket, std::chrono::ceil<std::chrono::seconds>(waited).count(),
                    is_change ? ", and whether the change was taken is not known" : ""),
        "see journalctl -u moatd; systemctl restart moatd",
        {}}};
+  failure.is_silent = true;
+  return failure;
 }
 
 // Of the guard, without moatd. Where its pins are, the command knows of the usual moatd alone.
 std::string what_stays_of(const std::string& socket) {
   if (socket == paths::socket) return what_stays(std::string(paths::bpffs));
-  return "what it enforced stays enforced if it was pinned: see PINS in moatd(8)";
+  return "what it enforced stays enforced if it was pinned and nobody changed it since: see PINS "
+         "in "
+         "moatd(8)";
 }
 
 std::string cause_of(const HttpFailure& failure) {
@@ -63,7 +68,9 @@ CommandError why_unreachable(const std::string& socket, const HttpFailure& failu
     return unreachable(message, "run this as root, or as a member of the socket's group");
   }
   if (os_error == 0) {
-    return unreachable(message, "it is there but does not answer: see journalctl -u moatd");
+    auto silent = unreachable(message, "it is there but does not answer: see journalctl -u moatd");
+    silent.is_silent = true;
+    return silent;
   }
   auto stopped =
       unreachable(fmt::format("{}; {}", message, what_stays_of(socket)),
@@ -93,14 +100,19 @@ std::string with_arguments(std::string path, const Client::Arguments& arguments)
 }  // namespace
 
 std::string what_stays(const std::string& pins) {
-  const auto stays = fmt::format("what it enforced stays enforced: it is pinned in {}", pins);
+  const auto stays = fmt::format(
+      "what it enforced is pinned in {}, and stays enforced unless somebody changed it in the "
+      "kernel",
+      pins);
   std::error_code error;
   for (const auto* link : {"/backstop-link", "/input-link-ipv4", "/input-link-ipv6"})
     if (fs::exists(pins + link, error)) return stays;
   if (fs::directory_iterator(pins + "/links", error) != fs::directory_iterator()) return stays;
   if (error == std::errc::permission_denied)
-    return fmt::format("what it enforced stays enforced if it is pinned in {}, which root can see",
-                       pins);
+    return fmt::format(
+        "what it enforced stays enforced if it is pinned in {} and nobody changed it since, which "
+        "root can see",
+        pins);
   return fmt::format(
       "NOTHING is guarded, as nothing is pinned in {}, unless moatd had another --bpffs", pins);
 }

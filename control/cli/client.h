@@ -20,6 +20,7 @@ struct CommandError {
   Exit exit = Exit::refused;
   Refusal refusal;
   bool is_stopped = false;  // no moatd has the socket
+  bool is_silent = false;   // a moatd has it, and does not answer
 };
 template <typename T>
 using ClientResult = std::expected<T, CommandError>;

@@ -27,7 +27,9 @@ void ask_iptables(HostFilters& filters, const std::string& program) {
 
 // The drop that is certain, or else the first that is possible.
 void take(const FilterRuleset& ruleset, const std::string& who, Address source,
-          std::optional<DropBehind>& found) {
+          HostFilters& filters, std::optional<DropBehind>& found) {
+  if (ruleset.may_drop_answers())
+    note(filters, "rules for what the host sends were not looked at: they may drop its answers");
   FilterWalk walk(ruleset);
   const auto decision = walk.judge(source);
   if (!decision.can_drop || (found && (found->is_certain || decision.can_pass))) return;
@@ -62,12 +64,12 @@ std::optional<DropBehind> find_drop_behind(HostFilters& filters, Address source,
   std::optional<DropBehind> found;
   if (!filters.nft.empty()) {
     const auto ruleset = parse_nft_filter(filters.nft, question);
-    if (ruleset) take(*ruleset, "", source, found);
+    if (ruleset) take(*ruleset, "", source, filters, found);
     if (!ruleset) note(filters, "nft -j list ruleset: " + ruleset.error());
   }
   for (const auto& [program, text] : filters.iptables) {
     const auto ruleset = parse_iptables_filter(text, question);
-    if (ruleset) take(*ruleset, "iptables ", source, found);
+    if (ruleset) take(*ruleset, "iptables ", source, filters, found);
     if (!ruleset) note(filters, fmt::format("{}: {}", program, ruleset.error()));
   }
   return found;

@@ -254,15 +254,18 @@ class FilterFileReader {
   }
 
   void add_bases() {
-    constexpr std::array all = {"raw PREROUTING", "mangle PREROUTING", "mangle INPUT",
-                                "filter INPUT"};
+    constexpr std::array all = {"raw PREROUTING",     "mangle PREROUTING", "mangle INPUT",
+                                "filter INPUT",       "raw OUTPUT",        "mangle OUTPUT",
+                                "mangle POSTROUTING", "filter OUTPUT"};
     for (const std::string chain : all) {
       if (!ruleset_.chains.contains(chain)) continue;
       const auto space = chain.find(' ');
-      ruleset_.bases.push_back({chain,
-                                fmt::format("table {}, chain {}: policy DROP",
-                                            chain.substr(0, space), chain.substr(space + 1)),
-                                !closed_.contains(chain), false});
+      const bool is_output = chain.ends_with("OUTPUT") || chain.ends_with("POSTROUTING");
+      (is_output ? ruleset_.outputs : ruleset_.bases)
+          .push_back({chain,
+                      fmt::format("table {}, chain {}: policy DROP", chain.substr(0, space),
+                                  chain.substr(space + 1)),
+                      !closed_.contains(chain), false});
     }
   }
 

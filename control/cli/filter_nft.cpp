@@ -96,12 +96,14 @@ class NftFilterReader {
     const auto family = nft::text(nft::member(chain, "family"));
     const auto hook = nft::text(nft::member(chain, "hook"));
     if (!is_one_of(family, {"ip", "inet", "netdev"}) || left_out_.contains(table_)) return;
-    if (nft::text(nft::member(chain, "type")) != "filter") return;
-    if (!is_one_of(hook, {"ingress", "prerouting", "input"})) return;
+    if (!is_one_of(nft::text(nft::member(chain, "type")), {"filter", "route"})) return;
+    const bool is_output = is_one_of(hook, {"output", "postrouting", "egress"});
+    if (!is_output && !is_one_of(hook, {"ingress", "prerouting", "input"})) return;
     const auto name = nft::text(nft::member(chain, "name"));
-    ruleset_.bases.push_back(
-        {key(name), fmt::format("table {}, chain {}: policy drop", table_, name),
-         nft::text(nft::member(chain, "policy")) != "drop", nft::member(chain, "dev") != nullptr});
+    (is_output ? ruleset_.outputs : ruleset_.bases)
+        .push_back({key(name), fmt::format("table {}, chain {}: policy drop", table_, name),
+                    nft::text(nft::member(chain, "policy")) != "drop",
+                    nft::member(chain, "dev") != nullptr});
   }
 
   [[nodiscard]] std::string key(const std::string& chain) const { return table_ + " " + chain; }

@@ -48,6 +48,26 @@ void FilterRule::ask(Certainty answer, std::string_view words) {
   if (answer == Certainty::unknown && condition.empty()) condition = words;
 }
 
+bool FilterRuleset::may_drop_answers() const {
+  std::vector<std::string> reached;
+  for (const auto& base : outputs) {
+    if (!base.accepts) return true;
+    reached.push_back(base.chain);
+  }
+  std::set<std::string> seen;
+  while (!reached.empty()) {
+    const auto chain = chains.find(reached.back());
+    reached.pop_back();
+    if (chain == chains.end() || !seen.insert(chain->first).second) continue;
+    for (const auto& rule : chain->second) {
+      using Verdict = FilterRule::Verdict;
+      if (rule.verdict == Verdict::drop || rule.verdict == Verdict::either) return true;
+      if (!rule.target.empty()) reached.push_back(rule.target);
+    }
+  }
+  return false;
+}
+
 FilterDecision FilterWalk::judge(Address source) {
   source_ = source;
   decision_ = {};

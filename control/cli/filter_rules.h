@@ -75,6 +75,7 @@ struct FilterRuleset {
   };
   std::map<std::string, std::vector<FilterRule>> chains;
   std::vector<Base> bases;         // the packet meets all of them
+  std::vector<Base> outputs;       // what the host answers meets these; FilterWalk does not
   std::set<std::string> iptables;  // families with rules that iptables has to be asked for: "ip"
   // What the reader could not make rules of, though it may let somebody in.
   struct LeftOut {
@@ -83,6 +84,9 @@ struct FilterRuleset {
     std::string why;
   };
   std::vector<LeftOut> left_out;
+
+  // Whether some rule, or a policy, of `outputs` drops anything, whatever it asks.
+  [[nodiscard]] bool may_drop_answers() const;
 };
 
 struct FilterDecision {

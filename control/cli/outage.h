@@ -24,7 +24,8 @@ class Outage {
 };
 
 // Headline, problems and notices alone: what else a status has, the kernel does not tell. `pins`:
-// the folder that was looked at.
-[[nodiscard]] StatusView describe_standing(const PinnedGuard& guard, const std::string& pins);
+// the folder that was looked at. `is_silent`: a moatd runs and does not answer.
+[[nodiscard]] StatusView describe_standing(const PinnedGuard& guard, const std::string& pins,
+                                           bool is_silent = false);
 
 }  // namespace moat

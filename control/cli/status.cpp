@@ -241,23 +241,23 @@ void print(const StatusView& status, const std::vector<DatabaseView>& databases,
   print_other_files(status);
 }
 
-// Without moatd the kernel itself tells, to root.
+// Without moatd, or while it does not answer, the kernel itself tells, to root.
 Exit show_what_stands(const Cli& cli, const StatusOptions& options, const CommandError& failure) {
   const bool is_usual = cli.socket == paths::socket;
   const auto pins = options.bpffs.empty() && is_usual ? std::string(paths::bpffs) : options.bpffs;
-  if (!failure.is_stopped || pins.empty()) return fail(cli, failure);
+  if ((!failure.is_stopped && !failure.is_silent) || pins.empty()) return fail(cli, failure);
   const auto guard = look_at_pins(pins);
   if (!guard) return fail(cli, failure);
   if (options.quiet) return failure.exit;
-  const auto status = describe_standing(*guard, pins);
+  const auto status = describe_standing(*guard, pins, failure.is_silent);
   if (cli.json) {
-    print_json(document({{"running", false},
+    print_json(document({{"running", failure.is_silent},
                          {"headline", status.headline},
                          {"generation", guard->generation},
                          {"databases", guard->databases},
                          {"interfaces", guard->interfaces},
-                         {"at_sockets", guard->at_sockets},
-                         {"before_sockets", guard->before_sockets},
+                         {"at_sockets", guard->at_sockets == Runs::moats},
+                         {"before_sockets", guard->before_sockets == Runs::moats},
                          {"problems", encode(status)["problems"]},
                          {"notices", encode(status)["notices"]},
                          {"error", encode(failure.refusal)}}));

@@ -197,7 +197,8 @@ function showProblem(refused) {
       alert(
         'danger',
         'moatd is not reachable.',
-        'What it enforced stays enforced. This page goes on by itself once moatd runs again.',
+        'What it enforced stays enforced unless somebody changes it in the kernel: moat status tells root. ' +
+          'This page goes on by itself once moatd runs again.',
       ),
     lost: () => alert('danger', 'Cockpit has no connection to this host.', refused.message),
     refused: () => (refused.kind === 'forbidden' ? explainDenied() : showRefusal(refused)),

@@ -16,7 +16,7 @@ namespace {
 Result<Settings> read_settings(const std::string& path, const std::string& last, Log& log) {
   Settings settings(path);
   settings.read([](const FileStamp&, std::optional<bool> writer, const FileStamp&) {
-    return writer.value_or(false);
+    return writer.value_or(false) ? BeingWritten::open : BeingWritten::no;
   });
   if (!settings.is_known()) settings.fall_back(last);
   if (settings.is_known()) return settings;

@@ -103,16 +103,21 @@ ServiceResult<void> check_not_agents(const std::string& path, std::string_view b
                 "change it where it comes from: see the fleet of agent.yaml(5), and moat fleet");
 }
 
+std::unexpected<Refusal> refuse_unfinished(const DatabaseFile& file) {
+  if (file.being_written == BeingWritten::shrunk)
+    return refuse(Kind::conflict, fmt::format("{} has become shorter a moment ago", file.path),
+                  "try again when it has not changed for 1 s");
+  return refuse(Kind::conflict, fmt::format("somebody is writing {}", file.path),
+                how_to_find_writer(file.path));
+}
+
 ServiceResult<DatabaseText> read_original(const EditBasis& basis, const std::string& wanted) {
   const auto id = choose_database(basis, wanted);
   if (!id) return std::unexpected(id.error());
   const auto file = find_file(basis, *id);
   if (!file) return std::unexpected(file.error());
   const auto& path = (*file)->path;
-  if ((*file)->is_being_written) {
-    return refuse(Kind::conflict, fmt::format("somebody is writing {}", path),
-                  how_to_find_writer(path));
-  }
+  if ((*file)->is_being_written()) return refuse_unfinished(**file);
   if (const auto& why = (*file)->unreadable) {
     return refuse(Kind::conflict, path + " cannot be edited", Faults{*why});
   }
@@ -365,10 +370,7 @@ std::string new_id(const Database& before, const Database& after) {
 // Whether the file is sure to speak for another database.
 ServiceResult<void> check_other(const EditBasis& basis, const DatabaseFile& file,
                                 const std::string& id) {
-  if (file.is_being_written) {
-    return refuse(Kind::conflict, fmt::format("somebody is writing {}", file.path),
-                  how_to_find_writer(file.path));
-  }
+  if (file.is_being_written()) return refuse_unfinished(file);
   const auto named = id_of(basis, file);
   if (named.empty()) {
     return refuse(Kind::conflict,
@@ -606,8 +608,7 @@ ServiceResult<FileEdits> plan_files(const EditBasis& basis, const WantedFiles& w
   for (const auto& file : basis.files.databases) {
     const bool is_wanted = wanted.texts.contains(file.path);
     if (!is_wanted && !wanted.is_all) continue;
-    if (file.is_being_written)
-      return refuse(Kind::conflict, fmt::format("somebody is writing {}", file.path), "try again");
+    if (file.is_being_written()) return refuse_unfinished(file);
     if (is_wanted) continue;
     const auto now = read_now(file.path);
     if (!now) return std::unexpected(now.error());

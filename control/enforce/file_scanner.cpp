@@ -53,14 +53,14 @@ bool FileScanner::has_shrunk(const FileStamp& file, const FileStamp& before) con
   return file.id == before.id && file.size < before.size;
 }
 
-bool FileScanner::waits_for_writer(const FileStamp& file, std::optional<bool> has_writer,
-                                   const FileStamp& before) {
+BeingWritten FileScanner::waits_for_writer(const FileStamp& file, std::optional<bool> has_writer,
+                                           const FileStamp& before) {
   const auto now = Steady::now();
   const bool is_open = has_writer ? *has_writer : watch_.is_being_written(file.id);
   const bool shrunk = has_shrunk(file, before);
   if (!is_open && !shrunk) {
     written_.erase(file.id);
-    return false;
+    return BeingWritten::no;
   }
   auto& written = written_.try_emplace(file.id, Written{file, now, now}).first->second;
   written.is_seen = true;
@@ -72,9 +72,9 @@ bool FileScanner::waits_for_writer(const FileStamp& file, std::optional<bool> ha
     written.changed = now;
   }
   written.is_taken = written.is_taken || now >= end_of(written);
-  if (!written.is_taken) return true;
+  if (!written.is_taken) return is_open ? BeingWritten::open : BeingWritten::shrunk;
   if (!is_open) written_.erase(file.id);
-  return false;
+  return BeingWritten::no;
 }
 
 std::optional<FileScanner::Steady::time_point> FileScanner::writers_end() const {
@@ -89,7 +89,7 @@ std::set<std::string> FileScanner::being_written() const {
   std::set<std::string> paths;
   if (settings_.is_being_written()) paths.insert(settings_.path());
   for (const auto& file : files_.databases) {
-    if (file.is_being_written) paths.insert(file.path);
+    if (file.is_being_written()) paths.insert(file.path);
   }
   for (const auto& file : files_.ranges) {
     if (file.is_being_written) paths.insert(file.path);

@@ -75,8 +75,8 @@ class FileScanner {
   };
 
   [[nodiscard]] Steady::time_point end_of(const Written& file) const;
-  [[nodiscard]] bool waits_for_writer(const FileStamp& file, std::optional<bool> has_writer,
-                                      const FileStamp& before);
+  [[nodiscard]] BeingWritten waits_for_writer(const FileStamp& file, std::optional<bool> has_writer,
+                                              const FileStamp& before);
   [[nodiscard]] bool has_shrunk(const FileStamp& file, const FileStamp& before) const;
   [[nodiscard]] std::set<std::string> being_written() const;
   [[nodiscard]] std::vector<std::string> folder_faults() const;

@@ -318,7 +318,14 @@ bool is_rule_file_name(std::string_view name) {
   return !name.starts_with('.') && (name.ends_with(".yaml") || name.ends_with(".yml"));
 }
 
-Fault in_pieces(const std::string& path, Severity severity) {
+Fault in_pieces(const std::string& path, BeingWritten how, Severity severity) {
+  if (how == BeingWritten::shrunk) {
+    return {severity,
+            {path, 0, 0},
+            "has become shorter a moment ago",
+            "",
+            "it is read when it has not changed for 1 s"};
+  }
   return {severity,
           {path, 0, 0},
           "is being written",
@@ -375,10 +382,10 @@ RangeFile RuleFileReader::ranges_in_pieces(const std::string& path, const KnownR
   auto file = range_file(path, before != nullptr ? *before : now);
   file.is_being_written = true;
   if (before != nullptr) {
-    file.reading.faults.push_back(in_pieces(now.being_written, Severity::warning));
+    file.reading.faults.push_back(in_pieces(now.being_written, now.how, Severity::warning));
   } else {
     file.reading = {};
-    file.unreadable = in_pieces(now.being_written, Severity::error);
+    file.unreadable = in_pieces(now.being_written, now.how, Severity::error);
   }
   return file;
 }
@@ -435,18 +442,19 @@ void RuleFileReader::unsettle_all() {
   for (auto& [path, known] : ranges_) known.is_settled = false;
 }
 
-bool RuleFileReader::is_being_written(const std::expected<FileBytes, Fault>& file,
-                                      const FileStamp& before) const {
-  return file && is_being_written_ && is_being_written_(file->stamp, file->has_writer, before);
+BeingWritten RuleFileReader::is_being_written(const std::expected<FileBytes, Fault>& file,
+                                              const FileStamp& before) const {
+  if (!file || !is_being_written_) return BeingWritten::no;
+  return is_being_written_(file->stamp, file->has_writer, before);
 }
 
 // Of a new file that is being written only what it guards counts, so that nobody gets in meanwhile.
 DatabaseFile RuleFileReader::new_in_pieces(const std::string& path, const FileBytes& file,
-                                           WallTime now) {
+                                           BeingWritten how, WallTime now) {
   auto reading = read_database(path, file.bytes, now);
   reading.value.reset();
   reading.faults.clear();
-  return {path, std::move(reading), in_pieces(path, Severity::error), file.stamp, true};
+  return {path, std::move(reading), in_pieces(path, how, Severity::error), file.stamp, how};
 }
 
 DatabaseFile RuleFileReader::read_database_file(int folder_fd, const std::string& name,
@@ -455,16 +463,21 @@ DatabaseFile RuleFileReader::read_database_file(int folder_fd, const std::string
   const bool is_known = known != databases_.end();
   if (is_known && known->second.is_settled && stamp_at(folder_fd, name) == known->second.stamp &&
       !has_expiry_between(known->second.reading, known->second.read_at, now)) {
-    return {path,  known->second.reading, std::nullopt, known->second.stamp,
-            false, known->second.bytes};
+    return {path,
+            known->second.reading,
+            std::nullopt,
+            known->second.stamp,
+            BeingWritten::no,
+            known->second.bytes};
   }
   auto file = read_file(folder_fd, name, path);
   const auto stamp = file ? file->stamp : stamp_at(folder_fd, name).value_or(FileStamp{});
-  if (is_being_written(file, is_known ? known->second.stamp : FileStamp{})) {
-    if (!is_known) return new_in_pieces(path, *file, now);
+  const auto how = is_being_written(file, is_known ? known->second.stamp : FileStamp{});
+  if (how != BeingWritten::no) {
+    if (!is_known) return new_in_pieces(path, *file, how, now);
     DatabaseFile before{path, known->second.reading, std::nullopt, known->second.stamp,
-                        true, known->second.bytes};
-    before.reading.faults.push_back(in_pieces(path, Severity::warning));
+                        how,  known->second.bytes};
+    before.reading.faults.push_back(in_pieces(path, how, Severity::warning));
     return before;
   }
   ++files_read_;
@@ -476,7 +489,7 @@ DatabaseFile RuleFileReader::read_database_file(int folder_fd, const std::string
   const bool settled = is_settled(*file);
   const auto bytes = std::make_shared<const std::string>(std::move(file->bytes));
   databases_[path] = {file->stamp, settled, now, reading, bytes};
-  return {path, std::move(reading), std::nullopt, file->stamp, false, bytes};
+  return {path, std::move(reading), std::nullopt, file->stamp, BeingWritten::no, bytes};
 }
 
 bool RuleFileReader::is_unchanged(int folder_fd, const std::string& name,
@@ -504,8 +517,11 @@ FileReader RuleFileReader::list_reader(int folder_fd, const std::string& path,
   return [=, this, &ranges](const std::string& list,
                             std::size_t limit) -> std::expected<std::string, std::string> {
     auto bytes = read_list(folder_fd, list, limit);
-    if (is_being_written(bytes, stamp_of_list(path, list)))
+    if (const auto how = is_being_written(bytes, stamp_of_list(path, list));
+        how != BeingWritten::no) {
       ranges.being_written = path_beside(path, list);
+      ranges.how = how;
+    }
     ranges.is_settled &= bytes && is_settled(*bytes);
     ranges.lists.emplace_back(list, bytes ? bytes->stamp : FileStamp{});
     if (bytes) return std::move(bytes->bytes);
@@ -524,7 +540,8 @@ RangeFile RuleFileReader::read_range_file(int folder_fd, const std::string& name
   KnownRanges now;
   now.stamp = file ? file->stamp : stamp_at(folder_fd, name).value_or(FileStamp{});
   now.is_settled = file && is_settled(*file);
-  if (is_being_written(file, before == nullptr ? FileStamp{} : before->stamp)) {
+  now.how = is_being_written(file, before == nullptr ? FileStamp{} : before->stamp);
+  if (now.how != BeingWritten::no) {
     now.being_written = path;
   } else if (file) {
     now.reading = read_managed_ranges(path, file->bytes, list_reader(folder_fd, path, now));

@@ -37,6 +37,10 @@
 
 namespace moat {
 
+// Whether more is to come of a file. It may be that nobody has one open that has become shorter in
+// place a moment ago: whoever writes it anew in several steps opens it for each.
+enum class BeingWritten : std::uint8_t { no, open, shrunk };
+
 // One rule file as found: its bytes' reading. `unreadable` says why there were no bytes to read
 // (permissions, a FIFO, too large, writable by others, ...); then the readings are empty.
 struct DatabaseFile {
@@ -44,8 +48,10 @@ struct DatabaseFile {
   DatabaseResult reading;
   std::optional<Fault> unreadable;
   FileStamp stamp;
-  bool is_being_written = false;                  // then all this is what it said before
+  BeingWritten being_written = BeingWritten::no;  // if it is, all this is what it said before
   std::shared_ptr<const std::string> bytes = {};  // that were read; none where there were none
+
+  [[nodiscard]] bool is_being_written() const { return being_written != BeingWritten::no; }
 };
 
 struct RangeFile {
@@ -107,11 +113,11 @@ struct FileBytes {
 
 // Whether more is to come of a file of which this was just read; `has_writer`: what the kernel
 // tells; `before`: what was read at that path before it, empty for nothing.
-using IsBeingWritten = std::function<bool(const FileStamp& stamp, std::optional<bool> has_writer,
-                                          const FileStamp& before)>;
+using IsBeingWritten = std::function<BeingWritten(
+    const FileStamp& stamp, std::optional<bool> has_writer, const FileStamp& before)>;
 
 // What a file that is being written has to say for itself.
-[[nodiscard]] Fault in_pieces(const std::string& path, Severity severity);
+[[nodiscard]] Fault in_pieces(const std::string& path, BeingWritten how, Severity severity);
 
 // Keeps what it has read: a file with the same stamp is not read again, so that a change of one
 // rule does not wait for a million lines beside it. A stamp tells versions apart only as finely as
@@ -157,6 +163,7 @@ class RuleFileReader {
     std::vector<std::pair<std::string, FileStamp>> lists;  // cidrs-files, relative to the folder
     ReadResult<std::vector<ManagedRange>> reading;
     std::string being_written;  // the path of the file or list that is, if one is
+    BeingWritten how = BeingWritten::no;
   };
 
   [[nodiscard]] std::optional<Fault> check_folder(const std::string& path, Faults& warnings) const;
@@ -164,7 +171,8 @@ class RuleFileReader {
                                                           const std::string& path) const;
   [[nodiscard]] std::expected<FileBytes, Fault> read_list(int folder_fd, const std::string& list,
                                                           std::size_t limit) const;
-  static DatabaseFile new_in_pieces(const std::string& path, const FileBytes& file, WallTime now);
+  static DatabaseFile new_in_pieces(const std::string& path, const FileBytes& file,
+                                    BeingWritten how, WallTime now);
   DatabaseFile read_database_file(int folder_fd, const std::string& name, const std::string& path,
                                   WallTime now);
   RangeFile read_range_file(int folder_fd, const std::string& name, const std::string& path);
@@ -178,8 +186,8 @@ class RuleFileReader {
                                     const KnownRanges& now);
   [[nodiscard]] bool is_settled(const FileBytes& file) const;
   [[nodiscard]] FileStamp stamp_of_list(const std::string& path, const std::string& list) const;
-  [[nodiscard]] bool is_being_written(const std::expected<FileBytes, Fault>& file,
-                                      const FileStamp& before) const;
+  [[nodiscard]] BeingWritten is_being_written(const std::expected<FileBytes, Fault>& file,
+                                              const FileStamp& before) const;
 
   IsBeingWritten is_being_written_;
   Clock clock_;

@@ -35,9 +35,11 @@ bool Settings::read(const IsBeingWritten& is_being_written) {
     bytes_.reset();
     return false;
   }
-  if (is_being_written && is_being_written(file->stamp, file->has_writer, stamp_)) {
+  const auto how =
+      is_being_written ? is_being_written(file->stamp, file->has_writer, stamp_) : BeingWritten::no;
+  if (how != BeingWritten::no) {
     is_being_written_ = true;
-    faults_.push_back(in_pieces(path_, severity()));
+    faults_.push_back(in_pieces(path_, how, severity()));
     return false;
   }
   stamp_ = file->stamp;

@@ -37,7 +37,8 @@ struct ProblemKind {
 // X(NAME, CODE, IS_PROBLEM, ONE, SEVERAL, MEANING, REMEDY)
 #define MOAT_PROBLEM_LIST(X)                                                                       \
   X(not_running, "not-running", true, "moatd is not running", "",                                  \
-    "moatd is not running. Only moat status can tell, by the pins.", "systemctl start moatd")      \
+    "moatd is not running, or does not answer. Only moat status can tell, by the pins.",           \
+    "systemctl start moatd, or restart")                                                           \
   X(nothing_enforced, "nothing-enforced", true, "", "", "No rules are enforced yet.",              \
     "moat check; journalctl -u moatd")                                                             \
   X(nothing_configured, "nothing-configured", true, "", "",                                        \

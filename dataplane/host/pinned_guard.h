@@ -11,7 +11,12 @@
 
 namespace moat {
 
+// What the link in one of Moat's places runs, the worst first. `unknown`: the pin of Moat's program
+// is gone, and what is there cannot be compared with it.
+enum class Runs : std::uint8_t { another, nothing, unknown, moats };
+
 struct PinnedGuard {
+  bool has_pins = false;
   bool has_table = false;  // a table is live
   // Whose rules are enforced; 0: none are, or the table cannot be read, as its pin is gone or a
   // moatd of another version made it.
@@ -21,14 +26,25 @@ struct PinnedGuard {
   std::uint32_t prefixes = 0;
   // Guarded ports are closed to everyone, as the table was taken away.
   bool is_closed = false;
+  // Why the pins do not tell which rules the programs go by; empty: they do.
+  std::string doubt;
   std::vector<std::string> interfaces;  // that Moat's program is on
+  std::vector<std::string> foreign;     // where a link of Moat's runs another program
+  std::vector<std::string> unknown;     // where a link of Moat's runs what cannot be compared
   std::vector<std::string> gone;        // pins of interfaces that are gone, or moved elsewhere
   bool is_elsewhere = false;            // all this is of another network namespace
-  bool at_sockets = false;              // the backstop
-  bool before_sockets = false;
+  Runs at_sockets = Runs::nothing;      // the backstop
+  Runs before_sockets = Runs::nothing;  // of IPv4 and IPv6 the worse
 
-  [[nodiscard]] bool stands() const {
-    return (has_table || is_closed) && (!interfaces.empty() || at_sockets || before_sockets);
+  [[nodiscard]] bool is_attached() const {
+    return !interfaces.empty() || at_sockets == Runs::moats || before_sockets == Runs::moats;
+  }
+  [[nodiscard]] bool has_rules() const { return has_table || is_closed || !doubt.empty(); }
+  [[nodiscard]] bool stands() const { return has_rules() && is_attached(); }
+  // Nothing of Moat's is known to be attached, and something may be.
+  [[nodiscard]] bool is_doubtful() const {
+    return !is_attached() &&
+           (!unknown.empty() || at_sockets == Runs::unknown || before_sockets == Runs::unknown);
   }
 };
 

@@ -2,6 +2,7 @@
 #include "dataplane/host/stacked_links.h"
 
 #include <linux/if.h>
+#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 
 #include <algorithm>
@@ -27,6 +28,24 @@ std::vector<std::string> other_names(const nlattr* properties) {
   return names;
 }
 
+// What it is in one mode alone stands there twice, which does no harm.
+std::vector<std::uint32_t> xdp_programs(const nlattr* xdp) {
+  std::vector<std::uint32_t> programs;
+  for_each_nested(xdp, [&](const nlattr* attribute) {
+    switch (mnl_attr_get_type(attribute)) {
+      case IFLA_XDP_PROG_ID:
+      case IFLA_XDP_DRV_PROG_ID:
+      case IFLA_XDP_SKB_PROG_ID:
+      case IFLA_XDP_HW_PROG_ID:
+        programs.push_back(mnl_attr_get_u32(attribute));
+        break;
+      default:
+        break;
+    }
+  });
+  return programs;
+}
+
 LinkPlace place_of(const nlmsghdr* message, const ifinfomsg& info) {
   LinkPlace place;
   place.ifindex = static_cast<std::uint32_t>(info.ifi_index);
@@ -50,6 +69,9 @@ LinkPlace place_of(const nlmsghdr* message, const ifinfomsg& info) {
         break;
       case IFLA_LINKINFO:
         place.kind = kind_of(attribute);
+        break;
+      case IFLA_XDP:
+        place.xdp_programs = xdp_programs(attribute);
         break;
       case IFLA_MASTER:
         place.master = mnl_attr_get_u32(attribute);

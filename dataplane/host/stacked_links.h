@@ -22,7 +22,8 @@ struct LinkPlace {
   std::vector<std::string> other_names = {};  // of `ip link property`
   bool loopback = false;
   bool up = false;
-  std::string kind = {};  // "vlan", "bridge", ...; empty: a NIC, as a rule
+  std::string kind = {};                         // "vlan", "bridge", ...; empty: a NIC, as a rule
+  std::vector<std::uint32_t> xdp_programs = {};  // ids of those attached, one a mode
 };
 
 [[nodiscard]] Result<std::vector<LinkPlace>> list_links();

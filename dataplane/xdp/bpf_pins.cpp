@@ -37,6 +37,8 @@ constexpr auto unborn = "new";
 constexpr auto netns_pin = "netns";
 
 constexpr auto program_pin = "xdp";
+// The end of the name of a program that is about to take another's place.
+constexpr auto next_program = "-next";
 // No pin, but the name by which the program of what has not come back is remembered.
 constexpr auto earlier_program = "xdp-earlier";
 
@@ -420,6 +422,30 @@ Result<> BpfPins::ensure(const std::vector<std::pair<std::string, int>>& objects
     if (was_pinned) (is_missing ? known_->missing : known_->replaced).push_back(name);
   }
   return {};
+}
+
+Result<> BpfPins::ensure_run(const std::string& program, int fd,
+                             const std::vector<std::pair<std::string, int>>& links) const {
+  if (fd >= 0 && !holds(program, fd)) announce(program, fd);
+  if (auto done = ensure(links); !done) return done;
+  if (auto done = ensure({{program, fd}}); !done) return done;
+  forget_next(program);
+  return {};
+}
+
+void BpfPins::announce(const std::string& program, int fd) const {
+  std::ignore = put(program + next_program, fd);
+}
+
+void BpfPins::forget_next(const std::string& program) const {
+  if (::access(path(program + next_program).c_str(), F_OK) == 0) remove(program + next_program);
+}
+
+std::optional<bool> BpfPins::runs_pinned(const std::string& program, std::uint32_t id) const {
+  const Fd pinned = get(program);
+  if (!pinned) return {};
+  const Fd next = get(program + next_program);
+  return kernel_id(pinned.get()) == id || (next && kernel_id(next.get()) == id);
 }
 
 Fd BpfPins::get(const std::string& name) const {

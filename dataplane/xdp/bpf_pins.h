@@ -77,6 +77,20 @@ class BpfPins {
   // are left out.
   [[nodiscard]] Result<> ensure(const std::vector<std::pair<std::string, int>>& objects) const;
 
+  // Pins links and, by the name `program`, what they run. Whoever comes in between, as after a
+  // kill, finds either what they ran before or the new program pinned, or both: see runs_pinned().
+  [[nodiscard]] Result<> ensure_run(const std::string& program, int fd,
+                                    const std::vector<std::pair<std::string, int>>& links) const;
+
+  // Before links get another program than the one of that name: pins the new one beside it, as
+  // NAME-next, until ensure_run() or forget_next().
+  void announce(const std::string& program, int fd) const;
+  void forget_next(const std::string& program) const;
+
+  // Whether the program of that id is the one that is pinned by that name, or the announced one.
+  // Nothing: no program is pinned by that name.
+  [[nodiscard]] std::optional<bool> runs_pinned(const std::string& program, std::uint32_t id) const;
+
   // The object of that name; closed if there is none, or if a stranger could have put it there.
   [[nodiscard]] Fd get(const std::string& name) const;
 

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <memory>
+#include <utility>
 
 #include "backstop.skel.h"
 #include "dataplane/host/cgroups.h"
@@ -54,8 +55,12 @@ std::uint64_t cgroup_of(int link, std::uint32_t* program) {
 
 }  // namespace
 
-CgroupLink::CgroupLink(BpfPins pins)
-    : pins_(std::move(pins)), link_(pins_.get(backstop_link_pin)) {}
+CgroupLink::CgroupLink(BpfPins pins) : pins_(std::move(pins)), link_(pins_.get(backstop_link_pin)) {
+  std::uint32_t program = 0;
+  if (!link_) return;
+  was_taken_off_ = cgroup_of(link_.get(), &program) == 0;
+  was_swapped_ = !was_taken_off_ && pins_.runs_pinned(backstop_pin, program) == false;
+}
 
 Result<> CgroupLink::load(const BackstopMaps& maps) {
   const auto netns = own_netns();
@@ -89,9 +94,11 @@ Result<std::string> CgroupLink::attach(const std::string& cgroup, bool is_for_al
   const std::uint64_t attached = link_ ? cgroup_of(link_.get(), &program) : 0;
   if (attached == stat.st_ino || (is_for_all && attached == root_cgroup)) {
     if (program == kernel_id(program_.get())) return {};
+    pins_.announce(backstop_pin, program_.get());
     if (const int error = bpf_link_update(link_.get(), program_.get(), nullptr); error != 0)
       return bpf_failure("replace the backstop program", error);
-    return was_on_ ? "the backstop ran another program than Moat's" : "";
+    const bool is_mended = std::exchange(was_swapped_, false) || was_on_;
+    return is_mended ? "the backstop ran another program than Moat's" : "";
   }
   // The new link is on before the one to another cgroup goes.
   const int fd = bpf_link_create(program_.get(), folder.get(), BPF_CGROUP_INET_INGRESS, nullptr);
@@ -100,7 +107,9 @@ Result<std::string> CgroupLink::attach(const std::string& cgroup, bool is_for_al
         fmt::format("attach the backstop to cgroup {}", cgroup), fd,
         fd == -EPERM ? "a program on it or above it allows no other: see bpftool cgroup tree" : "");
   link_ = Fd(fd);
-  return was_on_ && attached == 0 ? "the backstop had been taken off its cgroup" : "";
+  // Another cgroup than the root may have gone with its service.
+  const bool is_mended = (std::exchange(was_taken_off_, false) && is_for_all) || was_on_;
+  return is_mended && attached == 0 ? "the backstop had been taken off its cgroup" : "";
 }
 
 Result<CgroupLink::Attached> CgroupLink::ensure(const BackstopMaps& maps,
@@ -131,7 +140,7 @@ Result<CgroupLink::Attached> CgroupLink::ensure_on(const BackstopMaps& maps,
 }
 
 Result<> CgroupLink::ensure_pins() {
-  return pins_.ensure({{backstop_pin, program_.get()}, {backstop_link_pin, link_.get()}});
+  return pins_.ensure_run(backstop_pin, program_.get(), {{backstop_link_pin, link_.get()}});
 }
 
 void CgroupLink::remove() {

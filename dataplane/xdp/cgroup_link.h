@@ -46,6 +46,9 @@ class CgroupLink {
   Fd program_;
   bool knows_names_ = true;
   bool was_on_ = false;  // when it was last seen to; not what an earlier daemon left
+  // What was found at the beginning: no daemon had seen to it since somebody had been at it.
+  bool was_swapped_ = false;
+  bool was_taken_off_ = false;
 };
 
 }  // namespace moat

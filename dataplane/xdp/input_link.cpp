@@ -10,6 +10,7 @@
 #include <bit>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "dataplane/xdp/bpf_error.h"
 #include "dataplane/xdp/bpf_map.h"
@@ -79,7 +80,11 @@ std::optional<LinkInfo> info_of(const Fd& link) {
 InputLink::InputLink(BpfPins pins)
     : pins_(std::move(pins)),
       families_{{{family_ipv4, "input-link-ipv4", pins_.get("input-link-ipv4")},
-                 {family_ipv6, "input-link-ipv6", pins_.get("input-link-ipv6")}}} {}
+                 {family_ipv6, "input-link-ipv6", pins_.get("input-link-ipv6")}}} {
+  for (const auto& family : families_)
+    if (const auto was = info_of(family.link))
+      was_swapped_ |= pins_.runs_pinned(input_pin, was->program) == false;
+}
 
 // Asked with a program that accepts all: what is refused then is the kind. Without the capability
 // nothing is known, and whatever needs it says so.
@@ -158,13 +163,14 @@ Result<bool> InputLink::ensure(const BackstopMaps& maps, bool judges) {
     if (!attached) return attached;
     mended |= *attached;
   }
+  mended |= std::exchange(was_swapped_, false);
   return mended;
 }
 
 Result<> InputLink::ensure_pins() {
-  std::vector<std::pair<std::string, int>> objects = {{input_pin, program_.get()}};
-  for (const auto& family : families_) objects.emplace_back(family.pin, family.link.get());
-  return pins_.ensure(objects);
+  std::vector<std::pair<std::string, int>> links;
+  for (const auto& family : families_) links.emplace_back(family.pin, family.link.get());
+  return pins_.ensure_run(input_pin, program_.get(), links);
 }
 
 void InputLink::remove() {

@@ -54,6 +54,7 @@ class InputLink {
   BpfPins pins_;
   std::array<Family, 2> families_;
   Fd program_;
+  bool was_swapped_ = false;  // another program was in the place of an earlier daemon's
   // Of that program.
   bool judges_ = true;
   bool reads_kernel_ = true;

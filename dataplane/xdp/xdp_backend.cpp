@@ -54,6 +54,7 @@ struct XdpBackend::Kernel {
   std::string adoption;
   std::vector<std::string> counted;  // interfaces whose packets another packet path has counted
   std::vector<std::string> mended;   // pins apart: those know for themselves
+  std::vector<std::string> swapped;  // interfaces that ran another program when this began
 
   [[nodiscard]] int counters() const { return find_map(maps, "counters"); }
 
@@ -62,6 +63,7 @@ struct XdpBackend::Kernel {
   Result<> continue_with(Adopted adopted, XdpObject& object);
   void begin_take_over();
   Result<> finish_take_over(std::size_t tier);
+  Result<> replace_programs();
   Result<> prepare_pins();
   Result<> pin_all();
   Result<> find_live();
@@ -91,6 +93,7 @@ Result<> XdpBackend::Kernel::load(XdpObject& object) {
 Result<> XdpBackend::Kernel::begin() {
   const auto here = own_netns();
   if (!here) return std::unexpected(here.error());
+  swapped = links.run_by_others();
   netns = pins.get("netns");  // of this namespace, or the pins were refused
   if (!netns || !read_netns_map(netns.get())) {
     auto noted = make_netns_map(*here);
@@ -122,6 +125,7 @@ Result<> XdpBackend::Kernel::continue_with(Adopted adopted, XdpObject& object) {
                                        : "adopted, but for pins that were missing";
     for (const auto& name : adopted.missing) pins.note_missing(name);
     if (auto loaded = load(object); !loaded) return loaded;
+    pins.announce("xdp", program.fd.get());
   }
   tiers = tiers_of(maps);
   table = std::move(adopted.table);
@@ -129,10 +133,17 @@ Result<> XdpBackend::Kernel::continue_with(Adopted adopted, XdpObject& object) {
   links.set_program(program.fd.get(), program.id);
   // The guard stands already. What fails of these is tried again and told by ensure_attached(),
   // publish() and ensure_pins().
-  std::ignore = links.replace_programs();
+  std::ignore = replace_programs();
   std::ignore = tiers.clear_above_live();
   if (const auto bytes = read_table(table.map.get())) std::ignore = close(*bytes);
   std::ignore = pin_all();
+  return {};
+}
+
+Result<> XdpBackend::Kernel::replace_programs() {
+  if (auto replaced = links.replace_programs(); !replaced) return replaced;
+  for (const auto& name : std::exchange(swapped, {}))
+    mended.push_back(fmt::format("interface {} ran another program than Moat's", name));
   return {};
 }
 
@@ -149,7 +160,8 @@ void XdpBackend::Kernel::begin_take_over() {
 // other one is still at work on a packet.
 Result<> XdpBackend::Kernel::finish_take_over(std::size_t tier) {
   links.set_program(program.fd.get(), program.id);
-  if (auto replaced = links.replace_programs(); !replaced) return replaced;
+  if (previous.fd) pins.announce("xdp", program.fd.get());
+  if (auto replaced = replace_programs(); !replaced) return replaced;
   if (auto waited = tiers.wait_for_programs(tier, table.map.get()); !waited) return waited;
   previous = {};
   pinned = true;
@@ -289,7 +301,7 @@ Result<> XdpBackend::Kernel::prepare_pins() {
   if (!was_usable) rename_earlier_pins(pins);
   // What an earlier daemon left there may have been out of reach until now.
   const bool has_more = links.take_over_pinned();
-  return has_more && pinned ? links.replace_programs() : Result<>();
+  return has_more && pinned ? replace_programs() : Result<>();
 }
 
 Result<> XdpBackend::Kernel::pin_all() {
@@ -302,6 +314,7 @@ Result<> XdpBackend::Kernel::pin_all() {
   // The program last: without it no pin is believed by the next daemon.
   auto done = pins.ensure({{"version", version.get()}, {"xdp", program.fd.get()}});
   if (!done) return done;
+  pins.forget_next("xdp");
   if (done = links.ensure_pins(); !done) return done;
   return backstop.ensure_pins();
 }

@@ -17,7 +17,9 @@
 //                                        interfaces have any name; a colon stands for a dot:
 //                                        links/eth0:100
 //
-// In the middle of a change there are also `new` and `table-next`.
+// In the middle of a change there are also `new` and `table-next`, and `xdp-next`, `backstop-next`
+// or `input-next`: the program that is about to be pinned without -next, and that links may run by
+// now.
 #pragma once
 
 #include <memory>

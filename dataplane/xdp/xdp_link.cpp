@@ -199,6 +199,17 @@ Result<> XdpLinks::replace_program(const Link& link) const {
   return bpf_failure("replace the XDP program on " + name_of(info.ifindex), error);
 }
 
+std::vector<std::string> XdpLinks::run_by_others() const {
+  std::vector<std::string> names;
+  for (const Link& link : links_) {
+    const LinkInfo info = link_info(link.fd.get());
+    if (info.ifindex == 0 || pins_.is_own_program(info.program_id)) continue;
+    if (const auto is_ours = pins_.runs_pinned("xdp", info.program_id); is_ours && !*is_ours)
+      names.push_back(link.pin);
+  }
+  return names;
+}
+
 Result<> XdpLinks::replace_programs() {
   Result<> first;
   for (const Link& link : links_)

@@ -33,6 +33,9 @@ class XdpLinks {
   // that are there stay as they are.
   void set_program(int fd, std::uint32_t id) { program_ = fd, program_id_ = id; }
 
+  // Interfaces whose link runs a program that is not Moat's, by the pins.
+  [[nodiscard]] std::vector<std::string> run_by_others() const;
+
   // Has every link run that program, each replaced in one step. Errors: the first of those that
   // went wrong; the others are done.
   [[nodiscard]] Result<> replace_programs();

@@ -97,6 +97,18 @@ inline Fd tiny_program(const char* name, int verdict, const std::vector<int>& ma
   return fd >= 0 ? Fd(fd) : Fd();
 }
 
+// One that lets everything pass to sockets, where the backstop is.
+inline Fd passes_at_sockets() {
+  const std::array<bpf_insn, 2> code = {
+      {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 1},
+       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}}};
+  bpf_prog_load_opts options = {};
+  options.sz = sizeof options;
+  options.expected_attach_type = BPF_CGROUP_INET_INGRESS;
+  return Fd(
+      bpf_prog_load(BPF_PROG_TYPE_CGROUP_SKB, "passes", "GPL", code.data(), code.size(), &options));
+}
+
 inline Fd link_program(const std::string& interface, int program) {
   const int index = static_cast<int>(::if_nametoindex(interface.c_str()));
   const int fd = bpf_link_create(program, index, BPF_XDP, nullptr);
@@ -162,6 +174,11 @@ class XdpScene : public testing::Test {
   void occupy(const std::string& outer, int inner) const {
     const __u32 slot = 0;
     ASSERT_EQ(bpf_map_update_elem(pins().get(outer).get(), &slot, &inner, BPF_ANY), 0);
+  }
+
+  // The link of that pin runs another program from now on.
+  void swap_program(const std::string& pin, int program) const {
+    ASSERT_EQ(bpf_link_update(pins().get(pin).get(), program, nullptr), 0);
   }
 
   static void expect_live(XdpBackend& backend, const Table& table) {

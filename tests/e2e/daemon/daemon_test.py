@@ -38,6 +38,7 @@ CLOCK_SHIM = ""
 MOAT = ""
 HOST, LISTED, STRANGER = "198.18.0.5", "198.18.0.9", "198.18.7.9"
 CLONE_NEWNET = 0x40000000
+BY_HAND = os.path.join(os.path.dirname(os.path.abspath(__file__)), "by_hand.py")
 PREFIX = f"moat-daemon-{os.getpid()}"
 
 SHORT = 0.5 * PATIENCE  # seconds, after which what has not come is taken for dropped
@@ -1212,6 +1213,28 @@ class DaemonTest(unittest.TestCase):
         self.start()
         run("bpftool", "link", "detach", "pinned", self.path("bpf/moat/links/eth0"))
         wait_until(lambda: not reaches(STRANGER), "attached again: " + self.log())
+
+    def swap_the_program(self):
+        run(BY_HAND, "replace", self.path("bpf/moat/links/eth0"), "xdp")
+
+    def test_program_swapped_while_no_daemon_ran_is_told_and_its_sessions_end(self):
+        self.start()
+        self.stop(signal.SIGKILL)
+        self.swap_the_program()
+        said = self.standing().stdout
+        self.assertIn("NOTHING IS GUARDED", said)
+        self.assertIn("another program than Moat's runs on eth0", said)
+        session = self.assert_session(STRANGER, "the program passes everything")
+        self.start()
+        wait_until(lambda: self.server.ends.get(STRANGER), "the stranger's session ends")
+        session.close()
+        self.assertFalse(reaches(STRANGER))
+        what = "interface eth0 ran another program than Moat's; mended"
+        self.assertIn(what, self.problem("mended"))
+        self.assertIn(what, str(self.get("/v1/events")))
+        self.stop()
+        self.start()
+        self.assertNotIn(what, self.problem("mended"), "it was not swapped again")
 
     def empty_the_slot(self):
         run("bpftool", "map", "delete", "pinned", self.path("bpf/moat/policy-small"),

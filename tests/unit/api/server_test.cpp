@@ -611,6 +611,10 @@ TEST_F(ApiTest, MetricsCountWhatStatusCounts) {
     EXPECT_NE(body.find(std::string("moat_ready ") + ready + "\n"), std::string::npos) << body;
     EXPECT_NE(body.find(std::string("moat_problems ") + problems + "\n"), std::string::npos)
         << body;
+    EXPECT_NE(body.find("# HELP moat_ready Whether status says ready and names no problem (see "
+                        "moat_problems)."),
+              std::string::npos)
+        << "also what is no matter of rules counts, as a port that is no longer guarded";
   };
   says("1", "0");
   status.files = {{"a.yaml", "a", FileState::held_back, {}},

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <tuple>
 
 #include "control/cli/filter_behind.h"
 #include "control/text/utf8.h"
@@ -335,6 +336,40 @@ TEST(Import, LabelsDoNothingToATerminal) {
       iptables("-A INPUT -s 192.0.2.1/32 -m comment --comment \"a\x1b[2Jb\xff\" -j ACCEPT\n"),
       orders));
   EXPECT_EQ(show(imported), "192.0.2.1/32 " + printable("a\x1b[2Jb\xff") + "\n");
+}
+
+TEST(FilterBehind, SaysWhereWhatTheHostSendsMayBeDropped) {
+  const auto notes = [](HostFilters filters) {
+    std::ignore = find_drop_behind(filters, *parse_address("192.0.2.1"), orders);
+    return filters.unread;
+  };
+  const std::vector<std::string> told = {
+      "rules for what the host sends were not looked at: they may drop its answers"};
+  const auto nft = [](const std::string& hook, const std::string& verdict) {
+    return HostFilters{
+        fmt::format(R"({{"nftables": [{{"chain": {{"family": "inet", "table": "t", "name": "c",
+          "type": "filter", "hook": "{}", "prio": 0, "policy": "accept"}}}}, {{"rule": {{"family":
+          "inet", "table": "t", "chain": "c", "handle": 2, "expr": [{{"match": {{"op": "==",
+          "left": {{"payload": {{"protocol": "tcp", "field": "sport"}}}}, "right": 5432}}}},
+          {{"{}": null}}]}}}}]}})",
+                    hook, verdict),
+        {},
+        {}};
+  };
+  EXPECT_EQ(notes(nft("output", "drop")), told);
+  EXPECT_EQ(notes(nft("postrouting", "drop")), told);
+  EXPECT_TRUE(notes(nft("output", "accept")).empty());
+  const auto saved = [](const std::string& lines) {
+    return HostFilters{
+        {}, {{"iptables-nft-save", "*filter\n:INPUT ACCEPT [0:0]\n" + lines + "COMMIT\n"}}, {}};
+  };
+  EXPECT_EQ(notes(saved(":OUTPUT DROP [0:0]\n")), told);
+  EXPECT_TRUE(notes(saved(":OUTPUT ACCEPT [0:0]\n:own - [0:0]\n-A own -j ACCEPT\n"
+                          "-A OUTPUT -j own\n"))
+                  .empty());
+  EXPECT_EQ(notes(saved(":OUTPUT ACCEPT [0:0]\n:own - [0:0]\n-A own -p tcp --sport 5432 -j DROP\n"
+                        "-A OUTPUT -j own\n")),
+            told);
 }
 
 // What the programs of this system say now, of both kinds at once.

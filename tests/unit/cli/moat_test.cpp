@@ -61,10 +61,10 @@ class CliTest : public testing::Test {
                     run("echo 0 >/proc/sys/net/ipv4/ip_forward");
   }
 
-  // Runs `moat ARGUMENTS` without a terminal.
-  RunResult moat(std::vector<std::string> arguments) {
-    const auto out = (folder_.path() / "stdout").string();
-    const auto err = (folder_.path() / "stderr").string();
+  // Runs `moat ARGUMENTS` without a terminal. `beside`: a word for what goes on beside another run.
+  RunResult moat(std::vector<std::string> arguments, const std::string& beside = "") {
+    const auto out = (folder_.path() / ("stdout" + beside)).string();
+    const auto err = (folder_.path() / ("stderr" + beside)).string();
     std::vector<char*> argv{binary_.data()};
     for (auto& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
@@ -758,8 +758,9 @@ TEST_F(CliTest, SaysHowToStartADaemonThatIsNotThere) {
     EXPECT_EQ(outcome.exit, 3) << arguments.front();
     EXPECT_EQ(outcome.out, "");
     EXPECT_NE(outcome.err.find("systemctl start moatd"), std::string::npos) << outcome.err;
-    EXPECT_NE(outcome.err.find("what it enforced stays enforced if it was pinned"),
-              std::string::npos)
+    EXPECT_NE(
+        outcome.err.find("what it enforced stays enforced if it was pinned and nobody changed it"),
+        std::string::npos)
         << outcome.err;
   }
   const auto json = moat({"status", "--json", "--socket", files() + "/none"});
@@ -771,7 +772,8 @@ TEST_F(CliTest, LooksWhetherTheGuardIsPinnedWhereMoatdIsGone) {
   const auto pins = (folder_.path() / "bpf").string();
   const auto nothing =
       "NOTHING is guarded, as nothing is pinned in " + pins + ", unless moatd had another --bpffs";
-  const auto stays = "what it enforced stays enforced: it is pinned in " + pins;
+  const auto stays = "what it enforced is pinned in " + pins +
+                     ", and stays enforced unless somebody changed it in the kernel";
   EXPECT_EQ(what_stays(pins), nothing);
   std::filesystem::create_directories(pins + "/links");
   std::ofstream(pins + "/xdp") << "a program that is on nothing";
@@ -844,11 +846,11 @@ TEST_F(CliTest, EachProblemIsFollowedByWhatMendsIt) {
 
 PinnedGuard pinned() {
   PinnedGuard guard;
-  guard.has_table = true;
+  guard.has_pins = guard.has_table = true;
   guard.generation = 5;
   guard.databases = 2;
   guard.interfaces = {"eth0"};
-  guard.at_sockets = guard.before_sockets = true;
+  guard.at_sockets = guard.before_sockets = Runs::moats;
   return guard;
 }
 
@@ -869,11 +871,12 @@ TEST(Standing, IsWhatTheKernelEnforcesWithoutMoatd) {
   guard.interfaces.clear();
   guard.gone = {"eth0"};
   EXPECT_EQ(headline_of(guard),
-            "moatd is not running; the rules of generation 5 are enforced by the backstop alone by "
-            "the kernel.");
-  guard.at_sockets = guard.before_sockets = false;
+            "moatd is not running; the rules of generation 5 are enforced by the kernel, by the "
+            "backstop alone.");
+  guard.at_sockets = guard.before_sockets = Runs::nothing;
   EXPECT_EQ(headline_of(guard),
-            "NOTHING IS GUARDED: moatd is not running, and no program is attached in /pins.");
+            "NOTHING IS GUARDED: moatd is not running, and no program of Moat's is attached by the "
+            "pins in /pins.");
   EXPECT_EQ(headline_of({}),
             "NOTHING IS GUARDED: moatd is not running, and nothing is pinned in /pins.");
   guard = pinned();
@@ -887,11 +890,55 @@ TEST(Standing, IsWhatTheKernelEnforcesWithoutMoatd) {
   guard.has_table = false;
   guard.is_closed = true;
   EXPECT_TRUE(headline_of(guard).contains("closed to everyone on eth0"));
+  guard.is_closed = false;
+  EXPECT_EQ(headline_of(guard),
+            "NOTHING IS GUARDED: moatd is not running, and no rules are in the maps that are "
+            "pinned in /pins.");
+  guard.doubt = "the pin policy-small is gone";
+  EXPECT_EQ(headline_of(guard),
+            "moatd is not running; Moat's program is on eth0, and nobody can say which rules are "
+            "enforced there: the pin policy-small is gone.");
   guard = pinned();
-  guard.at_sockets = false;
+  guard.at_sockets = Runs::nothing;
   const auto notices = describe_standing(guard, "/pins").notices;
   ASSERT_EQ(notices.size(), 1);
   EXPECT_EQ(notices[0].code, code::no_backstop);
+}
+
+// What it holds without a pin is not seen.
+TEST(Standing, IsTheSameWhereMoatdDoesNotAnswerButForWhatItMayHold) {
+  auto guard = pinned();
+  EXPECT_EQ(describe_standing(guard, "/pins", true).headline,
+            "moatd does not answer; the rules of generation 5 are enforced on eth0 by the kernel.");
+  EXPECT_EQ(describe_standing(guard, "/pins", true).problems[0].remedy, "systemctl restart moatd");
+  guard.interfaces.clear();
+  guard.at_sockets = guard.before_sockets = Runs::nothing;
+  EXPECT_TRUE(
+      describe_standing(guard, "/pins", true)
+          .headline.starts_with("moatd does not answer, and by the pins in /pins NOTHING IS"));
+}
+
+TEST(Standing, NamesProgramsInMoatsPlacesThatAreNotMoats) {
+  const auto told = [](const PinnedGuard& guard) {
+    std::vector<std::string> messages;
+    for (const auto& problem : describe_standing(guard, "/pins").problems)
+      if (problem.code != code::not_running) messages.push_back(problem.message);
+    return messages;
+  };
+  auto guard = pinned();
+  guard.interfaces.clear();
+  guard.foreign = {"eth0"};
+  EXPECT_EQ(told(guard), std::vector<std::string>{"another program than Moat's runs on eth0: what "
+                                                  "comes by it is NOT judged there"});
+  EXPECT_FALSE(describe_standing(guard, "/pins").headline.contains("eth0"));
+  guard.at_sockets = guard.before_sockets = Runs::another;
+  EXPECT_TRUE(describe_standing(guard, "/pins").headline.starts_with("NOTHING IS GUARDED"));
+  EXPECT_EQ(told(guard).size(), 3) << "each of them";
+  guard.foreign.clear();
+  guard.unknown = {"eth0"};
+  EXPECT_EQ(describe_standing(guard, "/pins").headline,
+            "moatd is not running, and nobody can say whether anything is guarded: the pins in "
+            "/pins are not all there.");
 }
 
 TEST_F(CliTest, StatusLooksAtThePinsWhereMoatdIsGone) {
@@ -1437,6 +1484,9 @@ TEST_F(CliTest, ChecksForRulesThatAnotherMakesNeedless) {
         "orders.yaml:8:5: warning: lets in 16777216 addresses"}) {
     EXPECT_NE(outcome.out.find(words), std::string::npos) << words << "\n" << outcome.out;
   }
+  service_.rule_views[0].counted_since =
+      std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  EXPECT_FALSE(ask({"check", files()}).out.contains("no hit in")) << "it says nothing so soon";
 }
 
 TEST_F(CliTest, ShowsARefusalInTheWordsOfCheck) {
@@ -1482,11 +1532,21 @@ TEST_F(CliTest, DoesNotWaitForADaemonThatDoesNotAnswer) {
   const auto address = socket_address(path);
   ASSERT_EQ(bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
   ASSERT_EQ(listen(listener, SOMAXCONN), 0);
+  const auto pins = (folder_.path() / "bpf").string();
+  const std::vector<std::string> command{"status", "--socket", path, "--bpffs", pins};
+  auto status = std::async(std::launch::async, [&] { return moat(command, "-beside"); });
   const auto outcome = moat({"reload", "--socket", path});
   EXPECT_EQ(outcome.exit, 4);
-  EXPECT_NE(outcome.err.find("does not answer within 10 s; what was enforced stays enforced"),
+  EXPECT_NE(outcome.err.find("does not answer within 10 s; what was enforced stays enforced unless "
+                             "somebody changed it in the kernel"),
             std::string::npos)
       << outcome.err;
+  const auto looked = status.get();
+  EXPECT_EQ(looked.exit, 4);
+  EXPECT_TRUE(looked.out.starts_with("moatd does not answer, and by the pins in " + pins +
+                                     " NOTHING IS GUARDED"))
+      << looked.out;
+  EXPECT_FALSE(looked.out.contains("systemctl start")) << "it runs";
   close(listener);
 }
 

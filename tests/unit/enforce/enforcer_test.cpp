@@ -231,6 +231,10 @@ TEST_F(EnforcerTest, AFileThatHasShrunkIsTakenAtOnceWhereSomebodyAsks) {
   std::ofstream(path) << "database: orders\nendpoint: {port: 5432}\nrules: []\n";
   turn();
   EXPECT_TRUE(allows("192.0.2.9"));
+  const auto& file = scanner_->files().databases.at(0);
+  ASSERT_EQ(file.reading.faults.size(), 1);
+  EXPECT_EQ(file.reading.faults[0].message, "has become shorter a moment ago")
+      << "nobody has it open any more";
   scanner_->scan(std::chrono::system_clock::now(), publisher_->expiry_time(), true);
   EXPECT_TRUE(enforcer_->apply({}).committed);
   EXPECT_FALSE(allows("192.0.2.9"));

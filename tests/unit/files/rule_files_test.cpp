@@ -566,9 +566,11 @@ class FileInPieces : public RuleFilesTest {
   }
 
   FileId being_written_;
+  BeingWritten how_ = BeingWritten::open;
   RuleFileReader reader_{
       [this](const FileStamp& file, std::optional<bool> has_writer, const FileStamp&) {
-        return file.id == being_written_ || has_writer.value_or(false);
+        const bool is_open = file.id == being_written_ || has_writer.value_or(false);
+        return is_open ? how_ : BeingWritten::no;
       }};
 };
 
@@ -577,7 +579,7 @@ TEST_F(FileInPieces, stands_as_it_was_and_others_do_not_wait) {
   databases_.put("b.yaml", billing);
   const auto files = take();
   EXPECT_EQ(files.databases.at(0).reading.value->id, "orders");
-  EXPECT_TRUE(files.databases[0].is_being_written);
+  EXPECT_TRUE(files.databases[0].is_being_written());
   EXPECT_EQ(files.databases[0].reading.faults.at(0).severity, Severity::warning);
   EXPECT_EQ(files.databases.at(1).reading.value->id, "billing");
   being_written_ = {};
@@ -589,18 +591,29 @@ TEST_F(FileInPieces, is_known_by_whoever_has_it_open) {
   const std::ofstream writer(databases_ / "a.yaml", std::ios::app);
   databases_.put("b.yaml", billing);
   std::ofstream(databases_ / "a.yaml", std::ios::app) << "# more\n";
-  EXPECT_TRUE(take().databases.at(0).is_being_written) << "though somebody else has closed it";
-  EXPECT_FALSE(take().databases.at(1).is_being_written);
+  EXPECT_TRUE(take().databases.at(0).is_being_written()) << "though somebody else has closed it";
+  EXPECT_FALSE(take().databases.at(1).is_being_written());
 }
 
 TEST_F(FileInPieces, is_held_back_where_nothing_was_read_before) {
   write(databases_.put("new.yaml", billing));
   const auto file = take().databases.at(1);
-  EXPECT_TRUE(file.is_being_written);
+  EXPECT_TRUE(file.is_being_written());
   EXPECT_FALSE(file.reading.value);
   EXPECT_EQ(file.reading.id, "billing") << "what it guards is guarded";
   EXPECT_TRUE(file.reading.endpoint);
   EXPECT_THAT(format_fault(file.unreadable.value()), testing::HasSubstr("is being written"));
+}
+
+// A shell's `>`, which has closed it again.
+TEST_F(FileInPieces, may_be_one_that_nobody_has_open) {
+  how_ = BeingWritten::shrunk;
+  write(databases_.put("new.yaml", billing));
+  const auto files = take();
+  EXPECT_THAT(format_fault(files.databases.at(1).unreadable.value()),
+              testing::AllOf(testing::HasSubstr("has become shorter a moment ago"),
+                             testing::HasSubstr("read when it has not changed for 1 s"),
+                             testing::Not(testing::HasSubstr("written"))));
 }
 
 TEST_F(FileInPieces, holds_for_a_list_that_a_range_names) {

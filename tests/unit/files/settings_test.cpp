@@ -88,8 +88,8 @@ TEST_F(SettingsTest, OfAFileThatIsBeingWrittenWait) {
   put("interfaces: [eth0]\n");
   settings_.read();
   put("interfaces: [eth1]\n");
-  EXPECT_FALSE(
-      settings_.read([](const FileStamp&, std::optional<bool>, const FileStamp&) { return true; }));
+  EXPECT_FALSE(settings_.read(
+      [](const FileStamp&, std::optional<bool>, const FileStamp&) { return BeingWritten::open; }));
   EXPECT_TRUE(settings_.is_being_written());
   EXPECT_FALSE(settings_.is_held_back()) << "a warning, as something is in force";
   EXPECT_TRUE(settings_.read());

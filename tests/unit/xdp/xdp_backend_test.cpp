@@ -339,11 +339,53 @@ TEST_F(XdpBackendTest, a_program_of_another_version_is_replaced_in_place) {
   }
   const auto backend = open();
   EXPECT_EQ(backend->adoption(), "adopted, with a newer program");
+  EXPECT_EQ(backend->take_mended(), Names{}) << "nobody has meddled with it";
+  EXPECT_EQ(pins().list(), pins_with("table-1"));
   expect_live(*backend, table);
   EXPECT_FALSE(drops("mt0", 10));
   EXPECT_TRUE(drops("mt0", 11));
   EXPECT_EQ(kernel_id(pins().get("links/mt0").get()), link_id) << "it was detached";
   EXPECT_EQ(kernel_id(pins().get("xdp").get()), program_on("mt0"));
+}
+
+TEST_F(XdpBackendTest, a_program_swapped_while_no_daemon_ran_is_told) {
+  const auto guard = [this] {
+    auto backend = open();
+    EXPECT_TRUE(backend->ensure_attached("mt0", WantedAttach::automatic).is_attached());
+    auto told = backend->ensure_backstop("", {}).mended;
+    EXPECT_TRUE(backend->ensure_pins());
+    const auto more = backend->take_mended();
+    told.insert(told.end(), more.begin(), more.end());
+    return told;
+  };
+  ASSERT_DONE(open()->publish(make_table(1, 10)));
+  EXPECT_EQ(guard(), Names{});
+  EXPECT_EQ(guard(), Names{}) << "each daemon has a backstop of its own";
+  swap_program("links/mt0", tiny_program("passes", XDP_PASS).get());
+  swap_program("backstop-link", passes_at_sockets().get());
+  EXPECT_EQ(guard(), (Names{"the backstop ran another program than Moat's",
+                            "interface mt0 ran another program than Moat's"}));
+  EXPECT_TRUE(drops("mt0", 11));
+  EXPECT_EQ(guard(), Names{});
+  ASSERT_EQ(bpf_link_detach(pins().get("backstop-link").get()), 0);
+  EXPECT_EQ(guard(), Names{"the backstop had been taken off its cgroup"});
+  open()->remove_backstop();
+}
+
+// Killed between the links and the pin of the program.
+TEST_F(XdpBackendTest, a_replacement_cut_short_is_nobodys_meddling) {
+  ASSERT_DONE(open()->publish(make_table(1, 10)));
+  ASSERT_EQ(open()->ensure_attached("mt0", WantedAttach::automatic).mode, AttachMode::native);
+  {
+    const Fd next = tiny_program("newer", XDP_DROP);
+    pins().announce("xdp", next.get());
+    swap_program("links/mt0", next.get());
+  }
+  const auto backend = open();
+  ASSERT_DONE(backend->ensure_pins());
+  EXPECT_EQ(backend->take_mended(), Names{});
+  EXPECT_EQ(pins().list(), pins_with("table-1"));
+  EXPECT_FALSE(drops("mt0", 10));
 }
 
 // ---- Another ABI version ----
