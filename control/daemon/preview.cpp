@@ -10,8 +10,8 @@
 #include <optional>
 #include <utility>
 
-#include "control/enforce/open_ports.h"
 #include "control/policy/coverage.h"
+#include "control/policy/guard_change.h"
 #include "control/service/judge_session.h"
 
 namespace moat {
@@ -24,9 +24,17 @@ constexpr auto in_use = 60s;
 // Networks larger than a /8 are let in only by those who say that they mean it.
 constexpr std::uint8_t min_length = 8;
 
-std::string describe(const ExposedPort& port) {
-  const auto what = port.port == 0 ? std::string("all ports") : fmt::format("port {}", port.port);
-  return port.address ? fmt::format("{} of {}", what, format_address(*port.address)) : what;
+// "port 5432 of 10.0.0.5"; without a port, all that no database of `policy` names there.
+std::string describe(const GuardChange& change, const Policy& policy) {
+  const auto& [address, port, before, after] = change;
+  const bool is_rest = std::ranges::any_of(policy.databases, [&](const Database& database) {
+    const auto& endpoint = database.endpoint;
+    return !endpoint.all && (!endpoint.address || endpoint.address == address);
+  });
+  const auto what = port != 0 ? fmt::format("port {}", port)
+                    : is_rest ? std::string("every other port")
+                              : std::string("every port");
+  return address ? fmt::format("{} of {}", what, format_address(*address)) : what;
 }
 
 // By what a rule lets networks in, beside their CIDRs: " (managed range mr-a)".
@@ -104,6 +112,45 @@ void add_relaxed_modes(const Policy& before, const Policy& after, std::vector<st
   }
 }
 
+// What a port that goes to `guard` is open to there, and was not before: an end of a sentence.
+std::string describe_wider(const Policy& before, const Database& old, const Policy& after,
+                           const Database& guard, WallTime now) {
+  const auto was = wide_coverage(before, old, now);
+  const auto is = wide_coverage(after, guard, now);
+  if (is == kClientAddresses && was != is) return "lets EVERY ADDRESS in";
+  if (is && !was) return fmt::format("lets {} % of all addresses in", *is * 100 / kClientAddresses);
+  const auto known = large_networks(before, old, now);
+  for (const auto& [network, by] : large_networks(after, guard, now))
+    if (!known.contains(network))
+      return fmt::format("lets {}{} in, {} million addresses", format_prefix(network), by,
+                         (std::uint64_t{1} << (32 - network.length)) / 1'000'000);
+  return {};
+}
+
+// Ports that go to another database, or to none.
+void add_lost_guards(const Policy& before, const Policy& after, WallTime now,
+                     std::vector<std::string>& opens) {
+  std::map<std::pair<const Database*, const Database*>, std::string> wider;  // as it is dear
+  for (const auto& change : find_guard_changes(before, after)) {
+    const auto* old = change.before;
+    const auto* guard = change.after;
+    const auto what = fmt::format("{}, of {},", describe(change, after), old->id);
+    if (guard == nullptr) {
+      opens.push_back(fmt::format("{} is guarded no longer: every address reaches it", what));
+      continue;
+    }
+    if (before.mode_of(*old) == Mode::monitor) continue;
+    const auto to = fmt::format("{} goes to {}, which", what, guard->id);
+    if (after.mode_of(*guard) == Mode::monitor) {
+      opens.push_back(to + " is in monitor mode: every address reaches it");
+      continue;
+    }
+    const auto [found, is_new] = wider.try_emplace({old, guard});
+    if (is_new) found->second = describe_wider(before, *old, after, *guard, now);
+    if (!found->second.empty()) opens.push_back(fmt::format("{} {}", to, found->second));
+  }
+}
+
 // Of `names`, those that are not among `others`.
 std::vector<std::string> without(const std::vector<std::string>& names,
                                  const std::vector<std::string>& others) {
@@ -146,10 +193,7 @@ bool is_of(const RuleView& rule, const SessionView& session) {
 std::vector<std::string> find_openings(const Enforcement& before, const Enforcement& after,
                                        WallTime now) {
   std::vector<std::string> opens;
-  for (const auto& port : exposed_ports(before.policy, after.policy)) {
-    opens.push_back(fmt::format("{}, of {}, is guarded no longer: every address reaches it",
-                                describe(port), port.database));
-  }
+  add_lost_guards(before.policy, after.policy, now, opens);
   add_wider_rules(before.policy, after.policy, now, opens);
   add_relaxed_modes(before.policy, after.policy, opens);
   add_relaxed_settings(before.config, after.config, opens);

@@ -1384,6 +1384,26 @@ TEST_F(CliTest, SaysBeforehandWhatEnforcingWouldEnd) {
             "orders");
 }
 
+TEST_F(CliTest, SaysBeforehandWhichDatabaseLeavesAPortOpen) {
+  write_config();
+  play_config();
+  const auto says = [&](const char* lab, const std::string& words) {
+    write("databases.d/orders.yaml",
+          fmt::format("database: lab\nendpoint: {{port: 5432}}\n{}", lab));
+    const auto told = ask({"preflight", "--config", files()});
+    return told.out.find(words) != std::string::npos ? "" : "not said: " + told.out + told.err;
+  };
+  EXPECT_EQ(says("rules: []\nmode: monitor\n",
+                 "port 5432 of orders would be open to everyone: lab guards it then, and is in "
+                 "monitor mode"),
+            "");
+  EXPECT_EQ(says("rules: [{cidr: 0.0.0.0/1}, {cidr: 128.0.0.0/1}]\n",
+                 "port 5432 of orders would be open to everyone: lab guards it then, whose rules "
+                 "let every address in"),
+            "");
+  EXPECT_NE(says("rules: []\n", "would be open"), "");
+}
+
 TEST_F(CliTest, HelpsWithCommandsAndTopics) {
   EXPECT_EQ(moat({"help", "rules", "add"}).out, moat({"rules", "add", "--help"}).out);
   EXPECT_EQ(moat({"help", "rules"}).out, moat({"rules", "--help"}).out);

@@ -126,6 +126,63 @@ TEST(FindOpenings, NamesAPortThatNobodyGuardsAnyMore) {
   EXPECT_EQ(opens(before, policy({database("sales", 5432, {})})), Sentences{});
 }
 
+// A database of one address, beside those without.
+Database database_at(const std::string& id, std::uint16_t port, const char* address) {
+  auto made = database(id, port, {});
+  made.endpoint.address = parse_address(address).value();
+  return made;
+}
+
+TEST(FindOpenings, NamesAPortThatFallsToADatabaseInMonitorMode) {
+  auto lab = database("lab", 5432, {});
+  const auto orders = database_at("orders", 5432, "198.18.0.5");
+  EXPECT_EQ(opens(policy({lab, orders}), policy({lab})), Sentences{}) << "as closed as before";
+  lab.mode = Mode::monitor;
+  EXPECT_EQ(opens(policy({lab, orders}), policy({lab})),
+            Sentences{"port 5432 of 198.18.0.5, of orders, goes to lab, which is in monitor mode: "
+                      "every address reaches it"});
+  auto moved = database("orders", 6432, {});
+  EXPECT_EQ(opens(policy({database("orders", 5432, {})}), policy({lab, moved})),
+            Sentences{"port 5432, of orders, goes to lab, which is in monitor mode: every address "
+                      "reaches it"});
+  auto whole = database_at("vault", 5432, "198.18.0.5");
+  whole.endpoint.ports.clear();
+  whole.endpoint.all = true;
+  whole.mode = Mode::monitor;
+  EXPECT_EQ(
+      opens(policy({database("orders", 5432, {})}), policy({database("orders", 5432, {}), whole})),
+      Sentences{"port 5432 of 198.18.0.5, of orders, goes to vault, which is in monitor "
+                "mode: every address reaches it"});
+}
+
+TEST(FindOpenings, NamesAPortThatFallsToAWiderDatabase) {
+  const auto falls_to = [](std::vector<Rule> rules) {
+    const auto wide = database("wide", 5432, std::move(rules));
+    const auto orders = database_at("orders", 5432, "198.18.0.5");
+    return opens(policy({orders, wide}), policy({wide}));
+  };
+  const std::string to = "port 5432 of 198.18.0.5, of orders, goes to wide, which lets ";
+  EXPECT_EQ(falls_to({cidr("r-1", "0.0.0.0/0")}), Sentences{to + "EVERY ADDRESS in"});
+  EXPECT_EQ(falls_to({cidr("r-1", "0.0.0.0/1"), cidr("r-2", "128.0.0.0/1")}),
+            Sentences{to + "EVERY ADDRESS in"});
+  EXPECT_EQ(falls_to({cidr("r-1", "0.0.0.0/1")}), Sentences{to + "56 % of all addresses in"});
+  EXPECT_EQ(falls_to({cidr("r-1", "10.0.0.0/7")}),
+            Sentences{to + "10.0.0.0/7 in, 33 million addresses"});
+  EXPECT_EQ(falls_to({cidr("r-1", "10.0.0.0/8")}), Sentences{});
+}
+
+TEST(FindOpenings, NamesEveryPortOfAnAddress) {
+  auto whole = database_at("vault", 5432, "198.18.0.5");
+  whole.endpoint.ports.clear();
+  whole.endpoint.all = true;
+  EXPECT_EQ(opens(policy({whole}), policy({})),
+            Sentences{"every port of 198.18.0.5, of vault, is guarded no longer: every address "
+                      "reaches it"});
+  EXPECT_EQ(opens(policy({whole}), policy({database_at("vault", 5432, "198.18.0.5")})),
+            Sentences{"every other port of 198.18.0.5, of vault, is guarded no longer: every "
+                      "address reaches it"});
+}
+
 TEST(FindOpenings, NamesADatabaseThatGoesToMonitorMode) {
   const auto before = policy({database("orders", 5432, {}), database("sales", 6432, {})});
   auto own = before;
