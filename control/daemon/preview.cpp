@@ -8,6 +8,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "control/policy/coverage.h"
@@ -151,6 +152,35 @@ void add_lost_guards(const Policy& before, const Policy& after, WallTime now,
   }
 }
 
+// " but 5432, 6432", which databases close to IPv6 by their numbers.
+std::string but_closed_ports(const Policy& policy) {
+  std::set<std::uint16_t> ports;
+  for (const auto& database : policy.databases) {
+    if (policy.mode_of(database) == Mode::enforce)
+      ports.insert(database.endpoint.ports.begin(), database.endpoint.ports.end());
+  }
+  return ports.empty() ? "" : fmt::format(" but {}", fmt::join(ports, ", "));
+}
+
+// Ports that IPv6 reaches. Not those of which add_lost_guards() says that every address does.
+void add_ipv6_openings(const Policy& before, const Policy& after, std::vector<std::string>& opens) {
+  const auto changes = find_guard_changes(before, after);
+  for (const auto& [port, old, guard] : find_ipv6_openings(before, after)) {
+    const bool is_said = std::ranges::any_of(changes, [port](const GuardChange& change) {
+      return port != 0 && change.port == port && !change.address;
+    });
+    if (is_said) continue;
+    const auto what = port == 0 ? "IPv6 of this host" : fmt::format("IPv6 to port {}", port);
+    const auto how = guard == nullptr
+                         ? fmt::format("is no longer closed ({})", old->id)
+                         : fmt::format("was closed by {} and goes to {}, which is in monitor mode",
+                                       old->id, guard->id);
+    opens.push_back(
+        fmt::format("{} {}: {} is open to everybody", what, how,
+                    port == 0 ? fmt::format("every TCP port{}", but_closed_ports(after)) : "it"));
+  }
+}
+
 // Of `names`, those that are not among `others`.
 std::vector<std::string> without(const std::vector<std::string>& names,
                                  const std::vector<std::string>& others) {
@@ -194,6 +224,7 @@ std::vector<std::string> find_openings(const Enforcement& before, const Enforcem
                                        WallTime now) {
   std::vector<std::string> opens;
   add_lost_guards(before.policy, after.policy, now, opens);
+  add_ipv6_openings(before.policy, after.policy, opens);
   add_wider_rules(before.policy, after.policy, now, opens);
   add_relaxed_modes(before.policy, after.policy, opens);
   add_relaxed_settings(before.config, after.config, opens);

@@ -28,7 +28,8 @@ struct Enforcement {
 };
 
 // A sentence for each thing that is closed `before` and is not `after`: a port that nobody guards
-// any more, or another database that is in monitor mode or lets in more; a database that goes to
+// any more, or another database that is in monitor mode or lets in more; a port, or the whole host,
+// that is closed to IPv6 no longer; a database that goes to
 // monitor mode; a network of more than a /8 (2^24 addresses) that a rule lets in, by whatever it
 // names, or many that are half of all addresses together; an interface that loses the program or
 // becomes trusted, a backstop that is off or kept to a cgroup, a guard of managed ranges that is

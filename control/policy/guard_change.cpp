@@ -6,6 +6,8 @@
 #include <set>
 #include <utility>
 
+#include "control/policy/endpoint.h"
+
 namespace moat {
 namespace {
 
@@ -53,6 +55,24 @@ std::set<Target> find_targets(const Guards& before, const Guards& after) {
   return targets;
 }
 
+// Which database closes the port to IPv6: one that enforces before one in monitor mode.
+const Database* find_ipv6_guard(const Policy& policy, std::uint16_t port) {
+  const Database* found = nullptr;
+  for (const auto& database : policy.databases) {
+    if (!guards_ipv6(database.endpoint, port)) continue;
+    if (policy.mode_of(database) == Mode::enforce) return &database;
+    if (found == nullptr) found = &database;
+  }
+  return found;
+}
+
+std::set<std::uint16_t> named_ports(const Policy& policy) {
+  std::set<std::uint16_t> ports;
+  for (const auto& database : policy.databases)
+    ports.insert(database.endpoint.ports.begin(), database.endpoint.ports.end());
+  return ports;
+}
+
 }  // namespace
 
 std::vector<GuardChange> find_guard_changes(const Policy& before, const Policy& after) {
@@ -76,6 +96,27 @@ std::vector<GuardChange> find_guard_changes(const Policy& before, const Policy& 
     changes.push_back(change);
   }
   return changes;
+}
+
+std::vector<Ipv6Opening> find_ipv6_openings(const Policy& before, const Policy& after) {
+  auto ports = named_ports(before);
+  ports.merge(named_ports(after));
+  ports.insert(0);
+  std::vector<Ipv6Opening> openings;
+  for (const auto port : ports) {
+    const Ipv6Opening opening{port, find_ipv6_guard(before, port), find_ipv6_guard(after, port)};
+    const auto& [at, old, guard] = opening;
+    if (old == nullptr) continue;
+    if (guard != nullptr) {
+      if (after.mode_of(*guard) == Mode::enforce || before.mode_of(*old) == Mode::monitor) continue;
+      const auto* same = after.find(old->id);
+      if (same != nullptr && guards_ipv6(same->endpoint, port)) continue;
+    }
+    const bool is_taken_in = !openings.empty() && openings.front().port == 0 &&
+                             openings.front().before == old && openings.front().after == guard;
+    if (!is_taken_in) openings.push_back(opening);
+  }
+  return openings;
 }
 
 }  // namespace moat

@@ -26,4 +26,19 @@ struct GuardChange {
 [[nodiscard]] std::vector<GuardChange> find_guard_changes(const Policy& before,
                                                           const Policy& after);
 
+// A TCP port that IPv6 reaches, on any address of the host.
+struct Ipv6Opening {
+  std::uint16_t port = 0;            // 0: every port that no database closes by its number
+  const Database* before = nullptr;  // that closed it; never null
+  const Database* after = nullptr;   // that would, but is in monitor mode; null: none
+
+  friend bool operator==(const Ipv6Opening&, const Ipv6Opening&) = default;
+};
+
+// Those that a database closes to IPv6 `before`, and none `after`, or another one that is in
+// monitor mode; by port. Left out are ports that the opening of all others takes in, and those
+// whose database goes to monitor mode itself.
+[[nodiscard]] std::vector<Ipv6Opening> find_ipv6_openings(const Policy& before,
+                                                          const Policy& after);
+
 }  // namespace moat

@@ -138,9 +138,12 @@ TEST(FindOpenings, NamesAPortThatFallsToADatabaseInMonitorMode) {
   const auto orders = database_at("orders", 5432, "198.18.0.5");
   EXPECT_EQ(opens(policy({lab, orders}), policy({lab})), Sentences{}) << "as closed as before";
   lab.mode = Mode::monitor;
-  EXPECT_EQ(opens(policy({lab, orders}), policy({lab})),
-            Sentences{"port 5432 of 198.18.0.5, of orders, goes to lab, which is in monitor mode: "
-                      "every address reaches it"});
+  EXPECT_EQ(
+      opens(policy({lab, orders}), policy({lab})),
+      (Sentences{"port 5432 of 198.18.0.5, of orders, goes to lab, which is in monitor mode: "
+                 "every address reaches it",
+                 "IPv6 to port 5432 was closed by orders and goes to lab, which is in monitor "
+                 "mode: it is open to everybody"}));
   auto moved = database("orders", 6432, {});
   EXPECT_EQ(opens(policy({database("orders", 5432, {})}), policy({lab, moved})),
             Sentences{"port 5432, of orders, goes to lab, which is in monitor mode: every address "
@@ -181,6 +184,28 @@ TEST(FindOpenings, NamesEveryPortOfAnAddress) {
   EXPECT_EQ(opens(policy({whole}), policy({database_at("vault", 5432, "198.18.0.5")})),
             Sentences{"every other port of 198.18.0.5, of vault, is guarded no longer: every "
                       "address reaches it"});
+}
+
+TEST(FindOpenings, NamesIpv6ThatIsClosedNoLonger) {
+  auto closed = database_at("orders", 5432, "198.18.0.5");
+  closed.endpoint.ports.clear();
+  closed.endpoint.all = true;
+  closed.endpoint.ipv6 = Ipv6::closed;
+  auto open = closed;
+  open.endpoint.ipv6 = Ipv6::open;
+  EXPECT_EQ(opens(policy({closed}), policy({open})),
+            Sentences{"IPv6 of this host is no longer closed (orders): every TCP port is open to "
+                      "everybody"});
+  EXPECT_EQ(opens(policy({closed}), policy({open, database("sales", 6432, {})})),
+            Sentences{"IPv6 of this host is no longer closed (orders): every TCP port but 6432 is "
+                      "open to everybody"});
+  EXPECT_EQ(opens(policy({open}), policy({closed})), Sentences{});
+  EXPECT_EQ(opens(policy({database_at("orders", 5432, "198.18.0.5")}), policy({open})),
+            Sentences{"IPv6 to port 5432 is no longer closed (orders): it is open to everybody"});
+  auto monitored = closed;
+  monitored.mode = Mode::monitor;
+  EXPECT_EQ(opens(policy({closed}), policy({monitored})),
+            Sentences{"in monitor mode everybody reaches orders"});
 }
 
 TEST(FindOpenings, NamesADatabaseThatGoesToMonitorMode) {

@@ -72,6 +72,64 @@ TEST(FindGuardChanges, NamesEachOnceWithWhatTakesItIn) {
             (Lines{"any 5432: b -> none", "10.0.0.5 0: a -> c"}));
 }
 
+Database with_ipv6(Database made, Ipv6 ipv6) {
+  made.endpoint.ipv6 = ipv6;
+  return made;
+}
+
+Database monitored(Database made) {
+  made.mode = Mode::monitor;
+  return made;
+}
+
+// "5432: a -> b"
+Lines openings(std::vector<Database> from, std::vector<Database> to) {
+  Policy before, after;
+  before.databases = std::move(from);
+  after.databases = std::move(to);
+  Lines lines;
+  for (const auto& opening : find_ipv6_openings(before, after)) {
+    lines.push_back(fmt::format("{}: {} -> {}", opening.port, opening.before->id,
+                                opening.after == nullptr ? "none" : opening.after->id));
+  }
+  return lines;
+}
+
+TEST(FindIpv6Openings, NamesAHostWhoseIpv6IsClosedNoLonger) {
+  const auto whole = database("vault", {}, "10.0.0.5");
+  const auto closed = with_ipv6(whole, Ipv6::closed);
+  for (const auto& after : {whole, with_ipv6(whole, Ipv6::open)})
+    EXPECT_EQ(openings({closed}, {after}), Lines{"0: vault -> none"});
+  EXPECT_EQ(openings({whole}, {closed}), Lines{});
+  EXPECT_EQ(openings({closed}, {database("other", {5432}), closed}), Lines{});
+  EXPECT_EQ(openings({closed}, {with_ipv6(database("other", {}, "10.0.0.6"), Ipv6::closed)}),
+            Lines{})
+      << "another database closes it";
+  EXPECT_EQ(openings({closed, database("web", {443})}, {database("vault", {5432})}),
+            Lines{"0: vault -> none"})
+      << "5432 is closed by its number, and 443 is one of all";
+}
+
+TEST(FindIpv6Openings, NamesAPortThatNoDatabaseNamesAnyMore) {
+  const auto whole = database("orders", {}, "10.0.0.5");
+  EXPECT_EQ(openings({database("orders", {5432}, "10.0.0.5")}, {whole}),
+            Lines{"5432: orders -> none"})
+      << "all ports of IPv4 are none of IPv6";
+  EXPECT_EQ(
+      openings({database("orders", {5432}, "10.0.0.5")}, {database("other", {5432}, "10.0.0.6")}),
+      Lines{})
+      << "IPv6 has no addresses to tell apart";
+}
+
+TEST(FindIpv6Openings, NamesWhatADatabaseInMonitorModeClosesAlone) {
+  const auto lab = monitored(database("lab", {5432}));
+  const auto orders = database("orders", {5432}, "10.0.0.5");
+  EXPECT_EQ(openings({lab, orders}, {lab}), Lines{"5432: orders -> lab"});
+  EXPECT_EQ(openings({lab, orders}, {lab, monitored(orders)}), Lines{})
+      << "that it is in monitor mode says so";
+  EXPECT_EQ(openings({lab, monitored(orders)}, {lab}), Lines{}) << "it was open before";
+}
+
 TEST(FindGuardChanges, AgreesWithFindGuard) {
   const auto vault = database("vault", {}, "10.0.0.5");
   Policy before;
