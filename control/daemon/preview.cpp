@@ -51,43 +51,95 @@ std::string describe_source(const Rule& rule) {
   return {};
 }
 
-// The large networks that a database lets in, and by which source.
-std::map<Prefix, std::string> large_networks(const Policy& policy, const Database& database,
-                                             WallTime now) {
-  std::map<Prefix, std::string> found;
+// When something ends; nothing: never.
+using End = std::optional<WallTime>;
+
+bool ends_later(End end, End than) { return than && (!end || *end > *than); }
+
+// " for good; it was to end at 2027-01-31T18:00:00Z"
+std::string describe_later_end(End end, WallTime was) {
+  return fmt::format("{}; it was to end at {}",
+                     end ? " until " + format_time(*end) : std::string(" for good"),
+                     format_time(was));
+}
+
+// The large networks that a database lets in.
+struct LargeNetwork {
+  std::string by;  // see describe_source()
+  End end;
+};
+using LargeNetworks = std::map<Prefix, LargeNetwork>;
+
+LargeNetworks large_networks(const Policy& policy, const Database& database, WallTime now) {
+  LargeNetworks found;
   for (const auto& rule : database.rules) {
     if (rule.is_expired(now)) continue;
-    for (const auto prefix : prefixes_of(policy, database, rule))
-      if (prefix.length < min_length) found.emplace(prefix, describe_source(rule));
+    for (const auto prefix : prefixes_of(policy, database, rule)) {
+      if (prefix.length >= min_length) continue;
+      const LargeNetwork network{describe_source(rule), rule.expires};
+      const auto [at, is_new] = found.try_emplace(prefix, network);
+      if (!is_new && ends_later(network.end, at->second.end)) at->second = network;
+    }
   }
   return found;
 }
 
+// The one that lets in all of `network` for the longest; null: none does.
+const LargeNetwork* find_holder(const LargeNetworks& networks, Prefix network) {
+  const LargeNetwork* holder = nullptr;
+  for (const auto& [prefix, each] : networks) {
+    if (prefix.length > network.length || !prefix.contains(network.first())) continue;
+    if (holder == nullptr || ends_later(each.end, holder->end)) holder = &each;
+  }
+  return holder;
+}
+
 // True if it names any.
-bool add_large_networks(const std::map<Prefix, std::string>& known,
-                        const std::map<Prefix, std::string>& now, const std::string& database,
-                        std::vector<std::string>& opens) {
+bool add_large_networks(const LargeNetworks& known, const LargeNetworks& now,
+                        const std::string& database, std::vector<std::string>& opens) {
   const auto first = opens.size();
-  for (const auto& [network, by] : now) {
-    if (known.contains(network)) continue;
+  for (const auto& [network, is] : now) {
+    const auto* was = find_holder(known, network);
+    if (was != nullptr && !ends_later(is.end, was->end)) continue;
     const auto name = format_prefix(network);
-    opens.push_back(network.length == 0
-                        ? fmt::format("{}{} lets EVERY ADDRESS in to {}", name, by, database)
-                        : fmt::format("{}{} lets {} million addresses in to {}", name, by,
-                                      (std::uint64_t{1} << (32 - network.length)) / 1'000'000,
-                                      database));
+    auto text =
+        network.length == 0
+            ? fmt::format("{}{} lets EVERY ADDRESS in to {}", name, is.by, database)
+            : fmt::format("{}{} lets {} million addresses in to {}", name, is.by,
+                          (std::uint64_t{1} << (32 - network.length)) / 1'000'000, database);
+    if (was != nullptr) text += describe_later_end(is.end, *was->end);
+    opens.push_back(std::move(text));
   }
   return opens.size() > first;
 }
 
+// When a database whose rules let in `share` or more of all addresses lets in less.
+End find_end(const Policy& policy, const Database& database, std::uint64_t share, WallTime now) {
+  std::set<WallTime> ends;
+  for (const auto& rule : database.rules)
+    if (rule.expires && !rule.is_expired(now)) ends.insert(*rule.expires);
+  for (const auto end : ends)
+    if (wide_coverage(policy, database, end).value_or(0) < share) return end;
+  return std::nullopt;
+}
+
 // Many networks, none of them large, can be half of all addresses together, or all of them.
-void add_wide_rules(std::optional<std::uint64_t> before, std::optional<std::uint64_t> after,
-                    const std::string& database, std::vector<std::string>& opens) {
-  const bool is_all = after == kClientAddresses;
-  if (!after || (before && !is_all) || before == kClientAddresses) return;
-  opens.push_back(is_all ? fmt::format("its rules together let EVERY ADDRESS in to {}", database)
-                         : fmt::format("its rules together let {} % of all addresses in to {}",
-                                       *after * 100 / kClientAddresses, database));
+void add_wide_rules(const Policy& before, const Database& old, const Policy& after,
+                    const Database& database, WallTime now, std::vector<std::string>& opens) {
+  const auto count = wide_coverage(after, database, now);
+  if (!count) return;
+  const bool is_all = count == kClientAddresses;
+  const auto share = is_all ? kClientAddresses : kClientAddresses / 2;
+  auto text = is_all ? fmt::format("its rules together let EVERY ADDRESS in to {}", database.id)
+                     : fmt::format("its rules together let {} % of all addresses in to {}",
+                                   *count * 100 / kClientAddresses, database.id);
+  if (wide_coverage(before, old, now).value_or(0) >= share) {
+    const auto was = find_end(before, old, share, now);
+    const auto end = was ? find_end(after, database, share, now) : std::nullopt;
+    if (!was || !ends_later(end, was)) return;
+    text += describe_later_end(end, *was);
+  }
+  opens.push_back(std::move(text));
 }
 
 void add_wider_rules(const Policy& before, const Policy& after, WallTime now,
@@ -99,8 +151,7 @@ void add_wider_rules(const Policy& before, const Policy& after, WallTime now,
     if (add_large_networks(large_networks(before, old, now), large_networks(after, database, now),
                            database.id, opens))
       continue;
-    add_wide_rules(wide_coverage(before, old, now), wide_coverage(after, database, now),
-                   database.id, opens);
+    add_wide_rules(before, old, after, database, now, opens);
   }
 }
 
@@ -121,9 +172,9 @@ std::string describe_wider(const Policy& before, const Database& old, const Poli
   if (is == kClientAddresses && was != is) return "lets EVERY ADDRESS in";
   if (is && !was) return fmt::format("lets {} % of all addresses in", *is * 100 / kClientAddresses);
   const auto known = large_networks(before, old, now);
-  for (const auto& [network, by] : large_networks(after, guard, now))
-    if (!known.contains(network))
-      return fmt::format("lets {}{} in, {} million addresses", format_prefix(network), by,
+  for (const auto& [network, large] : large_networks(after, guard, now))
+    if (find_holder(known, network) == nullptr)
+      return fmt::format("lets {}{} in, {} million addresses", format_prefix(network), large.by,
                          (std::uint64_t{1} << (32 - network.length)) / 1'000'000);
   return {};
 }

@@ -31,7 +31,8 @@ struct Enforcement {
 // any more, or another database that is in monitor mode or lets in more; a port, or the whole host,
 // that is closed to IPv6 no longer; a database that goes to
 // monitor mode; a network of more than a /8 (2^24 addresses) that a rule lets in, by whatever it
-// names, or many that are half of all addresses together; an interface that loses the program or
+// names, or many that are half of all addresses together, or that either lasts longer than it was
+// to; an interface that loses the program or
 // becomes trusted, a backstop that is off or kept to a cgroup, a guard of managed ranges that is
 // off.
 [[nodiscard]] std::vector<std::string> find_openings(const Enforcement& before,

@@ -64,6 +64,33 @@ TEST(FindOpenings, NamesARuleForMoreThanASlash8) {
   EXPECT_EQ(opens(with(expired), with(cidr("r-2", "0.0.0.0/0"))).size(), 1) << "valid again";
 }
 
+TEST(FindOpenings, NamesALargeNetworkThatLastsLongerThanItWasTo) {
+  const auto until = [](std::optional<WallTime> end, const char* network = "0.0.0.0/0") {
+    auto rule = cidr("r-1", network);
+    rule.expires = end;
+    return policy({database("orders", 5432, {std::move(rule)})});
+  };
+  const auto at = parse_time("2100-01-01T00:00:00Z").value();
+  EXPECT_EQ(opens(until(at), until(std::nullopt)),
+            Sentences{"0.0.0.0/0 lets EVERY ADDRESS in to orders for good; it was to end at "
+                      "2100-01-01T00:00:00Z"});
+  EXPECT_EQ(opens(until(at), until(at + 1h)),
+            Sentences{"0.0.0.0/0 lets EVERY ADDRESS in to orders until 2100-01-01T01:00:00Z; it "
+                      "was to end at 2100-01-01T00:00:00Z"});
+  EXPECT_EQ(opens(until(at), until(std::nullopt, "10.0.0.0/7")),
+            Sentences{"10.0.0.0/7 lets 33 million addresses in to orders for good; it was to end "
+                      "at 2100-01-01T00:00:00Z"})
+      << "part of it";
+  for (const auto& [before, after] : {std::pair{until(at), until(at)},
+                                      {until(at), until(at - 1s)},
+                                      {until({}), until(at)},
+                                      {until({}), until({}, "0.0.0.0/1")}})
+    EXPECT_EQ(opens(before, after), Sentences{}) << "no longer, and no more";
+  auto twice = until(at);
+  twice.databases.front().rules.push_back(cidr("r-2", "0.0.0.0/0"));
+  EXPECT_EQ(opens(twice, until(std::nullopt)), Sentences{}) << "another rule never ended";
+}
+
 TEST(FindOpenings, NamesAManagedRangeThatHoldsOne) {
   Rule rule;
   rule.id = "r-1";
@@ -116,6 +143,23 @@ TEST(FindOpenings, NamesNetworksThatAreMostAddressesTogether) {
             Sentences{"its rules together let 89 % of all addresses in to orders"});
   EXPECT_EQ(opens(with_slash_8s(200), with_slash_8s(210)), Sentences{}) << "they do so already";
   EXPECT_EQ(opens(with_slash_8s(210), with_slash_8s(223)).size(), 1);
+}
+
+TEST(FindOpenings, NamesNetworksThatAreMostAddressesForLongerThanTheyWereTo) {
+  const auto until = [](unsigned count, std::optional<WallTime> end) {
+    auto made = with_slash_8s(count);
+    made.databases.front().rules.front().expires = end;
+    return made;
+  };
+  const auto at = parse_time("2100-01-01T00:00:00Z").value();
+  EXPECT_EQ(opens(until(223, at), until(223, std::nullopt)),
+            Sentences{"its rules together let EVERY ADDRESS in to orders for good; it was to end "
+                      "at 2100-01-01T00:00:00Z"});
+  EXPECT_EQ(opens(until(223, at), until(200, at + 1h)),
+            Sentences{"its rules together let 89 % of all addresses in to orders until "
+                      "2100-01-01T01:00:00Z; it was to end at 2100-01-01T00:00:00Z"});
+  EXPECT_EQ(opens(until(223, at), until(223, at)), Sentences{});
+  EXPECT_EQ(opens(until(100, at), until(100, std::nullopt)), Sentences{});
 }
 
 TEST(FindOpenings, NamesAPortThatNobodyGuardsAnyMore) {
