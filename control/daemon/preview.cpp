@@ -260,9 +260,20 @@ void add_relaxed_settings(const Config& before, const Config& after,
   for (const auto& name : without(after.trusted_interfaces, before.trusted_interfaces))
     opens.push_back(
         fmt::format("{} is trusted: the backstop does not check what comes by it", name));
-  if (before.guard != 0 && after.guard == 0)
+  if (before.guard != 0 && after.guard == 0) {
     opens.emplace_back(
         "guard goes off: a new version of a managed range is enforced however much it changes");
+  } else if (before.guard != 0 && after.guard > before.guard) {
+    opens.push_back(
+        fmt::format("guard rises from {} % to {} %: a new version of a managed range is enforced "
+                    "though it gains or loses up to {} % of its addresses",
+                    before.guard, after.guard, after.guard));
+  }
+  if (before.drop_sessions && !after.drop_sessions) {
+    opens.emplace_back(
+        "drop-sessions goes off: sessions that are no longer allowed go on as sockets, and only "
+        "their packets are dropped");
+  }
 }
 
 bool is_of(const RuleView& rule, const SessionView& session) {

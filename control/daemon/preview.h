@@ -34,7 +34,7 @@ struct Enforcement {
 // names, or many that are half of all addresses together, or that either lasts longer than it was
 // to; an interface that loses the program or
 // becomes trusted, a backstop that is off or kept to a cgroup, a guard of managed ranges that is
-// off.
+// off or allows for more, sessions that are left be.
 [[nodiscard]] std::vector<std::string> find_openings(const Enforcement& before,
                                                      const Enforcement& after, WallTime now);
 

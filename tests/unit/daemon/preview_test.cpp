@@ -292,6 +292,28 @@ TEST(FindOpenings, NamesWhatMoatYamlTakesOff) {
   EXPECT_EQ(opens(unguarded, both), Sentences{});
 }
 
+TEST(FindOpenings, NamesAGuardThatAllowsForMore) {
+  Config before;
+  auto after = before;
+  after.guard = 1000;
+  EXPECT_EQ(opens(before, after),
+            Sentences{"guard rises from 50 % to 1000 %: a new version of a managed range is "
+                      "enforced though it gains or loses up to 1000 % of its addresses"});
+  EXPECT_EQ(opens(after, before), Sentences{});
+  before.guard = 0;
+  EXPECT_EQ(opens(before, after), Sentences{}) << "it was off";
+}
+
+TEST(FindOpenings, NamesSessionsThatAreLeftBe) {
+  Config before;
+  auto after = before;
+  after.drop_sessions = false;
+  EXPECT_EQ(opens(before, after),
+            Sentences{"drop-sessions goes off: sessions that are no longer allowed go on as "
+                      "sockets, and only their packets are dropped"});
+  EXPECT_EQ(opens(after, before), Sentences{});
+}
+
 // A session by the rules in force.
 SessionView session(const std::string& peer, const std::string& rule) {
   SessionView view;
