@@ -148,9 +148,12 @@ void add_wider_rules(const Policy& before, const Policy& after, WallTime now,
   for (const auto& database : after.databases) {
     const auto* found = before.find(database.id);
     const auto& old = found != nullptr ? *found : nothing;
-    if (add_large_networks(large_networks(before, old, now), large_networks(after, database, now),
-                           database.id, opens))
-      continue;
+    const auto large = large_networks(after, database, now);
+    const bool is_said =
+        add_large_networks(large_networks(before, old, now), large, database.id, opens);
+    // Of 0.0.0.0/1 and 128.0.0.0/1, neither says that it is every address.
+    const auto count = is_said ? wide_coverage(after, database, now) : std::nullopt;
+    if (is_said && (count != kClientAddresses || large.contains(Prefix{}))) continue;
     add_wide_rules(before, old, after, database, now, opens);
   }
 }

@@ -145,6 +145,21 @@ TEST(FindOpenings, NamesNetworksThatAreMostAddressesTogether) {
   EXPECT_EQ(opens(with_slash_8s(210), with_slash_8s(223)).size(), 1);
 }
 
+TEST(FindOpenings, NamesHalvesThatAreEveryAddressTogether) {
+  const auto low = cidr("r-1", "0.0.0.0/1");
+  const auto high = cidr("r-2", "128.0.0.0/1");
+  const std::string all = "its rules together let EVERY ADDRESS in to orders";
+  const auto both = policy({database("orders", 5432, {low, high})});
+  const auto told = opens(policy({database("orders", 5432, {})}), both);
+  ASSERT_EQ(told.size(), 3);
+  EXPECT_EQ(told[0], "0.0.0.0/1 lets 2147 million addresses in to orders");
+  EXPECT_EQ(told[2], all);
+  EXPECT_EQ(opens(policy({database("orders", 5432, {low})}), both),
+            (Sentences{"128.0.0.0/1 lets 2147 million addresses in to orders", all}));
+  EXPECT_EQ(opens(policy({database("orders", 5432, {cidr("r-3", "0.0.0.0/0")})}), both),
+            Sentences{});
+}
+
 TEST(FindOpenings, NamesNetworksThatAreMostAddressesForLongerThanTheyWereTo) {
   const auto until = [](unsigned count, std::optional<WallTime> end) {
     auto made = with_slash_8s(count);
