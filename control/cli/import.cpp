@@ -12,6 +12,7 @@
 #include "control/cli/output.h"
 #include "control/files/reading.h"
 #include "control/os/file_io.h"
+#include "control/policy/coverage.h"
 #include "control/text/input_limits.h"
 #include "control/yaml/edit.h"
 #include "dataplane/fd.h"
@@ -105,12 +106,25 @@ std::string_view reminder(std::string_view kind) {
   return "";
 }
 
+// That they are every address or half of all, together: 0.0.0.0/1 and 128.0.0.0/1 look like less.
+void tell_breadth(const std::vector<Imported::Rule>& rules) {
+  Prefixes cidrs;
+  for (const auto& rule : rules) cidrs.push_back(rule.cidr);
+  const bool has_whole = std::ranges::find(cidrs, Prefix{}) != cidrs.end();
+  const auto* what = has_whole           ? "0.0.0.0/0 lets"
+                     : cidrs.size() == 1 ? "this network lets"
+                                         : "these networks together let";
+  const auto count = count_client_addresses(std::move(cidrs));
+  if (count < kClientAddresses / 2) return;
+  const auto whom = count == kClientAddresses
+                        ? std::string("every address")
+                        : fmt::format("{} % of all addresses", count * 100 / kClientAddresses);
+  tell(fmt::format("{} in {}, as the file does", what, whom), Colour::bad);
+}
+
 void tell_rest(const ImportOptions& options, const Imported& imported) {
   for (const auto& sentence : imported.left_out) tell("left out: " + sentence, Colour::doubtful);
-  for (const auto& rule : imported.rules) {
-    if (rule.cidr.length == 0)
-      tell("0.0.0.0/0 lets in every address, as the file does", Colour::bad);
-  }
+  tell_breadth(imported.rules);
   if (imported.rules.empty())
     tell("nothing was taken over: with `rules: []` nobody gets in", Colour::bad);
   if (const auto words = reminder(options.kind); !words.empty())

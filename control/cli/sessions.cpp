@@ -13,7 +13,9 @@
 #include "control/cli/output.h"
 #include "control/cli/own_address.h"
 #include "control/cli/pager.h"
+#include "control/policy/coverage.h"
 #include "control/policy/endpoint.h"
+#include "control/policy/guard_change.h"
 #include "control/service/explain.h"
 #include "control/service/judge_session.h"
 #include "dataplane/host/processes.h"
@@ -150,24 +152,59 @@ Exit list_sessions(const Cli& cli, const SessionsOptions& options) {
   return Exit::done;
 }
 
-// What enforcing rules would do, and to whom.
-struct Effects {
-  ClientResult<std::string> caller;                        // their address
-  std::vector<WhyView> caller_gets;                        // from each database
-  std::vector<Row> ends;                                   // sessions, the caller's first
-  std::vector<std::pair<std::string, std::string>> opens;  // database, and what of it
+// What of a database in force everybody would reach.
+struct Opened {
+  std::string database;
+  Endpoint endpoint;
+  std::string why;
 };
 
-// What of the databases in force no rule file would guard.
-std::vector<std::pair<std::string, std::string>> find_opened(
-    const std::vector<DatabaseView>& databases, const Policy& wanted) {
-  std::vector<std::pair<std::string, std::string>> opened;
-  for (const auto& database : databases) {
-    std::optional<Endpoint> left = database.endpoint;
-    for (const auto& other : wanted.databases) {
-      if (left) left = subtract(*left, other.endpoint);
-    }
-    if (left) opened.emplace_back(database.id, format_endpoint(*left));
+// What enforcing rules would do, and to whom.
+struct Effects {
+  ClientResult<std::string> caller;  // their address
+  std::vector<WhyView> caller_gets;  // from each database
+  std::vector<Row> ends;             // sessions, the caller's first
+  std::vector<Opened> opens;
+};
+
+// Why everybody would reach what `guard` guards then; empty: not everybody would. Null: none does.
+std::string why_open(const Policy& wanted, const Database* guard) {
+  if (guard == nullptr) return "no file there guards it";
+  if (wanted.mode_of(*guard) == Mode::monitor)
+    return fmt::format("{} guards it then, and is in monitor mode", guard->id);
+  if (wide_coverage(wanted, *guard, now()) == kClientAddresses)
+    return fmt::format("{} guards it then, whose rules let every address in", guard->id);
+  return {};
+}
+
+// What of the databases in force would be open to everybody by the files, and is not.
+std::vector<Opened> find_opened(const std::vector<DatabaseView>& databases, const Policy& wanted) {
+  Policy in_force;
+  for (const auto& view : databases) {
+    auto& database = in_force.databases.emplace_back();
+    database.id = view.id;
+    database.endpoint = view.endpoint;
+    database.mode = view.mode;
+  }
+  std::vector<Opened> opened;
+  using Guards = std::pair<const Database*, const Database*>;
+  std::map<std::pair<Guards, std::optional<Address>>, std::vector<std::uint16_t>> ports;
+  for (const auto& change : find_guard_changes(in_force, wanted))
+    ports[{{change.before, change.after}, change.address}].push_back(change.port);
+  for (const auto& [key, of] : ports) {
+    const auto& [old, guard] = key.first;
+    if (guard != nullptr && old->mode == Mode::monitor) continue;
+    auto why = why_open(wanted, guard);
+    if (why.empty()) continue;
+    Endpoint endpoint{key.second, of, of.front() == 0, {}};
+    if (endpoint.all) endpoint.ports.clear();
+    opened.push_back({old->id, std::move(endpoint), std::move(why)});
+  }
+  for (const auto& database : in_force.databases) {
+    const auto* then = wanted.find(database.id);
+    if (then == nullptr || database.mode == Mode::monitor) continue;
+    if (wanted.mode_of(*then) == Mode::monitor)
+      opened.push_back({database.id, then->endpoint, "it is in monitor mode then"});
   }
   return opened;
 }
@@ -209,8 +246,9 @@ Json as_json(const Effects& effects) {
     gets.push_back({{"database", why.database}, {"allowed", why.allowed}, {"rule", why.rule}});
   }
   Json opens = Json::array();
-  for (const auto& [database, what] : effects.opens) {
-    opens.push_back({{"database", database}, {"endpoint", what}});
+  for (const auto& [database, endpoint, why] : effects.opens) {
+    opens.push_back(
+        {{"database", database}, {"endpoint", format_endpoint(endpoint)}, {"why", why}});
   }
   return document({{"caller", effects.caller ? Json(*effects.caller) : Json(nullptr)},
                    {"caller_gets", std::move(gets)},
@@ -250,9 +288,9 @@ void print(const Effects& effects) {
     }
     table.print();
   }
-  for (const auto& [database, what] : effects.opens) {
-    print_line(paint(fmt::format("! {} of {} would be open to everyone: no file there guards it",
-                                 what, printable(database)),
+  for (const auto& [database, endpoint, why] : effects.opens) {
+    print_line(paint(fmt::format("! {} of {} would be open to everyone: {}",
+                                 format_endpoint(endpoint), printable(database), printable(why)),
                      Colour::bad));
   }
   std::set<std::string> peers;

@@ -27,11 +27,14 @@ struct Enforcement {
   const Config& config;
 };
 
-// A sentence for each thing that is closed `before` and is not `after`: a port that nobody guards
-// any more, a database that goes to monitor mode, a network of more than a /8 (2^24 addresses) that
-// a rule lets in, by whatever it names, or many that are half of all addresses together; an
-// interface that loses the program or becomes trusted, a backstop that is off or kept to a cgroup,
-// a guard of managed ranges that is off.
+// A sentence for each thing that is closed `before` and is not `after`:
+// - a port that nobody guards any more, or another database that is in monitor mode or lets in more
+// - a port, or the whole host, that is closed to IPv6 no longer
+// - a network of more than a /8 (2^24 addresses) that a rule lets in, by whatever it names, and
+//   networks that are half of all addresses together: new, or for longer than they were to
+// - a database that goes to monitor mode
+// - an interface that loses the program or becomes trusted; a backstop that is off or kept to a
+//   cgroup; a guard of managed ranges that is off or lets more through; sessions that are not ended
 [[nodiscard]] std::vector<std::string> find_openings(const Enforcement& before,
                                                      const Enforcement& after, WallTime now);
 

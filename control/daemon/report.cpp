@@ -268,7 +268,7 @@ void Views::add_listeners(StatusView& view) const {
       to.push_back(make_problem(code, database, message, remedy));
   };
   add(view.problems, code::port_exposed,
-      enforcer_.exposed().open(policy(), *open, host_addresses()));
+      enforcer_.exposed().open(policy(), *open, host_addresses(), publisher_.expiry_time()));
   const auto absent = absent_addresses(policy(), *open, host_addresses());
   add(view.problems, code::address_gone, absent.open);
   add(view.notices, code::address_absent, absent.standby);

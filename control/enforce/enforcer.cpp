@@ -48,9 +48,10 @@ ApplyResult Enforcer::apply(const Cause& cause) {
     return applied;
   }
   if (before) {
-    report_exposed(exposed_.replace(*before, resolution.state.policy), resolution.state.policy);
+    const auto& after = resolution.state.policy;
+    report_exposed(exposed_.replace(*before, after, publisher_.expiry_time()), after);
     publisher_.keep_exposed(exposed_.ports());
-    tell_relaxed(*before, resolution.state.policy);
+    tell_relaxed(*before, after);
   }
 
   auto applied = result_of(*outcome, complete(cause));
@@ -228,7 +229,8 @@ void Enforcer::report_exposed(const std::vector<ExposedPort>& ports, const Polic
   if (ports.empty()) return;
   const auto open = listeners();
   if (!open) return;
-  for (const auto& exposed : exposed_.open(policy, *open, host_addresses()))
+  for (const auto& exposed :
+       exposed_.open(policy, *open, host_addresses(), publisher_.expiry_time()))
     log_.about(LogEvent::exposed).warn("{} ({})", exposed.message, exposed.remedy);
 }
 

@@ -8,7 +8,9 @@
 #include <array>
 #include <set>
 
+#include "control/policy/coverage.h"
 #include "control/policy/endpoint.h"
+#include "control/policy/guard_change.h"
 
 namespace moat {
 namespace {
@@ -23,14 +25,39 @@ constexpr std::array usual_ports = {
     UsualPort{5432, "PostgreSQL"}, UsualPort{6379, "Redis"},         UsualPort{6432, "PgBouncer"},
     UsualPort{9042, "Cassandra"},  UsualPort{9200, "Elasticsearch"}, UsualPort{27017, "MongoDB"}};
 
-bool guards(const Policy& policy, const ExposedPort& port) {
-  return std::ranges::any_of(policy.databases, [&](const Database& database) {
-    const auto& endpoint = database.endpoint;
-    if (endpoint.address && endpoint.address != port.address) return false;
-    if (endpoint.all) return true;
-    return port.port != 0 && names_port(endpoint, port.port);
-  });
-}
+// By what a port is open that a database guarded once; the wider, the later.
+enum class OpenBy : std::uint8_t { none, rules_for_most, rules_for_all, monitor_mode, no_guard };
+
+// What is open by one policy.
+class Openness {
+ public:
+  Openness(const Policy& policy, WallTime now) : policy_(policy), now_(now) {}
+
+  // By the database that guards a port now.
+  OpenBy of(const Database& guard) {
+    if (policy_.mode_of(guard) == Mode::monitor) return OpenBy::monitor_mode;
+    const auto [found, is_new] = by_rules_.try_emplace(&guard, OpenBy::none);
+    if (!is_new) return found->second;
+    if (const auto count = wide_coverage(policy_, guard, now_))
+      found->second = *count == kClientAddresses ? OpenBy::rules_for_all : OpenBy::rules_for_most;
+    return found->second;
+  }
+
+  // The database that guarded it once may be in monitor mode or wide itself, which is told of it
+  // whenever it is so.
+  OpenBy of(const ExposedPort& port) {
+    const auto* guard = find_guard(policy_, port.address, port.port);
+    if (guard == nullptr) return OpenBy::no_guard;
+    return guard->id == port.database ? OpenBy::none : of(*guard);
+  }
+
+  [[nodiscard]] const Policy& policy() const { return policy_; }
+
+ private:
+  const Policy& policy_;
+  WallTime now_;
+  std::map<const Database*, OpenBy> by_rules_;  // as to count takes a sort
+};
 
 bool hears(const ExposedPort& port, const Session& listener) {
   if (listener.loopback) return false;
@@ -38,16 +65,54 @@ bool hears(const ExposedPort& port, const Session& listener) {
   return !port.address || listener.local == Address{} || listener.local == *port.address;
 }
 
-// Which ports of it something listens on and no database guards.
-std::set<std::uint16_t> open_ports(const Policy& policy, const ExposedPort& port,
-                                   const std::vector<Session>& listeners) {
-  std::set<std::uint16_t> open;
+// By how they are open, and by which database: empty where none guards them.
+using OpenPorts = std::map<std::pair<OpenBy, std::string>, std::set<std::uint16_t>>;
+
+// Which ports of it something listens on and everybody reaches.
+OpenPorts find_open_ports(Openness& openness, const ExposedPort& port,
+                          const std::vector<Session>& listeners) {
+  OpenPorts open;
   for (const auto& listener : listeners) {
     if (!hears(port, listener)) continue;
-    if (guards(policy, {port.database, port.address, listener.local_port})) continue;
-    open.insert(listener.local_port);
+    auto at = port.address;
+    if (!at && listener.local != Address{}) at = listener.local;
+    const auto how = openness.of(ExposedPort{port.database, at, listener.local_port});
+    if (how == OpenBy::none) continue;
+    const auto* guard = find_guard(openness.policy(), at, listener.local_port);
+    open[{how, guard == nullptr ? "" : guard->id}].insert(listener.local_port);
   }
   return open;
+}
+
+Opening describe(const ExposedPort& port, OpenBy how, const std::string& guard,
+                 const std::set<std::uint16_t>& open) {
+  const bool is_one = open.size() == 1;
+  const auto where = port.address ? " of " + format_address(*port.address) : std::string();
+  const auto what =
+      fmt::format("{} {}{}, once guarded for {}, {} open to", is_one ? "port" : "ports",
+                  fmt::join(open, ", "), where, port.database, is_one ? "is" : "are");
+  const auto* them = is_one ? "it" : "them";
+  switch (how) {
+    case OpenBy::monitor_mode:
+      return {port.database,
+              fmt::format("{} everybody: database {} guards {} now, and is in monitor mode", what,
+                          guard, them),
+              fmt::format("moat databases enforce {}, or name {} in the endpoint of a database "
+                          "that is enforced",
+                          guard, them)};
+    case OpenBy::rules_for_most:
+    case OpenBy::rules_for_all:
+      return {port.database,
+              fmt::format("{} {}: the rules of database {}, which guards {} now, let them in", what,
+                          how == OpenBy::rules_for_all ? "EVERY ADDRESS" : "most addresses", guard,
+                          them),
+              fmt::format("moat rules list --database {}", guard)};
+    case OpenBy::none:
+    case OpenBy::no_guard:
+      break;
+  }
+  return {port.database, fmt::format("{} everybody: something listens there", what),
+          fmt::format("name {} in a database's endpoint, or stop what listens", them)};
 }
 
 // Whether whatever reaches the listener is judged.
@@ -152,25 +217,21 @@ AbsentAddresses absent_addresses(const Policy& policy, const std::vector<Session
   return absent;
 }
 
-std::vector<ExposedPort> exposed_ports(const Policy& before, const Policy& after) {
+std::vector<ExposedPort> exposed_ports(const Policy& before, const Policy& after, WallTime now) {
+  Openness earlier(before, now), later(after, now);
   std::vector<ExposedPort> open;
-  for (const auto& database : before.databases) {
-    const auto& endpoint = database.endpoint;
-    std::vector<ExposedPort> guarded;
-    if (endpoint.all) guarded.push_back({database.id, endpoint.address, 0});
-    for (const auto port : endpoint.ports) {
-      guarded.push_back({database.id, endpoint.address, port});
-    }
-    for (auto& port : guarded) {
-      if (!guards(after, port)) open.push_back(std::move(port));
-    }
+  for (const auto& [address, port, old, guard] : find_guard_changes(before, after)) {
+    const auto how = guard == nullptr ? OpenBy::no_guard : later.of(*guard);
+    if (how > earlier.of(*old)) open.push_back({old->id, address, port});
   }
   return open;
 }
 
-std::vector<ExposedPort> ExposedPorts::replace(const Policy& before, const Policy& after) {
-  std::erase_if(ports_, [&](const ExposedPort& port) { return guards(after, port); });
-  auto fresh = exposed_ports(before, after);
+std::vector<ExposedPort> ExposedPorts::replace(const Policy& before, const Policy& after,
+                                               WallTime now) {
+  Openness openness(after, now);
+  std::erase_if(ports_, [&](const ExposedPort& port) { return openness.of(port) == OpenBy::none; });
+  auto fresh = exposed_ports(before, after, now);
   for (const auto& port : fresh) {
     if (std::ranges::find(ports_, port) == ports_.end()) ports_.push_back(port);
   }
@@ -180,21 +241,13 @@ std::vector<ExposedPort> ExposedPorts::replace(const Policy& before, const Polic
 }
 
 std::vector<Opening> ExposedPorts::open(const Policy& policy, const std::vector<Session>& listeners,
-                                        const std::vector<Address>& addresses) const {
+                                        const std::vector<Address>& addresses, WallTime now) const {
+  Openness openness(policy, now);
   std::vector<Opening> out;
   for (const auto& port : ports_) {
     if (port.address && std::ranges::find(addresses, *port.address) == addresses.end()) continue;
-    const auto open = open_ports(policy, port, listeners);
-    if (open.empty()) continue;
-    const auto where = port.address ? " of " + format_address(*port.address) : std::string();
-    const bool is_one = open.size() == 1;
-    out.push_back(
-        {port.database,
-         fmt::format("{} {}{}, once guarded for {}, {} open to everybody: something listens there",
-                     is_one ? "port" : "ports", fmt::join(open, ", "), where, port.database,
-                     is_one ? "is" : "are"),
-         fmt::format("name {} in a database's endpoint, or stop what listens",
-                     is_one ? "it" : "them")});
+    for (const auto& [how, open] : find_open_ports(openness, port, listeners))
+      out.push_back(describe(port, how.first, how.second, open));
   }
   return out;
 }

@@ -15,7 +15,10 @@
 
 namespace moat {
 
-[[nodiscard]] std::vector<ExposedPort> exposed_ports(const Policy& before, const Policy& after);
+// The ports that a database guards `before`, and `after` nobody, or another database that lets
+// everybody reach them: by monitor mode, or by rules that let in half of all addresses or more.
+[[nodiscard]] std::vector<ExposedPort> exposed_ports(const Policy& before, const Policy& after,
+                                                     WallTime now);
 
 // What is open that one may think guarded.
 struct Opening {
@@ -32,7 +35,7 @@ class ExposedPorts {
   explicit ExposedPorts(std::vector<ExposedPort> ports) : ports_(std::move(ports)) {}
 
   // The policy was replaced; gives what that has left open, listened on or not.
-  std::vector<ExposedPort> replace(const Policy& before, const Policy& after);
+  std::vector<ExposedPort> replace(const Policy& before, const Policy& after, WallTime now);
 
   [[nodiscard]] const std::vector<ExposedPort>& ports() const { return ports_; }
 
@@ -40,7 +43,8 @@ class ExposedPorts {
   // another nobody hears anything.
   [[nodiscard]] std::vector<Opening> open(const Policy& policy,
                                           const std::vector<Session>& listeners,
-                                          const std::vector<Address>& addresses) const;
+                                          const std::vector<Address>& addresses,
+                                          WallTime now) const;
 
  private:
   std::vector<ExposedPort> ports_;

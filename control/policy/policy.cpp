@@ -172,7 +172,8 @@ std::string Expectation::name() const {
   return label.empty() ? address : fmt::format("{} ({})", label, address);
 }
 
-const Database* find_guard(const Policy& policy, Address destination, std::uint16_t port) {
+const Database* find_guard(const Policy& policy, std::optional<Address> destination,
+                           std::uint16_t port) {
   for (const auto& database : policy.databases) {
     const auto& endpoint = database.endpoint;
     if (endpoint.address == destination && names_port(endpoint, port)) return &database;

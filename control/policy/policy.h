@@ -184,8 +184,9 @@ struct Match {
                                                              WallTime now);
 
 // Which database guards TCP `port` of `destination`, or any packet to it with `ports: all`: one
-// with that address before one without.
-[[nodiscard]] const Database* find_guard(const Policy& policy, Address destination,
+// with that address before one without. Without a destination: of an address that no database
+// names.
+[[nodiscard]] const Database* find_guard(const Policy& policy, std::optional<Address> destination,
                                          std::uint16_t port);
 
 // Sources that can be no client's: 0/8, 127/8, 224/4, 240/4. Refused whether listed or not.

@@ -71,7 +71,7 @@ struct ProblemKind {
     "The rules of a database let in half of all addresses or more.", "moat rules list")            \
   X(port_exposed, "port-exposed", true, "port, once guarded, is open",                             \
     "ports, once guarded, are open",                                                               \
-    "Something listens on a port that was guarded once and is no more.",                           \
+    "Something listens on a port that a database guarded once and that everybody reaches now.",    \
     "name it in a database's endpoint, or stop what listens")                                      \
   X(address_gone, "address-gone", true, "database is OPEN, as the host has not its address",       \
     "databases are OPEN, as the host has not their addresses",                                     \

@@ -56,7 +56,8 @@ struct LastPins {
   friend bool operator==(const LastPins&, const LastPins&) = default;
 };
 
-// A port that some database guarded and no one does any more.
+// A port that some database guarded, and that everybody reaches since: nobody guards it any more,
+// or another database that is in monitor mode or lets most addresses in.
 struct ExposedPort {
   std::string database;
   std::optional<Address> address;  // nothing: on every address

@@ -1944,6 +1944,24 @@ class DaemonTest(unittest.TestCase):
         self.assert_reaches(STRANGER)
         session.close()
 
+    def test_port_that_falls_to_a_database_in_monitor_mode_is_asked_for_and_told(self):
+        self.edit("etc/databases.d/orders.yaml", "{port: 5432}", f"{{address: {HOST}, port: 5432}}")
+        self.write("etc/databases.d/lab.yaml", "database: lab\nendpoint: {ports: [3306, 5432]}\n"
+                   "rules: []\nmode: monitor\n")
+        self.start()
+        self.assertFalse(reaches(STRANGER))
+        os.remove(self.path("etc/databases.d/orders.yaml"))
+        wait_until(lambda: self.rules()[0]["state"] == "vanished", "seen to be gone")
+        forgotten = self.moat("databases", "forget", "orders")
+        self.assertEqual(forgotten.returncode, 2, forgotten.stderr)
+        self.assertIn("of orders, goes to lab, which is in monitor mode: every address reaches it",
+                      forgotten.stderr)
+        self.assertFalse(reaches(STRANGER))
+        self.assertEqual(self.moat("databases", "forget", "orders", "--yes").returncode, 0)
+        self.assert_reaches(STRANGER)
+        self.assertIn("once guarded for orders, is open to everybody: database lab guards it now",
+                      self.problem("port-exposed"))
+
     def on_screen(self, rows, environment, *arguments):
         """The command with a whole terminal of its own, which is given back with it."""
         master, slave = pty.openpty()

@@ -1451,6 +1451,48 @@ TEST_F(CliTest, SaysBeforehandWhatEnforcingWouldEnd) {
             "orders");
 }
 
+TEST_F(CliTest, SaysBeforehandWhichDatabaseLeavesAPortOpen) {
+  write_config();
+  play_config();
+  const auto says = [&](const char* lab, const std::string& words) {
+    write("databases.d/orders.yaml",
+          fmt::format("database: lab\nendpoint: {{port: 5432}}\n{}", lab));
+    const auto told = ask({"preflight", "--config", files()});
+    return told.out.find(words) != std::string::npos ? "" : "not said: " + told.out + told.err;
+  };
+  EXPECT_EQ(says("rules: []\nmode: monitor\n",
+                 "port 5432 of orders would be open to everyone: lab guards it then, and is in "
+                 "monitor mode"),
+            "");
+  EXPECT_EQ(says("rules: [{cidr: 0.0.0.0/1}, {cidr: 128.0.0.0/1}]\n",
+                 "port 5432 of orders would be open to everyone: lab guards it then, whose rules "
+                 "let every address in"),
+            "");
+  EXPECT_NE(says("rules: []\n", "would be open"), "");
+}
+
+TEST_F(CliTest, ImportTellsOfNetworksThatAreMostAddressesTogether) {
+  const auto told = [this](const std::string& ranges) {
+    const auto file = write("group.json",
+                            R"({"SecurityGroups": [{"GroupId": "sg-1", "IpPermissions": [
+        {"FromPort": 5432, "ToPort": 5432, "IpProtocol": "tcp", "IpRanges": [)" +
+                                ranges + "]}]}]}");
+    const auto outcome = moat({"import", "security-group", file});
+    EXPECT_EQ(outcome.exit, 0) << outcome.err;
+    return outcome.err;
+  };
+  const std::string low = R"({"CidrIp": "0.0.0.0/1"})", high = R"({"CidrIp": "128.0.0.0/1"})";
+  EXPECT_NE(told(low + ", " + high)
+                .find("these networks together let in every address, as the file does"),
+            std::string::npos);
+  EXPECT_NE(told(low).find("this network lets in 56 % of all addresses, as the file does"),
+            std::string::npos);
+  EXPECT_NE(
+      told(R"({"CidrIp": "0.0.0.0/0"})").find("0.0.0.0/0 lets in every address, as the file does"),
+      std::string::npos);
+  EXPECT_EQ(told(R"({"CidrIp": "10.0.0.0/8"})").find("as the file does"), std::string::npos);
+}
+
 TEST_F(CliTest, HelpsWithCommandsAndTopics) {
   EXPECT_EQ(moat({"help", "rules", "add"}).out, moat({"rules", "add", "--help"}).out);
   EXPECT_EQ(moat({"help", "rules"}).out, moat({"rules", "--help"}).out);

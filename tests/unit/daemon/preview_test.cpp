@@ -64,6 +64,33 @@ TEST(FindOpenings, NamesARuleForMoreThanASlash8) {
   EXPECT_EQ(opens(with(expired), with(cidr("r-2", "0.0.0.0/0"))).size(), 1) << "valid again";
 }
 
+TEST(FindOpenings, NamesALargeNetworkThatLastsLongerThanItWasTo) {
+  const auto until = [](std::optional<WallTime> end, const char* network = "0.0.0.0/0") {
+    auto rule = cidr("r-1", network);
+    rule.expires = end;
+    return policy({database("orders", 5432, {std::move(rule)})});
+  };
+  const auto at = parse_time("2100-01-01T00:00:00Z").value();
+  EXPECT_EQ(opens(until(at), until(std::nullopt)),
+            Sentences{"0.0.0.0/0 lets EVERY ADDRESS in to orders for good; it was to end at "
+                      "2100-01-01T00:00:00Z"});
+  EXPECT_EQ(opens(until(at), until(at + 1h)),
+            Sentences{"0.0.0.0/0 lets EVERY ADDRESS in to orders until 2100-01-01T01:00:00Z; it "
+                      "was to end at 2100-01-01T00:00:00Z"});
+  EXPECT_EQ(opens(until(at), until(std::nullopt, "10.0.0.0/7")),
+            Sentences{"10.0.0.0/7 lets 33 million addresses in to orders for good; it was to end "
+                      "at 2100-01-01T00:00:00Z"})
+      << "part of it";
+  for (const auto& [before, after] : {std::pair{until(at), until(at)},
+                                      {until(at), until(at - 1s)},
+                                      {until({}), until(at)},
+                                      {until({}), until({}, "0.0.0.0/1")}})
+    EXPECT_EQ(opens(before, after), Sentences{}) << "no longer, and no more";
+  auto twice = until(at);
+  twice.databases.front().rules.push_back(cidr("r-2", "0.0.0.0/0"));
+  EXPECT_EQ(opens(twice, until(std::nullopt)), Sentences{}) << "another rule never ended";
+}
+
 TEST(FindOpenings, NamesAManagedRangeThatHoldsOne) {
   Rule rule;
   rule.id = "r-1";
@@ -118,12 +145,126 @@ TEST(FindOpenings, NamesNetworksThatAreMostAddressesTogether) {
   EXPECT_EQ(opens(with_slash_8s(210), with_slash_8s(223)).size(), 1);
 }
 
+TEST(FindOpenings, NamesHalvesThatAreEveryAddressTogether) {
+  const auto low = cidr("r-1", "0.0.0.0/1");
+  const auto high = cidr("r-2", "128.0.0.0/1");
+  const std::string all = "its rules together let EVERY ADDRESS in to orders";
+  const auto both = policy({database("orders", 5432, {low, high})});
+  const auto told = opens(policy({database("orders", 5432, {})}), both);
+  ASSERT_EQ(told.size(), 3);
+  EXPECT_EQ(told[0], "0.0.0.0/1 lets 2147 million addresses in to orders");
+  EXPECT_EQ(told[2], all);
+  EXPECT_EQ(opens(policy({database("orders", 5432, {low})}), both),
+            (Sentences{"128.0.0.0/1 lets 2147 million addresses in to orders", all}));
+  EXPECT_EQ(opens(policy({database("orders", 5432, {cidr("r-3", "0.0.0.0/0")})}), both),
+            Sentences{});
+}
+
+TEST(FindOpenings, NamesNetworksThatAreMostAddressesForLongerThanTheyWereTo) {
+  const auto until = [](unsigned count, std::optional<WallTime> end) {
+    auto made = with_slash_8s(count);
+    made.databases.front().rules.front().expires = end;
+    return made;
+  };
+  const auto at = parse_time("2100-01-01T00:00:00Z").value();
+  EXPECT_EQ(opens(until(223, at), until(223, std::nullopt)),
+            Sentences{"its rules together let EVERY ADDRESS in to orders for good; it was to end "
+                      "at 2100-01-01T00:00:00Z"});
+  EXPECT_EQ(opens(until(223, at), until(200, at + 1h)),
+            Sentences{"its rules together let 89 % of all addresses in to orders until "
+                      "2100-01-01T01:00:00Z; it was to end at 2100-01-01T00:00:00Z"});
+  EXPECT_EQ(opens(until(223, at), until(223, at)), Sentences{});
+  EXPECT_EQ(opens(until(100, at), until(100, std::nullopt)), Sentences{});
+}
+
 TEST(FindOpenings, NamesAPortThatNobodyGuardsAnyMore) {
   const auto before = policy({database("orders", 5432, {})});
   EXPECT_EQ(opens(before, policy({})),
             Sentences{"port 5432, of orders, is guarded no longer: every address reaches it"});
   EXPECT_EQ(opens(before, policy({database("orders", 6432, {})})).size(), 1);
   EXPECT_EQ(opens(before, policy({database("sales", 5432, {})})), Sentences{});
+}
+
+// A database of one address, beside those without.
+Database database_at(const std::string& id, std::uint16_t port, const char* address) {
+  auto made = database(id, port, {});
+  made.endpoint.address = parse_address(address).value();
+  return made;
+}
+
+TEST(FindOpenings, NamesAPortThatFallsToADatabaseInMonitorMode) {
+  auto lab = database("lab", 5432, {});
+  const auto orders = database_at("orders", 5432, "198.18.0.5");
+  EXPECT_EQ(opens(policy({lab, orders}), policy({lab})), Sentences{}) << "as closed as before";
+  lab.mode = Mode::monitor;
+  EXPECT_EQ(
+      opens(policy({lab, orders}), policy({lab})),
+      (Sentences{"port 5432 of 198.18.0.5, of orders, goes to lab, which is in monitor mode: "
+                 "every address reaches it",
+                 "IPv6 to port 5432 was closed by orders and goes to lab, which is in monitor "
+                 "mode: it is open to everybody"}));
+  auto moved = database("orders", 6432, {});
+  EXPECT_EQ(opens(policy({database("orders", 5432, {})}), policy({lab, moved})),
+            Sentences{"port 5432, of orders, goes to lab, which is in monitor mode: every address "
+                      "reaches it"});
+  auto whole = database_at("vault", 5432, "198.18.0.5");
+  whole.endpoint.ports.clear();
+  whole.endpoint.all = true;
+  whole.mode = Mode::monitor;
+  EXPECT_EQ(
+      opens(policy({database("orders", 5432, {})}), policy({database("orders", 5432, {}), whole})),
+      Sentences{"port 5432 of 198.18.0.5, of orders, goes to vault, which is in monitor "
+                "mode: every address reaches it"});
+}
+
+TEST(FindOpenings, NamesAPortThatFallsToAWiderDatabase) {
+  const auto falls_to = [](std::vector<Rule> rules) {
+    const auto wide = database("wide", 5432, std::move(rules));
+    const auto orders = database_at("orders", 5432, "198.18.0.5");
+    return opens(policy({orders, wide}), policy({wide}));
+  };
+  const std::string to = "port 5432 of 198.18.0.5, of orders, goes to wide, which lets ";
+  EXPECT_EQ(falls_to({cidr("r-1", "0.0.0.0/0")}), Sentences{to + "EVERY ADDRESS in"});
+  EXPECT_EQ(falls_to({cidr("r-1", "0.0.0.0/1"), cidr("r-2", "128.0.0.0/1")}),
+            Sentences{to + "EVERY ADDRESS in"});
+  EXPECT_EQ(falls_to({cidr("r-1", "0.0.0.0/1")}), Sentences{to + "56 % of all addresses in"});
+  EXPECT_EQ(falls_to({cidr("r-1", "10.0.0.0/7")}),
+            Sentences{to + "10.0.0.0/7 in, 33 million addresses"});
+  EXPECT_EQ(falls_to({cidr("r-1", "10.0.0.0/8")}), Sentences{});
+}
+
+TEST(FindOpenings, NamesEveryPortOfAnAddress) {
+  auto whole = database_at("vault", 5432, "198.18.0.5");
+  whole.endpoint.ports.clear();
+  whole.endpoint.all = true;
+  EXPECT_EQ(opens(policy({whole}), policy({})),
+            Sentences{"every port of 198.18.0.5, of vault, is guarded no longer: every address "
+                      "reaches it"});
+  EXPECT_EQ(opens(policy({whole}), policy({database_at("vault", 5432, "198.18.0.5")})),
+            Sentences{"every other port of 198.18.0.5, of vault, is guarded no longer: every "
+                      "address reaches it"});
+}
+
+TEST(FindOpenings, NamesIpv6ThatIsClosedNoLonger) {
+  auto closed = database_at("orders", 5432, "198.18.0.5");
+  closed.endpoint.ports.clear();
+  closed.endpoint.all = true;
+  closed.endpoint.ipv6 = Ipv6::closed;
+  auto open = closed;
+  open.endpoint.ipv6 = Ipv6::open;
+  EXPECT_EQ(opens(policy({closed}), policy({open})),
+            Sentences{"IPv6 of this host is no longer closed (orders): every TCP port is open to "
+                      "everybody"});
+  EXPECT_EQ(opens(policy({closed}), policy({open, database("sales", 6432, {})})),
+            Sentences{"IPv6 of this host is no longer closed (orders): every TCP port but 6432 is "
+                      "open to everybody"});
+  EXPECT_EQ(opens(policy({open}), policy({closed})), Sentences{});
+  EXPECT_EQ(opens(policy({database_at("orders", 5432, "198.18.0.5")}), policy({open})),
+            Sentences{"IPv6 to port 5432 is no longer closed (orders): it is open to everybody"});
+  auto monitored = closed;
+  monitored.mode = Mode::monitor;
+  EXPECT_EQ(opens(policy({closed}), policy({monitored})),
+            Sentences{"in monitor mode everybody reaches orders"});
 }
 
 TEST(FindOpenings, NamesADatabaseThatGoesToMonitorMode) {
@@ -164,6 +305,28 @@ TEST(FindOpenings, NamesWhatMoatYamlTakesOff) {
   unguarded.guard = 0;
   EXPECT_EQ(opens(both, unguarded).size(), 1);
   EXPECT_EQ(opens(unguarded, both), Sentences{});
+}
+
+TEST(FindOpenings, NamesAGuardThatAllowsForMore) {
+  Config before;
+  auto after = before;
+  after.guard = 1000;
+  EXPECT_EQ(opens(before, after),
+            Sentences{"guard rises from 50 % to 1000 %: a new version of a managed range is "
+                      "enforced though it gains or loses up to 1000 % of its addresses"});
+  EXPECT_EQ(opens(after, before), Sentences{});
+  before.guard = 0;
+  EXPECT_EQ(opens(before, after), Sentences{}) << "it was off";
+}
+
+TEST(FindOpenings, NamesSessionsThatAreLeftBe) {
+  Config before;
+  auto after = before;
+  after.drop_sessions = false;
+  EXPECT_EQ(opens(before, after),
+            Sentences{"drop-sessions goes off: sessions that are no longer allowed go on as "
+                      "sockets, and only their packets are dropped"});
+  EXPECT_EQ(opens(after, before), Sentences{});
 }
 
 // A session by the rules in force.

@@ -8,6 +8,8 @@ namespace {
 
 using Ports = std::vector<std::uint16_t>;
 
+const auto now = parse_time("2026-12-31T00:00:00Z").value();
+
 Address ip(const char* text) { return parse_address(text).value(); }
 
 Database guarded(const std::string& id, Ports ports, const char* address = nullptr) {
@@ -33,24 +35,25 @@ Session listening(std::uint16_t port, const char* address = nullptr) {
 }
 
 TEST(ExposedPorts, NamesAPortThatNobodyGuardsAnyMore) {
-  const auto open =
-      exposed_ports(policy({guarded("orders", {5432, 6432})}), policy({guarded("orders", {6432})}));
+  const auto open = exposed_ports(policy({guarded("orders", {5432, 6432})}),
+                                  policy({guarded("orders", {6432})}), now);
   EXPECT_EQ(open, (std::vector<ExposedPort>{{"orders", std::nullopt, 5432}}));
 }
 
 TEST(ExposedPorts, LetsAPortChangeItsDatabase) {
   EXPECT_TRUE(
-      exposed_ports(policy({guarded("orders", {5432})}), policy({guarded("new", {5432})})).empty());
+      exposed_ports(policy({guarded("orders", {5432})}), policy({guarded("new", {5432})}), now)
+          .empty());
 }
 
 TEST(ExposedPorts, MindsAddresses) {
   const auto any = policy({guarded("a", {5432})});
   const auto one = policy({guarded("a", {5432}, "10.0.0.5")});
   const auto whole = policy({guarded("a", {}, "10.0.0.5")});
-  EXPECT_EQ(exposed_ports(any, one).size(), 1U);
-  EXPECT_TRUE(exposed_ports(one, any).empty());
-  EXPECT_TRUE(exposed_ports(one, whole).empty());
-  EXPECT_EQ(exposed_ports(whole, one),
+  EXPECT_EQ(exposed_ports(any, one, now).size(), 1U);
+  EXPECT_TRUE(exposed_ports(one, any, now).empty());
+  EXPECT_TRUE(exposed_ports(one, whole, now).empty());
+  EXPECT_EQ(exposed_ports(whole, one, now),
             (std::vector<ExposedPort>{{"a", ip("10.0.0.5"), std::uint16_t{0}}}));
 }
 
@@ -58,20 +61,20 @@ TEST(ExposedPorts, IsToldForAsLongAsItIsOpenAndListenedOn) {
   ExposedPorts exposed;
   const auto before = policy({guarded("orders", {5432})});
   const auto after = policy({guarded("orders", {5433})});
-  EXPECT_EQ(exposed.replace(before, after).size(), 1U);
-  const auto open = exposed.open(after, {listening(5432)}, {});
+  EXPECT_EQ(exposed.replace(before, after, now).size(), 1U);
+  const auto open = exposed.open(after, {listening(5432)}, {}, now);
   ASSERT_EQ(open.size(), 1U);
   EXPECT_EQ(open[0].database, "orders");
   EXPECT_EQ(open[0].message,
             "port 5432, once guarded for orders, is open to everybody: something listens there");
   EXPECT_EQ(open[0].remedy, "name it in a database's endpoint, or stop what listens");
-  EXPECT_TRUE(exposed.open(after, {listening(22)}, {}).empty());
-  EXPECT_TRUE(exposed.open(after, {}, {}).empty());
+  EXPECT_TRUE(exposed.open(after, {listening(22)}, {}, now).empty());
+  EXPECT_TRUE(exposed.open(after, {}, {}, now).empty());
 
-  EXPECT_TRUE(exposed.replace(after, after).empty());
-  EXPECT_EQ(exposed.open(after, {listening(5432)}, {}).size(), 1U) << "it stays";
-  exposed.replace(after, before);
-  EXPECT_TRUE(exposed.open(before, {listening(5432)}, {}).empty()) << "guarded again";
+  EXPECT_TRUE(exposed.replace(after, after, now).empty());
+  EXPECT_EQ(exposed.open(after, {listening(5432)}, {}, now).size(), 1U) << "it stays";
+  exposed.replace(after, before, now);
+  EXPECT_TRUE(exposed.open(before, {listening(5432)}, {}, now).empty()) << "guarded again";
 }
 
 TEST(ExposedPorts, NamesThePortsThatAreOpenAndNoneOfAnAddressThatIsGone) {
@@ -79,17 +82,93 @@ TEST(ExposedPorts, NamesThePortsThatAreOpenAndNoneOfAnAddressThatIsGone) {
   const auto own = parse_address("10.0.0.5").value();
   const auto before = policy({guarded("orders", {}, "10.0.0.5")});
   const auto after = policy({guarded("orders", {5432}, "10.0.0.5")});
-  exposed.replace(before, after);
+  exposed.replace(before, after, now);
   const auto all = {listening(5432), listening(6432), listening(22, "10.0.0.5"),
                     listening(80, "10.0.0.6")};
-  const auto told = exposed.open(after, all, {own});
+  const auto told = exposed.open(after, all, {own}, now);
   ASSERT_EQ(told.size(), 1U);
   EXPECT_TRUE(
       told[0].message.starts_with("ports 22, 6432 of 10.0.0.5, once guarded for orders, are open"))
       << told[0].message;
-  EXPECT_TRUE(exposed.open(after, {listening(5432)}, {own}).empty()) << "guarded";
-  EXPECT_TRUE(exposed.open(after, all, {Address(own.value + 1)}).empty())
+  EXPECT_TRUE(exposed.open(after, {listening(5432)}, {own}, now).empty()) << "guarded";
+  EXPECT_TRUE(exposed.open(after, all, {Address(own.value + 1)}, now).empty())
       << "the host lacks the address";
+}
+
+// A database without rules, or with one for a CIDR.
+Database with_rule(Database database, const char* cidr) {
+  Rule rule;
+  rule.cidr = parse_prefix(cidr).value();
+  database.rules = {rule};
+  return database;
+}
+
+Database monitored(Database database) {
+  database.mode = Mode::monitor;
+  return database;
+}
+
+class PassedOnPort : public testing::Test {
+ protected:
+  // What is told of port 5432 of 10.0.0.5, once that of orders, as `lab` guards it alone.
+  std::vector<Opening> passed_on_to(const Database& lab) {
+    const auto after = policy({lab});
+    exposed_.replace(before(lab), after, now);
+    return exposed_.open(after, {listening(5432)}, {ip("10.0.0.5")}, now);
+  }
+  static Policy before(const Database& lab) {
+    return policy({lab, guarded("orders", {5432}, "10.0.0.5")});
+  }
+
+  ExposedPorts exposed_;
+};
+
+TEST_F(PassedOnPort, IsOpenWhereTheOtherDatabaseIsInMonitorMode) {
+  const auto lab = monitored(guarded("lab", {3306, 5432}));
+  const auto told = passed_on_to(lab);
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told[0].database, "orders");
+  EXPECT_EQ(told[0].message,
+            "port 5432 of 10.0.0.5, once guarded for orders, is open to everybody: database lab "
+            "guards it now, and is in monitor mode");
+  EXPECT_EQ(told[0].remedy,
+            "moat databases enforce lab, or name it in the endpoint of a database that is "
+            "enforced");
+  EXPECT_EQ(exposed_.replace(policy({lab}), policy({lab}), now).size(), 0U);
+  EXPECT_EQ(exposed_.ports().size(), 1U) << "it stays";
+  exposed_.replace(policy({lab}), policy({guarded("lab", {3306, 5432})}), now);
+  EXPECT_TRUE(exposed_.ports().empty()) << "enforced";
+}
+
+TEST_F(PassedOnPort, IsOpenWhereTheOtherDatabaseLetsMostAddressesIn) {
+  const auto all = passed_on_to(with_rule(guarded("lab", {5432}), "0.0.0.0/0"));
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_EQ(all[0].message,
+            "port 5432 of 10.0.0.5, once guarded for orders, is open to EVERY ADDRESS: the rules "
+            "of database lab, which guards it now, let them in");
+  EXPECT_EQ(all[0].remedy, "moat rules list --database lab");
+  const auto most = passed_on_to(with_rule(guarded("lab", {5432}), "0.0.0.0/1"));
+  ASSERT_EQ(most.size(), 1U);
+  EXPECT_NE(most[0].message.find("is open to most addresses"), std::string::npos);
+}
+
+TEST_F(PassedOnPort, IsClosedWhereTheOtherDatabaseIsAsNarrow) {
+  EXPECT_TRUE(passed_on_to(with_rule(guarded("lab", {5432}), "10.0.0.0/8")).empty());
+  EXPECT_TRUE(exposed_.ports().empty());
+}
+
+TEST_F(PassedOnPort, IsNotToldWhereItWasAsOpenBefore) {
+  const auto lab = monitored(guarded("lab", {5432}));
+  const auto old = policy({lab, monitored(guarded("orders", {5432}, "10.0.0.5"))});
+  EXPECT_TRUE(exposed_ports(old, policy({lab}), now).empty());
+}
+
+TEST(ExposedPorts, AreLookedAtWhereTheListenerIs) {
+  ExposedPorts exposed;
+  const auto after = policy({guarded("orders", {5432}, "10.0.0.5")});
+  exposed.replace(policy({guarded("orders", {5432})}), after, now);
+  EXPECT_TRUE(exposed.open(after, {listening(5432, "10.0.0.5")}, {}, now).empty()) << "guarded";
+  EXPECT_EQ(exposed.open(after, {listening(5432, "10.0.0.6")}, {}, now).size(), 1U);
 }
 
 Session in_cgroup(Session listener, std::uint64_t cgroup) {
