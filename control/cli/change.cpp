@@ -190,10 +190,12 @@ Exit report_change(const Cli& cli, Client& client, const ClientResult<Document>&
     gaps = not_enforced_by(*status);
   }
   const auto exit = tell_outcome(*change, options, gaps);
-  if (!options.confirm.empty())
-    tell(fmt::format("it is undone {} after it was sent, unless you say: moat confirm",
-                     printable(options.confirm)),
+  if (!options.confirm.empty() && !change->unchanged.empty()) {
+    tell("there is nothing to confirm, and nothing will be undone");
+  } else if (!options.confirm.empty()) {
+    tell(fmt::format("undone in {} unless you run: moat confirm", printable(options.confirm)),
          Colour::doubtful);
+  }
   return exit;
 }
 

@@ -1717,6 +1717,22 @@ TEST_F(CliTest, SendsAChangeThatIsToBeConfirmedAsPartOfItsTrial) {
   EXPECT_EQ(ask({"rules", "add", "--cidr", "192.0.2.1/32", "--confirm", "soon"}).exit, 1);
 }
 
+TEST_F(CliTest, PromisesNoUndoWhereNothingWasChanged) {
+  play_config();
+  service_.change.enforced = true;
+  const auto changed = ask({"databases", "enforce", "orders", "--confirm", "60s"});
+  EXPECT_NE(changed.err.find("undone in 60s unless you run: moat confirm\n"), std::string::npos)
+      << changed.err;
+  service_.calls.clear();
+  service_.change.unchanged = "orders.yaml says mode: enforce already";
+  const auto same = ask({"databases", "enforce", "orders", "--confirm", "60s"});
+  EXPECT_EQ(same.exit, 0);
+  EXPECT_EQ(same.err,
+            "orders.yaml says mode: enforce already: nothing was changed\n"
+            "there is nothing to confirm, and nothing will be undone\n");
+  EXPECT_EQ(service_.calls.back(), "confirm") << "the trial has ended";
+}
+
 TEST_F(CliTest, EndsTheTrialOfAChangeThatIsRefused) {
   play_config();
   service_.refuse_changes = true;
