@@ -116,14 +116,14 @@ void add_edit_options(ChangeOptions& options, Options& into) {
   into.push_back(no_wait(options));
 }
 
-ClientResult<PreviewView> foretell(Client& client,
-                                   const std::function<ClientResult<Document>()>& send) {
+ClientResult<ChangeView> foretell(Client& client,
+                                  const std::function<ClientResult<Document>()>& send) {
   client.set_terms({{"dry-run", "1"}});
   auto told = as<ChangeView>(send());
   client.set_terms({});
   if (!told) return std::unexpected(told.error());
   if (!told->preview) return std::unexpected(not_understood("it has no preview of the change"));
-  return std::move(*told->preview);
+  return told;
 }
 
 ClientResult<Document> send_edit(Client& client, const ChangeOptions& options,
@@ -131,10 +131,11 @@ ClientResult<Document> send_edit(Client& client, const ChangeOptions& options,
                                  std::string_view meaning) {
   Client::Arguments terms;
   if (!options.yes.yes) {
-    const auto preview = foretell(client, send);
-    if (!preview) return std::unexpected(preview.error());
-    if (auto may = announce(*preview, asks, meaning); !may) return std::unexpected(may.error());
-    terms = {{"basis", preview->basis}};
+    const auto told = foretell(client, send);
+    if (!told) return std::unexpected(told.error());
+    const auto& preview = *told->preview;
+    if (auto may = announce(preview, asks, meaning); !may) return std::unexpected(may.error());
+    terms = {{"basis", preview.basis}};
   }
   if (options.confirm.empty()) {
     client.set_terms(std::move(terms));

@@ -200,7 +200,8 @@ constexpr Command all_commands[] = {
      command::diff,
      "Says what would change if these files were the host's: + added, - removed, ~ changed;\n"
      "of moat.yaml too, where the folder has one. A line with a ! is wrong on the host by now,\n"
-     "as moat status says. With numbers: what changed in the database files from one generation\n"
+     "as moat status says, or names a database without a file there, whose last rules stay.\n"
+     "With numbers: what changed in the database files from one generation\n"
      "of the history to another, or to the newest.\n\n"
      "Exit: 0 no difference and nothing wrong, 1 different, wrong, or the files have errors,\n"
      "3 moatd not reachable.\n\n"
