@@ -1489,6 +1489,18 @@ TEST_F(CliTest, DoesNotCallAReloadDoneThatLeavesAFileOut) {
   const auto outcome = ask({"reload"});
   EXPECT_EQ(outcome.exit, 1);
   EXPECT_NE(outcome.err.find("held back"), std::string::npos) << outcome.err;
+  // Of a file that was never enforced nothing stays.
+  service_.status_view.files = {{"new.yaml", "", FileState::not_guarded, {}}};
+  const auto open = ask({"reload"});
+  EXPECT_EQ(open.exit, 1);
+  EXPECT_NE(open.err.find("! NOT GUARDED: new.yaml: its ports are open until this is mended\n"
+                          "generation "),
+            std::string::npos)
+      << open.err;
+  EXPECT_EQ(open.err.find("stays"), std::string::npos) << open.err;
+  service_.status_view.files.push_back({"o.yaml", "orders", FileState::held_back, {}});
+  const auto both = ask({"reload"});
+  EXPECT_LT(both.err.find("NOT GUARDED: new.yaml"), both.err.find("held back: orders (o.yaml)"));
 }
 
 TEST_F(CliTest, SaysWhenAChangeIsNotEnforcedWithinTheBound) {
