@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/cli/candidate.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <iterator>
 #include <memory>
 #include <vector>
 
 #include "control/cli/output.h"
+#include "control/files/agent_files.h"
 
 namespace moat {
 namespace {
@@ -34,6 +38,13 @@ ClientResult<std::vector<ManagedRange>> read_ranges(const Client& client) {
     ranges.push_back({view.id, view.name, std::move(cidrs), {view.path, 0, 0}});
   }
   return ranges;
+}
+
+// As far as this user can tell.
+bool has_agents_file(const DatabaseView& database) {
+  std::string line;
+  std::ifstream file(database.path);
+  return std::getline(file, line) && is_agents(line);
 }
 
 }  // namespace
@@ -65,6 +76,24 @@ ClientResult<LoadedRules> load_candidate(const Client& client, const std::string
   }
   if (rules.is_without_config) tell(without_config, Colour::doubtful);
   return rules;
+}
+
+std::vector<DatabaseView> find_unnamed(const std::vector<DatabaseView>& databases,
+                                       const Policy& wanted) {
+  std::vector<DatabaseView> unnamed;
+  std::ranges::copy_if(databases, std::back_inserter(unnamed), [&](const DatabaseView& database) {
+    return wanted.find(database.id) == nullptr && !has_agents_file(database);
+  });
+  return unnamed;
+}
+
+std::string describe_unnamed(const DatabaseView& database, std::string_view folder) {
+  const auto rules = database.rules == 0   ? std::string("without a rule")
+                     : database.rules == 1 ? std::string("with its last rule")
+                                           : fmt::format("with its last {} rules", database.rules);
+  return fmt::format(
+      "database {} has no file in {}: it stays guarded {} until moat databases forget {}",
+      database.id, folder, rules, database.id);
 }
 
 }  // namespace moat

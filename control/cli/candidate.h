@@ -3,6 +3,8 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "control/cli/client.h"
 #include "control/cli/rule_load.h"
@@ -20,5 +22,13 @@ enum class WhoseRanges {
 [[nodiscard]] ClientResult<LoadedRules> load_candidate(const Client& client,
                                                        const std::string& folder,
                                                        WhoseRanges whose = WhoseRanges::folders);
+
+// Databases in force that `wanted` does not name: a file that is absent ends no guard. Without
+// those whose files are moat-agent's, which come and go by it.
+[[nodiscard]] std::vector<DatabaseView> find_unnamed(const std::vector<DatabaseView>& databases,
+                                                     const Policy& wanted);
+// "database orders has no file in DIR: it stays guarded with its last 4 rules until moat databases
+// forget orders"
+[[nodiscard]] std::string describe_unnamed(const DatabaseView& database, std::string_view folder);
 
 }  // namespace moat

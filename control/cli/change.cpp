@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <thread>
 #include <tuple>
 
@@ -65,25 +66,41 @@ std::string describe_ended(const ChangeView& change) {
                      fmt::join(peers, ", "));
 }
 
-// `gaps`: by what it is not enforced; empty: nothing.
-Exit tell_outcome(const ChangeView& change, const ChangeOptions& options, const std::string& gaps) {
+// What files are left out of, and what that leaves: "NOT GUARDED: shop.yaml: its ports are open
+// until this is mended", "held back: orders (orders.yaml): what was last enforced stays".
+void tell_left_out(const std::optional<StatusView>& status) {
+  bool has_told = false;
+  if (status) {
+    for (const auto& problem : status->problems) {
+      if (problem.code != code::not_guarded && problem.code != code::held_back) continue;
+      tell("! " + printable(problem.message), Colour::bad);
+      has_told = true;
+    }
+  }
+  if (!has_told) {
+    tell("not all of it: what has errors is held back, and what was last enforced of it stays",
+         Colour::bad);
+  }
+}
+
+// `status`: after the change, where what it is not enforced by is to be told.
+Exit tell_outcome(const ChangeView& change, const ChangeOptions& options,
+                  const std::optional<StatusView>& status) {
+  const auto gaps = status ? not_enforced_by(*status) : "";
   const auto bound = format_duration(change.bound);
   if (!change.unchanged.empty()) {
     tell(fmt::format("{}: nothing was changed", printable(change.unchanged)), Colour::good);
     if (change.enforced) return Exit::done;
   }
   if (change.enforced) {
+    const bool is_whole = !has_error(change.warnings);
+    if (!is_whole) tell_left_out(status);
     if (gaps.empty()) {
       tell(fmt::format("generation {} enforced in {} (bound {})", change.generation,
                        format_duration(change.took), bound),
            Colour::good);
     } else {
       tell(fmt::format("generation {} enforced, but {}", change.generation, printable(gaps)),
-           Colour::bad);
-    }
-    const bool is_whole = !has_error(change.warnings);
-    if (!is_whole) {
-      tell("not all of it: what has errors is held back, and what was last enforced of it stays",
            Colour::bad);
     }
     return is_whole && gaps.empty() ? Exit::done : Exit::refused;
@@ -116,14 +133,14 @@ void add_edit_options(ChangeOptions& options, Options& into) {
   into.push_back(no_wait(options));
 }
 
-ClientResult<PreviewView> foretell(Client& client,
-                                   const std::function<ClientResult<Document>()>& send) {
+ClientResult<ChangeView> foretell(Client& client,
+                                  const std::function<ClientResult<Document>()>& send) {
   client.set_terms({{"dry-run", "1"}});
   auto told = as<ChangeView>(send());
   client.set_terms({});
   if (!told) return std::unexpected(told.error());
   if (!told->preview) return std::unexpected(not_understood("it has no preview of the change"));
-  return std::move(*told->preview);
+  return told;
 }
 
 ClientResult<Document> send_edit(Client& client, const ChangeOptions& options,
@@ -131,10 +148,11 @@ ClientResult<Document> send_edit(Client& client, const ChangeOptions& options,
                                  std::string_view meaning) {
   Client::Arguments terms;
   if (!options.yes.yes) {
-    const auto preview = foretell(client, send);
-    if (!preview) return std::unexpected(preview.error());
-    if (auto may = announce(*preview, asks, meaning); !may) return std::unexpected(may.error());
-    terms = {{"basis", preview->basis}};
+    const auto told = foretell(client, send);
+    if (!told) return std::unexpected(told.error());
+    const auto& preview = *told->preview;
+    if (auto may = announce(preview, asks, meaning); !may) return std::unexpected(may.error());
+    terms = {{"basis", preview.basis}};
   }
   if (options.confirm.empty()) {
     client.set_terms(std::move(terms));
@@ -183,17 +201,19 @@ Exit report_change(const Cli& cli, Client& client, const ClientResult<Document>&
   }
   if (const auto ended = describe_ended(*change); !cli.json && !ended.empty())
     print_line(printable(ended));
-  std::string gaps;
+  std::optional<StatusView> status;
   if (change->enforced && tell_gaps == TellGaps::yes) {
-    const auto status = client.status();
-    if (!status) return fail(cli, status.error());
-    gaps = not_enforced_by(*status);
+    auto now = client.status();
+    if (!now) return fail(cli, now.error());
+    status = std::move(*now);
   }
-  const auto exit = tell_outcome(*change, options, gaps);
-  if (!options.confirm.empty())
-    tell(fmt::format("it is undone {} after it was sent, unless you say: moat confirm",
-                     printable(options.confirm)),
+  const auto exit = tell_outcome(*change, options, status);
+  if (!options.confirm.empty() && !change->unchanged.empty()) {
+    tell("there is nothing to confirm, and nothing will be undone");
+  } else if (!options.confirm.empty()) {
+    tell(fmt::format("undone in {} unless you run: moat confirm", printable(options.confirm)),
          Colour::doubtful);
+  }
   return exit;
 }
 

@@ -22,8 +22,8 @@ Option confirm(ChangeOptions& options);
 // Those of every edit.
 void add_edit_options(ChangeOptions& options, Options& into);
 
-// What the edit that `send` sends would do. Nothing is changed.
-[[nodiscard]] ClientResult<PreviewView> foretell(
+// What the edit that `send` sends would do, with a preview. Nothing is changed.
+[[nodiscard]] ClientResult<ChangeView> foretell(
     Client& client, const std::function<ClientResult<Document>()>& send);
 
 // Sends an edit, once it was told what it would do and, unless --yes says otherwise, somebody was

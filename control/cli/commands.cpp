@@ -200,7 +200,8 @@ constexpr Command all_commands[] = {
      command::diff,
      "Says what would change if these files were the host's: + added, - removed, ~ changed;\n"
      "of moat.yaml too, where the folder has one. A line with a ! is wrong on the host by now,\n"
-     "as moat status says. With numbers: what changed in the database files from one generation\n"
+     "as moat status says, or names a database without a file there, whose last rules stay.\n"
+     "With numbers: what changed in the database files from one generation\n"
      "of the history to another, or to the newest.\n\n"
      "Exit: 0 no difference and nothing wrong, 1 different, wrong, or the files have errors,\n"
      "3 moatd not reachable.\n\n"
@@ -254,8 +255,9 @@ constexpr Command all_commands[] = {
     {"", "reload", "Have moatd read all files now", command::reload,
      "moatd notices changes by itself; this is for when you will not wait, or\n"
      "want to know that it has. A file that somebody is writing is not read until it is closed.\n\n"
-     "Exit: 0 enforced, 1 a file is held back, Moat's program is not on an interface, or the\n"
-     "backstop is off; 3 moatd not reachable, 4 not enforced within the bound."},
+     "Exit: 0 enforced, 1 a file is held back or NOT GUARDED, Moat's program is not on an "
+     "interface,\n"
+     "or the backstop is off; 3 moatd not reachable, 4 not enforced within the bound."},
 
     {"", "clock", "The host's clock, by which rules expire", nullptr},
     {"clock", "reset", "Say that the host's clock is right now", command::reset_clock,

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "control/cli/candidate.h"
 #include "control/cli/change.h"
@@ -51,16 +52,23 @@ What describe(PolicyChange::What what) {
   return {"", "", Colour::none};
 }
 
-ClientResult<PolicyItems> enforced_items(const Client& client) {
-  const auto databases = as_list<DatabaseView>(client.get("/v1/databases"), "databases");
+struct Enforced {
+  PolicyItems items;
+  std::vector<DatabaseView> databases;
+  std::vector<ManagedRangeView> ranges;
+};
+
+ClientResult<Enforced> read_enforced(const Client& client) {
+  auto databases = as_list<DatabaseView>(client.get("/v1/databases"), "databases");
   if (!databases) return std::unexpected(databases.error());
   const auto rules = as_list<RuleView>(client.get("/v1/rules"), "rules");
   if (!rules) return std::unexpected(rules.error());
   const auto peerings = as_list<NetPeeringView>(client.get("/v1/net-peerings"), "net_peerings");
   if (!peerings) return std::unexpected(peerings.error());
-  const auto ranges = as_list<ManagedRangeView>(client.get("/v1/managed-ranges"), "managed_ranges");
+  auto ranges = as_list<ManagedRangeView>(client.get("/v1/managed-ranges"), "managed_ranges");
   if (!ranges) return std::unexpected(ranges.error());
-  return policy_items(*databases, *rules, *peerings, *ranges);
+  return Enforced{policy_items(*databases, *rules, *peerings, *ranges), std::move(*databases),
+                  std::move(*ranges)};
 }
 
 // `status`: of the daemon that enforces another.
@@ -118,9 +126,28 @@ std::string describe_fields(const PolicyChange& change) {
   return text;
 }
 
-Json as_json(const std::vector<PolicyChange>& changes, const std::vector<Problem>& problems) {
+struct Difference {
+  std::vector<PolicyChange> changes = {};  // from what is enforced to what the files say
+  std::vector<Problem> problems = {};      // of the host by now
+  std::vector<DatabaseView> unnamed = {};  // see find_unnamed()
+  std::string folder = {};
+  std::string same = "no difference: what the files say is enforced";  // where there is none
+
+  // A file that the host has, and the folder has not, would go. One that has vanished is a problem
+  // of the host already.
+  [[nodiscard]] bool takes_files_away() const {
+    return !std::ranges::all_of(unnamed, &has_vanished);
+  }
+  [[nodiscard]] bool is_different() const { return !changes.empty() || takes_files_away(); }
+
+  static bool has_vanished(const DatabaseView& database) {
+    return database.state == FileState::vanished;
+  }
+};
+
+Json as_json(const Difference& difference) {
   Json list = Json::array();
-  for (const auto& change : changes) {
+  for (const auto& change : difference.changes) {
     Json fields = Json::object();
     if (change.what == PolicyChange::What::changed) {
       for (const auto& [field, before, after] : change.fields) {
@@ -136,13 +163,17 @@ Json as_json(const std::vector<PolicyChange>& changes, const std::vector<Problem
                     {"fields", std::move(fields)}});
   }
   Json wrong = Json::array();
-  for (const auto& problem : problems) wrong.push_back(encode(problem));
-  return document({{"is_different", !changes.empty()},
+  for (const auto& problem : difference.problems) wrong.push_back(encode(problem));
+  Json unnamed = Json::array();
+  for (const auto& database : difference.unnamed) unnamed.push_back(database.id);
+  return document({{"is_different", difference.is_different()},
                    {"changes", std::move(list)},
+                   {"unnamed", std::move(unnamed)},
                    {"problems", std::move(wrong)}});
 }
 
-void print(const std::vector<PolicyChange>& changes, const std::vector<Problem>& problems) {
+void print(const Difference& difference) {
+  const auto& [changes, problems, unnamed, folder, same] = difference;
   std::array<std::size_t, 3> counts{};
   for (const auto& change : changes) {
     ++counts[static_cast<std::size_t>(change.what)];
@@ -151,46 +182,69 @@ void print(const std::vector<PolicyChange>& changes, const std::vector<Problem>&
         fmt::format("{} {}: {}", what.sign, name(change.item), describe_fields(change));
     print_line(paint(printable(line), what.colour));
   }
+  for (const auto& database : unnamed) {
+    if (Difference::has_vanished(database)) continue;  // a problem says so
+    const auto sentence = describe_unnamed(database, folder);
+    print_line(paint(fmt::format("! {}", printable(sentence)), Colour::bad));
+  }
   for (const auto& problem : problems) {
     print_line(paint(fmt::format("! {}", printable(problem.message)), Colour::bad));
   }
-  tell(!changes.empty()
-           ? fmt::format("{} added, {} removed, {} changed", counts[0], counts[1], counts[2])
-       : problems.empty()
-           ? "no difference: what the files say is enforced"
-           : "no difference to what was last enforced; but not all is well: see moat "
-             "status");
-}
-
-void show(const Cli& cli, const std::vector<PolicyChange>& changes,
-          const std::vector<Problem>& problems) {
-  if (cli.json) {
-    print_json(as_json(changes, problems));
+  if (difference.is_different()) {
+    tell(fmt::format("{} added, {} removed, {} changed", counts[0], counts[1], counts[2]));
   } else {
-    const Pager pager(cli);
-    print(changes, problems);
+    tell(problems.empty() ? same
+                          : "no difference to what was last enforced; but not all is well: see "
+                            "moat status");
   }
 }
 
-struct Difference {
-  std::vector<PolicyChange> changes;  // from what is enforced to what the files say
-  std::vector<Problem> problems;      // of the host by now
-};
+void show(const Cli& cli, const Difference& difference) {
+  if (cli.json) {
+    print_json(as_json(difference));
+  } else {
+    const Pager pager(cli);
+    print(difference);
+  }
+}
+
+// Leaves out what is not named and stays all the same: databases, with what belongs to them, and
+// managed ranges that their rules name.
+void keep_unnamed(const Enforced& enforced, const Policy& wanted, Difference& difference) {
+  std::set<std::string> staying;  // moat-agent's as well
+  for (const auto& database : enforced.databases)
+    if (wanted.find(database.id) == nullptr) staying.insert(database.id);
+  const auto stays = [&](const PolicyItem& item) {
+    if (item.kind == "database") return staying.contains(item.id);
+    if (item.kind != "managed-range") return staying.contains(item.database);
+    const auto range = std::ranges::find(enforced.ranges, item.id, &ManagedRangeView::id);
+    return range != enforced.ranges.end() &&
+           std::ranges::any_of(range->used_by,
+                               [&](const std::string& id) { return staying.contains(id); });
+  };
+  std::erase_if(difference.changes, [&](const PolicyChange& change) {
+    return change.what == PolicyChange::What::removed && stays(change.item);
+  });
+  difference.unnamed = find_unnamed(enforced.databases, wanted);
+}
 
 ClientResult<Difference> compare_with(const Cli& cli, Client& client, const std::string& folder,
                                       WhoseRanges whose) {
   const auto status = client.status();
   if (!status) return std::unexpected(status.error());
-  auto enforced = enforced_items(client);
+  auto enforced = read_enforced(client);
   if (!enforced) return std::unexpected(enforced.error());
   const auto wanted = read_wanted(client, *status, folder, whose);
   if (!wanted) return std::unexpected(wanted.error());
   auto items = policy_items(wanted->policy);
   if (wanted->config) {
-    enforced->push_back(config_item(status->settings));
+    enforced->items.push_back(config_item(status->settings));
     items.push_back(config_item(*wanted->config));
   }
-  Difference difference{diff_items(*enforced, items), status->problems};
+  Difference difference{.changes = diff_items(enforced->items, items),
+                        .problems = status->problems,
+                        .folder = folder};
+  keep_unnamed(*enforced, wanted->policy, difference);
   for (auto& change : difference.changes) {
     for (auto& field : change.fields) {
       if (cli.json || field.name != "cidrs") continue;
@@ -206,12 +260,17 @@ bool is_number(const std::string& text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
+struct GenerationItems {
+  std::uint64_t generation = 0;  // 0: there is none
+  PolicyItems items;
+};
+
 // What the database files of a generation said; `generation`: a number, or the newest.
-ClientResult<PolicyItems> items_of(const Client& client, std::string generation) {
+ClientResult<GenerationItems> items_of(const Client& client, std::string generation) {
   if (generation == newest) {
     const auto all = as_list<HistoryView>(client.get("/v1/history"), "generations");
     if (!all) return std::unexpected(all.error());
-    if (all->empty()) return PolicyItems();
+    if (all->empty()) return GenerationItems();
     generation = fmt::format("{}", all->front().generation);
   }
   const auto entry = as<HistoryView>(client.get("/v1/history/" + escape(generation)));
@@ -221,7 +280,7 @@ ClientResult<PolicyItems> items_of(const Client& client, std::string generation)
     auto reading = read_database(file.path, file.text, {});
     if (reading.value) policy.databases.push_back(std::move(*reading.value));
   }
-  return policy_items(policy);
+  return GenerationItems{entry->generation, policy_items(policy)};
 }
 
 Exit compare_generations(const Cli& cli, const DiffOptions& options) {
@@ -230,9 +289,15 @@ Exit compare_generations(const Cli& cli, const DiffOptions& options) {
   if (!before) return fail(cli, before.error());
   const auto after = items_of(client, options.other);
   if (!after) return fail(cli, after.error());
-  const auto changes = diff_items(*before, *after);
-  show(cli, changes, {});
-  return changes.empty() ? Exit::done : Exit::refused;
+  Difference difference{.changes = diff_items(before->items, after->items)};
+  difference.same = before->generation == after->generation
+                        ? fmt::format("no difference: both are generation {}", before->generation)
+                        : fmt::format(
+                              "no difference: the database files of generations {} and {} "
+                              "say the same",
+                              before->generation, after->generation);
+  show(cli, difference);
+  return difference.is_different() ? Exit::refused : Exit::done;
 }
 
 Exit compare(const Cli& cli, const DiffOptions& options) {
@@ -247,8 +312,8 @@ Exit compare(const Cli& cli, const DiffOptions& options) {
   Client client(cli);
   const auto difference = compare_with(cli, client, options.folder, WhoseRanges::folders);
   if (!difference) return fail(cli, difference.error());
-  show(cli, difference->changes, difference->problems);
-  return difference->changes.empty() && difference->problems.empty() ? Exit::done : Exit::refused;
+  show(cli, *difference);
+  return difference->is_different() || !difference->problems.empty() ? Exit::refused : Exit::done;
 }
 
 // ---- moat apply ----
@@ -301,13 +366,20 @@ Exit apply_files(const Cli& cli, const ApplyOptions& options) {
               {Refusal::Kind::conflict, "the files change while they are read", "try again", {}}});
   }
   // With --json, stdout has one document: the difference, or what became of the change.
-  if (!cli.json || options.dry_run) show(cli, difference->changes, difference->problems);
+  if (!cli.json || options.dry_run) show(cli, *difference);
   const auto send = [&] { return client.post("/v1/apply", dump(encode(*files))); };
-  if (options.dry_run) {
-    const auto preview = foretell(client, send);
-    if (!preview) return fail(cli, preview.error());
-    tell_effects(*preview);
-    return Exit::done;
+  if (options.dry_run || !options.change.yes.yes) {
+    const auto told = foretell(client, send);
+    if (!told) return fail(cli, told.error());
+    if (options.dry_run) {
+      tell_effects(*told->preview);
+      return Exit::done;
+    }
+    if (!told->unchanged.empty()) {  // nothing is to be asked, or undone
+      client.set_terms({{"basis", told->preview->basis}});
+      return report_change(cli, client, send(), options.change);
+    }
+    if (!difference->is_different()) tell("only comments, the layout or the names of files differ");
   }
   const auto reply =
       send_edit(client, options.change, send, Asks::always, "apply makes these files the host's");

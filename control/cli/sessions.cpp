@@ -68,6 +68,14 @@ Cell wanted_cell(const SessionView& session) {
   return {"ends", Colour::bad};
 }
 
+// A database without a file stays as it is.
+SessionView judge_by(const Policy& wanted, const SessionView& live) {
+  auto then = live;
+  judge_session(then, wanted, now());
+  const bool stays = then.database.empty() && wanted.find(live.database) == nullptr;
+  return stays ? live : then;
+}
+
 ClientResult<std::vector<Row>> read_rows(const Client& client, const std::string& database,
                                          const Policy* wanted) {
   const auto sessions =
@@ -77,7 +85,7 @@ ClientResult<std::vector<Row>> read_rows(const Client& client, const std::string
   std::vector<Row> rows;
   for (const auto& session : *sessions) {
     Row row{session, std::nullopt, std::nullopt};
-    if (wanted != nullptr) judge_session(row.wanted.emplace(session), *wanted, now());
+    if (wanted != nullptr) row.wanted = judge_by(*wanted, session);
     const auto owner = session.socket == 0 ? owners.end() : owners.find(session.socket);
     if (owner != owners.end()) row.process = owner->second;
     rows.push_back(std::move(row));
@@ -161,10 +169,11 @@ struct Opened {
 
 // What enforcing rules would do, and to whom.
 struct Effects {
-  ClientResult<std::string> caller;  // their address
-  std::vector<WhyView> caller_gets;  // from each database
-  std::vector<Row> ends;             // sessions, the caller's first
-  std::vector<Opened> opens;
+  ClientResult<std::string> caller;       // their address
+  std::vector<WhyView> caller_gets = {};  // from each database
+  std::vector<Row> ends = {};             // sessions, the caller's first
+  std::vector<Opened> opens = {};
+  std::vector<DatabaseView> unnamed = {};  // see find_unnamed()
 };
 
 // Why everybody would reach what `guard` guards then; empty: not everybody would. Null: none does.
@@ -193,6 +202,7 @@ std::vector<Opened> find_opened(const std::vector<DatabaseView>& databases, cons
     ports[{{change.before, change.after}, change.address}].push_back(change.port);
   for (const auto& [key, of] : ports) {
     const auto& [old, guard] = key.first;
+    if (wanted.find(old->id) == nullptr) continue;  // it stays
     if (guard != nullptr && old->mode == Mode::monitor) continue;
     auto why = why_open(wanted, guard);
     if (why.empty()) continue;
@@ -212,16 +222,18 @@ std::vector<Opened> find_opened(const std::vector<DatabaseView>& databases, cons
 ClientResult<std::vector<WhyView>> what_caller_gets(const Client& client,
                                                     const std::string& address,
                                                     const Policy* wanted) {
-  if (wanted == nullptr) {
-    return as_list<WhyView>(client.get("/v1/why", {{"source", address}}), "answers");
-  }
+  auto live = as_list<WhyView>(client.get("/v1/why", {{"source", address}}), "answers");
+  if (wanted == nullptr || !live) return live;
   const auto source = parse_source(address);
   if (!source) return std::unexpected(misspelt(source.error(), address));
-  return explain(*wanted, *source, "", now());
+  auto gets = explain(*wanted, *source, "", now());
+  std::ranges::copy_if(*live, std::back_inserter(gets),
+                       [&](const WhyView& why) { return wanted->find(why.database) == nullptr; });
+  return gets;
 }
 
 ClientResult<Effects> find_effects(const Client& client, const Policy* wanted) {
-  Effects effects{own_address(), {}, {}, {}};
+  Effects effects{.caller = own_address()};
   const auto rows = read_rows(client, "", wanted);
   if (!rows) return std::unexpected(rows.error());
   std::ranges::copy_if(*rows, std::back_inserter(effects.ends), &Row::would_end);
@@ -236,6 +248,7 @@ ClientResult<Effects> find_effects(const Client& client, const Policy* wanted) {
     const auto databases = as_list<DatabaseView>(client.get("/v1/databases"), "databases");
     if (!databases) return std::unexpected(databases.error());
     effects.opens = find_opened(*databases, *wanted);
+    effects.unnamed = find_unnamed(*databases, *wanted);
   }
   return effects;
 }
@@ -250,10 +263,13 @@ Json as_json(const Effects& effects) {
     opens.push_back(
         {{"database", database}, {"endpoint", format_endpoint(endpoint)}, {"why", why}});
   }
+  Json unnamed = Json::array();
+  for (const auto& database : effects.unnamed) unnamed.push_back(database.id);
   return document({{"caller", effects.caller ? Json(*effects.caller) : Json(nullptr)},
                    {"caller_gets", std::move(gets)},
                    {"ends", as_json(effects.ends)},
-                   {"opens", std::move(opens)}});
+                   {"opens", std::move(opens)},
+                   {"unnamed", std::move(unnamed)}});
 }
 
 void print_caller(const Effects& effects) {
@@ -273,7 +289,7 @@ void print_caller(const Effects& effects) {
   print_line("");
 }
 
-void print(const Effects& effects) {
+void print(const Effects& effects, const std::string& folder) {
   print_caller(effects);
   if (!effects.ends.empty()) {
     print_line(paint("These sessions would end:", Colour::bad));
@@ -292,6 +308,10 @@ void print(const Effects& effects) {
     print_line(paint(fmt::format("! {} of {} would be open to everyone: {}",
                                  format_endpoint(endpoint), printable(database), printable(why)),
                      Colour::bad));
+  }
+  for (const auto& database : effects.unnamed) {
+    print_line(paint(fmt::format("! {}", printable(describe_unnamed(database, folder))),
+                     Colour::doubtful));
   }
   std::set<std::string> peers;
   for (const auto& row : effects.ends) peers.insert(row.live.peer);
@@ -314,7 +334,7 @@ Exit show_effects(const Cli& cli, const SessionsOptions& options) {
   if (cli.json) {
     print_json(as_json(*effects));
   } else {
-    print(*effects);
+    print(*effects, options.config);
     if (!status->settings.drop_sessions && !effects->ends.empty()) {
       tell("drop-sessions is false: they would not be ended at once, but their packets dropped");
     }

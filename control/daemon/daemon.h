@@ -189,6 +189,7 @@ class Daemon final : public Service {
             std::string author = {}, std::string code = {});
   void keep_events();
   void tell_change(const ApplyResult& applied, std::string_view kind);
+  void tell_written(const ApplyResult& applied);
   void tell_modes(const std::string& author);
   void tell_interfaces();
   void recall_problems();

@@ -140,13 +140,21 @@ ServiceResult<void> Daemon::write_all_or_none(const std::vector<Edit>& edits, co
 
 ServiceResult<ChangeView> Daemon::rewrite(const FileEdits& plan, const std::string& what,
                                           const Peer& peer, Steady::time_point begun) {
-  if (peer.is_dry_run) return preview({plan.edits, plan.warnings});
+  const std::string unchanged = plan.edits.empty() ? "the host's files say all of it already" : "";
+  if (peer.is_dry_run) {
+    auto view = preview({plan.edits, plan.warnings});
+    if (view) view->unchanged = unchanged;
+    return view;
+  }
   const auto noticed = WallClock::now();
   if (auto written = write_all_or_none(plan.edits, peer); !written)
     return std::unexpected(written.error());
   const bool sets_up =
       std::ranges::find(plan.edits, settings_.path(), &Edit::path) != plan.edits.end();
-  auto view = change_view(turn(cause_of(what, peer), noticed, true), begun);
+  const auto applied = turn(cause_of(what, peer), noticed, true);
+  if (!plan.edits.empty()) tell_written(applied);
+  auto view = change_view(applied, begun);
+  view.unchanged = unchanged;
   if (sets_up) {
     ensure_guards();
     tell_ready();

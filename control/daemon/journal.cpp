@@ -45,6 +45,15 @@ void Daemon::tell_change(const ApplyResult& applied, std::string_view kind) {
   tell_modes(cause.who);
 }
 
+// That somebody has written files by which no packet is judged otherwise: no generation names who.
+void Daemon::tell_written(const ApplyResult& applied) {
+  if (!applied.enforced || applied.committed || applied.settings_changed) return;
+  tell(event_kind::change,
+       fmt::format("{}: no rule in force changes, and generation {} stays", applied.cause.what,
+                   applied.generation),
+       "", applied.cause.who);
+}
+
 // What the modes were before the first look is not known.
 void Daemon::tell_modes(const std::string& author) {
   const auto* enforced = publisher_.enforced();

@@ -314,7 +314,9 @@ ServiceResult<ChangeView> Daemon::carry_out(const ServiceResult<Edit>& edit, con
   }
   const auto noticed = WallClock::now();
   if (auto written = write_edit(*edit); !written) return std::unexpected(written.error());
-  auto view = change_view(turn(cause_of(what, peer), noticed), begun);
+  const auto applied = turn(cause_of(what, peer), noticed);
+  if (edit->unchanged.empty()) tell_written(applied);
+  auto view = change_view(applied, begun);
   view.path = edit->path;
   view.rule_id = edit->rule_id;
   view.unchanged = edit->unchanged;

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <mutex>
@@ -157,8 +158,9 @@ class FakeService : public Service {
     return answer("history", history_views);
   }
   ServiceResult<HistoryView> generation(std::uint64_t generation) override {
+    const auto found = std::ranges::find(history_views, generation, &HistoryView::generation);
     return answer("generation(" + std::to_string(generation) + ")",
-                  history_views.empty() ? HistoryView{} : history_views.front());
+                  found == history_views.end() ? HistoryView{} : *found);
   }
   ServiceResult<ChangeView> roll_back(std::uint64_t generation, const Peer& who) override {
     return change_by(who, "roll_back(" + std::to_string(generation) + ")");

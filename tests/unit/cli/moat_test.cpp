@@ -1611,6 +1611,18 @@ TEST_F(CliTest, DoesNotCallAReloadDoneThatLeavesAFileOut) {
   const auto outcome = ask({"reload"});
   EXPECT_EQ(outcome.exit, 1);
   EXPECT_NE(outcome.err.find("held back"), std::string::npos) << outcome.err;
+  // Of a file that was never enforced nothing stays.
+  service_.status_view.files = {{"new.yaml", "", FileState::not_guarded, {}}};
+  const auto open = ask({"reload"});
+  EXPECT_EQ(open.exit, 1);
+  EXPECT_NE(open.err.find("! NOT GUARDED: new.yaml: its ports are open until this is mended\n"
+                          "generation "),
+            std::string::npos)
+      << open.err;
+  EXPECT_EQ(open.err.find("stays"), std::string::npos) << open.err;
+  service_.status_view.files.push_back({"o.yaml", "orders", FileState::held_back, {}});
+  const auto both = ask({"reload"});
+  EXPECT_LT(both.err.find("NOT GUARDED: new.yaml"), both.err.find("held back: orders (o.yaml)"));
 }
 
 TEST_F(CliTest, SaysWhenAChangeIsNotEnforcedWithinTheBound) {
@@ -1721,6 +1733,51 @@ TEST_F(CliTest, DiffDoesNotCallEnforcedWhatIsNot) {
     EXPECT_EQ(outcome.err.find("what the files say is enforced"), std::string::npos) << outcome.err;
     EXPECT_EQ(ask({"diff", files(), "--json"}).json()["problems"].size(), 1);
   }
+}
+
+// `shop`, with four rules, is in force beside what write_config() says.
+TEST_F(CliTest, SaysOfADatabaseWithoutAFileThatItStays) {
+  write_config();
+  play_config();
+  DatabaseView shop;
+  shop.id = "shop";
+  shop.endpoint.ports = {5433};
+  shop.rules = 4;
+  service_.database_views.push_back(shop);
+  auto rule = service_.rule_views.front();
+  rule.database = "shop";
+  service_.rule_views.push_back(rule);
+  const auto line = fmt::format(
+      "! database shop has no file in {}: it stays guarded with its last 4 rules until "
+      "moat databases forget shop\n",
+      files());
+
+  const auto diff = ask({"diff", files()});
+  EXPECT_EQ(diff.exit, 1);
+  EXPECT_EQ(diff.out, line);
+  EXPECT_EQ(diff.err, "0 added, 0 removed, 0 changed\n");
+  const auto json = ask({"diff", files(), "--json"}).json();
+  EXPECT_EQ(json["is_different"], true);
+  EXPECT_TRUE(json["changes"].empty());
+  EXPECT_EQ(json["unnamed"], Json{"shop"});
+  EXPECT_EQ(ask({"apply", files(), "--dry-run"}).out, line);
+
+  const auto preflight = ask({"preflight", "--config", files()});
+  EXPECT_EQ(preflight.exit, 0);
+  EXPECT_EQ(preflight.out, line);
+  SessionView session;
+  session.peer = "203.0.113.9";
+  session.database = "shop";
+  session.port = 5433;
+  service_.session_views = {session};
+  const auto sessions = ask({"sessions", "--config", files()});
+  EXPECT_EQ(sessions.out.find("not guarded"), std::string::npos) << sessions.out;
+
+  service_.database_views.back().state = FileState::vanished;
+  service_.status_view.files = {{"shop.yaml", "shop", FileState::vanished, {}}};
+  EXPECT_EQ(ask({"diff", files()}).out,
+            "! vanished: shop (shop.yaml): what was last enforced stays\n")
+      << "it is told once";
 }
 
 TEST_F(CliTest, SaysThatRuleFilesAloneWereRead) {
@@ -1839,6 +1896,22 @@ TEST_F(CliTest, SendsAChangeThatIsToBeConfirmedAsPartOfItsTrial) {
   EXPECT_EQ(ask({"rules", "add", "--cidr", "192.0.2.1/32", "--confirm", "soon"}).exit, 1);
 }
 
+TEST_F(CliTest, PromisesNoUndoWhereNothingWasChanged) {
+  play_config();
+  service_.change.enforced = true;
+  const auto changed = ask({"databases", "enforce", "orders", "--confirm", "60s"});
+  EXPECT_NE(changed.err.find("undone in 60s unless you run: moat confirm\n"), std::string::npos)
+      << changed.err;
+  service_.calls.clear();
+  service_.change.unchanged = "orders.yaml says mode: enforce already";
+  const auto same = ask({"databases", "enforce", "orders", "--confirm", "60s"});
+  EXPECT_EQ(same.exit, 0);
+  EXPECT_EQ(same.err,
+            "orders.yaml says mode: enforce already: nothing was changed\n"
+            "there is nothing to confirm, and nothing will be undone\n");
+  EXPECT_EQ(service_.calls.back(), "confirm") << "the trial has ended";
+}
+
 TEST_F(CliTest, EndsTheTrialOfAChangeThatIsRefused) {
   play_config();
   service_.refuse_changes = true;
@@ -1865,7 +1938,14 @@ TEST_F(CliTest, TellsTheHistoryAndWhatChangedInIt) {
   const auto one = ask({"history", "17"});
   EXPECT_NE(one.out.find("rules: [] # caf\u00e9\n"), std::string::npos) << one.out;
   EXPECT_EQ(service_.calls.back(), "generation(17)");
-  EXPECT_EQ(ask({"diff", "17"}).exit, 0) << "the newest is the same";
+  const auto same = ask({"diff", "17"});
+  EXPECT_EQ(same.exit, 0);
+  EXPECT_EQ(same.err, "no difference: both are generation 17\n");
+  entry.generation = 18;
+  service_.history_views.insert(service_.history_views.begin(), entry);
+  for (const auto& other : {"18", "now"})
+    EXPECT_EQ(ask({"diff", "17", other}).err,
+              "no difference: the database files of generations 17 and 18 say the same\n");
   EXPECT_EQ(ask({"diff", files(), "17"}).exit, 2);
   service_.change.enforced = true;
   EXPECT_EQ(ask({"rollback", "17"}).exit, 0);
@@ -1885,6 +1965,14 @@ TEST_F(CliTest, AppliesAFolderThatSomebodySaysYesTo) {
   ASSERT_TRUE(service_.new_files.databases.contains("orders.yaml"));
   EXPECT_EQ(service_.new_files.databases["orders.yaml"],
             read_file(files() + "/databases.d/orders.yaml"));
+  service_.change.unchanged = "the host's files say all of it already";
+  const auto needless = ask({"apply", files()});
+  EXPECT_EQ(needless.exit, 0) << "there is nothing to ask";
+  EXPECT_EQ(needless.err,
+            "no difference: what the files say is enforced\n"
+            "the host's files say all of it already: nothing was changed\n");
+  EXPECT_EQ(ask({"apply", files(), "--confirm", "60s"}).exit, 0);
+  EXPECT_EQ(std::ranges::count(service_.calls, "begin_trial(60000,own)"), 0);
   write("databases.d/orders.yaml", "database: orders\n");
   EXPECT_EQ(ask({"apply", files(), "--yes"}).exit, 1);
 }

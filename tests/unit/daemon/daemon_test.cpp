@@ -481,6 +481,33 @@ TEST_F(DaemonTest, ARollbackLeavesTheAgentsFilesAlone) {
   EXPECT_FALSE(daemon_->roll_back(first, {})) << "there is nothing left to bring back";
 }
 
+TEST_F(DaemonTest, AnApplyByWhichNoRuleChangesIsInTheJournal) {
+  start();
+  folder_.put("databases.d/bills.yaml", "database: bills\nendpoint: {port: 6000}\nrules: []\n");
+  reload();
+  Peer ada;
+  ada.user = "ada";
+  const NewFiles files{
+      {{"orders.yaml",
+        "database: orders\nendpoint: {port: 5432}\nrules:\n  - cidr: 192.0.2.0/24\n"}},
+      {}};
+  const auto first = daemon_->apply(files, ada);
+  ASSERT_TRUE(first) << first.error().message;
+  EXPECT_EQ(first->generation, 1) << "bills stays guarded";
+  EXPECT_EQ(first->unchanged, "");
+  const auto events = daemon_->events(0)->events;
+  EXPECT_EQ(events.back().kind, event_kind::change);
+  EXPECT_TRUE(events.back().author.starts_with("ada"));
+  EXPECT_EQ(events.back().message,
+            "files applied: no rule in force changes, and generation 1 stays");
+
+  const auto again = daemon_->apply(files, ada);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_TRUE(again->enforced);
+  EXPECT_NE(again->unchanged, "") << "nothing is to be confirmed, or asked about";
+  EXPECT_EQ(daemon_->events(0)->events.size(), events.size());
+}
+
 TEST_F(DaemonTest, WhoSaysThatTheClockIsRightIsInTheJournal) {
   start();
   reload();
