@@ -280,7 +280,15 @@ ClientResult<GenerationItems> items_of(const Client& client, std::string generat
     auto reading = read_database(file.path, file.text, {});
     if (reading.value) policy.databases.push_back(std::move(*reading.value));
   }
-  return GenerationItems{entry->generation, policy_items(policy)};
+  GenerationItems items{entry->generation, policy_items(policy)};
+  // What moat.yaml said then is not known.
+  for (auto& item : items.items) {
+    const auto* database = item.kind == "database" ? policy.find(item.id) : nullptr;
+    if (database == nullptr || database->mode) continue;
+    for (auto& [field, value] : item.fields)
+      if (field == "mode") value = "as moat.yaml says";
+  }
+  return items;
 }
 
 Exit compare_generations(const Cli& cli, const DiffOptions& options) {

@@ -178,7 +178,7 @@ struct Effects {
 
 // Why everybody would reach what `guard` guards then; empty: not everybody would. Null: none does.
 std::string why_open(const Policy& wanted, const Database* guard) {
-  if (guard == nullptr) return "no file there guards it";
+  if (guard == nullptr) return "its file there guards it no longer";
   if (wanted.mode_of(*guard) == Mode::monitor)
     return fmt::format("{} guards it then, and is in monitor mode", guard->id);
   if (wide_coverage(wanted, *guard, now()) == kClientAddresses)

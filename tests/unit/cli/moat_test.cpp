@@ -1455,8 +1455,8 @@ TEST_F(CliTest, SaysBeforehandWhichDatabaseLeavesAPortOpen) {
   write_config();
   play_config();
   const auto says = [&](const char* lab, const std::string& words) {
-    write("databases.d/orders.yaml",
-          fmt::format("database: lab\nendpoint: {{port: 5432}}\n{}", lab));
+    write("databases.d/orders.yaml", "database: orders\nendpoint: {port: 5433}\nrules: []\n");
+    write("databases.d/lab.yaml", fmt::format("database: lab\nendpoint: {{port: 5432}}\n{}", lab));
     const auto told = ask({"preflight", "--config", files()});
     return told.out.find(words) != std::string::npos ? "" : "not said: " + told.out + told.err;
   };
