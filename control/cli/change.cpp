@@ -66,6 +66,15 @@ std::string describe_ended(const ChangeView& change) {
                      fmt::join(peers, ", "));
 }
 
+// It may be meant, and looks like any other change.
+void tell_closed(const ChangeView& change) {
+  for (const auto& database : change.closed) {
+    tell(fmt::format("! {} has no rule in force: nobody can reach it", printable(database)),
+         Colour::bad);
+    tell(fmt::format("  -> moat rules add --database {} --cidr ...", printable(database)));
+  }
+}
+
 // What files are left out of, and what that leaves: "NOT GUARDED: shop.yaml: its ports are open
 // until this is mended", "held back: orders (orders.yaml): what was last enforced stays".
 void tell_left_out(const std::optional<StatusView>& status) {
@@ -208,6 +217,7 @@ Exit report_change(const Cli& cli, Client& client, const ClientResult<Document>&
     status = std::move(*now);
   }
   const auto exit = tell_outcome(*change, options, status);
+  tell_closed(*change);
   if (!options.confirm.empty() && !change->unchanged.empty()) {
     tell("there is nothing to confirm, and nothing will be undone");
   } else if (!options.confirm.empty()) {

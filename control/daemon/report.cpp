@@ -287,8 +287,20 @@ void Views::add_listeners(StatusView& view) const {
 
 void Views::add_coverage(StatusView& view) const {
   for (const auto& database : policy().databases) {
-    if (const auto count = wide_coverage(policy(), database, publisher_.expiry_time()))
+    const auto now = publisher_.expiry_time();
+    if (const auto count = wide_coverage(policy(), database, now))
       view.wide.push_back({database.id, *count, *count == kClientAddresses});
+    const bool has_expired = std::ranges::any_of(
+        database.rules, [now](const Rule& rule) { return rule.is_expired(now); });
+    const bool is_told = database.is_placeholder || has_expired;
+    if (is_told || policy().mode_of(database) == Mode::monitor ||
+        !lets_nobody_in(policy(), database, now))
+      continue;
+    view.notices.push_back(make_problem(
+        code::no_rules, database.id,
+        fmt::format("nobody is allowed to {}: {}", database.id,
+                    database.rules.empty() ? "it has no rules" : "its rules name no address"),
+        fmt::format("moat rules add --database {} --cidr ...", database.id)));
   }
 }
 
@@ -322,7 +334,10 @@ void Views::add_expiries(StatusView& view) const {
     if (expired == database.rules.size()) {
       view.problems.push_back(make_problem(
           code::all_expired, database.id,
-          fmt::format("all rules of {} have expired: nobody is allowed", database.id),
+          fmt::format("all rules of {} have expired: {}", database.id,
+                      policy().mode_of(database) == Mode::enforce
+                          ? "nobody is allowed"
+                          : "enforce mode would let nobody in"),
           fmt::format("add rules, or take the expired ones out of {}", database.place.file)));
     } else {
       view.notices.push_back(

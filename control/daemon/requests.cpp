@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 
 #include "control/daemon/daemon.h"
 #include "control/daemon/refuse.h"
 #include "control/files/agent_files.h"
 #include "control/os/process.h"
+#include "control/policy/coverage.h"
 #include "control/text/fnv1a.h"
 
 namespace moat {
@@ -258,8 +260,23 @@ ServiceResult<std::vector<SessionView>> Daemon::sessions(const std::string& data
   return views_.sessions(*found, database);
 }
 
+// Those to which nobody is allowed by their rules, with files that are in order.
+std::set<std::string> Daemon::closed_databases() const {
+  std::set<std::string> closed;
+  const auto* enforced = publisher_.enforced();
+  if (enforced == nullptr) return closed;
+  const auto& policy = enforced->policy;
+  for (const auto& database : policy.databases) {
+    if (!database.is_placeholder && policy.mode_of(database) == Mode::enforce &&
+        lets_nobody_in(policy, database, publisher_.expiry_time()))
+      closed.insert(database.id);
+  }
+  return closed;
+}
+
 ServiceResult<void> Daemon::begin_change() {
   ended_.clear();
+  closed_before_ = closed_databases();
   if (is_detached_) return refuse(Kind::unavailable, "the guard has ended");
   return {};
 }
@@ -296,6 +313,7 @@ ChangeView Daemon::change_view(const ApplyResult& applied, Steady::time_point be
   view.took = Milliseconds(end - begun);
   view.bound = settings_.config().bound;
   view.why_not = applied.why_not;
+  std::ranges::set_difference(closed_databases(), closed_before_, std::back_inserter(view.closed));
   constexpr std::size_t max_peers = 20;
   for (const auto& [whose, sessions] : std::exchange(ended_, {})) {
     view.ended_sessions += sessions;

@@ -116,7 +116,8 @@ struct ProblemKind {
   X(fleet_held_back, "fleet-held-back", true, "", "",                                              \
     "What the fleet has for this host has errors. The rule files before it stay.",                 \
     "mend it, and push it anew: moat fleet push")                                                  \
-  X(all_expired, "all-expired", true, "", "",                                                      \
+  X(all_expired, "all-expired", true, "database has no rule left that has not expired",            \
+    "databases have no rule left that has not expired",                                            \
     "All rules of a database have expired: nobody is allowed.", "moat rules list")                 \
   X(clock_set_back, "clock-set-back", true, "", "",                                                \
     "The clock was set back. Rules that had expired stay expired.",                                \
@@ -191,6 +192,9 @@ struct ProblemKind {
   X(rules_expiring, "rules-expiring", false, "", "", "Rules expire within a day.",                 \
     "moat rules set RULE --expires WHEN")                                                          \
   X(rules_expired, "rules-expired", false, "", "", "Rules have expired.", "moat rules list")       \
+  X(no_rules, "no-rules", false, "database has no rule: nobody is allowed",                        \
+    "databases have no rules: nobody is allowed",                                                  \
+    "A database in enforce mode has no rule that lets anybody in.", "moat rules add")              \
   X(expectation_ending, "expectation-ending", false, "", "",                                       \
     "An expectation of a database will not hold any more, as what makes it hold ends.",            \
     "moat rules set RULE --expires WHEN")                                                          \

@@ -436,6 +436,7 @@ struct ChangeView {
   std::string unchanged;                    // a sentence, where the file said all of it already
   bool is_behind = false;                   // this generation is live, but not in the fast path yet
   std::optional<PreviewView> preview = {};  // of a dry run: then nothing of it was done
+  std::vector<std::string> closed = {};     // databases that it leaves without a rule in force
 };
 
 // A generation that was enforced.

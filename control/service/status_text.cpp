@@ -18,6 +18,8 @@
 namespace moat {
 namespace {
 
+constexpr std::size_t max_named = 3;  // databases, in the first sentence
+
 std::vector<std::string> interface_names(const StatusView& status, bool attached) {
   std::vector<std::string> names;
   for (const auto& interface : status.interfaces) {
@@ -218,9 +220,9 @@ bool is_in_subject(const StatusView& status, std::string_view code) {
   return is_of_interface && interface_names(status, true).empty();
 }
 
-std::string subjects_of(const StatusView& status, std::string_view code) {
+std::string subjects_of(const std::vector<Problem>& problems, std::string_view code) {
   std::vector<std::string> subjects;
-  for (const auto& problem : status.problems)
+  for (const auto& problem : problems)
     if (problem.code == code) subjects.push_back(problem.subject);
   return fmt::format("{}", fmt::join(subjects, ", "));
 }
@@ -236,8 +238,14 @@ std::string monitor_phrase(const StatusView& status) {
 std::string phrase_of(const StatusView& status, const ProblemKind& kind, std::size_t number) {
   if (kind.code.starts_with("interface-") && kind.is_problem) {
     return fmt::format("{} {}", kind.code == code::interface_open ? "OPEN by" : "NOT on",
-                       subjects_of(status, kind.code));
+                       subjects_of(status.problems, kind.code));
   }
+  if (number <= max_named && kind.code == code::no_rules) {
+    return fmt::format("nobody is allowed to {}: {}", subjects_of(status.notices, kind.code),
+                       number == 1 ? "it has no rules" : "they have no rules");
+  }
+  if (number <= max_named && kind.code == code::all_expired)
+    return fmt::format("all rules of {} have expired", subjects_of(status.problems, kind.code));
   if (kind.code == code::outside_backstop)
     return fmt::format("the backstop does NOT guard {}", outside_ports(status));
   if (kind.code == code::monitor) return monitor_phrase(status);
@@ -357,7 +365,8 @@ void add_notices(const StatusView& status, std::vector<Problem>& into) {
 }  // namespace
 
 bool is_well(const StatusView& status) {
-  return status.monitored.empty() && status.pending.empty() && status.problems.empty();
+  return status.monitored.empty() && status.pending.empty() && status.problems.empty() &&
+         std::ranges::find(status.notices, code::no_rules, &Problem::code) == status.notices.end();
 }
 
 std::string headline(const StatusView& status) {

@@ -1095,6 +1095,17 @@ TEST_F(CliTest, RemovesTheRuleForASource) {
                                                       "status", "remove_rule(,,mr-a)"}));
 }
 
+TEST_F(CliTest, SaysThatAChangeLeavesNobodyAllowed) {
+  service_.change.enforced = true;
+  service_.change.closed = {"orders"};
+  const auto outcome = ask({"rules", "remove", "r-1"});
+  EXPECT_EQ(outcome.exit, 0);
+  EXPECT_TRUE(
+      outcome.err.ends_with("! orders has no rule in force: nobody can reach it\n"
+                            "  -> moat rules add --database orders --cidr ...\n"))
+      << outcome.err;
+}
+
 TEST_F(CliTest, SaysThatThereWasNothingToDo) {
   service_.change.enforced = true;
   service_.change.rule_id = "r-1";

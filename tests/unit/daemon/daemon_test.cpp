@@ -534,6 +534,21 @@ TEST_F(DaemonTest, RulesThatExpireHaveTheirCodes) {
   EXPECT_TRUE(has_code(code::rules_expired));
 }
 
+TEST_F(DaemonTest, AChangeThatLeavesNobodyAllowedSaysSo) {
+  folder_.put("databases.d/bills.yaml", "database: bills\nendpoint: {port: 6432}\nrules: []\n");
+  start();
+  reload();
+  EXPECT_TRUE(has_code(code::no_rules));
+  EXPECT_TRUE(daemon_->status().problems.empty()) << "it may be meant";
+  const RuleName rule{"orders", "", "192.0.2.0/24", "", ""};
+  const auto removed = daemon_->remove_rule(rule, {});
+  ASSERT_TRUE(removed) << removed.error().message;
+  EXPECT_EQ(removed->closed, std::vector<std::string>{"orders"}) << "bills had no rule before";
+  EXPECT_EQ(daemon_->set_mode("orders", Mode::monitor, {})->closed, std::vector<std::string>{});
+  EXPECT_EQ(daemon_->set_mode("orders", Mode::enforce, {})->closed,
+            std::vector<std::string>{"orders"});
+}
+
 TEST_F(DaemonTest, ProblemsBeginAndEndInTheJournalOnce) {
   start();
   reload();

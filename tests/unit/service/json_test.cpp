@@ -215,6 +215,7 @@ TEST(View, KeepsAChange) {
                   "rule r-1 is so already",
                   true};
   view.preview = PreviewView{"b1", "orders: removed 192.0.2.1/32", {}, {}, {"all of it"}, true};
+  view.closed = {"orders"};
   expect_same_after_the_way_there_and_back(view);
 }
 

@@ -230,6 +230,18 @@ INSTANTIATE_TEST_SUITE_P(
                s.problems = {make_problem(code::port_exposed, "orders", "port 5432 is open")};
              },
              "Guarding 2 databases on eth0; 1 port, once guarded, is open."},
+        Case{"NoRules",
+             [](StatusView& s) { s.notices = {make_problem(code::no_rules, "bills", "a")}; },
+             "Guarding 2 databases on eth0; nobody is allowed to bills: it has no rules."},
+        Case{"NoRulesOfSeveral",
+             [](StatusView& s) { s.notices.assign(4, make_problem(code::no_rules, "bills", "a")); },
+             "Guarding 2 databases on eth0; 4 databases have no rules: nobody is allowed."},
+        Case{"AllExpired",
+             [](StatusView& s) {
+               s.problems = {make_problem(code::all_expired, "bills", "a"),
+                             make_problem(code::all_expired, "orders", "b")};
+             },
+             "Guarding 2 databases on eth0; all rules of bills, orders have expired."},
         Case{"Monitor",
              [](StatusView& s) {
                s.mode = Mode::monitor;
