@@ -103,10 +103,14 @@ constexpr Command all_commands[] = {
      "Which sessions would end if the rules were enforced, whatever the mode now: for a host or a\n"
      "database in monitor mode, or, with --config, for rule files that are not in force yet. Your\n"
      "own address, that of the SSH session, comes first. With --config, also what would be "
-     "open.\n\n"
+     "open.\n"
+     "Last, how many sources that monitor mode has let pass would be refused: a client that is\n"
+     "not connected just now is told there alone.\n\n"
      "Exit: 0 no session would end, 1 some would, or the files have errors, 3 moatd not "
      "reachable.\n\n"
-     "Example:\n  moat preflight && moat databases enforce orders"},
+     "Examples:\n"
+     "  moat preflight\n"
+     "  moat preflight --config ./config"},
 
     {"", "managed-ranges", "List the named networks that rules can refer to, or show one", nullptr},
     {"managed-ranges", "list", "List the managed ranges", command::list_ranges,

@@ -1395,6 +1395,41 @@ TEST_F(CliTest, SaysBeforehandWhatEnforcingWouldEnd) {
             "orders");
 }
 
+TEST_F(CliTest, SaysBeforehandWhoWouldBeRefusedThoughNotConnected) {
+  write_config();
+  play_config();
+  const auto seen = [](const std::string& source, bool monitored) {
+    DropView drop;
+    drop.source = source;
+    drop.database = "orders";
+    drop.reason = "no-rule";
+    drop.monitored = monitored;
+    return drop;
+  };
+  auto other = seen("203.0.113.9", true);
+  other.reason = "fragment";
+  service_.drops_view.drops = {seen("203.0.113.9", true), other, seen("192.0.2.65", true),
+                               seen("203.0.113.10", false)};
+  WhyView why;
+  why.database = "orders";
+  why.monitored = true;
+  service_.why_views = {why};
+  const auto live = ask({"preflight"});
+  EXPECT_EQ(live.exit, 0);
+  EXPECT_TRUE(
+      live.err.ends_with("no session would end now\n"
+                         "2 sources seen since moatd's start would be refused: moat drops\n"))
+      << live.err;
+  EXPECT_EQ(ask({"preflight", "--json"}).json()["refused_sources"], 2);
+  service_.drops_view.unlisted = 1;
+  const auto files_say = ask({"preflight", "--config", files()});
+  EXPECT_TRUE(files_say.err.ends_with(
+      "at least 1 source seen since moatd's start would be refused: moat drops\n"))
+      << "a rule lets 192.0.2.65 in: " << files_say.err;
+  service_.why_views[0].allowed = true;
+  EXPECT_TRUE(ask({"preflight"}).err.ends_with("no session would end now\n"));
+}
+
 TEST_F(CliTest, HelpsWithCommandsAndTopics) {
   EXPECT_EQ(moat({"help", "rules", "add"}).out, moat({"rules", "add", "--help"}).out);
   EXPECT_EQ(moat({"help", "rules"}).out, moat({"rules", "--help"}).out);
