@@ -248,6 +248,7 @@ void Views::add_notices(StatusView& view) const {
     if (policy().mode_of(database) == Mode::monitor) view.monitored.push_back(database.id);
   }
   add_coverage(view);
+  add_taken_address(view);
   add_expiries(view);
   add_expectations(view);
   add_held_down(view);
@@ -301,6 +302,18 @@ void Views::add_coverage(StatusView& view) const {
         fmt::format("nobody is allowed to {}: {}", database.id,
                     database.rules.empty() ? "it has no rules" : "its rules name no address"),
         fmt::format("moat rules add --database {} --cidr ...", database.id)));
+  }
+}
+
+// moat check calls it an error. It is enforced all the same, as it may be meant.
+void Views::add_taken_address(StatusView& view) const {
+  for (const auto& database : policy().databases) {
+    if (!database.endpoint.all || policy().mode_of(database) == Mode::monitor ||
+        !takes_only_address(database.endpoint, host_addresses()))
+      continue;
+    view.problems.push_back(make_problem(code::host_closed, database.id,
+                                         describe_taken_address(database.id, "closes"),
+                                         std::string(taken_address_remedy)));
   }
 }
 

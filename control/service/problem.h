@@ -82,6 +82,11 @@ struct ProblemKind {
   X(nat_past_guard, "nat-past-guard", true, "NAT leads past the guard", "",                        \
     "NAT rules lead past the guard. Only moat status looks for them, and no metric counts them.",  \
     "moat check")                                                                                  \
+  X(host_closed, "host-closed", true, "database closes all ports of this host",                    \
+    "databases close all ports of this host",                                                      \
+    "A database with ports: all has the only address of the host: SSH is closed to all but its "   \
+    "rules.",                                                                                      \
+    "name the ports, or give the database an address of its own")                                  \
   X(nobody_allowed, "nobody-allowed", true, "nobody is allowed", "",                               \
     "The kernel takes none of the rules, and guarded ports are closed to everyone.",               \
     "journalctl -u moatd")                                                                         \

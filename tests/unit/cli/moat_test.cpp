@@ -1704,6 +1704,21 @@ TEST_F(CliTest, SaysOfADatabaseWithoutAFileThatItStays) {
       << "it is told once";
 }
 
+TEST_F(CliTest, SaysThatFilesWouldCloseTheHostsOnlyAddress) {
+  if (!has_own_host_) GTEST_SKIP() << "needs root";
+  write_config();
+  play_config();
+  write("databases.d/orders.yaml",
+        "database: orders\nendpoint: {ports: all, address: 198.51.100.5}\nrules: []\n");
+  ASSERT_TRUE(run("ip addr add 198.51.100.5/24 dev eth0"));
+  const auto told = ask({"apply", files(), "--dry-run"});
+  EXPECT_TRUE(run("ip addr del 198.51.100.5/24 dev eth0"));
+  EXPECT_NE(told.out.find("! database orders would close every port of this host's only address, "
+                          "SSH included, to all but its rules\n"),
+            std::string::npos)
+      << told.out << told.err;
+}
+
 TEST_F(CliTest, SaysThatRuleFilesAloneWereRead) {
   write_config();
   play_config();

@@ -780,6 +780,23 @@ TEST_F(DaemonTestAsRoot, AnInterfaceThatIsNotNamedIsOpenWithoutTheBackstop) {
   EXPECT_EQ(daemon_->status().problems.size(), 1);
 }
 
+TEST_F(DaemonTestAsRoot, ADatabaseThatTakesTheHostsOnlyAddressIsAProblem) {
+  const std::string database =
+      "database: orders\nendpoint: {ports: all, address: 198.51.100.5, ipv6: open}\nrules: []\n";
+  folder_.put("databases.d/orders.yaml", database);
+  start();
+  reload();
+  EXPECT_FALSE(has_code(code::host_closed)) << "the host has two";
+  ASSERT_TRUE(run("ip addr flush dev docker0"));
+  EXPECT_TRUE(has_code(code::host_closed));
+  EXPECT_TRUE(
+      has_problem("database orders closes every port of this host's only address, SSH included, to "
+                  "all but its rules"));
+  folder_.put("databases.d/orders.yaml", database + "mode: monitor\n");
+  reload();
+  EXPECT_FALSE(has_code(code::host_closed));
+}
+
 TEST_F(DaemonTestAsRoot, ADatabaseWhoseAddressHasGoneIsAProblemWhileSomethingListens) {
   folder_.put("databases.d/orders.yaml",
               "database: orders\nendpoint: {port: 5432, address: 198.51.100.5}\nrules: []\n");
