@@ -27,4 +27,7 @@ class Outage {
 // the folder that was looked at.
 [[nodiscard]] StatusView describe_standing(const PinnedGuard& guard, const std::string& pins);
 
+// Adds that a change waits to be confirmed, as moatd's state folder tells whoever may look there.
+void add_unconfirmed(const std::string& state, StatusView& status);
+
 }  // namespace moat

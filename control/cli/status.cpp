@@ -216,6 +216,7 @@ std::vector<std::string> add_nat_findings(const std::vector<DatabaseView>& datab
 struct StatusOptions {
   bool quiet = false;
   std::string bpffs;
+  std::string state;
 };
 
 Json as_json(const Document& answer, const StatusView& status, const std::vector<RuleView>& rules,
@@ -249,7 +250,9 @@ Exit show_what_stands(const Cli& cli, const StatusOptions& options, const Comman
   const auto guard = look_at_pins(pins);
   if (!guard) return fail(cli, failure);
   if (options.quiet) return failure.exit;
-  const auto status = describe_standing(*guard, pins);
+  auto status = describe_standing(*guard, pins);
+  add_unconfirmed(options.state.empty() && is_usual ? std::string(paths::state) : options.state,
+                  status);
   if (cli.json) {
     print_json(document({{"running", false},
                          {"headline", status.headline},
@@ -298,7 +301,8 @@ Action command::status(Options& options) {
   const auto values = std::make_shared<StatusOptions>();
   options = {{"--quiet", "", &values->quiet, "Say nothing; the exit code tells"},
              {"--bpffs", "DIR", &values->bpffs,
-              "Where moatd's pins are, to look there if it is not running"}};
+              "Where moatd's pins are, to look there if it is not running"},
+             {"--state", "DIR", &values->state, "Where its state is, for the same"}};
   return make_action(values, show_status);
 }
 

@@ -889,6 +889,15 @@ TEST_F(CliTest, StatusLooksAtThePinsWhereMoatdIsGone) {
   EXPECT_EQ(json["problems"][0]["code"], "not-running");
   EXPECT_EQ(json["error"]["kind"], "unavailable");
   EXPECT_EQ(json["running"], false);
+  EXPECT_EQ(said.out.find("confirmed"), std::string::npos) << said.out;
+  auto in_state = command;
+  in_state.insert(in_state.end(), {"--state", folder_.path().string()});
+  EXPECT_EQ(moat(in_state).out, said.out);
+  std::ofstream(folder_.path() / "trial.json") << "{}";
+  EXPECT_NE(
+      moat(in_state).out.find("! a change waits to be confirmed, and nothing undoes it before "
+                              "moatd runs again\n  -> systemctl start moatd\n"),
+      std::string::npos);
 }
 
 TEST_F(CliTest, EventsAreListedTheLatestLast) {
