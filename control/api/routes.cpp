@@ -85,7 +85,7 @@ struct Call {
 
 ApiResponse changed(const ServiceResult<ChangeView>& answer) {
   if (!answer) return refuse(answer.error());
-  const bool is_done = answer->enforced || answer->preview;
+  const bool is_done = answer->enforced || answer->is_detached || answer->preview;
   return {is_done ? 200U : 202U, dump(document(encode(*answer)))};
 }
 

@@ -172,9 +172,10 @@ constexpr Command all_commands[] = {
      "  moat why 192.0.2.77 --config ./config"},
 
     {"", "counters", "Show packets and bytes, by rule and by reason", command::counters,
-     "Totals include what removed rules let pass, and never fall. Reasons of a drop: no-rule,\n"
-     "martian, fragment, malformed, source-route, vlan-depth, ipv6, backstop; see moatd(8). What\n"
-     "passed without a rule is listed apart.\n\n"
+     "Totals include what removed rules let pass. They never fall, until a detach or a boot: then\n"
+     "counters begin at 0. Reasons of a drop: no-rule, martian, fragment, malformed, "
+     "source-route,\n"
+     "vlan-depth, ipv6, backstop; see moatd(8). What passed without a rule is listed apart.\n\n"
      "Examples:\n"
      "  moat counters --database orders\n"
      "  moat counters --watch"},

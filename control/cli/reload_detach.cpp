@@ -61,7 +61,7 @@ Exit end_guard(const Cli& cli, const YesOptions& options) {
   const auto change = as<ChangeView>(answer);
   if (!change) return fail(cli, with_way_to_end(cli, change.error()));
   if (cli.json) print_json(**answer);
-  if (!change->enforced) {
+  if (!change->is_detached) {
     tell(fmt::format("NOT detached: {}", change->why_not), Colour::bad);
     return Exit::not_enforced;
   }

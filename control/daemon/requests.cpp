@@ -515,7 +515,7 @@ ServiceResult<ChangeView> Daemon::detach(const Peer& peer) {
   save();
   exit_timer_.set_after(time_for_farewell);
   ChangeView view;
-  view.enforced = true;
+  view.is_detached = true;
   view.took = Milliseconds(Steady::now() - begun);
   view.bound = settings_.config().bound;
   return view;

@@ -299,7 +299,8 @@ inline constexpr auto members_of<ChangeView> = [](auto& v, auto& member) {
   member("enforced", v.enforced)("behind", v.is_behind)("generation", v.generation)(
       "took_ms", v.took)("bound_ms", v.bound)("path", v.path)("rule_id", v.rule_id)(
       "why_not", v.why_not)("warnings", v.warnings)("ended_sessions", v.ended_sessions)(
-      "ended", v.ended)("unchanged", v.unchanged)("preview", v.preview);
+      "ended", v.ended)("unchanged", v.unchanged)("preview", v.preview)("detached", v.is_detached)(
+      "monitored", v.monitored);
 };
 template <>
 inline constexpr auto members_of<Refusal> = [](auto& v, auto& member) {

@@ -2834,8 +2834,11 @@ class DaemonTest(unittest.TestCase):
 
     def test_detach_ends_the_guard(self):
         self.start()
+        reaches(LISTED)
+        self.assertGreater(self.rules()[0]["hits"]["packets"], 0)
+        history = self.get("/v1/history")["generations"]
         status, change = self.request("POST", "/v1/detach")
-        self.assertEqual((status, change["enforced"]), (200, True), change)
+        self.assertEqual((status, change["detached"], change["enforced"]), (200, True, False), change)
         self.assertEqual(self.daemon.wait(LONG), 0)
         self.daemon = None
         self.assert_reaches(STRANGER)

@@ -1507,7 +1507,7 @@ TEST_F(CliTest, SaysWhenAChangeIsNotEnforcedWithinTheBound) {
 }
 
 TEST_F(CliTest, DetachesWithoutAskingIfTold) {
-  service_.change.enforced = true;
+  service_.change.is_detached = true;
   EXPECT_EQ(ask({"detach", "--yes"}).exit, 0);
   EXPECT_EQ(service_.calls, (std::vector<std::string>{"status", "detach"}));
 }

@@ -663,7 +663,11 @@ TEST_F(DaemonTest, TheNextDaemonGoesOnWithWhatIsLive) {
 TEST_F(DaemonTest, DetachEndsTheGuard) {
   start();
   reload();
-  EXPECT_TRUE(daemon_->detach({}));
+  const auto done = daemon_->detach({});
+  ASSERT_TRUE(done);
+  EXPECT_TRUE(done->is_detached);
+  EXPECT_FALSE(done->enforced) << "nothing is, any more";
+  EXPECT_EQ(done->generation, 0);
   EXPECT_TRUE(path_->is_gone);
 }
 

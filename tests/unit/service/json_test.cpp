@@ -214,6 +214,8 @@ TEST(View, KeepsAChange) {
                   {{"192.0.2.9", "orders", 2}, {"2001:db8::9", "", 1}},
                   "rule r-1 is so already",
                   true};
+  view.is_detached = true;
+  view.monitored = {"orders"};
   view.preview = PreviewView{"b1", "orders: removed 192.0.2.1/32", {}, {}, {"all of it"}, true};
   expect_same_after_the_way_there_and_back(view);
 }
