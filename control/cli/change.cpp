@@ -41,7 +41,11 @@ ClientResult<ChangeView> wait_for(Client& client, ChangeView change) {
     if (!status) return std::unexpected(status.error());
     change.took = already + Milliseconds(Clock::now() - start);
     change.enforced = is_enforced(*status, change);
-    if (change.enforced) change.generation = status->generation;
+    if (!change.enforced) continue;
+    change.generation = status->generation;
+    std::erase_if(change.monitored, [&](const std::string& id) {
+      return std::ranges::find(status->monitored, id) == status->monitored.end();
+    });
   }
   return change;
 }
@@ -65,6 +69,19 @@ std::string describe_ended(const ChangeView& change) {
                      fmt::join(peers, ", "));
 }
 
+// "; monitor mode, so nothing is dropped: orders"; empty: what no rule allows is dropped.
+std::string describe_monitored(const ChangeView& change) {
+  constexpr std::size_t max_named = 5;
+  auto names = change.monitored;
+  if (names.empty()) return "";
+  if (names.size() > max_named) {
+    names.resize(max_named);
+    names.push_back(fmt::format("and {} more", change.monitored.size() - max_named));
+  }
+  return printable(
+      fmt::format("; monitor mode, so nothing is dropped: {}", fmt::join(names, ", ")));
+}
+
 // `gaps`: by what it is not enforced; empty: nothing.
 Exit tell_outcome(const ChangeView& change, const ChangeOptions& options, const std::string& gaps) {
   const auto bound = format_duration(change.bound);
@@ -73,12 +90,13 @@ Exit tell_outcome(const ChangeView& change, const ChangeOptions& options, const 
     if (change.enforced) return Exit::done;
   }
   if (change.enforced) {
+    const std::string_view done = change.monitored.empty() ? "enforced" : "in force";
     if (gaps.empty()) {
-      tell(fmt::format("generation {} enforced in {} (bound {})", change.generation,
-                       format_duration(change.took), bound),
+      tell(fmt::format("generation {} {} in {} (bound {}){}", change.generation, done,
+                       format_duration(change.took), bound, describe_monitored(change)),
            Colour::good);
     } else {
-      tell(fmt::format("generation {} enforced, but {}", change.generation, printable(gaps)),
+      tell(fmt::format("generation {} {}, but {}", change.generation, done, printable(gaps)),
            Colour::bad);
     }
     const bool is_whole = !has_error(change.warnings);

@@ -32,7 +32,7 @@ CommandError unanswered(const std::string& socket, std::chrono::milliseconds wai
   return {
       Exit::not_enforced,
       {Refusal::Kind::unavailable,
-       fmt::format("moatd at {} does not answer within {} s; what was enforced stays enforced{}",
+       fmt::format("moatd at {} does not answer within {} s; what was in force stays as it was{}",
                    socket, std::chrono::ceil<std::chrono::seconds>(waited).count(),
                    is_change ? ", and whether the change was taken is not known" : ""),
        "see journalctl -u moatd; systemctl restart moatd",
@@ -42,7 +42,7 @@ CommandError unanswered(const std::string& socket, std::chrono::milliseconds wai
 // Of the guard, without moatd. Where its pins are, the command knows of the usual moatd alone.
 std::string what_stays_of(const std::string& socket) {
   if (socket == paths::socket) return what_stays(std::string(paths::bpffs));
-  return "what it enforced stays enforced if it was pinned: see PINS in moatd(8)";
+  return "what was in force stays as it was if it was pinned: see PINS in moatd(8)";
 }
 
 std::string cause_of(const HttpFailure& failure) {
@@ -93,14 +93,14 @@ std::string with_arguments(std::string path, const Client::Arguments& arguments)
 }  // namespace
 
 std::string what_stays(const std::string& pins) {
-  const auto stays = fmt::format("what it enforced stays enforced: it is pinned in {}", pins);
+  const auto stays = fmt::format("what was in force stays as it was: it is pinned in {}", pins);
   std::error_code error;
   for (const auto* link : {"/backstop-link", "/input-link-ipv4", "/input-link-ipv6"})
     if (fs::exists(pins + link, error)) return stays;
   if (fs::directory_iterator(pins + "/links", error) != fs::directory_iterator()) return stays;
   if (error == std::errc::permission_denied)
-    return fmt::format("what it enforced stays enforced if it is pinned in {}, which root can see",
-                       pins);
+    return fmt::format(
+        "what was in force stays as it was if it is pinned in {}, which root can see", pins);
   return fmt::format(
       "NOTHING is guarded, as nothing is pinned in {}, unless moatd had another --bpffs", pins);
 }

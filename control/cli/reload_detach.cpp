@@ -31,7 +31,9 @@ Exit confirm_clock(const Cli& cli, const YesOptions& options) {
       return Exit::refused;
     }
   }
-  return report_change(cli, client, client.post("/v1/clock/reset"), {});
+  const auto reply = client.post("/v1/clock/reset");
+  if (reply) tell("the clock is taken as right: rules expire by it", Colour::good);
+  return report_change(cli, client, reply, {});
 }
 
 // Its pins are the guard, without moatd.

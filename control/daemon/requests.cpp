@@ -33,6 +33,18 @@ void warn_of_state(ChangeView& view, const std::string& unsaved, const std::stri
   view.warnings.push_back({Severity::warning, {file, 0, 0}, unsaved, "", std::string(what_holds)});
 }
 
+// Those in monitor mode, of the file at `path` alone unless that is empty.
+std::vector<std::string> monitored_databases(const EnforcedState* enforced,
+                                             const std::string& path) {
+  std::vector<std::string> ids;
+  if (enforced == nullptr) return ids;
+  for (const auto& database : enforced->policy.databases) {
+    if (!path.empty() && database.place.file != path) continue;
+    if (enforced->policy.mode_of(database) == Mode::monitor) ids.push_back(database.id);
+  }
+  return ids;
+}
+
 }  // namespace
 
 Cause cause_of(std::string what, const Peer& peer) {
@@ -296,6 +308,7 @@ ChangeView Daemon::change_view(const ApplyResult& applied, Steady::time_point be
   view.took = Milliseconds(end - begun);
   view.bound = settings_.config().bound;
   view.why_not = applied.why_not;
+  view.monitored = monitored_databases(publisher_.enforced(), "");
   constexpr std::size_t max_peers = 20;
   for (const auto& [whose, sessions] : std::exchange(ended_, {})) {
     view.ended_sessions += sessions;
@@ -316,6 +329,7 @@ ServiceResult<ChangeView> Daemon::carry_out(const ServiceResult<Edit>& edit, con
   if (auto written = write_edit(*edit); !written) return std::unexpected(written.error());
   auto view = change_view(turn(cause_of(what, peer), noticed), begun);
   view.path = edit->path;
+  if (!edit->path.empty()) view.monitored = monitored_databases(publisher_.enforced(), edit->path);
   view.rule_id = edit->rule_id;
   view.unchanged = edit->unchanged;
   view.warnings = edit->warnings;

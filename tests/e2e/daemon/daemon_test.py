@@ -2845,6 +2845,8 @@ class DaemonTest(unittest.TestCase):
         self.assertNotIn("moat", os.listdir(self.path("bpf")))
         self.start()
         self.assertFalse(reaches(STRANGER), "it can begin again")
+        self.assertEqual(self.rules()[0]["hits"]["packets"], 0, "as README.md says")
+        self.assertEqual(self.get("/v1/history")["generations"][-len(history):], history)
 
 
 def load_part(text):

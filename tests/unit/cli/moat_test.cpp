@@ -738,7 +738,7 @@ TEST_F(CliTest, SaysHowToStartADaemonThatIsNotThere) {
     EXPECT_EQ(outcome.exit, 3) << arguments.front();
     EXPECT_EQ(outcome.out, "");
     EXPECT_NE(outcome.err.find("systemctl start moatd"), std::string::npos) << outcome.err;
-    EXPECT_NE(outcome.err.find("what it enforced stays enforced if it was pinned"),
+    EXPECT_NE(outcome.err.find("what was in force stays as it was if it was pinned"),
               std::string::npos)
         << outcome.err;
   }
@@ -751,7 +751,7 @@ TEST_F(CliTest, LooksWhetherTheGuardIsPinnedWhereMoatdIsGone) {
   const auto pins = (folder_.path() / "bpf").string();
   const auto nothing =
       "NOTHING is guarded, as nothing is pinned in " + pins + ", unless moatd had another --bpffs";
-  const auto stays = "what it enforced stays enforced: it is pinned in " + pins;
+  const auto stays = "what was in force stays as it was: it is pinned in " + pins;
   EXPECT_EQ(what_stays(pins), nothing);
   std::filesystem::create_directories(pins + "/links");
   std::ofstream(pins + "/xdp") << "a program that is on nothing";
@@ -1464,7 +1464,7 @@ TEST_F(CliTest, DoesNotWaitForADaemonThatDoesNotAnswer) {
   ASSERT_EQ(listen(listener, SOMAXCONN), 0);
   const auto outcome = moat({"reload", "--socket", path});
   EXPECT_EQ(outcome.exit, 4);
-  EXPECT_NE(outcome.err.find("does not answer within 10 s; what was enforced stays enforced"),
+  EXPECT_NE(outcome.err.find("does not answer within 10 s; what was in force stays as it was"),
             std::string::npos)
       << outcome.err;
   close(listener);
@@ -1504,6 +1504,22 @@ TEST_F(CliTest, SaysWhenAChangeIsNotEnforcedWithinTheBound) {
   // Without a file that is pending either, as long as no new generation is there.
   service_.status_view.pending.clear();
   EXPECT_EQ(ask({"reload"}).exit, 4);
+}
+
+TEST_F(CliTest, CallsNothingEnforcedThatMonitorModeLetsPass) {
+  service_.change = {true, 18, Milliseconds(9.2), Milliseconds(120'000), "o.yaml", "r-new", "", {}};
+  service_.change.monitored = {"orders"};
+  const auto added = ask({"rules", "add", "--database", "orders", "--cidr", "192.0.2.1/32"});
+  EXPECT_EQ(added.err,
+            "generation 18 in force in 9 ms (bound 120 s); monitor mode, so nothing is dropped: "
+            "orders\n");
+}
+
+TEST_F(CliTest, SaysThatTheClockIsTakenAsRight) {
+  service_.change.enforced = true;
+  const auto outcome = ask({"clock", "reset", "--yes"});
+  EXPECT_EQ(outcome.exit, 0);
+  EXPECT_NE(outcome.err.find("the clock is taken as right"), std::string::npos) << outcome.err;
 }
 
 TEST_F(CliTest, DetachesWithoutAskingIfTold) {

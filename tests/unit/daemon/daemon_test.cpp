@@ -693,6 +693,20 @@ TEST_F(DaemonTest, AnEditWritesTheFileAndIsEnforced) {
   EXPECT_TRUE(why->at(0).allowed);
 }
 
+TEST_F(DaemonTest, AnEditTellsWhichOfItsDatabasesDropNothing) {
+  folder_.put("databases.d/bills.yaml",
+              "database: bills\nendpoint: {port: 6432}\nmode: monitor\nrules: []\n");
+  start();
+  reload();
+  const auto enforcing = daemon_->add_rule({.database = "orders", .cidr = "198.51.100.7/32"}, {});
+  ASSERT_TRUE(enforcing) << enforcing.error().message;
+  EXPECT_TRUE(enforcing->monitored.empty());
+  const auto watching = daemon_->add_rule({.database = "bills", .cidr = "198.51.100.7/32"}, {});
+  ASSERT_TRUE(watching) << watching.error().message;
+  EXPECT_EQ(watching->monitored, std::vector<std::string>{"bills"});
+  EXPECT_EQ(reload().monitored, std::vector<std::string>{"bills"});
+}
+
 // On a host of its own: moat-a is 198.51.100.5, docker0 leads to 172.30.0.0/24 and is trusted.
 class DaemonTestAsRoot : public DaemonTest {
  protected:
