@@ -93,7 +93,14 @@ void print_facts(const StatusView& status, const std::vector<std::string>& firew
        fmt::format("{} ({}, table of {})", status.generation,
                    status.prefixes == 1 ? "1 prefix" : format_number(status.prefixes) + " prefixes",
                    format_bytes(status.table_bytes)));
-  fact("Mode", to_string(status.mode));
+  const auto others = status.mode == Mode::monitor ? status.databases - status.monitored.size()
+                                                   : status.monitored.size();
+  if (others == 0) {
+    fact("Mode", to_string(status.mode));
+  } else {
+    fact("Host's mode",
+         fmt::format("{} (a database's own goes before it, see below)", to_string(status.mode)));
+  }
   fact("Last change", describe_last(status.last, status.bound));
   if (!status.pending.empty()) fact("Pending", plural(status.pending.size(), "change"));
   fact("Backstop", describe(status.backstop));

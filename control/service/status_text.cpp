@@ -227,9 +227,9 @@ std::string subjects_of(const StatusView& status, std::string_view code) {
 
 std::string monitor_phrase(const StatusView& status) {
   if (status.monitored.size() == status.databases && status.databases != 0)
-    return "monitor mode lets every drop pass";
-  if (status.monitored.empty()) return "monitor mode lets drops pass that concern no database";
-  return fmt::format("monitor mode lets every drop of {} pass", fmt::join(status.monitored, ", "));
+    return "monitor mode: nothing is dropped";
+  if (status.monitored.empty()) return "monitor mode: nothing is dropped";
+  return fmt::format("monitor mode: nothing is dropped for {}", fmt::join(status.monitored, ", "));
 }
 
 // What the first sentence says of so many problems of a kind; empty: they are among the others.
@@ -318,6 +318,20 @@ void add_wide_problems(const StatusView& status, std::vector<Problem>& into) {
   }
 }
 
+// Of a database in monitor mode, or of the host, if `id` is empty: with a look first at what it
+// would end. A database without rules of its own would be closed to everyone.
+std::string way_to_enforce(const StatusView& status, std::string id) {
+  if (id.empty() && status.monitored.size() == 1) id = status.monitored.front();
+  if (std::ranges::find(status.placeholders, id) == status.placeholders.end())
+    return fmt::format("moat preflight; then, to drop: moat databases enforce {}",
+                       id.empty() ? "ID, for each database" : id);
+  const auto file = std::ranges::find_if(status.files, [&](const FileStatus& each) {
+    return placeholder_base(each.id, each.path) == id;
+  });
+  return file == status.files.end() ? "mend its file first: moat check"
+                                    : "mend its file first: " + check_command(*file);
+}
+
 void add_notices(const StatusView& status, std::vector<Problem>& into) {
   for (const auto& change : status.pending) {
     if (change.overdue) continue;
@@ -328,14 +342,15 @@ void add_notices(const StatusView& status, std::vector<Problem>& into) {
   }
   if (status.mode == Mode::monitor && status.monitored.size() == status.databases) {
     into.push_back(make_problem(code::monitor, "",
-                                "monitor mode: what would be dropped is counted and passes"));
+                                "monitor mode: what would be dropped is counted and passes",
+                                way_to_enforce(status, "")));
   } else {
     for (const auto& id : status.monitored) {
       into.push_back(make_problem(
           code::monitor, id,
           fmt::format("database {} is in monitor mode: what would be dropped is counted and passes",
                       id),
-          "moat databases enforce " + id));
+          way_to_enforce(status, id)));
     }
   }
   for (const auto& interface : status.interfaces) {

@@ -1522,6 +1522,21 @@ TEST_F(CliTest, SaysThatTheClockIsTakenAsRight) {
   EXPECT_NE(outcome.err.find("the clock is taken as right"), std::string::npos) << outcome.err;
 }
 
+TEST_F(CliTest, TellsWhereADatabasesModeGoesBeforeTheHosts) {
+  play_config();
+  EXPECT_NE(ask({"status"}).out.find("\nMode            enforce\n"), std::string::npos);
+  service_.status_view.monitored = {"orders"};
+  EXPECT_NE(
+      ask({"status"})
+          .out.find("\nHost's mode     enforce (a database's own goes before it, see below)\n"),
+      std::string::npos);
+  service_.status_view.mode = Mode::monitor;
+  EXPECT_NE(ask({"status"}).out.find("\nMode            monitor\n"), std::string::npos);
+  service_.status_view.monitored.clear();
+  EXPECT_NE(ask({"status"}).out.find("\nHost's mode     monitor (a database's own"),
+            std::string::npos);
+}
+
 TEST_F(CliTest, DetachesWithoutAskingIfTold) {
   service_.change.is_detached = true;
   EXPECT_EQ(ask({"detach", "--yes"}).exit, 0);
