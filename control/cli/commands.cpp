@@ -51,6 +51,9 @@ constexpr Command all_commands[] = {
 
     {"", "rules", "List, add, change or remove rules: who may reach a database", nullptr},
     {"rules", "list", "List who may reach the databases", command::list_rules,
+     "Status: active (it lets its source in) or expired. Of a file that is held back for errors or "
+     "was\n"
+     "deleted, the last good rules stay in force: (file held back), (file deleted).\n"
      "Hits are packets that the rule let pass. Last hit is sampled, so that it may lag by ten\n"
      "seconds. --unused lists rules that have been counted for so long, without a hit since.\n\n"
      "Examples:\n"

@@ -45,14 +45,17 @@ struct RemoveOptions {
 };
 
 Cell status_cell(const RuleView& rule) {
+  const auto active = rule.expires ? "active until " + format_time(*rule.expires) : "active";
   switch (rule.state) {
     case RuleState::active:
-      return {rule.expires ? "active until " + format_time(*rule.expires) : "active", Colour::good};
+      return {active, Colour::good};
     case RuleState::expired:
       return {rule.expires ? "expired " + format_time(*rule.expires) : "expired", Colour::doubtful};
+    // In force all the same, as the file had it last.
     case RuleState::held_back:
+      return {active + " (file held back)", Colour::doubtful};
     case RuleState::vanished:
-      return {std::string(word(rule.state)), Colour::bad};
+      return {active + " (file deleted)", Colour::doubtful};
   }
   return {};
 }

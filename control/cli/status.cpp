@@ -18,11 +18,13 @@
 namespace moat {
 namespace {
 
-// Rules of a database by state: "3 active, 1 expired".
+// Rules of a database by state: "3 active, 1 expired". Those of a file that is held back or gone
+// are in force: the column beside says what is wrong with the file.
 std::string rule_states(const std::vector<RuleView>& rules, const DatabaseView& database) {
   std::map<RuleState, std::size_t> counts;
   for (const auto& rule : rules) {
-    if (rule.database == database.id) ++counts[rule.state];
+    if (rule.database != database.id) continue;
+    ++counts[rule.state == RuleState::expired ? RuleState::expired : RuleState::active];
   }
   std::string text;
   for (const auto& [state, count] : counts) {

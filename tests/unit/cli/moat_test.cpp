@@ -1058,6 +1058,20 @@ TEST_F(CliTest, ListsEndpointsAndWhatIsOpenBesideThem) {
   EXPECT_EQ(outcome.err, "something listens on TCP ports that no database guards: 6432\n");
 }
 
+TEST_F(CliTest, RulesOfAFileThatIsHeldBackOrGoneAreToldAsInForce) {
+  play_config();
+  auto& rule = service_.rule_views.front();
+  rule.state = RuleState::held_back;
+  rule.expires = std::chrono::sys_days{std::chrono::year{2030} / 1 / 31} + std::chrono::hours(10);
+  EXPECT_NE(ask({"rules", "list"}).out.find("active until 2030-01-31T10:00:00Z (file held back)"),
+            std::string::npos);
+  EXPECT_NE(ask({"status"}).out.find(" 1 active "), std::string::npos);
+  rule.state = RuleState::vanished;
+  rule.expires.reset();
+  EXPECT_NE(ask({"rules", "list"}).out.find("active (file deleted)"), std::string::npos);
+  EXPECT_NE(ask({"status"}).out.find(" 1 active "), std::string::npos);
+}
+
 TEST_F(CliTest, ChangesARuleInItsPlace) {
   service_.change = {true, 18, Milliseconds(9.2), Milliseconds(120'000), "o.yaml", "r-1", "", {}};
   const auto set =
