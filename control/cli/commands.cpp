@@ -178,7 +178,9 @@ constexpr Command all_commands[] = {
      "Totals include what removed rules let pass. They never fall, until a detach or a boot: then\n"
      "counters begin at 0. Reasons of a drop: no-rule, martian, fragment, malformed, "
      "source-route,\n"
-     "vlan-depth, ipv6, backstop; see moatd(8). What passed without a rule is listed apart.\n\n"
+     "vlan-depth, ipv6, backstop; see moatd(8). Passed in monitor: what no rule allows, and passed "
+     "in\n"
+     "monitor mode. What passed without a rule is listed apart.\n\n"
      "Examples:\n"
      "  moat counters --database orders\n"
      "  moat counters --watch"},

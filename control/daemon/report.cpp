@@ -477,6 +477,11 @@ std::vector<DatabaseView> Views::databases() const {
     view.peerings = static_cast<unsigned>(database.peerings.size());
     view.allowed = allowed(database);
     view.dropped = dropped(database);
+    view.monitored = dropped(database, true);
+    view.expired =
+        static_cast<unsigned>(std::ranges::count_if(database.rules, [&](const Rule& rule) {
+          return rule.is_expired(publisher_.expiry_time());
+        }));
     for (const auto& outlook : judge_expectations(policy(), database, publisher_.expiry_time())) {
       const auto& [allowed, source, label, place] = *outlook.expectation;
       view.expectations.push_back({allowed, source, label, outlook.holds, outlook.ends, place});

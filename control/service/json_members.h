@@ -173,8 +173,8 @@ template <>
 inline constexpr auto members_of<DatabaseView> = [](auto& v, auto& member) {
   member("id", v.id)("endpoint", v.endpoint)("mode", v.mode)("state", v.state)(
       "placeholder", v.is_placeholder)("path", v.path)("rules", v.rules)("peerings", v.peerings)(
-      "allowed", v.allowed)("dropped", v.dropped)("version", v.version)("expectations",
-                                                                        v.expectations);
+      "allowed", v.allowed)("dropped", v.dropped)("version", v.version)(
+      "expectations", v.expectations)("monitored", v.monitored)("expired_rules", v.expired);
 };
 template <>
 inline constexpr auto members_of<ManagedRangeView::HeldDownPrefix> =

@@ -264,6 +264,8 @@ struct DatabaseView {
     Place place;
   };
   std::vector<Expected> expectations = {};
+  Counts monitored = {};  // would have been dropped, and passed in monitor mode
+  unsigned expired = 0;   // of its rules
 };
 
 struct ManagedRangeView {

@@ -669,7 +669,7 @@ TEST_F(CliTest, CountersTellDropsFromWhatPasses) {
   EXPECT_LT(out.find("no-rule"), passes) << out;
   EXPECT_GT(out.find("no-rule"), drops) << out;
   EXPECT_GT(out.find("not-ip"), passes) << out;
-  EXPECT_NE(out.find("WOULD BE DROPPED"), std::string::npos) << out;
+  EXPECT_NE(out.find("PASSED IN MONITOR"), std::string::npos) << out;
   EXPECT_NE(out.find("monitor: they pass"), std::string::npos) << out;
 }
 
@@ -1070,6 +1070,21 @@ TEST_F(CliTest, RulesOfAFileThatIsHeldBackOrGoneAreToldAsInForce) {
   rule.expires.reset();
   EXPECT_NE(ask({"rules", "list"}).out.find("active (file deleted)"), std::string::npos);
   EXPECT_NE(ask({"status"}).out.find(" 1 active "), std::string::npos);
+}
+
+TEST_F(CliTest, ListsWhatPassedInMonitorModeAndWhichRulesHaveExpired) {
+  play_config();
+  EXPECT_EQ(ask({"databases", "list"}).out.find("PASSED IN MONITOR"), std::string::npos);
+  auto& orders = service_.database_views.front();
+  orders.mode = Mode::monitor;
+  orders.rules = 2;
+  orders.expired = 1;
+  orders.monitored = {15, 900};
+  const auto table = lines(ask({"databases", "list"}).out);
+  ASSERT_EQ(table.size(), 2);
+  EXPECT_NE(table[1].find(" 1 + 1 expired "), std::string::npos) << table[1];
+  EXPECT_TRUE(table[0].ends_with("PASSED IN MONITOR")) << table[0];
+  EXPECT_TRUE(table[1].ends_with(" 15")) << table[1];
 }
 
 TEST_F(CliTest, ChangesARuleInItsPlace) {

@@ -111,6 +111,8 @@ TEST(View, KeepsADatabase) {
                     {1, 2},
                     {3, 4},
                     "0123456789abcdef"};
+  view.monitored = {5, 6};
+  view.expired = 2;
   view.expectations = {
       {false, Address(0x0a000307), "standby", false, WallTime(std::chrono::seconds(8)), place}};
   expect_same_after_the_way_there_and_back(view);
