@@ -1087,6 +1087,14 @@ TEST_F(CliTest, ListsWhatPassedInMonitorModeAndWhichRulesHaveExpired) {
   EXPECT_TRUE(table[1].ends_with(" 15")) << table[1];
 }
 
+TEST_F(CliTest, AnImportThatTakesNothingOverIsNoSuccess) {
+  const auto nothing = write("pg_hba.conf", "root:x:0:0:root:/root:/bin/bash\n");
+  EXPECT_EQ(moat({"import", "pg_hba", nothing}).exit, 1);
+  EXPECT_EQ(moat({"import", "pg_hba", nothing, "--json"}).exit, 1);
+  const auto some = write("pg_hba.conf", "host all all 192.0.2.0/24 scram-sha-256\n");
+  EXPECT_EQ(moat({"import", "pg_hba", some}).exit, 0);
+}
+
 TEST_F(CliTest, ChangesARuleInItsPlace) {
   service_.change = {true, 18, Milliseconds(9.2), Milliseconds(120'000), "o.yaml", "r-1", "", {}};
   const auto set =
