@@ -161,8 +161,10 @@ constexpr Command all_commands[] = {
      command::endpoints,
      "Type: private-peering (a private address on the route to a net peering) or public (any "
      "other).\n"
-     "Guarded: yes, monitor (what the rules would drop passes) or no (there is a way in that Moat\n"
-     "does not judge: see moat status). Listeners that no database guards are named below.\n\n"
+     "Guarded: yes, by eth0 only (nothing is dropped of what comes by another interface), open to "
+     "all\n"
+     "by its rules, monitor (what the rules would drop passes) or no. Listeners that no database "
+     "guards are named below.\n\n"
      "Example:\n  moat endpoints --database orders"},
 
     {"", "why", "Say what a source gets, and because of what", command::why,

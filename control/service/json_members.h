@@ -231,7 +231,8 @@ inline constexpr auto members_of<NetworkView> = [](auto& v, auto& member) {
 template <>
 inline constexpr auto members_of<EndpointView> = [](auto& v, auto& member) {
   member("id", v.id)("database", v.database)("type", v.type)("address", v.address)("port", v.port)(
-      "listening", v.listening)("guarded", v.guarded)("monitored", v.monitored);
+      "listening", v.listening)("guarded", v.guarded)("monitored", v.monitored)(
+      "guarded_by", v.guarded_by)("open_to_all", v.is_open_to_all);
 };
 template <>
 inline constexpr auto members_of<EndpointsView> = [](auto& v, auto& member) {

@@ -236,6 +236,9 @@ struct EndpointView {
   bool listening = false;
   bool guarded = false;    // by the database's rules, on every way to it
   bool monitored = false;  // what its rules would drop passes
+  // Where it is not guarded on every way to it: interfaces by which it is.
+  std::vector<std::string> guarded_by = {};
+  bool is_open_to_all = false;  // its rules let every address in
 };
 
 struct EndpointsView {

@@ -441,6 +441,11 @@ std::string unjudged(const StatusView& status) {
                                                     : list_interfaces(status.open_interfaces));
 }
 
+std::vector<std::string> judged_alone(const StatusView& status) {
+  if (status.generation == 0 || backstop_judges(status)) return {};
+  return guarded_names(status);
+}
+
 std::string not_enforced_by(const StatusView& status) {
   std::vector<std::string> gaps;
   for (const auto& interface : status.interfaces) {

@@ -814,6 +814,7 @@ class DaemonTest(unittest.TestCase):
                           ("private-peering", "10.1.0.5", 5433, False)])
         self.assertEqual(answer["unguarded_ports"], [6432])
         self.assertEqual(self.guarded(), {False}, "without a backstop, eth0 alone is judged")
+        self.assertEqual([at["guarded_by"] for at in answer["endpoints"]], [["eth0"]] * 4)
         self.edit("etc/moat.yaml", "backstop: false", "backstop: true")
         wait_until(lambda: self.guarded() == {True}, "the backstop is on")
         self.assertIn("6432", self.moat("endpoints").stderr)

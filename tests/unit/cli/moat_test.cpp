@@ -1095,6 +1095,18 @@ TEST_F(CliTest, AnImportThatTakesNothingOverIsNoSuccess) {
   EXPECT_EQ(moat({"import", "pg_hba", some}).exit, 0);
 }
 
+TEST_F(CliTest, TellsByWhatAnEndpointIsGuardedAndForWhomItsRulesAreOpen) {
+  EndpointView part{"e-1", "orders", EndpointType::public_address, "192.0.2.5", 5432, true};
+  part.guarded_by = {"eth0", "eth1"};
+  EndpointView open{"e-2", "vault", EndpointType::public_address, "192.0.2.5", 5433, true, true};
+  open.is_open_to_all = true;
+  service_.endpoints_view = {{part, open}, {}};
+  const auto table = lines(ask({"endpoints"}).out);
+  ASSERT_EQ(table.size(), 3);
+  EXPECT_NE(table[1].find("  by eth0, eth1 only "), std::string::npos) << table[1];
+  EXPECT_NE(table[2].find("  open to all by its rules "), std::string::npos) << table[2];
+}
+
 TEST_F(CliTest, ChangesARuleInItsPlace) {
   service_.change = {true, 18, Milliseconds(9.2), Milliseconds(120'000), "o.yaml", "r-1", "", {}};
   const auto set =

@@ -134,9 +134,17 @@ TEST(View, KeepsWhatItTellsOfTheNetwork) {
                   {std::nullopt, {5432}},
                   {{"eth0", "10.0.0.5", "10.0.0.0/24"}},
                   {{"pcx-1", "10.42.0.0/16", "eth0", "10.0.0.5"}}});
-  expect_same_after_the_way_there_and_back(EndpointsView{
-      {{"e-1", "orders", EndpointType::private_peering, "10.0.0.5", 5432, true, true, true}},
-      {6432}});
+  expect_same_after_the_way_there_and_back(EndpointsView{{{"e-1",
+                                                           "orders",
+                                                           EndpointType::private_peering,
+                                                           "10.0.0.5",
+                                                           5432,
+                                                           true,
+                                                           true,
+                                                           true,
+                                                           {"eth0"},
+                                                           true}},
+                                                         {6432}});
 }
 
 TEST(View, KeepsAManagedRange) {
