@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "control/cli/client.h"
 #include "control/cli/rule_load.h"
@@ -20,5 +21,8 @@ enum class WhoseRanges {
 [[nodiscard]] ClientResult<LoadedRules> load_candidate(const Client& client,
                                                        const std::string& folder,
                                                        WhoseRanges whose = WhoseRanges::folders);
+
+// The managed ranges of the host, as they are in force.
+[[nodiscard]] ClientResult<std::vector<ManagedRange>> read_hosts_ranges(const Client& client);
 
 }  // namespace moat

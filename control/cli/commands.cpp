@@ -7,7 +7,9 @@ namespace {
 constexpr Command all_commands[] = {
     {"", "check", "Say what is wrong with rule files; needs no daemon", command::check,
      "All faults of all files are told at once, with file, line and column. Warnings change\n"
-     "nothing about the exit code.\n\n"
+     "nothing about the exit code. A folder without managed ranges is checked with those of the "
+     "host,\n"
+     "as moat apply leaves them in force; moatd tells them, if it is there.\n\n"
      "Exit: 0 no errors, 1 errors, 2 wrong use.\n\n"
      "Examples:\n"
      "  moat check\n"

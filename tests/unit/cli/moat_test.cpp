@@ -265,6 +265,30 @@ TEST_F(CliTest, CheckNamesWhatIsNotThere) {
   }
 }
 
+TEST_F(CliTest, CheckTakesTheHostsManagedRangesWhereAFolderHasNone) {
+  play_config();
+  write("databases.d/orders.yaml",
+        "database: orders\nendpoint: {port: 5432}\nrules:\n  - managed-range: mr-a\n");
+  const auto outcome = ask({"check", files()});
+  EXPECT_EQ(outcome.exit, 0) << outcome.out << outcome.err;
+  EXPECT_NE(outcome.err.find("its rules are checked with the host's"), std::string::npos);
+  EXPECT_NE(outcome.err.find("in 1 file: 1 database, 1 rule, 0 managed ranges"), std::string::npos)
+      << outcome.err;
+  EXPECT_EQ(moat({"check", files(), "--socket", files() + "/none"}).exit, 1)
+      << "nobody knows the host's";
+  service_.status_view.files = {{files() + "/databases.d/orders.yaml", "orders", {}, {}}};
+  EXPECT_EQ(ask({"check", files()}).exit, 1) << "moatd itself needs the folder";
+}
+
+TEST_F(CliTest, CheckCountsWhatIsInASingleFile) {
+  write_config();
+  const auto bills =
+      write("databases.d/bills.yaml", "database: bills\nendpoint: {port: 6432}\nrules: []\n");
+  const auto outcome = moat({"check", bills});
+  EXPECT_NE(outcome.err.find("in 1 file: 1 database, 0 rules, 0 managed ranges"), std::string::npos)
+      << outcome.err;
+}
+
 TEST_F(CliTest, WarningsDoNotFailACheck) {
   const auto outcome = moat({"check", write("open.yaml",
                                             "database: orders\nendpoint: {port: 5432}\nrules:\n"
