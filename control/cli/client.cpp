@@ -60,7 +60,11 @@ CommandError why_unreachable(const std::string& socket, const HttpFailure& failu
   const auto os_error = failure.os_error;
   const auto message = fmt::format("moatd is not reachable at {}: {}", socket, cause_of(failure));
   if (os_error == EACCES || os_error == EPERM) {
-    return unreachable(message, "run this as root, or as a member of the socket's group");
+    return {Exit::refused,
+            {Refusal::Kind::forbidden,
+             fmt::format("you may not ask moatd, at {}: {}", socket, cause_of(failure)),
+             "use sudo, or join the group moat and log in anew",
+             {}}};
   }
   if (os_error == 0) {
     return unreachable(message, "it is there but does not answer: see journalctl -u moatd");

@@ -158,8 +158,6 @@ class FakePath final : public PacketPath {
     if (found == failures.end()) return std::nullopt;
     return Error{found->second, ""};
   }
-
-  std::string adoption_ = "nothing is pinned";
 };
 
 }  // namespace moat

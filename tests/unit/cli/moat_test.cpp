@@ -289,6 +289,27 @@ TEST_F(CliTest, CheckCountsWhatIsInASingleFile) {
       << outcome.err;
 }
 
+TEST_F(CliTest, WrongUseNamesTheHelpOfTheCommand) {
+  EXPECT_NE(moat({"rules"}).err.find("\n      moat rules --help\n"), std::string::npos)
+      << moat({"rules"}).err;
+  EXPECT_NE(moat({"--json", "rollback"}).err.find("\n      moat rollback --help\n"),
+            std::string::npos);
+  EXPECT_NE(moat({"net-peerings", "rm"}).err.find("\n      moat net-peerings remove --help\n"),
+            std::string::npos);
+}
+
+TEST_F(CliTest, WhoMayNotAskIsToldSoAndNotThatMoatdIsGone) {
+  if (!has_own_host_) GTEST_SKIP() << "needs root";
+  const auto said = (folder_.path() / "said").string();
+  ASSERT_TRUE(run(
+      fmt::format("chmod 700 {0}; setpriv --reuid=65534 --regid=65534 --clear-groups {1} status "
+                  "--socket {0}/none 2>{2}; test $? = 1",
+                  folder_.path().string(), binary_, said)))
+      << read_file(said);
+  EXPECT_NE(read_file(said).find("you may not ask moatd"), std::string::npos) << read_file(said);
+  EXPECT_NE(read_file(said).find("join the group moat"), std::string::npos);
+}
+
 TEST_F(CliTest, WarningsDoNotFailACheck) {
   const auto outcome = moat({"check", write("open.yaml",
                                             "database: orders\nendpoint: {port: 5432}\nrules:\n"
