@@ -46,7 +46,7 @@ void print_problems(const std::vector<Problem>& problems, Colour colour, std::st
 
 std::string describe_last(const std::optional<Propagation>& last, Milliseconds bound) {
   if (!last || !last->enforced)
-    return fmt::format("no change yet (bound {})", format_duration(bound));
+    return fmt::format("none since moatd started (bound {})", format_duration(bound));
   return fmt::format("{} from written to enforced (bound {}), {}{}",
                      format_duration(*last->enforced - last->written), format_duration(bound),
                      ago(last->enforced),

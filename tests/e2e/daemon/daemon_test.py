@@ -968,7 +968,7 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(self.rules()[0]["counted_since"], rule["counted_since"])
         unused = self.moat("rules", "list", "--unused", "30d")
         self.assertEqual(unused.stdout, "")
-        self.assertIn("counted for less than 30d", unused.stderr)
+        self.assertIn("younger than 30d: not listed", unused.stderr)
 
     def test_refused_edit_changes_nothing(self):
         self.start()

@@ -660,6 +660,14 @@ TEST_F(DaemonTest, TheNextDaemonGoesOnWithWhatIsLive) {
   EXPECT_EQ(path_->published, 0) << "the same rules are no new generation";
 }
 
+TEST_F(DaemonTest, SaysAtTheStartThatItTookOverWhatWasInForce) {
+  start([](FakePath& path) { path.adopted = "adopted, with a newer program"; });
+  EXPECT_TRUE(has_logged("it took over the rules in force, with a newer program; "));
+  daemon_.reset();
+  start();
+  EXPECT_TRUE(has_logged("nothing is pinned; "));
+}
+
 TEST_F(DaemonTest, DetachEndsTheGuard) {
   start();
   reload();
