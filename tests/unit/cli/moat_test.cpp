@@ -310,6 +310,17 @@ TEST_F(CliTest, WhoMayNotAskIsToldSoAndNotThatMoatdIsGone) {
   EXPECT_NE(read_file(said).find("join the group moat"), std::string::npos);
 }
 
+TEST_F(CliTest, AReportSaysWhatMoatdDidNotTell) {
+  const auto path = (folder_.path() / "report.tar.gz").string();
+  const auto outcome =
+      moat({"bug-report", "--output", path, "--socket", (folder_.path() / "none").string()});
+  EXPECT_EQ(outcome.exit, 0);
+  EXPECT_NE(outcome.err.find("  status.json          not in it"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find(
+                "moatd was not reachable: status, rules, counters and history are not in it."),
+            std::string::npos);
+}
+
 TEST_F(CliTest, WarningsDoNotFailACheck) {
   const auto outcome = moat({"check", write("open.yaml",
                                             "database: orders\nendpoint: {port: 5432}\nrules:\n"
