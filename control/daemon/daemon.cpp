@@ -56,7 +56,9 @@ Daemon::Daemon(Log& log, DaemonPaths paths, Settings settings, StateStore store,
       interfaces_(*path_, log),
       loop_(std::move(loop)),
       drops_(loop_, publisher_),
-      views_(settings_, scanner_, enforcer_, publisher_, interfaces_, drops_.table()) {}
+      views_(settings_, scanner_, enforcer_, publisher_, interfaces_, drops_.table()) {
+  if (settings_.is_known()) settings_told_ = settings_.config();
+}
 
 Daemon::~Daemon() = default;
 

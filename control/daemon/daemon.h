@@ -189,7 +189,10 @@ class Daemon final : public Service {
             std::string author = {}, std::string code = {});
   void keep_events();
   void tell_change(const ApplyResult& applied, std::string_view kind);
-  void tell_modes(const std::string& author);
+  // Of moat.yaml, which may have changed with something else: before record().
+  void note_settings(const Cause& cause, ApplyResult& applied);
+  // The host's mode, and with it that of databases without their own, is moat.yaml's.
+  void tell_modes(const std::string& author, const std::string& settings_author);
   void tell_interfaces();
   void recall_problems();
   void tell_problems(const StatusView& status);
@@ -293,6 +296,7 @@ class Daemon final : public Service {
   Steady::time_point ended_since_{};                                    // the first of these
   std::map<Step, Error> problems_;                    // of the steps that failed the last time
   std::optional<std::map<std::string, Mode>> modes_;  // as last told; "": the host's
+  std::optional<Config> settings_told_;               // as last told; nothing: those of the start
   std::optional<std::map<std::string, std::string>> links_told_;              // state by interface
   std::map<std::pair<std::string, std::string>, std::string> problems_told_;  // by code and subject
   Steady::time_point last_save_;

@@ -2005,6 +2005,11 @@ class DaemonTest(unittest.TestCase):
         status = wait_until(lambda: self.status()["expired_rules"] == 1 and self.status(), "expired")
         self.assertEqual(status["expiring_rules"], 1)
         self.assertTrue(status["ready"])
+        expired = "orders: 192.0.2.2/32 has expired"
+        [told] = [each["message"] for each in self.get("/v1/events")["events"]
+                  if each["kind"] == "expiry"]
+        self.assertTrue(told.endswith(": rules have expired: " + expired), told)
+        self.assertEqual(self.get("/v1/history")["generations"][0]["change"], expired)
 
     def test_every_address_is_told_however_it_is_written(self):
         self.start()

@@ -77,7 +77,8 @@ class DaemonTest : public testing::Test {
   }
   std::vector<std::string> event_kinds_told() {
     std::vector<std::string> kinds;
-    for (const auto& event : daemon_->events(0)->events) kinds.push_back(event.kind);
+    const auto events = daemon_->events(0)->events;  // or they would be gone in the loop
+    for (const auto& event : events) kinds.push_back(event.kind);
     return kinds;
   }
   bool has_logged(const std::string& text) { return logged_.str().find(text) != std::string::npos; }
@@ -523,6 +524,37 @@ TEST_F(DaemonTest, ProblemsBeginAndEndInTheJournalOnce) {
   path_->failures.clear();
   EXPECT_FALSE(has_code(code::unpinned));
   EXPECT_EQ(event_kinds_told().back(), "problem-over");
+}
+
+TEST_F(DaemonTest, AChangeOfMoatYamlIsToldWithWhatChangedAndByWhomItWasWritten) {
+  folder_.put("databases.d/orders.yaml",
+              "database: orders\nendpoint: {port: 5432}\nmode: enforce\nrules: []\n");
+  start();
+  reload();
+  const auto yaml = folder_.get("moat.yaml");
+  folder_.put("moat.yaml", yaml + "mode: monitor\npropagation: {bound: 100s}\n");
+  const auto first = daemon_->events(0)->next;
+  ASSERT_TRUE(daemon_->add_rule({.cidr = "198.51.100.7/32"}, {.uid = 1000, .user = "ada"}));
+  std::size_t told = 0;
+  const auto events = daemon_->events(first)->events;
+  for (const auto& event : events) {
+    const bool is_ada = event.author.starts_with("ada");
+    if (event.message.contains("198.51.100.7/32")) {
+      EXPECT_TRUE(is_ada) << event.author;
+      EXPECT_TRUE(event.message.contains("; moat.yaml, written by ")) << event.message;
+      EXPECT_TRUE(event.message.contains(": mode enforce -> monitor, bound 120000ms -> 100000ms"))
+          << event.message;
+      told++;
+    } else if (event.message == "the host (moat.yaml): monitor mode from now on") {
+      EXPECT_FALSE(is_ada) << event.message;
+      told++;
+    }
+  }
+  EXPECT_EQ(told, 2);
+  folder_.put("moat.yaml", yaml + "mode: monitor\npropagation: {bound: 90s}\n");
+  reload();
+  const auto last = daemon_->events(0)->events.back().message;
+  EXPECT_TRUE(last.contains("bound 100000ms -> 90000ms")) << last;
 }
 
 TEST_F(DaemonTest, ModesAndInterfacesAreToldAsTheyChange) {
