@@ -179,6 +179,9 @@ struct ProblemKind {
     "Monitor mode: what would be dropped is counted and passes.", "moat preflight")                \
   X(generic_mode, "generic-mode", false, "", "",                                                   \
     "An interface runs in generic mode, which is slower.", "use a driver that has XDP")            \
+  X(native_mode, "native-mode", false, "", "",                                                     \
+    "An interface runs in native mode, though generic mode is set.",                               \
+    "set `attach: auto`, if native mode will do")                                                  \
   X(mended, "mended", false, "", "", "Somebody had undone something, and it was put right.",       \
     "find out who: moat events")                                                                   \
   X(file_warnings, "file-warnings", false, "", "", "A file has warnings.", "moat check")           \

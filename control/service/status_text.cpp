@@ -354,7 +354,15 @@ void add_notices(const StatusView& status, std::vector<Problem>& into) {
     }
   }
   for (const auto& interface : status.interfaces) {
-    if (!interface.is_attached() || interface.mode != AttachMode::generic) continue;
+    if (!interface.is_attached()) continue;
+    if (interface.mode == AttachMode::native && status.settings.attach == WantedAttach::generic)
+      into.push_back(make_problem(
+          code::native_mode, interface.name,
+          fmt::format("{} runs in native mode, though `attach: generic` is set: that counts when "
+                      "Moat attaches anew",
+                      interface.name),
+          interface.remedy));
+    if (interface.mode != AttachMode::generic) continue;
     into.push_back(
         make_problem(code::generic_mode, interface.name,
                      fmt::format("{} runs in generic mode, which is slower: {}", interface.name,

@@ -416,6 +416,7 @@ TEST(Problems, OfEachKindAreReached) {
       {code::pending, [](StatusView& s) { s.pending = {{"a.yaml", {}, {}, {}, 0, false}}; }},
       {code::monitor, [](StatusView& s) { s.monitored = {"orders"}; }},
       {code::generic_mode, [](StatusView& s) { s.interfaces[0].mode = AttachMode::generic; }},
+      {code::native_mode, [](StatusView& s) { s.settings.attach = WantedAttach::generic; }},
       {code::file_warnings, [](StatusView& s) { s.files[0].faults.resize(1); }},
   };
   for (const auto& [code, spoil] : kinds) {
