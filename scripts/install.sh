@@ -71,7 +71,7 @@ write_configuration() {
   fi
   install -d -m 755 "$etc/databases.d" "$etc/managed-ranges.d"
   sed -e "s|^interfaces: .*|interfaces: [$interface]|" \
-    -e 's|^mode: .*|mode: monitor                # monitor: counts, drops nothing; enforce|' \
+    -e 's|^mode: .*|mode: monitor                # monitor: drops nothing. Change to enforce to start dropping|' \
     "$root/config/moat.yaml" >"$etc/moat.yaml"
   [[ -n $(ls -A "$etc/databases.d") ]] ||
     install -m 644 "$root/config/first-database.yaml" "$etc/databases.d/postgresql.yaml"

@@ -85,7 +85,7 @@ struct Call {
 
 ApiResponse changed(const ServiceResult<ChangeView>& answer) {
   if (!answer) return refuse(answer.error());
-  const bool is_done = answer->enforced || answer->preview;
+  const bool is_done = answer->enforced || answer->is_detached || answer->preview;
   return {is_done ? 200U : 202U, dump(document(encode(*answer)))};
 }
 
@@ -221,7 +221,7 @@ ApiResponse get_events(const Call& call) {
 
 ApiResponse no_generation(const std::string& text) {
   return invalid(fmt::format("not the number of a generation: \"{}\"", text),
-                 "GET /v1/history lists them");
+                 "moat history lists them");
 }
 
 ApiResponse get_history(const Call& call) { return list("generations", call.service.history()); }
@@ -329,9 +329,8 @@ ApiResponse post_apply(const Call& call) {
 ApiResponse post_trial(const Call& call) {
   const auto within = parse_duration(call.argument("within"));
   if (!within) {
-    return invalid(
-        fmt::format("within {}: \"{}\"", within.error().message, call.argument("within")),
-        within.error().remedy);
+    return invalid(fmt::format("{}: \"{}\"", within.error().message, call.argument("within")),
+                   within.error().remedy);
   }
   const auto whose = call.argument("edits");
   if (!whose.empty() && whose != "own" && whose != "all")

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/utsname.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdlib>
@@ -36,6 +37,7 @@ struct Part {
   std::string name;
   std::string what;  // a line, for who decides whether to hand it on
   std::string text;
+  bool is_missing = false;  // moatd did not tell it: `text` says why
 };
 using Parts = std::vector<Part>;
 
@@ -83,7 +85,7 @@ constexpr std::array questions{
     Question{"/v1/counters", "counters.json", "packets and bytes"},
     Question{"/v1/history", "history.json", "what changed when, by whom"}};
 
-// What moatd says, and what it does not answer.
+// What moatd says, and why it does not answer.
 Parts ask_daemon(const Cli& cli, LabelHashes* hashes) {
   std::vector<ClientResult<Document>> answers;
   for (const auto& question : questions) {
@@ -94,8 +96,10 @@ Parts ask_daemon(const Cli& cli, LabelHashes* hashes) {
   for (std::size_t i = 0; i < answers.size(); ++i) {
     auto answer =
         answers[i] ? **answers[i] : document({{"error", encode(answers[i].error().refusal)}});
-    parts.push_back({questions[i].name, questions[i].what,
+    parts.push_back({questions[i].name,
+                     answers[i] ? questions[i].what : "not in it: why is told in its place",
                      dump(hashes != nullptr ? hashes->without(std::move(answer)) : answer)});
+    parts.back().is_missing = !answers[i];
   }
   return parts;
 }
@@ -122,6 +126,12 @@ Parts collect(const Cli& cli, const ReportOptions& options) {
 std::string list_parts(const Parts& parts, bool are_hashed) {
   std::string text;
   for (const auto& part : parts) text += fmt::format("  {:<20} {}\n", part.name, part.what);
+  const auto missing = std::ranges::count(parts, true, &Part::is_missing);
+  if (missing == std::ssize(questions)) {
+    text += "moatd was not reachable: status, rules, counters and history are not in it.\n";
+  } else if (missing > 0) {
+    text += "moatd did not tell all of it: see `not in it`.\n";
+  }
   text += are_hashed
               ? "Labels are hashed. Addresses and the names of databases, interfaces and users "
                 "are in it.\n"

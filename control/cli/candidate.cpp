@@ -24,8 +24,16 @@ bool has_ranges_folder(const fs::path& path) {
   return fs::exists(folder / config_of(folder).managed_ranges, error);
 }
 
-// Those of the host, as they are in force.
-ClientResult<std::vector<ManagedRange>> read_ranges(const Client& client) {
+// As far as this user can tell.
+bool has_agents_file(const DatabaseView& database) {
+  std::string line;
+  std::ifstream file(database.path);
+  return std::getline(file, line) && is_agents(line);
+}
+
+}  // namespace
+
+ClientResult<std::vector<ManagedRange>> read_hosts_ranges(const Client& client) {
   const auto views = as_list<ManagedRangeView>(client.get("/v1/managed-ranges"), "managed_ranges");
   if (!views) return std::unexpected(views.error());
   std::vector<ManagedRange> ranges;
@@ -40,22 +48,13 @@ ClientResult<std::vector<ManagedRange>> read_ranges(const Client& client) {
   return ranges;
 }
 
-// As far as this user can tell.
-bool has_agents_file(const DatabaseView& database) {
-  std::string line;
-  std::ifstream file(database.path);
-  return std::getline(file, line) && is_agents(line);
-}
-
-}  // namespace
-
 ClientResult<LoadedRules> load_candidate(const Client& client, const std::string& folder,
                                          WhoseRanges whose) {
   const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   LoadOptions options{now, nullptr, false};
   std::vector<ManagedRange> of_host;
   if (whose == WhoseRanges::hosts || !has_ranges_folder(folder)) {
-    auto ranges = read_ranges(client);
+    auto ranges = read_hosts_ranges(client);
     if (!ranges) return std::unexpected(ranges.error());
     of_host = std::move(*ranges);
     options.ranges = &of_host;

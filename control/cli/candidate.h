@@ -30,5 +30,7 @@ enum class WhoseRanges {
 // "database orders has no file in DIR: it stays guarded with its last 4 rules until moat databases
 // forget orders"
 [[nodiscard]] std::string describe_unnamed(const DatabaseView& database, std::string_view folder);
+// The managed ranges of the host, as they are in force.
+[[nodiscard]] ClientResult<std::vector<ManagedRange>> read_hosts_ranges(const Client& client);
 
 }  // namespace moat

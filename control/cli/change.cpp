@@ -42,7 +42,11 @@ ClientResult<ChangeView> wait_for(Client& client, ChangeView change) {
     if (!status) return std::unexpected(status.error());
     change.took = already + Milliseconds(Clock::now() - start);
     change.enforced = is_enforced(*status, change);
-    if (change.enforced) change.generation = status->generation;
+    if (!change.enforced) continue;
+    change.generation = status->generation;
+    std::erase_if(change.monitored, [&](const std::string& id) {
+      return std::ranges::find(status->monitored, id) == status->monitored.end();
+    });
   }
   return change;
 }
@@ -66,6 +70,15 @@ std::string describe_ended(const ChangeView& change) {
                      fmt::join(peers, ", "));
 }
 
+// It may be meant, and looks like any other change.
+void tell_closed(const ChangeView& change) {
+  for (const auto& database : change.closed) {
+    tell(fmt::format("! {} has no rule in force: nobody can reach it", printable(database)),
+         Colour::bad);
+    tell(fmt::format("  -> moat rules add --database {} --cidr ...", printable(database)));
+  }
+}
+
 // What files are left out of, and what that leaves: "NOT GUARDED: shop.yaml: its ports are open
 // until this is mended", "held back: orders (orders.yaml): what was last enforced stays".
 void tell_left_out(const std::optional<StatusView>& status) {
@@ -83,6 +96,19 @@ void tell_left_out(const std::optional<StatusView>& status) {
   }
 }
 
+// "; monitor mode, so nothing is dropped: orders"; empty: what no rule allows is dropped.
+std::string describe_monitored(const ChangeView& change) {
+  constexpr std::size_t max_named = 5;
+  auto names = change.monitored;
+  if (names.empty()) return "";
+  if (names.size() > max_named) {
+    names.resize(max_named);
+    names.push_back(fmt::format("and {} more", change.monitored.size() - max_named));
+  }
+  return printable(
+      fmt::format("; monitor mode, so nothing is dropped: {}", fmt::join(names, ", ")));
+}
+
 // `status`: after the change, where what it is not enforced by is to be told.
 Exit tell_outcome(const ChangeView& change, const ChangeOptions& options,
                   const std::optional<StatusView>& status) {
@@ -95,12 +121,13 @@ Exit tell_outcome(const ChangeView& change, const ChangeOptions& options,
   if (change.enforced) {
     const bool is_whole = !has_error(change.warnings);
     if (!is_whole) tell_left_out(status);
+    const std::string_view done = change.monitored.empty() ? "enforced" : "in force";
     if (gaps.empty()) {
-      tell(fmt::format("generation {} enforced in {} (bound {})", change.generation,
-                       format_duration(change.took), bound),
+      tell(fmt::format("generation {} {} in {} (bound {}){}", change.generation, done,
+                       format_duration(change.took), bound, describe_monitored(change)),
            Colour::good);
     } else {
-      tell(fmt::format("generation {} enforced, but {}", change.generation, printable(gaps)),
+      tell(fmt::format("generation {} {}, but {}", change.generation, done, printable(gaps)),
            Colour::bad);
     }
     return is_whole && gaps.empty() ? Exit::done : Exit::refused;
@@ -208,6 +235,7 @@ Exit report_change(const Cli& cli, Client& client, const ClientResult<Document>&
     status = std::move(*now);
   }
   const auto exit = tell_outcome(*change, options, status);
+  tell_closed(*change);
   if (!options.confirm.empty() && !change->unchanged.empty()) {
     tell("there is nothing to confirm, and nothing will be undone");
   } else if (!options.confirm.empty()) {

@@ -4,8 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <vector>
 
+#include "control/cli/candidate.h"
 #include "control/cli/output.h"
 #include "control/cli/rule_load.h"
 #include "control/files/kernel_checks.h"
@@ -13,6 +17,8 @@
 
 namespace moat {
 namespace {
+
+namespace fs = std::filesystem;
 
 struct CheckOptions {
   std::string path{paths::config};
@@ -58,13 +64,50 @@ Json as_json(const LoadedRules& rules, const Tally& tally, const NatResult& nat,
                    {"unread", std::move(unread)}});
 }
 
+// Whether something of the policy is in a file that was checked: a single one is read among its
+// fellows.
+bool is_checked(const LoadedRules& rules, const Place& place) {
+  if (rules.files.size() == 1) return is_same_file(rules.files.front().path, place.file);
+  return std::ranges::find(rules.files, place.file, &FileStatus::path) != rules.files.end();
+}
+
 // What was looked at, for somebody who wonders whether it was all.
 std::string summary(const LoadedRules& rules) {
-  std::size_t count = 0;
-  for (const auto& database : rules.policy.databases) count += database.rules.size();
+  std::size_t databases = 0, count = 0, ranges = 0;
+  for (const auto& database : rules.policy.databases) {
+    if (!is_checked(rules, database.place)) continue;
+    ++databases;
+    count += database.rules.size();
+  }
+  for (const auto& [id, range] : rules.policy.ranges) ranges += is_checked(rules, range.place);
   return fmt::format("{}: {}, {}, {}", plural(rules.files.size(), "file"),
-                     plural(rules.policy.databases.size(), "database"), plural(count, "rule"),
-                     plural(rules.policy.ranges.size(), "managed range"));
+                     plural(databases, "database"), plural(count, "rule"),
+                     plural(ranges, "managed range"));
+}
+
+// A folder of rule files that has none for managed ranges, and is not the host's own: moat apply
+// leaves the host's managed ranges as they are, so that its rules may name those.
+bool may_name_the_hosts(const fs::path& path, const StatusView& host) {
+  std::error_code error;
+  const auto folder = fs::is_directory(path, error) ? path : path.parent_path();
+  if (folder == path.parent_path() && path.filename() != "moat.yaml") return false;
+  const auto config = config_of(folder);
+  const auto databases = folder / config.databases;
+  return fs::exists(databases, error) && !fs::exists(folder / config.managed_ranges, error) &&
+         std::ranges::none_of(host.files, [&](const FileStatus& file) {
+           return is_same_file(fs::path(file.path).parent_path(), databases);
+         });
+}
+
+// Nothing: they are not needed, or moatd is not there to tell them.
+std::optional<std::vector<ManagedRange>> hosts_ranges_for(const Cli& cli, const std::string& path) {
+  if (path == paths::config || ::access(cli.socket.c_str(), F_OK) != 0) return std::nullopt;
+  Client client(cli);
+  const auto status = client.status();
+  if (!status || !may_name_the_hosts(path, *status)) return std::nullopt;
+  auto ranges = read_hosts_ranges(client);
+  if (!ranges) return std::nullopt;
+  return std::move(*ranges);
 }
 
 // Of this host; no fault of its files.
@@ -146,7 +189,13 @@ Exit check_files(const Cli& cli, const CheckOptions& options) {
   const auto host = read_host_facts();
   const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   const auto nat = read_nat_rules();
-  auto rules = load_rules(options.path, {now, &host, options.force, &nat.rules});
+  const auto ranges = hosts_ranges_for(cli, options.path);
+  auto rules = load_rules(options.path,
+                          {now, &host, options.force, &nat.rules, ranges ? &*ranges : nullptr});
+  if (ranges && !cli.json)
+    tell(
+        "note: this folder has no managed ranges: its rules are checked with the host's, as by "
+        "moat apply");
   add_held_back(cli, rules);
   if (!rules.has_error()) add_hints(cli, now, rules);
   const Tally tally(rules);

@@ -32,7 +32,7 @@ CommandError unanswered(const std::string& socket, std::chrono::milliseconds wai
   CommandError failure = {
       Exit::not_enforced,
       {Refusal::Kind::unavailable,
-       fmt::format("moatd at {} does not answer within {} s; what was enforced stays enforced "
+       fmt::format("moatd at {} does not answer within {} s; what was in force stays as it was "
                    "unless somebody changed it in the kernel{}",
                    socket, std::chrono::ceil<std::chrono::seconds>(waited).count(),
                    is_change ? ", and whether the change was taken is not known" : ""),
@@ -45,9 +45,8 @@ CommandError unanswered(const std::string& socket, std::chrono::milliseconds wai
 // Of the guard, without moatd. Where its pins are, the command knows of the usual moatd alone.
 std::string what_stays_of(const std::string& socket) {
   if (socket == paths::socket) return what_stays(std::string(paths::bpffs));
-  return "what it enforced stays enforced if it was pinned and nobody changed it since: see PINS "
-         "in "
-         "moatd(8)";
+  return "what was in force stays as it was if it was pinned and nobody changed it since: see PINS "
+         "in moatd(8)";
 }
 
 std::string cause_of(const HttpFailure& failure) {
@@ -65,7 +64,11 @@ CommandError why_unreachable(const std::string& socket, const HttpFailure& failu
   const auto os_error = failure.os_error;
   const auto message = fmt::format("moatd is not reachable at {}: {}", socket, cause_of(failure));
   if (os_error == EACCES || os_error == EPERM) {
-    return unreachable(message, "run this as root, or as a member of the socket's group");
+    return {Exit::refused,
+            {Refusal::Kind::forbidden,
+             fmt::format("you may not ask moatd, at {}: {}", socket, cause_of(failure)),
+             "use sudo, or join the group moat and log in anew",
+             {}}};
   }
   if (os_error == 0) {
     auto silent = unreachable(message, "it is there but does not answer: see journalctl -u moatd");
@@ -101,7 +104,7 @@ std::string with_arguments(std::string path, const Client::Arguments& arguments)
 
 std::string what_stays(const std::string& pins) {
   const auto stays = fmt::format(
-      "what it enforced is pinned in {}, and stays enforced unless somebody changed it in the "
+      "what was in force is pinned in {}, and stays as it was unless somebody changed it in the "
       "kernel",
       pins);
   std::error_code error;
@@ -110,7 +113,8 @@ std::string what_stays(const std::string& pins) {
   if (fs::directory_iterator(pins + "/links", error) != fs::directory_iterator()) return stays;
   if (error == std::errc::permission_denied)
     return fmt::format(
-        "what it enforced stays enforced if it is pinned in {} and nobody changed it since, which "
+        "what was in force stays as it was if it is pinned in {} and nobody changed it since, "
+        "which "
         "root can see",
         pins);
   return fmt::format(

@@ -7,7 +7,9 @@ namespace {
 constexpr Command all_commands[] = {
     {"", "check", "Say what is wrong with rule files; needs no daemon", command::check,
      "All faults of all files are told at once, with file, line and column. Warnings change\n"
-     "nothing about the exit code.\n\n"
+     "nothing about the exit code. A folder without managed ranges is checked with those of the "
+     "host,\n"
+     "as moat apply leaves them in force; moatd tells them, if it is there.\n\n"
      "Exit: 0 no errors, 1 errors, 2 wrong use.\n\n"
      "Examples:\n"
      "  moat check\n"
@@ -51,6 +53,9 @@ constexpr Command all_commands[] = {
 
     {"", "rules", "List, add, change or remove rules: who may reach a database", nullptr},
     {"rules", "list", "List who may reach the databases", command::list_rules,
+     "Status: active (it lets its source in) or expired. Of a file that is held back for errors or "
+     "was\n"
+     "deleted, the last good rules stay in force: (file held back), (file deleted).\n"
      "Hits are packets that the rule let pass. Last hit is sampled, so that it may lag by ten\n"
      "seconds. --unused lists rules that have been counted for so long, without a hit since.\n\n"
      "Examples:\n"
@@ -103,10 +108,14 @@ constexpr Command all_commands[] = {
      "Which sessions would end if the rules were enforced, whatever the mode now: for a host or a\n"
      "database in monitor mode, or, with --config, for rule files that are not in force yet. Your\n"
      "own address, that of the SSH session, comes first. With --config, also what would be "
-     "open.\n\n"
+     "open.\n"
+     "Last, how many sources that monitor mode has let pass would be refused: a client that is\n"
+     "not connected just now is told there alone.\n\n"
      "Exit: 0 no session would end, 1 some would, or the files have errors, 3 moatd not "
      "reachable.\n\n"
-     "Example:\n  moat preflight && moat databases enforce orders"},
+     "Examples:\n"
+     "  moat preflight\n"
+     "  moat preflight --config ./config"},
 
     {"", "managed-ranges", "List the named networks that rules can refer to, or show one", nullptr},
     {"managed-ranges", "list", "List the managed ranges", command::list_ranges,
@@ -158,8 +167,10 @@ constexpr Command all_commands[] = {
      command::endpoints,
      "Type: private-peering (a private address on the route to a net peering) or public (any "
      "other).\n"
-     "Guarded: yes, monitor (what the rules would drop passes) or no (there is a way in that Moat\n"
-     "does not judge: see moat status). Listeners that no database guards are named below.\n\n"
+     "Guarded: yes, by eth0 only (nothing is dropped of what comes by another interface), open to "
+     "all\n"
+     "by its rules, monitor (what the rules would drop passes) or no. Listeners that no database "
+     "guards are named below.\n\n"
      "Example:\n  moat endpoints --database orders"},
 
     {"", "why", "Say what a source gets, and because of what", command::why,
@@ -172,9 +183,12 @@ constexpr Command all_commands[] = {
      "  moat why 192.0.2.77 --config ./config"},
 
     {"", "counters", "Show packets and bytes, by rule and by reason", command::counters,
-     "Totals include what removed rules let pass, and never fall. Reasons of a drop: no-rule,\n"
-     "martian, fragment, malformed, source-route, vlan-depth, ipv6, backstop; see moatd(8). What\n"
-     "passed without a rule is listed apart.\n\n"
+     "Totals include what removed rules let pass. They never fall, until a detach or a boot: then\n"
+     "counters begin at 0. Reasons of a drop: no-rule, martian, fragment, malformed, "
+     "source-route,\n"
+     "vlan-depth, ipv6, backstop; see moatd(8). Passed in monitor: what no rule allows, and passed "
+     "in\n"
+     "monitor mode. What passed without a rule is listed apart.\n\n"
      "Examples:\n"
      "  moat counters --database orders\n"
      "  moat counters --watch"},

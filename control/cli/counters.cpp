@@ -100,7 +100,7 @@ std::string totals_text(const CountersView& counters, const Rates& rates) {
   columns.insert(columns.end(), {{"PACKETS DROPPED", true}, {"BYTES", true}});
   if (rates.are_known()) columns.push_back({"A SECOND", true});
   if (has_monitored)
-    columns.insert(columns.end(), {{"WOULD BE DROPPED", true}, {"BYTES", true}, {"MODE"}});
+    columns.insert(columns.end(), {{"PASSED IN MONITOR", true}, {"BYTES", true}, {"MODE"}});
   TextTable table(std::move(columns));
   for (const auto& total : counters.totals) {
     std::vector<Cell> row{{total.database},

@@ -2,6 +2,7 @@
 // moat databases list, monitor, enforce, forget
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "control/cli/change.h"
@@ -22,6 +23,12 @@ struct ModeOptions {
   ChangeOptions change;
 };
 
+// "2", "1 + 1 expired"
+std::string rule_count(const DatabaseView& database) {
+  if (database.expired == 0) return fmt::format("{}", database.rules);
+  return fmt::format("{} + {} expired", database.rules - database.expired, database.expired);
+}
+
 Exit print_databases(const Cli& cli) {
   const auto answer = Client(cli).get("/v1/databases");
   const auto databases = as_list<DatabaseView>(answer, "databases");
@@ -31,25 +38,33 @@ Exit print_databases(const Cli& cli) {
     return Exit::done;
   }
   const Pager pager(cli);
-  TextTable table({{"ID"},
-                   {"ENDPOINT"},
-                   {"MODE"},
-                   {"STATUS"},
-                   {"RULES", true},
-                   {"PEERINGS", true},
-                   {"PACKETS ALLOWED", true},
-                   {"PACKETS DROPPED", true}});
+  const bool has_monitored = std::ranges::any_of(*databases, [](const DatabaseView& each) {
+    return each.mode == Mode::monitor || each.monitored.packets != 0;
+  });
+  std::vector<Column> columns{{"ID"},
+                              {"ENDPOINT"},
+                              {"MODE"},
+                              {"STATUS"},
+                              {"RULES", true},
+                              {"PEERINGS", true},
+                              {"PACKETS ALLOWED", true},
+                              {"PACKETS DROPPED", true}};
+  if (has_monitored) columns.push_back({"PASSED IN MONITOR", true});
+  TextTable table(std::move(columns));
   for (const auto& database : *databases) {
-    table.add({{database.id},
-               {format_endpoint(database.endpoint)},
-               {std::string(to_string(database.mode)),
-                database.mode == Mode::monitor ? Colour::doubtful : Colour::none},
-               {database.is_placeholder ? "placeholder" : std::string(word(database.state)),
-                database.state == FileState::active ? Colour::good : Colour::bad},
-               {fmt::format("{}", database.rules)},
-               {fmt::format("{}", database.peerings)},
-               {format_number(database.allowed.packets)},
-               {format_number(database.dropped.packets)}});
+    std::vector<Cell> row{
+        {database.id},
+        {format_endpoint(database.endpoint)},
+        {std::string(to_string(database.mode)),
+         database.mode == Mode::monitor ? Colour::doubtful : Colour::none},
+        {database.is_placeholder ? "placeholder" : std::string(word(database.state)),
+         database.state == FileState::active ? Colour::good : Colour::bad},
+        {rule_count(database)},
+        {fmt::format("{}", database.peerings)},
+        {format_number(database.allowed.packets)},
+        {format_number(database.dropped.packets)}};
+    if (has_monitored) row.push_back({format_number(database.monitored.packets)});
+    table.add(std::move(row));
   }
   if (table.empty()) tell("no database is guarded");
   table.print();

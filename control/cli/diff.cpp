@@ -15,6 +15,7 @@
 #include "control/cli/output.h"
 #include "control/cli/pager.h"
 #include "control/cli/policy_diff.h"
+#include "control/files/host_checks.h"
 #include "control/files/rule_files.h"
 #include "control/text/input_limits.h"
 
@@ -228,6 +229,20 @@ void keep_unnamed(const Enforced& enforced, const Policy& wanted, Difference& di
   difference.unnamed = find_unnamed(enforced.databases, wanted);
 }
 
+// That files would close the host's only address; what is in force has been told.
+void add_taken_address(const Policy& wanted, Difference& difference) {
+  for (const auto& database : wanted.databases) {
+    const bool is_told = std::ranges::any_of(difference.problems, [&](const Problem& problem) {
+      return problem.code == code::host_closed && problem.subject == database.id;
+    });
+    if (is_told || wanted.mode_of(database) == Mode::monitor ||
+        !takes_only_address(database.endpoint, host_addresses()))
+      continue;
+    difference.problems.push_back(make_problem(code::host_closed, database.id,
+                                               describe_taken_address(database.id, "would close")));
+  }
+}
+
 ClientResult<Difference> compare_with(const Cli& cli, Client& client, const std::string& folder,
                                       WhoseRanges whose) {
   const auto status = client.status();
@@ -245,6 +260,7 @@ ClientResult<Difference> compare_with(const Cli& cli, Client& client, const std:
                         .problems = status->problems,
                         .folder = folder};
   keep_unnamed(*enforced, wanted->policy, difference);
+  add_taken_address(wanted->policy, difference);
   for (auto& change : difference.changes) {
     for (auto& field : change.fields) {
       if (cli.json || field.name != "cidrs") continue;

@@ -36,7 +36,9 @@ Exit hand_over_to_agent(std::vector<std::string> arguments) {
   for (auto& argument : arguments) words.push_back(argument.data());
   words.push_back(nullptr);
   ::execvp(path.c_str(), words.data());
-  tell(fmt::format("moat-agent cannot be run: {}", std::strerror(errno)));
+  tell(errno == ENOENT
+           ? "moat fleet needs moat-agent, which is not installed: install the package moat-agent"
+           : fmt::format("moat-agent cannot be run: {}", std::strerror(errno)));
   return Exit::refused;
 }
 

@@ -163,11 +163,11 @@ Exit import_file(const Cli& cli, const ImportOptions& options) {
     for (const auto& [cidr, label] : imported->rules)
       rules.push_back({{"cidr", format_prefix(cidr)}, {"label", label}});
     print_json(document({{"file", file}, {"rules", rules}, {"left_out", imported->left_out}}));
-    return Exit::done;
+  } else {
+    std::fputs(file.c_str(), stdout);
+    tell_rest(options, *imported);
   }
-  std::fputs(file.c_str(), stdout);
-  tell_rest(options, *imported);
-  return Exit::done;
+  return imported->rules.empty() ? Exit::refused : Exit::done;
 }
 
 }  // namespace

@@ -283,10 +283,25 @@ std::optional<Exit> give_help(const Cli& cli, const CLI::App& app,
   return std::nullopt;
 }
 
+// "moat rules add --help", of the command that was named; as far as it was.
+std::string help_for(const std::vector<std::string>& arguments) {
+  std::string command;
+  for (const auto& word : arguments) {
+    if (word.starts_with('-')) continue;
+    const auto is_it = [&](const Command& row) {
+      return row.group == command && row.name == without_alias(word);
+    };
+    if (!std::ranges::any_of(commands(), is_it)) continue;
+    if (!command.empty()) return fmt::format("moat {} {} --help", command, without_alias(word));
+    command = word;
+  }
+  return command.empty() ? "moat --help" : fmt::format("moat {} --help", command);
+}
+
 // What CLI11 has to say instead of a command: help, the version, or what is wrong.
-Exit answer(const Cli& cli, const CLI::App& app, const CLI::ParseError& error) {
-  if (error.get_exit_code() != 0)
-    return fail(cli, wrong_use(error.what(), "see moat COMMAND --help"));
+Exit answer(const Cli& cli, const CLI::App& app, const std::vector<std::string>& arguments,
+            const CLI::ParseError& error) {
+  if (error.get_exit_code() != 0) return fail(cli, wrong_use(error.what(), help_for(arguments)));
   if (cli.json && dynamic_cast<const CLI::CallForVersion*>(&error) != nullptr) {
     print_json(document({{"version", MOAT_VERSION}}));
     return Exit::done;
@@ -318,7 +333,7 @@ Exit run(std::vector<std::string> arguments) {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::ParseError& error) {
     cli.json = json;
-    return answer(cli, app, error);
+    return answer(cli, app, arguments, error);
   }
   return chosen(cli);
 }

@@ -60,8 +60,11 @@ Exit show_network(const Cli& cli, const NetworkOptions& options) {
 }
 
 Cell guard_cell(const EndpointView& endpoint) {
-  if (!endpoint.guarded) return {"no", Colour::bad};
+  const auto& by = endpoint.guarded_by;
+  if (!endpoint.guarded && by.empty()) return {"no", Colour::bad};
   if (endpoint.monitored) return {"monitor", Colour::doubtful};
+  if (endpoint.is_open_to_all) return {"open to all by its rules", Colour::bad};
+  if (!endpoint.guarded) return {fmt::format("by {} only", fmt::join(by, ", ")), Colour::doubtful};
   return {"yes", Colour::good};
 }
 

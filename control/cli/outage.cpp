@@ -4,9 +4,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "control/cli/output.h"
+#include "control/history/trial.h"
 
 namespace moat {
 namespace {
@@ -145,6 +148,16 @@ StatusView describe_standing(const PinnedGuard& guard, const std::string& pins, 
   }
   sort_problems(status.problems);
   return status;
+}
+
+void add_unconfirmed(const std::string& state, StatusView& status) {
+  std::error_code error;
+  if (state.empty() || !std::filesystem::exists(state + "/" + std::string(trial_file), error))
+    return;
+  status.problems.push_back(make_problem(
+      code::unconfirmed, "",
+      "a change waits to be confirmed, and nothing undoes it before moatd runs again", to_start));
+  sort_problems(status.problems);
 }
 
 bool Outage::covers(const CommandError& failure) {

@@ -28,4 +28,7 @@ class Outage {
 [[nodiscard]] StatusView describe_standing(const PinnedGuard& guard, const std::string& pins,
                                            bool is_silent = false);
 
+// Adds that a change waits to be confirmed, as moatd's state folder tells whoever may look there.
+void add_unconfirmed(const std::string& state, StatusView& status);
+
 }  // namespace moat

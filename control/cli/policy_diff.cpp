@@ -13,6 +13,7 @@
 #include "control/policy/cidrs_digest.h"
 #include "control/policy/endpoint.h"
 #include "control/service/json.h"
+#include "control/service/settings_text.h"
 
 namespace moat {
 namespace {
@@ -84,41 +85,10 @@ std::vector<PolicyChange::Field> diff_fields(const PolicyItem& before, const Pol
   return changed;
 }
 
-std::string on_or_off(bool value) { return value ? "true" : "false"; }
-
-std::string describe(const std::optional<FastPathSettings>& fast_path) {
-  if (!fast_path) return "";
-  return fmt::format("{} to {}, lcores [{}], hugepages {}", fast_path->nic, fast_path->kernel_port,
-                     fmt::join(fast_path->lcores, ", "), word(fast_path->hugepages));
-}
-
 }  // namespace
 
-// All but the folders: those are the files' own affair.
 PolicyItem config_item(const Config& config) {
-  const auto list = [](std::vector<std::string> names) {
-    std::ranges::sort(names);
-    return fmt::format("[{}]", fmt::join(names, ", "));
-  };
-  const auto time = [](std::chrono::milliseconds value) { return fmt::format("{}", value); };
-  return {"moat.yaml",
-          "",
-          "",
-          {{"interfaces", list(config.interfaces)},
-           {"attach", std::string(word(config.attach))},
-           {"mode", std::string(to_string(config.mode))},
-           {"trusted-interfaces", list(config.trusted_interfaces)},
-           {"backstop", on_or_off(config.backstop)},
-           {"backstop-cgroup", config.backstop_cgroup},
-           {"drop-sessions", on_or_off(config.drop_sessions)},
-           {"guard", config.guard == 0 ? "off" : fmt::format("{}%", config.guard)},
-           {"hold-down", time(config.hold_down)},
-           {"fast-path", describe(config.fast_path)},
-           {"socket-readers", config.socket_readers},
-           {"metrics", config.metrics},
-           {"bound", time(config.bound)},
-           {"reconcile", time(config.reconcile)},
-           {"settle", time(config.settle)}}};
+  return {"moat.yaml", "", "", settings_fields(config)};
 }
 
 PolicyItems policy_items(const Policy& policy) {

@@ -31,7 +31,9 @@ Exit confirm_clock(const Cli& cli, const YesOptions& options) {
       return Exit::refused;
     }
   }
-  return report_change(cli, client, client.post("/v1/clock/reset"), {});
+  const auto reply = client.post("/v1/clock/reset");
+  if (reply) tell("the clock is taken as right: rules expire by it", Colour::good);
+  return report_change(cli, client, reply, {});
 }
 
 // Its pins are the guard, without moatd.
@@ -61,7 +63,7 @@ Exit end_guard(const Cli& cli, const YesOptions& options) {
   const auto change = as<ChangeView>(answer);
   if (!change) return fail(cli, with_way_to_end(cli, change.error()));
   if (cli.json) print_json(**answer);
-  if (!change->enforced) {
+  if (!change->is_detached) {
     tell(fmt::format("NOT detached: {}", change->why_not), Colour::bad);
     return Exit::not_enforced;
   }

@@ -239,6 +239,11 @@ class Loader {
       files.ranges = {{folders.ranges, {*options_.ranges, {}}, {}, {}}};
     }
     use(files, config.mode);
+    if (options_.ranges != nullptr) {  // in the place of a file, which is not there
+      std::erase_if(result_.files, [&](const FileStatus& file) {
+        return file.path == folders.ranges && file.faults.empty();
+      });
+    }
   }
 
   void use(const RuleFiles& files, Mode mode) {

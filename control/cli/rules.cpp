@@ -45,14 +45,17 @@ struct RemoveOptions {
 };
 
 Cell status_cell(const RuleView& rule) {
+  const auto active = rule.expires ? "active until " + format_time(*rule.expires) : "active";
   switch (rule.state) {
     case RuleState::active:
-      return {rule.expires ? "active until " + format_time(*rule.expires) : "active", Colour::good};
+      return {active, Colour::good};
     case RuleState::expired:
       return {rule.expires ? "expired " + format_time(*rule.expires) : "expired", Colour::doubtful};
+    // In force all the same, as the file had it last.
     case RuleState::held_back:
+      return {active + " (file held back)", Colour::doubtful};
     case RuleState::vanished:
-      return {std::string(word(rule.state)), Colour::bad};
+      return {active + " (file deleted)", Colour::doubtful};
   }
   return {};
 }
@@ -89,7 +92,7 @@ std::size_t keep_unused(std::vector<RuleView>& rules, WallTime then) {
 
 Cell hit_cell(const RuleView& rule) {
   if (rule.last_hit || !rule.counted_since) return {ago(rule.last_hit)};
-  return {fmt::format("none in {}", format_age(*rule.counted_since))};
+  return {fmt::format("no hit yet (counted for {})", format_age(*rule.counted_since))};
 }
 
 // Tells what `list` says nothing of.
@@ -97,8 +100,8 @@ void tell_of_unused(const std::vector<RuleView>& unused, std::size_t too_new,
                     const std::string& length) {
   if (unused.empty()) tell(fmt::format("no rule has been without a hit for {}", length));
   if (too_new == 0) return;
-  tell(fmt::format("{} without a hit not listed: counted for less than {}", plural(too_new, "rule"),
-                   length));
+  tell(fmt::format("{} without a hit {} younger than {}: not listed", plural(too_new, "rule"),
+                   too_new == 1 ? "is" : "are", length));
 }
 
 Exit list(const Cli& cli, const ListOptions& options) {

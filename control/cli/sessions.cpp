@@ -160,6 +160,12 @@ Exit list_sessions(const Cli& cli, const SessionsOptions& options) {
   return Exit::done;
 }
 
+// Sources that monitor mode has let pass.
+struct Refused {
+  std::size_t sources = 0;  // that would be refused
+  bool is_all = true;       // false: moatd lists some of its drops alone
+};
+
 // What of a database in force everybody would reach.
 struct Opened {
   std::string database;
@@ -174,6 +180,7 @@ struct Effects {
   std::vector<Row> ends = {};             // sessions, the caller's first
   std::vector<Opened> opens = {};
   std::vector<DatabaseView> unnamed = {};  // see find_unnamed()
+  Refused refused = {};
 };
 
 // Why everybody would reach what `guard` guards then; empty: not everybody would. Null: none does.
@@ -232,6 +239,34 @@ ClientResult<std::vector<WhyView>> what_caller_gets(const Client& client,
   return gets;
 }
 
+// By the rules as they are asked about: some may let in by now what passed in monitor mode alone.
+bool would_be_refused(const Client& client, const DropView& drop, const Policy* wanted) {
+  const bool is_live = wanted == nullptr || wanted->find(drop.database) == nullptr;
+  const auto source = parse_source(drop.source);
+  if (!source || drop.database.empty()) return true;  // no rule can let it in
+  if (!is_live) {
+    return std::ranges::none_of(explain(*wanted, *source, drop.database, now()), &WhyView::allowed);
+  }
+  const auto answers = as_list<WhyView>(
+      client.get("/v1/why", {{"source", drop.source}, {"database", drop.database}}), "answers");
+  return answers && std::ranges::any_of(
+                        *answers, [](const WhyView& why) { return !why.allowed && why.monitored; });
+}
+
+ClientResult<Refused> count_refused(const Client& client, const Policy* wanted) {
+  const auto drops = as<DropsView>(client.get("/v1/drops", {{"since", "0"}}));
+  if (!drops) return std::unexpected(drops.error());
+  std::map<std::pair<std::string, std::string>, bool> judged;  // by source and database
+  std::set<std::string> sources;
+  for (const auto& drop : drops->drops) {
+    if (!drop.monitored || drop.source.empty()) continue;
+    const auto [entry, is_new] = judged.try_emplace({drop.source, drop.database}, false);
+    if (is_new) entry->second = would_be_refused(client, drop, wanted);
+    if (entry->second) sources.insert(drop.source);
+  }
+  return Refused{sources.size(), drops->unlisted == 0};
+}
+
 ClientResult<Effects> find_effects(const Client& client, const Policy* wanted) {
   Effects effects{.caller = own_address()};
   const auto rows = read_rows(client, "", wanted);
@@ -244,6 +279,9 @@ ClientResult<Effects> find_effects(const Client& client, const Policy* wanted) {
     std::ranges::stable_partition(effects.ends,
                                   [&](const Row& row) { return row.live.peer == *effects.caller; });
   }
+  auto refused = count_refused(client, wanted);
+  if (!refused) return std::unexpected(refused.error());
+  effects.refused = *refused;
   if (wanted != nullptr) {
     const auto databases = as_list<DatabaseView>(client.get("/v1/databases"), "databases");
     if (!databases) return std::unexpected(databases.error());
@@ -269,7 +307,8 @@ Json as_json(const Effects& effects) {
                    {"caller_gets", std::move(gets)},
                    {"ends", as_json(effects.ends)},
                    {"opens", std::move(opens)},
-                   {"unnamed", std::move(unnamed)}});
+                   {"unnamed", std::move(unnamed)},
+                   {"refused_sources", effects.refused.sources}});
 }
 
 void print_caller(const Effects& effects) {
@@ -316,11 +355,16 @@ void print(const Effects& effects, const std::string& folder) {
   std::set<std::string> peers;
   for (const auto& row : effects.ends) peers.insert(row.live.peer);
   tell(effects.ends.empty()
-           ? "no session would end"
+           ? "no session would end now"
            : fmt::format(
-                 "{} from {} would end", plural(effects.ends.size(), "session"),
+                 "{} from {} would end now", plural(effects.ends.size(), "session"),
                  peers.size() == 1 ? "1 address" : fmt::format("{} addresses", peers.size())),
        effects.ends.empty() ? Colour::good : Colour::bad);
+  if (const auto& [sources, is_all] = effects.refused; sources > 0) {
+    tell(fmt::format("{}{} seen since moatd's start would be refused: moat drops",
+                     is_all ? "" : "at least ", plural(sources, "source")),
+         Colour::doubtful);
+  }
 }
 
 Exit show_effects(const Cli& cli, const SessionsOptions& options) {

@@ -18,11 +18,13 @@
 namespace moat {
 namespace {
 
-// Rules of a database by state: "3 active, 1 expired".
+// Rules of a database by state: "3 active, 1 expired". Those of a file that is held back or gone
+// are in force: the column beside says what is wrong with the file.
 std::string rule_states(const std::vector<RuleView>& rules, const DatabaseView& database) {
   std::map<RuleState, std::size_t> counts;
   for (const auto& rule : rules) {
-    if (rule.database == database.id) ++counts[rule.state];
+    if (rule.database != database.id) continue;
+    ++counts[rule.state == RuleState::expired ? RuleState::expired : RuleState::active];
   }
   std::string text;
   for (const auto& [state, count] : counts) {
@@ -44,7 +46,7 @@ void print_problems(const std::vector<Problem>& problems, Colour colour, std::st
 
 std::string describe_last(const std::optional<Propagation>& last, Milliseconds bound) {
   if (!last || !last->enforced)
-    return fmt::format("no change yet (bound {})", format_duration(bound));
+    return fmt::format("none since moatd started (bound {})", format_duration(bound));
   return fmt::format("{} from written to enforced (bound {}), {}{}",
                      format_duration(*last->enforced - last->written), format_duration(bound),
                      ago(last->enforced),
@@ -93,7 +95,14 @@ void print_facts(const StatusView& status, const std::vector<std::string>& firew
        fmt::format("{} ({}, table of {})", status.generation,
                    status.prefixes == 1 ? "1 prefix" : format_number(status.prefixes) + " prefixes",
                    format_bytes(status.table_bytes)));
-  fact("Mode", to_string(status.mode));
+  const auto others = status.mode == Mode::monitor ? status.databases - status.monitored.size()
+                                                   : status.monitored.size();
+  if (others == 0) {
+    fact("Mode", to_string(status.mode));
+  } else {
+    fact("Host's mode",
+         fmt::format("{} (a database's own goes before it, see below)", to_string(status.mode)));
+  }
   fact("Last change", describe_last(status.last, status.bound));
   if (!status.pending.empty()) fact("Pending", plural(status.pending.size(), "change"));
   fact("Backstop", describe(status.backstop));
@@ -216,6 +225,7 @@ std::vector<std::string> add_nat_findings(const std::vector<DatabaseView>& datab
 struct StatusOptions {
   bool quiet = false;
   std::string bpffs;
+  std::string state;
 };
 
 Json as_json(const Document& answer, const StatusView& status, const std::vector<RuleView>& rules,
@@ -249,7 +259,10 @@ Exit show_what_stands(const Cli& cli, const StatusOptions& options, const Comman
   const auto guard = look_at_pins(pins);
   if (!guard) return fail(cli, failure);
   if (options.quiet) return failure.exit;
-  const auto status = describe_standing(*guard, pins, failure.is_silent);
+  auto status = describe_standing(*guard, pins, failure.is_silent);
+  if (!failure.is_silent)
+    add_unconfirmed(options.state.empty() && is_usual ? std::string(paths::state) : options.state,
+                    status);
   if (cli.json) {
     print_json(document({{"running", failure.is_silent},
                          {"headline", status.headline},
@@ -298,7 +311,8 @@ Action command::status(Options& options) {
   const auto values = std::make_shared<StatusOptions>();
   options = {{"--quiet", "", &values->quiet, "Say nothing; the exit code tells"},
              {"--bpffs", "DIR", &values->bpffs,
-              "Where moatd's pins are, to look there if it is not running"}};
+              "Where moatd's pins are, to look there if it is not running"},
+             {"--state", "DIR", &values->state, "Where its state is, for the same"}};
   return make_action(values, show_status);
 }
 

@@ -80,6 +80,9 @@ export function forgetEndedTrial(trial) {
 
 export function receiptTitle(made) {
   if (made.unchanged) return made.unchanged;
+  if (made.enforced && made.monitored.length > 0) {
+    return `generation ${made.generation} in force in ${duration(made.took_ms)}; monitor mode, so nothing is dropped: ${made.monitored.join(', ')}`;
+  }
   if (made.enforced) return `generation ${made.generation} enforced in ${duration(made.took_ms)}`;
   return 'accepted, but not enforced yet: moatd goes on trying';
 }

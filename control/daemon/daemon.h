@@ -190,7 +190,10 @@ class Daemon final : public Service {
   void keep_events();
   void tell_change(const ApplyResult& applied, std::string_view kind);
   void tell_written(const ApplyResult& applied);
-  void tell_modes(const std::string& author);
+  // Of moat.yaml, which may have changed with something else: before record().
+  void note_settings(const Cause& cause, ApplyResult& applied);
+  // The host's mode, and with it that of databases without their own, is moat.yaml's.
+  void tell_modes(const std::string& author, const std::string& settings_author);
   void tell_interfaces();
   void recall_problems();
   void tell_problems(const StatusView& status);
@@ -198,6 +201,7 @@ class Daemon final : public Service {
 
   // requests.cpp: what others ask for
   [[nodiscard]] ServiceResult<void> begin_change();
+  [[nodiscard]] std::set<std::string> closed_databases() const;
   [[nodiscard]] ServiceResult<void> begin_edit(const std::string& database, const Peer& peer);
   [[nodiscard]] EditBasis edit_basis() const;
   [[nodiscard]] Faults faults_of(const std::string& path) const;
@@ -292,8 +296,10 @@ class Daemon final : public Service {
   std::map<std::string, Mend> mends_;                                   // by what had been undone
   std::map<std::pair<std::string, std::string>, std::uint64_t> ended_;  // by peer and database
   Steady::time_point ended_since_{};                                    // the first of these
-  std::map<Step, Error> problems_;                    // of the steps that failed the last time
+  std::set<std::string> closed_before_;  // before the change under way: see closed_databases()
+  std::map<Step, Error> problems_;       // of the steps that failed the last time
   std::optional<std::map<std::string, Mode>> modes_;  // as last told; "": the host's
+  std::optional<Config> settings_told_;               // as last told; nothing: those of the start
   std::optional<std::map<std::string, std::string>> links_told_;              // state by interface
   std::map<std::pair<std::string, std::string>, std::string> problems_told_;  // by code and subject
   Steady::time_point last_save_;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "control/daemon/daemon.h"
+#include "control/service/settings_text.h"
 
 namespace moat {
 namespace {
@@ -42,7 +43,25 @@ void Daemon::tell_change(const ApplyResult& applied, std::string_view kind) {
        fmt::format("generation {} is enforced: {}{}{}", applied.generation, cause.what,
                    applied.change.empty() ? "" : ": ", applied.change),
        "", cause.who);
-  tell_modes(cause.who);
+  tell_modes(cause.who, applied.settings_changed ? applied.settings_author : cause.who);
+}
+
+// With a generation it is a part of what changed. Who asked for that has not written moat.yaml.
+void Daemon::note_settings(const Cause& cause, ApplyResult& applied) {
+  if (!applied.settings_changed) return;
+  const auto before = std::exchange(settings_told_, settings_.config());
+  const auto what = before ? describe_settings_change(*before, *settings_told_) : std::string();
+  auto& author = applied.settings_author;
+  if (author.empty()) author = applied.cause.who;
+  if (!applied.committed) {
+    tell(event_kind::change,
+         fmt::format("moat.yaml has changed, and is in force{}{}", what.empty() ? "" : ": ", what),
+         "", author);
+    tell_modes(applied.cause.who, author);
+  } else if (!what.empty()) {
+    applied.change += fmt::format("{}moat.yaml{}: {}", applied.change.empty() ? "" : "; ",
+                                  cause.what.empty() ? "" : ", written by " + author, what);
+  }
 }
 
 // That somebody has written files by which no packet is judged otherwise: no generation names who.
@@ -55,7 +74,7 @@ void Daemon::tell_written(const ApplyResult& applied) {
 }
 
 // What the modes were before the first look is not known.
-void Daemon::tell_modes(const std::string& author) {
+void Daemon::tell_modes(const std::string& author, const std::string& settings_author) {
   const auto* enforced = publisher_.enforced();
   if (enforced == nullptr) return;
   const auto& policy = enforced->policy;
@@ -66,10 +85,12 @@ void Daemon::tell_modes(const std::string& author) {
   for (const auto& [id, mode] : now) {
     const auto was = before->find(id);
     if (was == before->end() || was->second == mode) continue;
+    // A database that changes together with the host has no mode of its own, most likely.
+    const bool is_by_host = before->at("") != policy.mode && mode == policy.mode;
     tell(event_kind::mode,
          fmt::format("{}: {} mode from now on",
-                     id.empty() ? "what concerns no database" : "database " + id, to_string(mode)),
-         id, author);
+                     id.empty() ? "the host (moat.yaml)" : "database " + id, to_string(mode)),
+         id, is_by_host ? settings_author : author);
   }
 }
 

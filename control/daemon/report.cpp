@@ -248,6 +248,7 @@ void Views::add_notices(StatusView& view) const {
     if (policy().mode_of(database) == Mode::monitor) view.monitored.push_back(database.id);
   }
   add_coverage(view);
+  add_taken_address(view);
   add_expiries(view);
   add_expectations(view);
   add_held_down(view);
@@ -287,8 +288,32 @@ void Views::add_listeners(StatusView& view) const {
 
 void Views::add_coverage(StatusView& view) const {
   for (const auto& database : policy().databases) {
-    if (const auto count = wide_coverage(policy(), database, publisher_.expiry_time()))
+    const auto now = publisher_.expiry_time();
+    if (const auto count = wide_coverage(policy(), database, now))
       view.wide.push_back({database.id, *count, *count == kClientAddresses});
+    const bool has_expired = std::ranges::any_of(
+        database.rules, [now](const Rule& rule) { return rule.is_expired(now); });
+    const bool is_told = database.is_placeholder || has_expired;
+    if (is_told || policy().mode_of(database) == Mode::monitor ||
+        !lets_nobody_in(policy(), database, now))
+      continue;
+    view.notices.push_back(make_problem(
+        code::no_rules, database.id,
+        fmt::format("nobody is allowed to {}: {}", database.id,
+                    database.rules.empty() ? "it has no rules" : "its rules name no address"),
+        fmt::format("moat rules add --database {} --cidr ...", database.id)));
+  }
+}
+
+// moat check calls it an error. It is enforced all the same, as it may be meant.
+void Views::add_taken_address(StatusView& view) const {
+  for (const auto& database : policy().databases) {
+    if (!database.endpoint.all || policy().mode_of(database) == Mode::monitor ||
+        !takes_only_address(database.endpoint, host_addresses()))
+      continue;
+    view.problems.push_back(make_problem(code::host_closed, database.id,
+                                         describe_taken_address(database.id, "closes"),
+                                         std::string(taken_address_remedy)));
   }
 }
 
@@ -322,7 +347,10 @@ void Views::add_expiries(StatusView& view) const {
     if (expired == database.rules.size()) {
       view.problems.push_back(make_problem(
           code::all_expired, database.id,
-          fmt::format("all rules of {} have expired: nobody is allowed", database.id),
+          fmt::format("all rules of {} have expired: {}", database.id,
+                      policy().mode_of(database) == Mode::enforce
+                          ? "nobody is allowed"
+                          : "enforce mode would let nobody in"),
           fmt::format("add rules, or take the expired ones out of {}", database.place.file)));
     } else {
       view.notices.push_back(
@@ -477,6 +505,11 @@ std::vector<DatabaseView> Views::databases() const {
     view.peerings = static_cast<unsigned>(database.peerings.size());
     view.allowed = allowed(database);
     view.dropped = dropped(database);
+    view.monitored = dropped(database, true);
+    view.expired =
+        static_cast<unsigned>(std::ranges::count_if(database.rules, [&](const Rule& rule) {
+          return rule.is_expired(publisher_.expiry_time());
+        }));
     for (const auto& outlook : judge_expectations(policy(), database, publisher_.expiry_time())) {
       const auto& [allowed, source, label, place] = *outlook.expectation;
       view.expectations.push_back({allowed, source, label, outlook.holds, outlook.ends, place});

@@ -78,6 +78,7 @@ class Views {
                                             const std::vector<RangeSourceView>& sources) const;
   void add_notices(StatusView& view) const;
   void add_coverage(StatusView& view) const;
+  void add_taken_address(StatusView& view) const;
   void add_expiries(StatusView& view) const;
   void add_expectations(StatusView& view) const;
   void add_held_down(StatusView& view) const;

@@ -177,12 +177,21 @@ std::vector<NetworkView> Views::network(const std::string& wanted) const {
 EndpointsView Views::endpoints(const std::string& wanted, const DaemonFacts& facts) const {
   EndpointsView view;
   const HostNetwork host;
-  const bool is_judged = unjudged(status(facts)).empty();
+  const auto now = status(facts);
+  const bool is_judged = unjudged(now).empty();
+  const auto judged_by = judged_alone(now);
   Routes routes;
   for (const auto& database : policy().databases) {
     if (!wanted.empty() && database.id != wanted) continue;
     auto more =
         endpoints_of(policy(), database, host, addresses_for_peers(database, routes), is_judged);
+    const bool is_open = std::ranges::any_of(now.wide, [&](const StatusView::Wide& wide) {
+      return wide.is_all && wide.database == database.id;
+    });
+    for (auto& endpoint : more) {
+      endpoint.guarded_by = judged_by;
+      endpoint.is_open_to_all = is_open;
+    }
     std::ranges::move(more, std::back_inserter(view.endpoints));
   }
   view.unguarded_ports = unguarded_listeners(policy(), host.listeners);

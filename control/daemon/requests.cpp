@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 
 #include "control/daemon/daemon.h"
 #include "control/daemon/refuse.h"
 #include "control/files/agent_files.h"
 #include "control/os/process.h"
+#include "control/policy/coverage.h"
 #include "control/text/fnv1a.h"
 
 namespace moat {
@@ -31,6 +33,18 @@ void warn_of_state(ChangeView& view, const std::string& unsaved, const std::stri
                    std::string_view what_holds) {
   if (unsaved.empty()) return;
   view.warnings.push_back({Severity::warning, {file, 0, 0}, unsaved, "", std::string(what_holds)});
+}
+
+// Those in monitor mode, of the file at `path` alone unless that is empty.
+std::vector<std::string> monitored_databases(const EnforcedState* enforced,
+                                             const std::string& path) {
+  std::vector<std::string> ids;
+  if (enforced == nullptr) return ids;
+  for (const auto& database : enforced->policy.databases) {
+    if (!path.empty() && database.place.file != path) continue;
+    if (enforced->policy.mode_of(database) == Mode::monitor) ids.push_back(database.id);
+  }
+  return ids;
 }
 
 }  // namespace
@@ -258,8 +272,23 @@ ServiceResult<std::vector<SessionView>> Daemon::sessions(const std::string& data
   return views_.sessions(*found, database);
 }
 
+// Those to which nobody is allowed by their rules, with files that are in order.
+std::set<std::string> Daemon::closed_databases() const {
+  std::set<std::string> closed;
+  const auto* enforced = publisher_.enforced();
+  if (enforced == nullptr) return closed;
+  const auto& policy = enforced->policy;
+  for (const auto& database : policy.databases) {
+    if (!database.is_placeholder && policy.mode_of(database) == Mode::enforce &&
+        lets_nobody_in(policy, database, publisher_.expiry_time()))
+      closed.insert(database.id);
+  }
+  return closed;
+}
+
 ServiceResult<void> Daemon::begin_change() {
   ended_.clear();
+  closed_before_ = closed_databases();
   if (is_detached_) return refuse(Kind::unavailable, "the guard has ended");
   return {};
 }
@@ -296,6 +325,8 @@ ChangeView Daemon::change_view(const ApplyResult& applied, Steady::time_point be
   view.took = Milliseconds(end - begun);
   view.bound = settings_.config().bound;
   view.why_not = applied.why_not;
+  std::ranges::set_difference(closed_databases(), closed_before_, std::back_inserter(view.closed));
+  view.monitored = monitored_databases(publisher_.enforced(), "");
   constexpr std::size_t max_peers = 20;
   for (const auto& [whose, sessions] : std::exchange(ended_, {})) {
     view.ended_sessions += sessions;
@@ -318,6 +349,7 @@ ServiceResult<ChangeView> Daemon::carry_out(const ServiceResult<Edit>& edit, con
   if (edit->unchanged.empty()) tell_written(applied);
   auto view = change_view(applied, begun);
   view.path = edit->path;
+  if (!edit->path.empty()) view.monitored = monitored_databases(publisher_.enforced(), edit->path);
   view.rule_id = edit->rule_id;
   view.unchanged = edit->unchanged;
   view.warnings = edit->warnings;
@@ -517,7 +549,7 @@ ServiceResult<ChangeView> Daemon::detach(const Peer& peer) {
   save();
   exit_timer_.set_after(time_for_farewell);
   ChangeView view;
-  view.enforced = true;
+  view.is_detached = true;
   view.took = Milliseconds(Steady::now() - begun);
   view.bound = settings_.config().bound;
   return view;

@@ -247,6 +247,13 @@ Refusal refuse_expired(const Database& database, const Rule& rule, const NewRule
       {}};
 }
 
+Refusal refuse_second(const Database& database, const Rule& rule) {
+  return {Kind::invalid,
+          fmt::format("rule {} of {} names {} already", rule.id, database.id, rule.source()),
+          fmt::format("to change it: moat rules set --database {} {}", database.id, rule.id),
+          {}};
+}
+
 // What the rule that is there has otherwise: " (it has label \"x\", and no end)"
 std::string describe_difference(const Rule& there, const Rule& wanted) {
   std::vector<std::string> parts;
@@ -423,6 +430,7 @@ ServiceResult<Edit> plan_add_rule(const EditBasis& basis, const NewRule& wanted)
                  fmt::format("rule {} of {} names {} already{}", there->id, database.id,
                              there->source(), describe_difference(*there, *rule)));
   }
+  if (there != database.rules.end()) return std::unexpected(refuse_second(database, *there));
   const auto edited = add_rule(*original, *rule);
   auto edit = check_edit(basis, *original, edited);
   if (edit) edit->rule_id = new_id(database, *edited->reading.value);
@@ -473,6 +481,15 @@ ServiceResult<Edit> plan_add_peering(const EditBasis& basis, const NewNetPeering
   if (!cidr) return refuse(cidr.error(), wanted.cidr);
   const auto original = read_original(basis, wanted.database);
   if (!original) return std::unexpected(original.error());
+  const auto& database = *original->reading.value;
+  if (const auto* there = database.find_peering(wanted.id)) {
+    return refuse(Kind::invalid,
+                  fmt::format("net peering {} of {} is registered already, as {}", there->id,
+                              database.id, format_prefix(there->cidr)),
+                  fmt::format("to change it, edit {}, or first: moat net-peerings remove "
+                              "--database {} {}",
+                              database.place.file, database.id, there->id));
+  }
   const NetPeering peering{wanted.id, *cidr, wanted.account, wanted.label, {}};
   return check_edit(basis, *original, add_peering(*original, peering));
 }

@@ -73,10 +73,9 @@ ApplyResult Daemon::enforce(const Cause& cause) {
   if (applied.settings_changed) reconcile_timer_.set_after(settings_.config().reconcile);
   if (applied.settings_changed || applied.committed) end_sessions();
   finish();
+  note_settings(cause, applied);
   record(applied);
-  if (applied.settings_changed && !applied.committed)
-    tell(event_kind::change, "moat.yaml has changed, and is in force", "", applied.cause.who);
-  if (!modes_) tell_modes("");
+  if (!modes_) tell_modes("", "");
   rearm();
   tell_ready();
   if (applied.settings_changed) {

@@ -139,4 +139,25 @@ std::string describe_change(const Policy& before, const Policy& after) {
   return join(lines, "; ");
 }
 
+std::string describe_expiries(const Policy& policy, WallTime from, WallTime to) {
+  std::vector<std::string> lines;
+  for (const auto& database : policy.databases) {
+    std::vector<std::string> parts;
+    for (const auto& rule : database.rules) {
+      if (rule.is_expired(from) == rule.is_expired(to)) continue;
+      parts.push_back(rule.source() + (rule.is_expired(to) ? " has expired" : " is valid again"));
+    }
+    if (!parts.empty()) lines.push_back(fmt::format("{}: {}", database.id, join(parts, ", ")));
+  }
+  for (const auto& [id, range] : policy.ranges) {
+    std::size_t over = 0;
+    for (const auto& held : range.held_down)
+      if (held.is_over(to) && !held.is_over(from)) over += held.cidrs->size();
+    if (over != 0)
+      lines.push_back(fmt::format("managed range {}: {} {} no longer held down", id, over,
+                                  over == 1 ? "CIDR" : "CIDRs"));
+  }
+  return join(lines, "; ");
+}
+
 }  // namespace moat

@@ -20,6 +20,18 @@ double milliseconds(Enforcer::Steady::duration time) {
   return std::chrono::duration<double, std::milli>(time).count();
 }
 
+// What has expired since the live table was compiled.
+std::string expired_meanwhile(const Publisher& publisher) {
+  const auto* enforced = publisher.enforced();
+  const auto from = publisher.expired_until();
+  if (enforced == nullptr || !from) return "";
+  return describe_expiries(enforced->policy, *from, publisher.expiry_time());
+}
+
+std::string join_changes(const std::string& one, const std::string& other) {
+  return one + (one.empty() || other.empty() ? "" : "; ") + other;
+}
+
 // " (rule added, by ada)"
 std::string by(const Cause& cause) {
   if (cause.what.empty() && cause.who.empty()) return "";
@@ -39,11 +51,15 @@ Enforcer::Enforcer(Settings& settings, FileScanner& scanner, Publisher& publishe
 ApplyResult Enforcer::apply(const Cause& cause) {
   std::optional<Policy> before;
   if (publisher_.enforced() != nullptr) before = publisher_.enforced()->policy;
+  const auto expired = expired_meanwhile(publisher_);
+  const auto owner = scanner_.changed().find(settings_.path());
+  const auto author = owner == scanner_.changed().end() ? "" : owner->second;
   Resolution resolution;
   const auto outcome = publish_what_fits(resolution);
   tell_held_back(resolution);
   if (!outcome) {
     auto applied = fail(outcome.error());
+    applied.settings_author = author;
     guard_anyway(resolution.state.policy);
     return applied;
   }
@@ -56,7 +72,8 @@ ApplyResult Enforcer::apply(const Cause& cause) {
 
   auto applied = result_of(*outcome, complete(cause));
   if (outcome->committed) {
-    applied.change = describe_change(before.value_or(Policy{}), resolution.state.policy);
+    applied.change =
+        join_changes(describe_change(before.value_or(Policy{}), resolution.state.policy), expired);
     log_.set_generation(outcome->generation);
     log_.about(LogEvent::enforced)
         .info("generation {} {} in {:.1f} ms{}{}{}", outcome->generation,
@@ -69,6 +86,7 @@ ApplyResult Enforcer::apply(const Cause& cause) {
               count, id);
   succeed(std::move(resolution), *outcome);
   applied.settings_changed = scanner_.take_settings_changed();
+  applied.settings_author = author;
   return applied;
 }
 
@@ -157,15 +175,17 @@ ApplyResult Enforcer::fail(const Error& error) {
 
 ApplyResult Enforcer::renew(const std::string& why, bool forced) {
   const auto begun = Steady::now();
+  const auto expired = expired_meanwhile(publisher_);
   const auto outcome = publisher_.renew(forced);
   if (!outcome) return fail(outcome.error());
   auto done = result_of(*outcome, {why, "", ""});
   if (outcome->committed) {
+    done.change = expired;
     log_.set_generation(outcome->generation);
     log_.about(LogEvent::enforced)
-        .info("generation {} {} in {:.1f} ms: {}", outcome->generation,
+        .info("generation {} {} in {:.1f} ms: {}{}{}", outcome->generation,
               done.enforced ? "enforced" : "live, but not everywhere yet,",
-              milliseconds(Steady::now() - begun), why);
+              milliseconds(Steady::now() - begun), why, expired.empty() ? "" : ": ", expired);
   }
   return done;
 }

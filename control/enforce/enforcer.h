@@ -38,6 +38,7 @@ struct ApplyResult {
   bool committed = false;  // that took a new generation
   bool is_behind = false;  // it is live, but not everywhere yet
   bool settings_changed = false;
+  std::string settings_author = {};  // then: who owns moat.yaml
   std::uint64_t generation = 0;
   std::chrono::steady_clock::time_point enforced_at;
   std::string why_not;

@@ -145,6 +145,10 @@ class Publisher {
   [[nodiscard]] const Table& table() const { return table_; }
   // Whether `table` is known to be compiled from what is enforced.
   [[nodiscard]] bool is_compiled() const { return compiled_at_.has_value(); }
+  // Rules that expire by then are not in it; nothing: where it is not known.
+  [[nodiscard]] std::optional<WallTime> expired_until() const {
+    return compiled_at_ ? std::optional(expired_until_) : std::nullopt;
+  }
   [[nodiscard]] std::uint64_t generation() const { return table_ ? table_.header().generation : 0; }
   // As last sampled; MOAT_COUNTER_SLOTS of them, or none before that.
   [[nodiscard]] const std::vector<moat_counter>& counters() const { return accounts_.counters(); }

@@ -384,7 +384,7 @@ std::expected<milliseconds, Error> parse_duration(std::string_view text) {
                              : suffix == "m" ? 60'000
                              : suffix == "h" ? 3'600'000
                                              : 0;
-  if (scale == 0) return std::unexpected(Error{"a duration has a unit", remedy});
+  if (scale == 0) return std::unexpected(Error{"no unit in the time", remedy});
   if (error != std::errc{} || number == 0 || number > most / scale) {
     return std::unexpected(Error{"the duration is out of range", remedy});
   }

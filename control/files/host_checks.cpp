@@ -126,11 +126,11 @@ std::optional<Fault> check_address(const Endpoint& endpoint, const Place& place,
                      : fmt::format("behind NAT, name the private address; here are {}",
                                    join(host.addresses))};
   }
-  if (!endpoint.all || host.addresses.size() > 1) return std::nullopt;
+  if (!takes_only_address(endpoint, host.addresses)) return std::nullopt;
   return Fault{is_forced ? Severity::warning : Severity::error, place,
                "ports: all on the host's only address: the host gets no replies to connections it "
                "opens, and nobody but the sources listed can log in",
-               shown, "name the ports, or give the database an address of its own"};
+               shown, std::string(taken_address_remedy)};
 }
 
 Fault warn_of_joins(const MptcpEndpoint& by, const Place& place) {
@@ -237,6 +237,17 @@ std::optional<Fault> check_cgroup(const std::string& folder, const Place& place)
 }
 
 }  // namespace
+
+bool takes_only_address(const Endpoint& endpoint, const std::vector<Address>& host_addresses) {
+  return endpoint.all && endpoint.address && host_addresses.size() == 1 &&
+         host_addresses.front() == *endpoint.address;
+}
+
+std::string describe_taken_address(std::string_view database, std::string_view closes) {
+  return fmt::format(
+      "database {} {} every port of this host's only address, SSH included, to all but its rules",
+      database, closes);
+}
 
 std::vector<PortRange> parse_port_ranges(std::string_view text) {
   std::vector<PortRange> ranges;

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "control/files/rule_files.h"
@@ -54,6 +55,9 @@ struct Trial {
 [[nodiscard]] Result<std::vector<Trial::Former>> read_former(const std::string& settings,
                                                              const RuleFiles& files);
 
+// In moatd's state folder, as long as a trial is under way.
+inline constexpr std::string_view trial_file = "trial.json";
+
 class TrialStore {
  public:
   // `state`: moatd's state folder.
@@ -75,7 +79,7 @@ class TrialStore {
   [[nodiscard]] Restored restore(const Trial& trial) const;
 
  private:
-  [[nodiscard]] std::string path() const { return state_ + "/trial.json"; }
+  [[nodiscard]] std::string path() const { return state_ + "/" + std::string(trial_file); }
   [[nodiscard]] std::string undone() const { return state_ + "/undone"; }
   [[nodiscard]] Result<bool> write_back(const Trial::Former& former) const;
   static void take_away_new(const Trial& trial, Restored& restored);

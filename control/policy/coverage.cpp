@@ -61,4 +61,10 @@ std::optional<std::uint64_t> wide_coverage(const Policy& policy, const Database&
   return count < kClientAddresses / 2 ? std::nullopt : std::optional(count);
 }
 
+bool lets_nobody_in(const Policy& policy, const Database& database, WallTime now) {
+  bool lets_in = false;
+  for_each_prefix(policy, database, now, [&lets_in](const Prefix&) { lets_in = true; });
+  return !lets_in;
+}
+
 }  // namespace moat

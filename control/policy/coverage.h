@@ -22,4 +22,7 @@ inline constexpr std::uint64_t kClientAddresses = (std::uint64_t{256} - 34) << 2
 [[nodiscard]] std::optional<std::uint64_t> wide_coverage(const Policy& policy,
                                                          const Database& database, WallTime now);
 
+// Whether the rules that have not expired at `now` let no address in at all.
+[[nodiscard]] bool lets_nobody_in(const Policy& policy, const Database& database, WallTime now);
+
 }  // namespace moat

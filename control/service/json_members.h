@@ -173,8 +173,8 @@ template <>
 inline constexpr auto members_of<DatabaseView> = [](auto& v, auto& member) {
   member("id", v.id)("endpoint", v.endpoint)("mode", v.mode)("state", v.state)(
       "placeholder", v.is_placeholder)("path", v.path)("rules", v.rules)("peerings", v.peerings)(
-      "allowed", v.allowed)("dropped", v.dropped)("version", v.version)("expectations",
-                                                                        v.expectations);
+      "allowed", v.allowed)("dropped", v.dropped)("version", v.version)(
+      "expectations", v.expectations)("monitored", v.monitored)("expired_rules", v.expired);
 };
 template <>
 inline constexpr auto members_of<ManagedRangeView::HeldDownPrefix> =
@@ -231,7 +231,8 @@ inline constexpr auto members_of<NetworkView> = [](auto& v, auto& member) {
 template <>
 inline constexpr auto members_of<EndpointView> = [](auto& v, auto& member) {
   member("id", v.id)("database", v.database)("type", v.type)("address", v.address)("port", v.port)(
-      "listening", v.listening)("guarded", v.guarded)("monitored", v.monitored);
+      "listening", v.listening)("guarded", v.guarded)("monitored", v.monitored)(
+      "guarded_by", v.guarded_by)("open_to_all", v.is_open_to_all);
 };
 template <>
 inline constexpr auto members_of<EndpointsView> = [](auto& v, auto& member) {
@@ -299,7 +300,8 @@ inline constexpr auto members_of<ChangeView> = [](auto& v, auto& member) {
   member("enforced", v.enforced)("behind", v.is_behind)("generation", v.generation)(
       "took_ms", v.took)("bound_ms", v.bound)("path", v.path)("rule_id", v.rule_id)(
       "why_not", v.why_not)("warnings", v.warnings)("ended_sessions", v.ended_sessions)(
-      "ended", v.ended)("unchanged", v.unchanged)("preview", v.preview);
+      "ended", v.ended)("unchanged", v.unchanged)("preview", v.preview)("closed", v.closed)(
+      "detached", v.is_detached)("monitored", v.monitored);
 };
 template <>
 inline constexpr auto members_of<Refusal> = [](auto& v, auto& member) {

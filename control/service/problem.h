@@ -83,6 +83,11 @@ struct ProblemKind {
   X(nat_past_guard, "nat-past-guard", true, "NAT leads past the guard", "",                        \
     "NAT rules lead past the guard. Only moat status looks for them, and no metric counts them.",  \
     "moat check")                                                                                  \
+  X(host_closed, "host-closed", true, "database closes all ports of this host",                    \
+    "databases close all ports of this host",                                                      \
+    "A database with ports: all has the only address of the host: SSH is closed to all but its "   \
+    "rules.",                                                                                      \
+    "name the ports, or give the database an address of its own")                                  \
   X(nobody_allowed, "nobody-allowed", true, "nobody is allowed", "",                               \
     "The kernel takes none of the rules, and guarded ports are closed to everyone.",               \
     "journalctl -u moatd")                                                                         \
@@ -117,7 +122,8 @@ struct ProblemKind {
   X(fleet_held_back, "fleet-held-back", true, "", "",                                              \
     "What the fleet has for this host has errors. The rule files before it stay.",                 \
     "mend it, and push it anew: moat fleet push")                                                  \
-  X(all_expired, "all-expired", true, "", "",                                                      \
+  X(all_expired, "all-expired", true, "database has no rule left that has not expired",            \
+    "databases have no rule left that has not expired",                                            \
     "All rules of a database have expired: nobody is allowed.", "moat rules list")                 \
   X(clock_set_back, "clock-set-back", true, "", "",                                                \
     "The clock was set back. Rules that had expired stay expired.",                                \
@@ -180,6 +186,9 @@ struct ProblemKind {
     "Monitor mode: what would be dropped is counted and passes.", "moat preflight")                \
   X(generic_mode, "generic-mode", false, "", "",                                                   \
     "An interface runs in generic mode, which is slower.", "use a driver that has XDP")            \
+  X(native_mode, "native-mode", false, "", "",                                                     \
+    "An interface runs in native mode, though generic mode is set.",                               \
+    "set `attach: auto`, if native mode will do")                                                  \
   X(mended, "mended", false, "", "", "Somebody had undone something, and it was put right.",       \
     "find out who: moat events")                                                                   \
   X(file_warnings, "file-warnings", false, "", "", "A file has warnings.", "moat check")           \
@@ -192,6 +201,9 @@ struct ProblemKind {
   X(rules_expiring, "rules-expiring", false, "", "", "Rules expire within a day.",                 \
     "moat rules set RULE --expires WHEN")                                                          \
   X(rules_expired, "rules-expired", false, "", "", "Rules have expired.", "moat rules list")       \
+  X(no_rules, "no-rules", false, "database has no rule: nobody is allowed",                        \
+    "databases have no rules: nobody is allowed",                                                  \
+    "A database in enforce mode has no rule that lets anybody in.", "moat rules add")              \
   X(expectation_ending, "expectation-ending", false, "", "",                                       \
     "An expectation of a database will not hold any more, as what makes it hold ends.",            \
     "moat rules set RULE --expires WHEN")                                                          \

@@ -236,6 +236,9 @@ struct EndpointView {
   bool listening = false;
   bool guarded = false;    // by the database's rules, on every way to it
   bool monitored = false;  // what its rules would drop passes
+  // Where it is not guarded on every way to it: interfaces by which it is.
+  std::vector<std::string> guarded_by = {};
+  bool is_open_to_all = false;  // its rules let every address in
 };
 
 struct EndpointsView {
@@ -264,6 +267,8 @@ struct DatabaseView {
     Place place;
   };
   std::vector<Expected> expectations = {};
+  Counts monitored = {};  // would have been dropped, and passed in monitor mode
+  unsigned expired = 0;   // of its rules
 };
 
 struct ManagedRangeView {
@@ -361,7 +366,7 @@ struct CountersView {
   std::vector<Reason> reasons;  // those that are not zero
   struct Total {
     std::string database;
-    Counts allowed;  // with what removed rules had: never falls
+    Counts allowed;  // with what removed rules had: never falls, until a detach or a boot
     Counts dropped;
     Mode mode = Mode::enforce;
     Counts monitored = {};  // would have been dropped, and passed in monitor mode
@@ -424,8 +429,8 @@ struct PreviewView {
 // What became of a request for change.
 struct ChangeView {
   bool enforced = false;
-  std::uint64_t generation = 0;
-  Milliseconds took{0};  // from the request, or the file's write, to enforced
+  std::uint64_t generation = 0;  // 0: none is in force, as after a detach
+  Milliseconds took{0};          // from the request, or the file's write, to enforced
   Milliseconds bound{120'000};
   std::string path;     // the file edited, if any
   std::string rule_id;  // added, changed or removed, if any
@@ -436,6 +441,10 @@ struct ChangeView {
   std::string unchanged;                    // a sentence, where the file said all of it already
   bool is_behind = false;                   // this generation is live, but not in the fast path yet
   std::optional<PreviewView> preview = {};  // of a dry run: then nothing of it was done
+  std::vector<std::string> closed = {};     // databases that it leaves without a rule in force
+  bool is_detached = false;                 // it has ended the guard: nothing is enforced any more
+  // Of the databases that it concerns, those in monitor mode: nothing is dropped for them.
+  std::vector<std::string> monitored = {};
 };
 
 // A generation that was enforced.

@@ -18,6 +18,8 @@
 namespace moat {
 namespace {
 
+constexpr std::size_t max_named = 3;  // databases, in the first sentence
+
 std::vector<std::string> interface_names(const StatusView& status, bool attached) {
   std::vector<std::string> names;
   for (const auto& interface : status.interfaces) {
@@ -218,26 +220,32 @@ bool is_in_subject(const StatusView& status, std::string_view code) {
   return is_of_interface && interface_names(status, true).empty();
 }
 
-std::string subjects_of(const StatusView& status, std::string_view code) {
+std::string subjects_of(const std::vector<Problem>& problems, std::string_view code) {
   std::vector<std::string> subjects;
-  for (const auto& problem : status.problems)
+  for (const auto& problem : problems)
     if (problem.code == code) subjects.push_back(problem.subject);
   return fmt::format("{}", fmt::join(subjects, ", "));
 }
 
 std::string monitor_phrase(const StatusView& status) {
   if (status.monitored.size() == status.databases && status.databases != 0)
-    return "monitor mode lets every drop pass";
-  if (status.monitored.empty()) return "monitor mode lets drops pass that concern no database";
-  return fmt::format("monitor mode lets every drop of {} pass", fmt::join(status.monitored, ", "));
+    return "monitor mode: nothing is dropped";
+  if (status.monitored.empty()) return "monitor mode: nothing is dropped";
+  return fmt::format("monitor mode: nothing is dropped for {}", fmt::join(status.monitored, ", "));
 }
 
 // What the first sentence says of so many problems of a kind; empty: they are among the others.
 std::string phrase_of(const StatusView& status, const ProblemKind& kind, std::size_t number) {
   if (kind.code.starts_with("interface-") && kind.is_problem) {
     return fmt::format("{} {}", kind.code == code::interface_open ? "OPEN by" : "NOT on",
-                       subjects_of(status, kind.code));
+                       subjects_of(status.problems, kind.code));
   }
+  if (number <= max_named && kind.code == code::no_rules) {
+    return fmt::format("nobody is allowed to {}: {}", subjects_of(status.notices, kind.code),
+                       number == 1 ? "it has no rules" : "they have no rules");
+  }
+  if (number <= max_named && kind.code == code::all_expired)
+    return fmt::format("all rules of {} have expired", subjects_of(status.problems, kind.code));
   if (kind.code == code::outside_backstop)
     return fmt::format("the backstop does NOT guard {}", outside_ports(status));
   if (kind.code == code::monitor) return monitor_phrase(status);
@@ -318,6 +326,20 @@ void add_wide_problems(const StatusView& status, std::vector<Problem>& into) {
   }
 }
 
+// Of a database in monitor mode, or of the host, if `id` is empty: with a look first at what it
+// would end. A database without rules of its own would be closed to everyone.
+std::string way_to_enforce(const StatusView& status, std::string id) {
+  if (id.empty() && status.monitored.size() == 1) id = status.monitored.front();
+  if (std::ranges::find(status.placeholders, id) == status.placeholders.end())
+    return fmt::format("moat preflight; then, to drop: moat databases enforce {}",
+                       id.empty() ? "ID, for each database" : id);
+  const auto file = std::ranges::find_if(status.files, [&](const FileStatus& each) {
+    return placeholder_base(each.id, each.path) == id;
+  });
+  return file == status.files.end() ? "mend its file first: moat check"
+                                    : "mend its file first: " + check_command(*file);
+}
+
 void add_notices(const StatusView& status, std::vector<Problem>& into) {
   for (const auto& change : status.pending) {
     if (change.overdue) continue;
@@ -328,18 +350,27 @@ void add_notices(const StatusView& status, std::vector<Problem>& into) {
   }
   if (status.mode == Mode::monitor && status.monitored.size() == status.databases) {
     into.push_back(make_problem(code::monitor, "",
-                                "monitor mode: what would be dropped is counted and passes"));
+                                "monitor mode: what would be dropped is counted and passes",
+                                way_to_enforce(status, "")));
   } else {
     for (const auto& id : status.monitored) {
       into.push_back(make_problem(
           code::monitor, id,
           fmt::format("database {} is in monitor mode: what would be dropped is counted and passes",
                       id),
-          "moat databases enforce " + id));
+          way_to_enforce(status, id)));
     }
   }
   for (const auto& interface : status.interfaces) {
-    if (!interface.is_attached() || interface.mode != AttachMode::generic) continue;
+    if (!interface.is_attached()) continue;
+    if (interface.mode == AttachMode::native && status.settings.attach == WantedAttach::generic)
+      into.push_back(make_problem(
+          code::native_mode, interface.name,
+          fmt::format("{} runs in native mode, though `attach: generic` is set: that counts when "
+                      "Moat attaches anew",
+                      interface.name),
+          interface.remedy));
+    if (interface.mode != AttachMode::generic) continue;
     into.push_back(
         make_problem(code::generic_mode, interface.name,
                      fmt::format("{} runs in generic mode, which is slower: {}", interface.name,
@@ -357,7 +388,8 @@ void add_notices(const StatusView& status, std::vector<Problem>& into) {
 }  // namespace
 
 bool is_well(const StatusView& status) {
-  return status.monitored.empty() && status.pending.empty() && status.problems.empty();
+  return status.monitored.empty() && status.pending.empty() && status.problems.empty() &&
+         std::ranges::find(status.notices, code::no_rules, &Problem::code) == status.notices.end();
 }
 
 std::string headline(const StatusView& status) {
@@ -424,6 +456,11 @@ std::string unjudged(const StatusView& status) {
                      fmt::join(attached, ", "), backstop,
                      status.open_interfaces.empty() ? "another interface"
                                                     : list_interfaces(status.open_interfaces));
+}
+
+std::vector<std::string> judged_alone(const StatusView& status) {
+  if (status.generation == 0 || backstop_judges(status)) return {};
+  return guarded_names(status);
 }
 
 std::string not_enforced_by(const StatusView& status) {

@@ -24,6 +24,10 @@ void add_problems(StatusView& status);
 // none that is known.
 [[nodiscard]] std::string unjudged(const StatusView& status);
 
+// Interfaces by which packets come in judged, where those that come by others are not; empty: all
+// are judged, or none.
+[[nodiscard]] std::vector<std::string> judged_alone(const StatusView& status);
+
 // What a generation is not enforced by though it should be, and the files that say something else
 // by now: "NOT on eth1: the host has no such interface"; empty: nothing.
 [[nodiscard]] std::string not_enforced_by(const StatusView& status);

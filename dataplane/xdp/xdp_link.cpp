@@ -298,10 +298,20 @@ InterfaceStatus XdpLinks::ensure(const std::string& interface, WantedAttach want
   } else if (status.mode == AttachMode::generic && wanted == WantedAttach::generic) {
     status.reason = "generic mode is what is set";
     status.remedy = "set `attach: auto` for native mode";
+  } else if (status.mode == AttachMode::native && wanted == WantedAttach::generic && link) {
+    status.reason = "attached before `attach: generic` was set";
+    status.remedy = way_to_attach_anew(*link);
   } else if (status.mode == AttachMode::none && wanted == WantedAttach::native && !status.foreign) {
     status.remedy += "; or set `attach: auto`";
   }
   return status;
+}
+
+std::string XdpLinks::way_to_attach_anew(const Link& link) const {
+  return fmt::format(
+      "to attach it anew, with only the backstop meanwhile: bpftool link detach pinned {}; "
+      "then: moat status",
+      pins_.path(folder + link.pin));
 }
 
 InterfaceStatus XdpLinks::inspect(const std::string& interface) const {
@@ -336,10 +346,7 @@ InterfaceStatus XdpLinks::inspect(const std::string& interface) const {
                           ? "attached while generic mode was set"
                           : "attached in generic mode by an earlier moatd";
       // Native mode, or the driver's reason why not, comes with that.
-      status.remedy = fmt::format(
-          "to attach it anew, with only the backstop meanwhile: bpftool link detach pinned {}; "
-          "then: moat status",
-          pins_.path(folder + link->pin));
+      status.remedy = way_to_attach_anew(*link);
     }
   } else if (attached.any() != 0) {
     status.program_id = attached.any();

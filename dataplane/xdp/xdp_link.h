@@ -69,6 +69,8 @@ class XdpLinks {
   [[nodiscard]] Result<> replace_program(const Link& link) const;
   [[nodiscard]] Result<> give_pin(Link& link, const std::string& interface);
   [[nodiscard]] bool attach(std::uint32_t ifindex, WantedAttach wanted);
+  // Who asks for the status has it attached as is set.
+  [[nodiscard]] std::string way_to_attach_anew(const Link& link) const;
   [[nodiscard]] Link* move_to_native(Link& link, std::uint32_t ifindex, WantedAttach wanted);
   [[nodiscard]] bool is_own(std::uint32_t program) const;
   void tell_own(InterfaceStatus& status) const;

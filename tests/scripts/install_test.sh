@@ -40,7 +40,8 @@ moat_install --build "$build" --interface eth0 || fail "does not install"
 grep -q "set up for eth0 in monitor mode" "$place/log" || fail "does not tell of monitor mode"
 [[ $(sed '1,/Next:$/d;/^$/d' "$place/log" | wc -l) == 3 ]] || fail "does not say what is next in three lines"
 [[ -x $usr/bin/moat && -x $usr/sbin/moatd ]] || fail "a program is missing"
-grep -q '^mode: monitor' "$place/etc/moat/moat.yaml" || fail "not in monitor mode"
+grep -q '^mode: monitor  .*drops nothing\. Change to enforce to start dropping$' "$place/etc/moat/moat.yaml" ||
+  fail "does not say how to leave monitor mode"
 grep -q '^interfaces: \[eth0\]' "$place/etc/moat/moat.yaml" || fail "not on the interface"
 "$usr/bin/moat" check "$place/etc/moat" >"$place/log" 2>&1 || fail "the configuration does not hold"
 

@@ -20,7 +20,8 @@ class FakePath final : public PacketPath {
   // What fails, by the name of the function, and with which words.
   std::map<std::string, std::string> failures;
 
-  std::size_t room = MOAT_TIER_LARGE;  // larger tables cannot be published
+  std::string adopted = "nothing is pinned";  // what adoption() says
+  std::size_t room = MOAT_TIER_LARGE;         // larger tables cannot be published
 
   Table table;  // what is live
   unsigned published = 0;
@@ -75,7 +76,7 @@ class FakePath final : public PacketPath {
   void want_fast_path(bool is_wanted) override { wants_fast_path = is_wanted; }
   FastPathStatus fast_path() const override { return fast; }
 
-  [[nodiscard]] const std::string& adoption() const override { return adoption_; }
+  [[nodiscard]] const std::string& adoption() const override { return adopted; }
 
   InterfaceStatus ensure_attached(const std::string& interface, WantedAttach wanted) override {
     auto status = inspect(interface);
@@ -158,8 +159,6 @@ class FakePath final : public PacketPath {
     if (found == failures.end()) return std::nullopt;
     return Error{found->second, ""};
   }
-
-  std::string adoption_ = "nothing is pinned";
 };
 
 }  // namespace moat

@@ -52,13 +52,27 @@ export function mount(page) {
   );
 }
 
+function showGuard(each) {
+  if (!each.guarded && each.guarded_by.length === 0) {
+    return badge('NOT GUARDED', 'red', "There is a way to it that nothing of Moat's judges.");
+  }
+  if (each.monitored) {
+    return badge('monitored', 'orange', 'What the rules would drop is counted and passes.');
+  }
+  if (each.open_to_all) return badge('open to all', 'red', 'Its rules let every address in.');
+  if (!each.guarded) {
+    return badge(
+      `guarded by ${each.guarded_by.join(', ')} only`,
+      'orange',
+      'Nothing is dropped of what comes by another interface.',
+    );
+  }
+  return badge('guarded', 'green');
+}
+
 function showStatus(each) {
   return [
-    !each.guarded
-      ? badge('NOT GUARDED', 'red', "There is a way to it that nothing of Moat's judges.")
-      : each.monitored
-        ? badge('monitored', 'orange', 'What the rules would drop is counted and passes.')
-        : badge('guarded', 'green'),
+    showGuard(each),
     ' ',
     badge(each.listening ? 'listening' : 'nothing listens', 'blue'),
   ];

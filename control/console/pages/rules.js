@@ -17,8 +17,8 @@ const types = {cidr: 'CIDR', 'managed-range': 'Managed range', 'net-peering': 'N
 const states = {
   active: ['green', 'It lets its source in.'],
   expired: ['orange', 'Its time is over: it lets nobody in.'],
-  'held-back': ['red', 'The file has errors. This rule is of its last version without any.'],
-  vanished: ['red', 'The file is gone. This rule is of its last version.'],
+  'held-back': ['red', 'It lets its source in. The file has errors: this rule is of its last version without any.'],
+  vanished: ['red', 'It lets its source in. The file was deleted: this rule is of its last version.'],
 };
 
 export function mount(page) {

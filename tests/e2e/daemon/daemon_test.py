@@ -815,6 +815,7 @@ class DaemonTest(unittest.TestCase):
                           ("private-peering", "10.1.0.5", 5433, False)])
         self.assertEqual(answer["unguarded_ports"], [6432])
         self.assertEqual(self.guarded(), {False}, "without a backstop, eth0 alone is judged")
+        self.assertEqual([at["guarded_by"] for at in answer["endpoints"]], [["eth0"]] * 4)
         self.edit("etc/moat.yaml", "backstop: false", "backstop: true")
         wait_until(lambda: self.guarded() == {True}, "the backstop is on")
         self.assertIn("6432", self.moat("endpoints").stderr)
@@ -968,7 +969,7 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(self.rules()[0]["counted_since"], rule["counted_since"])
         unused = self.moat("rules", "list", "--unused", "30d")
         self.assertEqual(unused.stdout, "")
-        self.assertIn("counted for less than 30d", unused.stderr)
+        self.assertIn("younger than 30d: not listed", unused.stderr)
 
     def test_refused_edit_changes_nothing(self):
         self.start()
@@ -2058,6 +2059,11 @@ class DaemonTest(unittest.TestCase):
         status = wait_until(lambda: self.status()["expired_rules"] == 1 and self.status(), "expired")
         self.assertEqual(status["expiring_rules"], 1)
         self.assertTrue(status["ready"])
+        expired = "orders: 192.0.2.2/32 has expired"
+        [told] = [each["message"] for each in self.get("/v1/events")["events"]
+                  if each["kind"] == "expiry"]
+        self.assertTrue(told.endswith(": rules have expired: " + expired), told)
+        self.assertEqual(self.get("/v1/history")["generations"][0]["change"], expired)
 
     def test_every_address_is_told_however_it_is_written(self):
         self.start()
@@ -2888,14 +2894,19 @@ class DaemonTest(unittest.TestCase):
 
     def test_detach_ends_the_guard(self):
         self.start()
+        reaches(LISTED)
+        self.assertGreater(self.rules()[0]["hits"]["packets"], 0)
+        history = self.get("/v1/history")["generations"]
         status, change = self.request("POST", "/v1/detach")
-        self.assertEqual((status, change["enforced"]), (200, True), change)
+        self.assertEqual((status, change["detached"], change["enforced"]), (200, True, False), change)
         self.assertEqual(self.daemon.wait(LONG), 0)
         self.daemon = None
         self.assert_reaches(STRANGER)
         self.assertNotIn("moat", os.listdir(self.path("bpf")))
         self.start()
         self.assertFalse(reaches(STRANGER), "it can begin again")
+        self.assertEqual(self.rules()[0]["hits"]["packets"], 0, "as README.md says")
+        self.assertEqual(self.get("/v1/history")["generations"][-len(history):], history)
 
 
 def load_part(text):

@@ -66,7 +66,7 @@ EXPECTED = {
     "moat rules remove --cidr 198.51.100.25/32": 0,
     "moat sessions --database orders": 0,
     "moat sessions --config ./config": 0,
-    "moat preflight && moat databases enforce orders": 0,
+    "moat preflight --config ./config": 0,
     "moat managed-ranges show mr-scalingo-osc-fr1": 0,
     "moat why 192.0.2.77": 0,
     "moat why 192.0.2.77 --config ./config": 0,

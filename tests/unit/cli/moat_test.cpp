@@ -265,6 +265,62 @@ TEST_F(CliTest, CheckNamesWhatIsNotThere) {
   }
 }
 
+TEST_F(CliTest, CheckTakesTheHostsManagedRangesWhereAFolderHasNone) {
+  play_config();
+  write("databases.d/orders.yaml",
+        "database: orders\nendpoint: {port: 5432}\nrules:\n  - managed-range: mr-a\n");
+  const auto outcome = ask({"check", files()});
+  EXPECT_EQ(outcome.exit, 0) << outcome.out << outcome.err;
+  EXPECT_NE(outcome.err.find("its rules are checked with the host's"), std::string::npos);
+  EXPECT_NE(outcome.err.find("in 1 file: 1 database, 1 rule, 0 managed ranges"), std::string::npos)
+      << outcome.err;
+  EXPECT_EQ(moat({"check", files(), "--socket", files() + "/none"}).exit, 1)
+      << "nobody knows the host's";
+  service_.status_view.files = {{files() + "/databases.d/orders.yaml", "orders", {}, {}}};
+  EXPECT_EQ(ask({"check", files()}).exit, 1) << "moatd itself needs the folder";
+}
+
+TEST_F(CliTest, CheckCountsWhatIsInASingleFile) {
+  write_config();
+  const auto bills =
+      write("databases.d/bills.yaml", "database: bills\nendpoint: {port: 6432}\nrules: []\n");
+  const auto outcome = moat({"check", bills});
+  EXPECT_NE(outcome.err.find("in 1 file: 1 database, 0 rules, 0 managed ranges"), std::string::npos)
+      << outcome.err;
+}
+
+TEST_F(CliTest, WrongUseNamesTheHelpOfTheCommand) {
+  EXPECT_NE(moat({"rules"}).err.find("\n      moat rules --help\n"), std::string::npos)
+      << moat({"rules"}).err;
+  EXPECT_NE(moat({"--json", "rollback"}).err.find("\n      moat rollback --help\n"),
+            std::string::npos);
+  EXPECT_NE(moat({"net-peerings", "rm"}).err.find("\n      moat net-peerings remove --help\n"),
+            std::string::npos);
+}
+
+TEST_F(CliTest, WhoMayNotAskIsToldSoAndNotThatMoatdIsGone) {
+  if (!has_own_host_) GTEST_SKIP() << "needs root";
+  const auto said = (folder_.path() / "said").string();
+  ASSERT_TRUE(run(
+      fmt::format("chmod 700 {0}; setpriv --reuid=65534 --regid=65534 --clear-groups {1} status "
+                  "--socket {0}/none 2>{2}; test $? = 1",
+                  folder_.path().string(), binary_, said)))
+      << read_file(said);
+  EXPECT_NE(read_file(said).find("you may not ask moatd"), std::string::npos) << read_file(said);
+  EXPECT_NE(read_file(said).find("join the group moat"), std::string::npos);
+}
+
+TEST_F(CliTest, AReportSaysWhatMoatdDidNotTell) {
+  const auto path = (folder_.path() / "report.tar.gz").string();
+  const auto outcome =
+      moat({"bug-report", "--output", path, "--socket", (folder_.path() / "none").string()});
+  EXPECT_EQ(outcome.exit, 0);
+  EXPECT_NE(outcome.err.find("  status.json          not in it"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find(
+                "moatd was not reachable: status, rules, counters and history are not in it."),
+            std::string::npos);
+}
+
 TEST_F(CliTest, WarningsDoNotFailACheck) {
   const auto outcome = moat({"check", write("open.yaml",
                                             "database: orders\nendpoint: {port: 5432}\nrules:\n"
@@ -689,7 +745,7 @@ TEST_F(CliTest, CountersTellDropsFromWhatPasses) {
   EXPECT_LT(out.find("no-rule"), passes) << out;
   EXPECT_GT(out.find("no-rule"), drops) << out;
   EXPECT_GT(out.find("not-ip"), passes) << out;
-  EXPECT_NE(out.find("WOULD BE DROPPED"), std::string::npos) << out;
+  EXPECT_NE(out.find("PASSED IN MONITOR"), std::string::npos) << out;
   EXPECT_NE(out.find("monitor: they pass"), std::string::npos) << out;
 }
 
@@ -758,9 +814,9 @@ TEST_F(CliTest, SaysHowToStartADaemonThatIsNotThere) {
     EXPECT_EQ(outcome.exit, 3) << arguments.front();
     EXPECT_EQ(outcome.out, "");
     EXPECT_NE(outcome.err.find("systemctl start moatd"), std::string::npos) << outcome.err;
-    EXPECT_NE(
-        outcome.err.find("what it enforced stays enforced if it was pinned and nobody changed it"),
-        std::string::npos)
+    EXPECT_NE(outcome.err.find(
+                  "what was in force stays as it was if it was pinned and nobody changed it since"),
+              std::string::npos)
         << outcome.err;
   }
   const auto json = moat({"status", "--json", "--socket", files() + "/none"});
@@ -772,8 +828,8 @@ TEST_F(CliTest, LooksWhetherTheGuardIsPinnedWhereMoatdIsGone) {
   const auto pins = (folder_.path() / "bpf").string();
   const auto nothing =
       "NOTHING is guarded, as nothing is pinned in " + pins + ", unless moatd had another --bpffs";
-  const auto stays = "what it enforced is pinned in " + pins +
-                     ", and stays enforced unless somebody changed it in the kernel";
+  const auto stays = "what was in force is pinned in " + pins +
+                     ", and stays as it was unless somebody changed it in the kernel";
   EXPECT_EQ(what_stays(pins), nothing);
   std::filesystem::create_directories(pins + "/links");
   std::ofstream(pins + "/xdp") << "a program that is on nothing";
@@ -956,6 +1012,15 @@ TEST_F(CliTest, StatusLooksAtThePinsWhereMoatdIsGone) {
   EXPECT_EQ(json["problems"][0]["code"], "not-running");
   EXPECT_EQ(json["error"]["kind"], "unavailable");
   EXPECT_EQ(json["running"], false);
+  EXPECT_EQ(said.out.find("confirmed"), std::string::npos) << said.out;
+  auto in_state = command;
+  in_state.insert(in_state.end(), {"--state", folder_.path().string()});
+  EXPECT_EQ(moat(in_state).out, said.out);
+  std::ofstream(folder_.path() / "trial.json") << "{}";
+  EXPECT_NE(
+      moat(in_state).out.find("! a change waits to be confirmed, and nothing undoes it before "
+                              "moatd runs again\n  -> systemctl start moatd\n"),
+      std::string::npos);
 }
 
 TEST_F(CliTest, EventsAreListedTheLatestLast) {
@@ -1125,6 +1190,55 @@ TEST_F(CliTest, ListsEndpointsAndWhatIsOpenBesideThem) {
   EXPECT_EQ(outcome.err, "something listens on TCP ports that no database guards: 6432\n");
 }
 
+TEST_F(CliTest, TellsByWhatAnEndpointIsGuardedAndForWhomItsRulesAreOpen) {
+  EndpointView part{"e-1", "orders", EndpointType::public_address, "192.0.2.5", 5432, true};
+  part.guarded_by = {"eth0", "eth1"};
+  EndpointView open{"e-2", "vault", EndpointType::public_address, "192.0.2.5", 5433, true, true};
+  open.is_open_to_all = true;
+  service_.endpoints_view = {{part, open}, {}};
+  const auto table = lines(ask({"endpoints"}).out);
+  ASSERT_EQ(table.size(), 3);
+  EXPECT_NE(table[1].find("  by eth0, eth1 only "), std::string::npos) << table[1];
+  EXPECT_NE(table[2].find("  open to all by its rules "), std::string::npos) << table[2];
+}
+
+TEST_F(CliTest, ListsWhatPassedInMonitorModeAndWhichRulesHaveExpired) {
+  play_config();
+  EXPECT_EQ(ask({"databases", "list"}).out.find("PASSED IN MONITOR"), std::string::npos);
+  auto& orders = service_.database_views.front();
+  orders.mode = Mode::monitor;
+  orders.rules = 2;
+  orders.expired = 1;
+  orders.monitored = {15, 900};
+  const auto table = lines(ask({"databases", "list"}).out);
+  ASSERT_EQ(table.size(), 2);
+  EXPECT_NE(table[1].find(" 1 + 1 expired "), std::string::npos) << table[1];
+  EXPECT_TRUE(table[0].ends_with("PASSED IN MONITOR")) << table[0];
+  EXPECT_TRUE(table[1].ends_with(" 15")) << table[1];
+}
+
+TEST_F(CliTest, RulesOfAFileThatIsHeldBackOrGoneAreToldAsInForce) {
+  play_config();
+  auto& rule = service_.rule_views.front();
+  rule.state = RuleState::held_back;
+  rule.expires = std::chrono::sys_days{std::chrono::year{2030} / 1 / 31} + std::chrono::hours(10);
+  EXPECT_NE(ask({"rules", "list"}).out.find("active until 2030-01-31T10:00:00Z (file held back)"),
+            std::string::npos);
+  EXPECT_NE(ask({"status"}).out.find(" 1 active "), std::string::npos);
+  rule.state = RuleState::vanished;
+  rule.expires.reset();
+  EXPECT_NE(ask({"rules", "list"}).out.find("active (file deleted)"), std::string::npos);
+  EXPECT_NE(ask({"status"}).out.find(" 1 active "), std::string::npos);
+}
+
+TEST_F(CliTest, AnImportThatTakesNothingOverIsNoSuccess) {
+  const auto nothing = write("pg_hba.conf", "root:x:0:0:root:/root:/bin/bash\n");
+  EXPECT_EQ(moat({"import", "pg_hba", nothing}).exit, 1);
+  EXPECT_EQ(moat({"import", "pg_hba", nothing, "--json"}).exit, 1);
+  const auto some = write("pg_hba.conf", "host all all 192.0.2.0/24 scram-sha-256\n");
+  EXPECT_EQ(moat({"import", "pg_hba", some}).exit, 0);
+}
+
 TEST_F(CliTest, ChangesARuleInItsPlace) {
   service_.change = {true, 18, Milliseconds(9.2), Milliseconds(120'000), "o.yaml", "r-1", "", {}};
   const auto set =
@@ -1160,6 +1274,17 @@ TEST_F(CliTest, RemovesTheRuleForASource) {
   EXPECT_EQ(ask({"rules", "remove", "--managed-range", "mr-a"}).exit, 0);
   EXPECT_EQ(service_.calls, (std::vector<std::string>{"status", "remove_rule(,,192.0.2.1/32)",
                                                       "status", "remove_rule(,,mr-a)"}));
+}
+
+TEST_F(CliTest, SaysThatAChangeLeavesNobodyAllowed) {
+  service_.change.enforced = true;
+  service_.change.closed = {"orders"};
+  const auto outcome = ask({"rules", "remove", "r-1"});
+  EXPECT_EQ(outcome.exit, 0);
+  EXPECT_TRUE(
+      outcome.err.ends_with("! orders has no rule in force: nobody can reach it\n"
+                            "  -> moat rules add --database orders --cidr ...\n"))
+      << outcome.err;
 }
 
 TEST_F(CliTest, SaysThatThereWasNothingToDo) {
@@ -1381,8 +1506,8 @@ TEST_F(CliTest, ListsRulesWithoutAHitForSoLong) {
   ASSERT_EQ(rows.size(), 3U) << outcome.out;
   EXPECT_NE(rows[1].find("r-long-ago"), std::string::npos);
   EXPECT_NE(rows[2].find("r-never"), std::string::npos);
-  EXPECT_NE(rows[2].find("none in 40 d"), std::string::npos);
-  EXPECT_EQ(outcome.err, "2 rules without a hit not listed: counted for less than 30d\n");
+  EXPECT_NE(rows[2].find("no hit yet (counted for 40 d)"), std::string::npos);
+  EXPECT_EQ(outcome.err, "2 rules without a hit are younger than 30d: not listed\n");
   EXPECT_EQ(ask({"rules", "list", "--unused", "30d", "--json"}).json()["rules"].size(), 2U);
   EXPECT_EQ(ask({"rules", "list", "--unused", "soon"}).exit, 2);
 }
@@ -1493,6 +1618,41 @@ TEST_F(CliTest, ImportTellsOfNetworksThatAreMostAddressesTogether) {
   EXPECT_EQ(told(R"({"CidrIp": "10.0.0.0/8"})").find("as the file does"), std::string::npos);
 }
 
+TEST_F(CliTest, SaysBeforehandWhoWouldBeRefusedThoughNotConnected) {
+  write_config();
+  play_config();
+  const auto seen = [](const std::string& source, bool monitored) {
+    DropView drop;
+    drop.source = source;
+    drop.database = "orders";
+    drop.reason = "no-rule";
+    drop.monitored = monitored;
+    return drop;
+  };
+  auto other = seen("203.0.113.9", true);
+  other.reason = "fragment";
+  service_.drops_view.drops = {seen("203.0.113.9", true), other, seen("192.0.2.65", true),
+                               seen("203.0.113.10", false)};
+  WhyView why;
+  why.database = "orders";
+  why.monitored = true;
+  service_.why_views = {why};
+  const auto live = ask({"preflight"});
+  EXPECT_EQ(live.exit, 0);
+  EXPECT_TRUE(
+      live.err.ends_with("no session would end now\n"
+                         "2 sources seen since moatd's start would be refused: moat drops\n"))
+      << live.err;
+  EXPECT_EQ(ask({"preflight", "--json"}).json()["refused_sources"], 2);
+  service_.drops_view.unlisted = 1;
+  const auto files_say = ask({"preflight", "--config", files()});
+  EXPECT_TRUE(files_say.err.ends_with(
+      "at least 1 source seen since moatd's start would be refused: moat drops\n"))
+      << "a rule lets 192.0.2.65 in: " << files_say.err;
+  service_.why_views[0].allowed = true;
+  EXPECT_TRUE(ask({"preflight"}).err.ends_with("no session would end now\n"));
+}
+
 TEST_F(CliTest, HelpsWithCommandsAndTopics) {
   EXPECT_EQ(moat({"help", "rules", "add"}).out, moat({"rules", "add", "--help"}).out);
   EXPECT_EQ(moat({"help", "rules"}).out, moat({"rules", "--help"}).out);
@@ -1579,9 +1739,10 @@ TEST_F(CliTest, DoesNotWaitForADaemonThatDoesNotAnswer) {
   auto status = std::async(std::launch::async, [&] { return moat(command, "-beside"); });
   const auto outcome = moat({"reload", "--socket", path});
   EXPECT_EQ(outcome.exit, 4);
-  EXPECT_NE(outcome.err.find("does not answer within 10 s; what was enforced stays enforced unless "
-                             "somebody changed it in the kernel"),
-            std::string::npos)
+  EXPECT_NE(
+      outcome.err.find("does not answer within 10 s; what was in force stays as it was unless "
+                       "somebody changed it in the kernel"),
+      std::string::npos)
       << outcome.err;
   const auto looked = status.get();
   EXPECT_EQ(looked.exit, 4);
@@ -1640,8 +1801,39 @@ TEST_F(CliTest, SaysWhenAChangeIsNotEnforcedWithinTheBound) {
   EXPECT_EQ(ask({"reload"}).exit, 4);
 }
 
-TEST_F(CliTest, DetachesWithoutAskingIfTold) {
+TEST_F(CliTest, CallsNothingEnforcedThatMonitorModeLetsPass) {
+  service_.change = {true, 18, Milliseconds(9.2), Milliseconds(120'000), "o.yaml", "r-new", "", {}};
+  service_.change.monitored = {"orders"};
+  const auto added = ask({"rules", "add", "--database", "orders", "--cidr", "192.0.2.1/32"});
+  EXPECT_EQ(added.err,
+            "generation 18 in force in 9 ms (bound 120 s); monitor mode, so nothing is dropped: "
+            "orders\n");
+}
+
+TEST_F(CliTest, TellsWhereADatabasesModeGoesBeforeTheHosts) {
+  play_config();
+  EXPECT_NE(ask({"status"}).out.find("\nMode            enforce\n"), std::string::npos);
+  service_.status_view.monitored = {"orders"};
+  EXPECT_NE(
+      ask({"status"})
+          .out.find("\nHost's mode     enforce (a database's own goes before it, see below)\n"),
+      std::string::npos);
+  service_.status_view.mode = Mode::monitor;
+  EXPECT_NE(ask({"status"}).out.find("\nMode            monitor\n"), std::string::npos);
+  service_.status_view.monitored.clear();
+  EXPECT_NE(ask({"status"}).out.find("\nHost's mode     monitor (a database's own"),
+            std::string::npos);
+}
+
+TEST_F(CliTest, SaysThatTheClockIsTakenAsRight) {
   service_.change.enforced = true;
+  const auto outcome = ask({"clock", "reset", "--yes"});
+  EXPECT_EQ(outcome.exit, 0);
+  EXPECT_NE(outcome.err.find("the clock is taken as right"), std::string::npos) << outcome.err;
+}
+
+TEST_F(CliTest, DetachesWithoutAskingIfTold) {
+  service_.change.is_detached = true;
   EXPECT_EQ(ask({"detach", "--yes"}).exit, 0);
   EXPECT_EQ(service_.calls, (std::vector<std::string>{"status", "detach"}));
 }
@@ -1778,6 +1970,21 @@ TEST_F(CliTest, SaysOfADatabaseWithoutAFileThatItStays) {
   EXPECT_EQ(ask({"diff", files()}).out,
             "! vanished: shop (shop.yaml): what was last enforced stays\n")
       << "it is told once";
+}
+
+TEST_F(CliTest, SaysThatFilesWouldCloseTheHostsOnlyAddress) {
+  if (!has_own_host_) GTEST_SKIP() << "needs root";
+  write_config();
+  play_config();
+  write("databases.d/orders.yaml",
+        "database: orders\nendpoint: {ports: all, address: 198.51.100.5}\nrules: []\n");
+  ASSERT_TRUE(run("ip addr add 198.51.100.5/24 dev eth0"));
+  const auto told = ask({"apply", files(), "--dry-run"});
+  EXPECT_TRUE(run("ip addr del 198.51.100.5/24 dev eth0"));
+  EXPECT_NE(told.out.find("! database orders would close every port of this host's only address, "
+                          "SSH included, to all but its rules\n"),
+            std::string::npos)
+      << told.out << told.err;
 }
 
 TEST_F(CliTest, SaysThatRuleFilesAloneWereRead) {

@@ -77,7 +77,8 @@ class DaemonTest : public testing::Test {
   }
   std::vector<std::string> event_kinds_told() {
     std::vector<std::string> kinds;
-    for (const auto& event : daemon_->events(0)->events) kinds.push_back(event.kind);
+    const auto events = daemon_->events(0)->events;  // or they would be gone in the loop
+    for (const auto& event : events) kinds.push_back(event.kind);
     return kinds;
   }
   bool has_logged(const std::string& text) { return logged_.str().find(text) != std::string::npos; }
@@ -534,6 +535,21 @@ TEST_F(DaemonTest, RulesThatExpireHaveTheirCodes) {
   EXPECT_TRUE(has_code(code::rules_expired));
 }
 
+TEST_F(DaemonTest, AChangeThatLeavesNobodyAllowedSaysSo) {
+  folder_.put("databases.d/bills.yaml", "database: bills\nendpoint: {port: 6432}\nrules: []\n");
+  start();
+  reload();
+  EXPECT_TRUE(has_code(code::no_rules));
+  EXPECT_TRUE(daemon_->status().problems.empty()) << "it may be meant";
+  const RuleName rule{"orders", "", "192.0.2.0/24", "", ""};
+  const auto removed = daemon_->remove_rule(rule, {});
+  ASSERT_TRUE(removed) << removed.error().message;
+  EXPECT_EQ(removed->closed, std::vector<std::string>{"orders"}) << "bills had no rule before";
+  EXPECT_EQ(daemon_->set_mode("orders", Mode::monitor, {})->closed, std::vector<std::string>{});
+  EXPECT_EQ(daemon_->set_mode("orders", Mode::enforce, {})->closed,
+            std::vector<std::string>{"orders"});
+}
+
 TEST_F(DaemonTest, ProblemsBeginAndEndInTheJournalOnce) {
   start();
   reload();
@@ -550,6 +566,37 @@ TEST_F(DaemonTest, ProblemsBeginAndEndInTheJournalOnce) {
   path_->failures.clear();
   EXPECT_FALSE(has_code(code::unpinned));
   EXPECT_EQ(event_kinds_told().back(), "problem-over");
+}
+
+TEST_F(DaemonTest, AChangeOfMoatYamlIsToldWithWhatChangedAndByWhomItWasWritten) {
+  folder_.put("databases.d/orders.yaml",
+              "database: orders\nendpoint: {port: 5432}\nmode: enforce\nrules: []\n");
+  start();
+  reload();
+  const auto yaml = folder_.get("moat.yaml");
+  folder_.put("moat.yaml", yaml + "mode: monitor\npropagation: {bound: 100s}\n");
+  const auto first = daemon_->events(0)->next;
+  ASSERT_TRUE(daemon_->add_rule({.cidr = "198.51.100.7/32"}, {.uid = 1000, .user = "ada"}));
+  std::size_t told = 0;
+  const auto events = daemon_->events(first)->events;
+  for (const auto& event : events) {
+    const bool is_ada = event.author.starts_with("ada");
+    if (event.message.contains("198.51.100.7/32")) {
+      EXPECT_TRUE(is_ada) << event.author;
+      EXPECT_TRUE(event.message.contains("; moat.yaml, written by ")) << event.message;
+      EXPECT_TRUE(event.message.contains(": mode enforce -> monitor, bound 120000ms -> 100000ms"))
+          << event.message;
+      told++;
+    } else if (event.message == "the host (moat.yaml): monitor mode from now on") {
+      EXPECT_FALSE(is_ada) << event.message;
+      told++;
+    }
+  }
+  EXPECT_EQ(told, 2);
+  folder_.put("moat.yaml", yaml + "mode: monitor\npropagation: {bound: 90s}\n");
+  reload();
+  const auto last = daemon_->events(0)->events.back().message;
+  EXPECT_TRUE(last.contains("bound 100000ms -> 90000ms")) << last;
 }
 
 TEST_F(DaemonTest, ModesAndInterfacesAreToldAsTheyChange) {
@@ -687,10 +734,22 @@ TEST_F(DaemonTest, TheNextDaemonGoesOnWithWhatIsLive) {
   EXPECT_EQ(path_->published, 0) << "the same rules are no new generation";
 }
 
+TEST_F(DaemonTest, SaysAtTheStartThatItTookOverWhatWasInForce) {
+  start([](FakePath& path) { path.adopted = "adopted, with a newer program"; });
+  EXPECT_TRUE(has_logged("it took over the rules in force, with a newer program; "));
+  daemon_.reset();
+  start();
+  EXPECT_TRUE(has_logged("nothing is pinned; "));
+}
+
 TEST_F(DaemonTest, DetachEndsTheGuard) {
   start();
   reload();
-  EXPECT_TRUE(daemon_->detach({}));
+  const auto done = daemon_->detach({});
+  ASSERT_TRUE(done);
+  EXPECT_TRUE(done->is_detached);
+  EXPECT_FALSE(done->enforced) << "nothing is, any more";
+  EXPECT_EQ(done->generation, 0);
   EXPECT_TRUE(path_->is_gone);
 }
 
@@ -714,6 +773,20 @@ TEST_F(DaemonTest, AnEditWritesTheFileAndIsEnforced) {
   const auto why = daemon_->why("198.51.100.7", "");
   ASSERT_TRUE(why);
   EXPECT_TRUE(why->at(0).allowed);
+}
+
+TEST_F(DaemonTest, AnEditTellsWhichOfItsDatabasesDropNothing) {
+  folder_.put("databases.d/bills.yaml",
+              "database: bills\nendpoint: {port: 6432}\nmode: monitor\nrules: []\n");
+  start();
+  reload();
+  const auto enforcing = daemon_->add_rule({.database = "orders", .cidr = "198.51.100.7/32"}, {});
+  ASSERT_TRUE(enforcing) << enforcing.error().message;
+  EXPECT_TRUE(enforcing->monitored.empty());
+  const auto watching = daemon_->add_rule({.database = "bills", .cidr = "198.51.100.7/32"}, {});
+  ASSERT_TRUE(watching) << watching.error().message;
+  EXPECT_EQ(watching->monitored, std::vector<std::string>{"bills"});
+  EXPECT_EQ(reload().monitored, std::vector<std::string>{"bills"});
 }
 
 // On a host of its own: moat-a is 198.51.100.5, docker0 leads to 172.30.0.0/24 and is trusted.
@@ -763,6 +836,23 @@ TEST_F(DaemonTestAsRoot, AnInterfaceThatIsNotNamedIsOpenWithoutTheBackstop) {
   reload();
   EXPECT_EQ(daemon_->status().open_interfaces, (std::vector<std::string>{"eth1"}));
   EXPECT_EQ(daemon_->status().problems.size(), 1);
+}
+
+TEST_F(DaemonTestAsRoot, ADatabaseThatTakesTheHostsOnlyAddressIsAProblem) {
+  const std::string database =
+      "database: orders\nendpoint: {ports: all, address: 198.51.100.5, ipv6: open}\nrules: []\n";
+  folder_.put("databases.d/orders.yaml", database);
+  start();
+  reload();
+  EXPECT_FALSE(has_code(code::host_closed)) << "the host has two";
+  ASSERT_TRUE(run("ip addr flush dev docker0"));
+  EXPECT_TRUE(has_code(code::host_closed));
+  EXPECT_TRUE(
+      has_problem("database orders closes every port of this host's only address, SSH included, to "
+                  "all but its rules"));
+  folder_.put("databases.d/orders.yaml", database + "mode: monitor\n");
+  reload();
+  EXPECT_FALSE(has_code(code::host_closed));
 }
 
 TEST_F(DaemonTestAsRoot, ADatabaseWhoseAddressHasGoneIsAProblemWhileSomethingListens) {

@@ -382,6 +382,9 @@ TEST_F(EditsTest, RefusesANetPeeringThatIsNotThereOrIsNone) {
             "10.42.0.1/32");
   EXPECT_EQ(words(plan_add_peering(basis(), {"", "pcx-2", "10.42.0.0/16", "", ""})),
             "the same peered network twice: \"10.42.0.0/16\" | the first is in line 9");
+  EXPECT_TRUE(words(plan_add_peering(basis(), {"", "pcx-12345", "10.43.0.0/16", "", ""}))
+                  .starts_with("net peering pcx-12345 of orders is registered already, as "
+                               "10.42.0.0/16 | to change it, edit "));
   EXPECT_EQ(words(plan_remove_rule(basis(), {"", "pcx-12345", "", ""})),
             "pcx-12345 is a net peering, not a rule | name the rule that lets it in: --net-peering "
             "pcx-12345");
@@ -450,12 +453,21 @@ INSTANTIATE_TEST_SUITE_P(Refusals, SameWords,
                                          Told{"HostBits",
                                               {"orders", "203.0.113.5/24", "", "", ""},
                                               "  - cidr: 203.0.113.5/24\n",
-                                              "host bits are set"},
-                                         Told{"ADuplicate",
-                                              {"orders", "198.51.100.25/32", "", "", ""},
-                                              "  - cidr: 198.51.100.25/32\n",
-                                              "the same source twice"}),
+                                              "host bits are set"}),
                          [](const auto& test) { return test.param.name; });
+
+TEST_F(EditsTest, NamesTheRuleThatHasTheSourceAlready) {
+  basis();
+  const auto first = add({"orders", "203.0.113.0/24", "", "", ""});
+  ASSERT_TRUE(first);
+  const auto refused = add({"orders", "203.0.113.0/24", "", "", ""});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, Kind::invalid);
+  EXPECT_EQ(refused.error().message,
+            "rule " + first->rule_id + " of orders names 203.0.113.0/24 already");
+  EXPECT_EQ(refused.error().remedy,
+            "to change it: moat rules set --database orders " + first->rule_id);
+}
 
 TEST_F(EditsTest, RefusesToTouchAFileThatIsInvalid) {
   basis();

@@ -84,6 +84,23 @@ TEST(ChangeText, SaysHowAManagedRangeGrew) {
   EXPECT_EQ(describe_change(before, after), "managed range mr-a: 1 -> 2 CIDRs");
 }
 
+TEST(ExpiryText, NamesWhatTimeAloneHasChanged) {
+  using std::chrono::seconds;
+  const auto at = [](int second) { return WallTime(seconds(second)); };
+  auto day = rule("10.0.0.0/8"), week = rule("192.0.2.0/24"), open = rule("203.0.113.0/24");
+  day.expires = at(100);
+  week.expires = at(700);
+  auto policy = with({day, week, open});
+  const auto two = Prefixes{*day.cidr, *week.cidr};
+  policy.ranges["mr-a"] = {"mr-a", "A", std::make_shared<const Prefixes>(), {}, {}};
+  policy.ranges["mr-a"].held_down = {{at(0), at(100), std::make_shared<const Prefixes>(two)}};
+  EXPECT_EQ(describe_expiries(policy, at(50), at(99)), "");
+  EXPECT_EQ(describe_expiries(policy, at(50), at(100)),
+            "orders: 10.0.0.0/8 has expired; managed range mr-a: 2 CIDRs no longer held down");
+  EXPECT_EQ(describe_expiries(policy, at(100), at(800)), "orders: 192.0.2.0/24 has expired");
+  EXPECT_EQ(describe_expiries(policy, at(800), at(200)), "orders: 192.0.2.0/24 is valid again");
+}
+
 TEST(ChangeText, CountsWhatNobodyWouldRead) {
   std::vector<Rule> many;
   for (int i = 0; i < 30; i++) many.push_back(rule("10.0." + std::to_string(i) + ".0/24"));

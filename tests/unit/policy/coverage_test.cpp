@@ -50,6 +50,8 @@ TEST(Coverage, IsOfAllRulesOfADatabaseThatHoldAtThatTime) {
   EXPECT_EQ(wide_coverage(policy, database, after), std::uint64_t{126} << 24);
   database.rules.erase(database.rules.begin());
   EXPECT_EQ(wide_coverage(policy, database, after), std::nullopt);
+  EXPECT_FALSE(lets_nobody_in(policy, database, before));
+  EXPECT_TRUE(lets_nobody_in(policy, database, after));
 }
 
 }  // namespace

@@ -111,6 +111,8 @@ TEST(View, KeepsADatabase) {
                     {1, 2},
                     {3, 4},
                     "0123456789abcdef"};
+  view.monitored = {5, 6};
+  view.expired = 2;
   view.expectations = {
       {false, Address(0x0a000307), "standby", false, WallTime(std::chrono::seconds(8)), place}};
   expect_same_after_the_way_there_and_back(view);
@@ -132,9 +134,17 @@ TEST(View, KeepsWhatItTellsOfTheNetwork) {
                   {std::nullopt, {5432}},
                   {{"eth0", "10.0.0.5", "10.0.0.0/24"}},
                   {{"pcx-1", "10.42.0.0/16", "eth0", "10.0.0.5"}}});
-  expect_same_after_the_way_there_and_back(EndpointsView{
-      {{"e-1", "orders", EndpointType::private_peering, "10.0.0.5", 5432, true, true, true}},
-      {6432}});
+  expect_same_after_the_way_there_and_back(EndpointsView{{{"e-1",
+                                                           "orders",
+                                                           EndpointType::private_peering,
+                                                           "10.0.0.5",
+                                                           5432,
+                                                           true,
+                                                           true,
+                                                           true,
+                                                           {"eth0"},
+                                                           true}},
+                                                         {6432}});
 }
 
 TEST(View, KeepsAManagedRange) {
@@ -214,7 +224,10 @@ TEST(View, KeepsAChange) {
                   {{"192.0.2.9", "orders", 2}, {"2001:db8::9", "", 1}},
                   "rule r-1 is so already",
                   true};
+  view.is_detached = true;
+  view.monitored = {"orders"};
   view.preview = PreviewView{"b1", "orders: removed 192.0.2.1/32", {}, {}, {"all of it"}, true};
+  view.closed = {"orders"};
   expect_same_after_the_way_there_and_back(view);
 }
 

@@ -50,7 +50,27 @@ TEST(Headline, KnowsNoMonitorModeWhereEachDatabaseEnforces) {
   const auto notices = told(status).notices;
   ASSERT_EQ(notices.size(), 1);
   EXPECT_TRUE(notices[0].message.starts_with("database orders is in monitor mode"));
-  EXPECT_EQ(notices[0].remedy, "moat databases enforce orders");
+  EXPECT_EQ(notices[0].remedy, "moat preflight; then, to drop: moat databases enforce orders");
+}
+
+TEST(Headline, TellsHowToDropAfterALookAndOnlyWithAFileThatHolds) {
+  const auto remedy = [](const StatusView& status) {
+    const auto notices = told(status).notices;
+    const auto found = std::ranges::find(notices, code::monitor, &Problem::code);
+    return found == notices.end() ? "" : found->remedy;
+  };
+  auto status = well();
+  status.mode = Mode::monitor;
+  status.monitored = {"bills", "orders"};
+  EXPECT_EQ(remedy(status),
+            "moat preflight; then, to drop: moat databases enforce ID, for each database");
+  status.databases = 1;
+  status.monitored = {"orders"};
+  EXPECT_EQ(remedy(status), "moat preflight; then, to drop: moat databases enforce orders");
+  status.databases = 2;
+  status.placeholders = {"orders"};
+  status.files = {{"orders.yaml", "orders", FileState::held_back, {}}};
+  EXPECT_EQ(remedy(status), "mend its file first: moat check orders.yaml");
 }
 
 TEST(Problems, NameTheCgroupOfAListenerThatTheBackstopDoesNotHold) {
@@ -230,21 +250,33 @@ INSTANTIATE_TEST_SUITE_P(
                s.problems = {make_problem(code::port_exposed, "orders", "port 5432 is open")};
              },
              "Guarding 2 databases on eth0; 1 port, once guarded, is open."},
+        Case{"NoRules",
+             [](StatusView& s) { s.notices = {make_problem(code::no_rules, "bills", "a")}; },
+             "Guarding 2 databases on eth0; nobody is allowed to bills: it has no rules."},
+        Case{"NoRulesOfSeveral",
+             [](StatusView& s) { s.notices.assign(4, make_problem(code::no_rules, "bills", "a")); },
+             "Guarding 2 databases on eth0; 4 databases have no rules: nobody is allowed."},
+        Case{"AllExpired",
+             [](StatusView& s) {
+               s.problems = {make_problem(code::all_expired, "bills", "a"),
+                             make_problem(code::all_expired, "orders", "b")};
+             },
+             "Guarding 2 databases on eth0; all rules of bills, orders have expired."},
         Case{"Monitor",
              [](StatusView& s) {
                s.mode = Mode::monitor;
                s.monitored = {"bills", "orders"};
              },
-             "Only watching 2 databases on eth0; monitor mode lets every drop pass."},
+             "Only watching 2 databases on eth0; monitor mode: nothing is dropped."},
         Case{"MonitorOfOneDatabase", [](StatusView& s) { s.monitored = {"orders"}; },
-             "Guarding 2 databases on eth0; monitor mode lets every drop of orders pass."},
+             "Guarding 2 databases on eth0; monitor mode: nothing is dropped for orders."},
         Case{"MonitorWithoutADatabase",
              [](StatusView& s) {
                s.mode = Mode::monitor;
                s.databases = 0;
              },
-             "NOT GUARDING anything: no rule file names a database; monitor mode lets drops pass "
-             "that concern no database."}),
+             "NOT GUARDING anything: no rule file names a database; monitor mode: nothing is "
+             "dropped."}),
     [](const auto& test) { return test.param.name; });
 
 std::vector<std::string> messages(const std::vector<Problem>& problems) {
@@ -396,6 +428,7 @@ TEST(Problems, OfEachKindAreReached) {
       {code::pending, [](StatusView& s) { s.pending = {{"a.yaml", {}, {}, {}, 0, false}}; }},
       {code::monitor, [](StatusView& s) { s.monitored = {"orders"}; }},
       {code::generic_mode, [](StatusView& s) { s.interfaces[0].mode = AttachMode::generic; }},
+      {code::native_mode, [](StatusView& s) { s.settings.attach = WantedAttach::generic; }},
       {code::file_warnings, [](StatusView& s) { s.files[0].faults.resize(1); }},
   };
   for (const auto& [code, spoil] : kinds) {

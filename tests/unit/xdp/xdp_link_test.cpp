@@ -110,6 +110,14 @@ TEST_F(XdpLinkTest, generic_mode_is_had_by_asking) {
   EXPECT_EQ(ensure("mt0", WantedAttach::native).mode, AttachMode::native);
 }
 
+TEST_F(XdpLinkTest, native_mode_stays_where_generic_is_asked_for_later_and_says_how_to_leave_it) {
+  ASSERT_EQ(ensure("mt0").mode, AttachMode::native);
+  const auto status = ensure("mt0", WantedAttach::generic);
+  EXPECT_EQ(status.mode, AttachMode::native);
+  EXPECT_TRUE(status.remedy.contains("bpftool link detach pinned ")) << status.remedy;
+  EXPECT_TRUE(status.remedy.contains("/links/mt0; then: moat status")) << status.remedy;
+}
+
 TEST_F(XdpLinkTest, generic_mode_that_is_asked_for_no_more_is_left_while_the_backstop_judges) {
   ASSERT_TRUE(backend_->ensure_backstop("", {}).at_sockets.on);
   ASSERT_EQ(ensure("mt0", WantedAttach::generic).mode, AttachMode::generic);
