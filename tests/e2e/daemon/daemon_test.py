@@ -2060,8 +2060,8 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(status["expiring_rules"], 1)
         self.assertTrue(status["ready"])
         expired = "orders: 192.0.2.2/32 has expired"
-        [told] = [each["message"] for each in self.get("/v1/events")["events"]
-                  if each["kind"] == "expiry"]
+        [told] = wait_until(lambda: [each["message"] for each in self.get("/v1/events")["events"]
+                                     if each["kind"] == "expiry"], "told")
         self.assertTrue(told.endswith(": rules have expired: " + expired), told)
         self.assertEqual(self.get("/v1/history")["generations"][0]["change"], expired)
 
