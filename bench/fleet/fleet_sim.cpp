@@ -252,7 +252,7 @@ int main(int count, char** arguments) {
   ::getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &files);
-  const auto log = moat::make_log();
+  const auto log = moat::make_log("fleet_sim");
   log->set_level(spdlog::level::warn);
   auto loop = moat::EventLoop::open();
   if (!loop) return 1;
