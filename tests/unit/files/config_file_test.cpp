@@ -166,7 +166,7 @@ INSTANTIATE_TEST_SUITE_P(
         FaultCase{"unknown key in propagation", head + "propagation: {bond: 1s}\n",
                   "2:15 propagation has no such key: bond\n"},
         FaultCase{"bad durations", head + "propagation: {bound: 120, reconcile: x, settle: 0ms}\n",
-                  "2:22 no unit in the time: 120\n2:38 not a length of time: x\n"
+                  "2:22 no unit in the time: 120\n2:38 not a duration: x\n"
                   "2:49 the duration is out of range: 0ms\n"},
         FaultCase{
             "reconcile beyond the bound", head + "propagation: {bound: 10s}\n",
