@@ -14,6 +14,7 @@ import http.client
 import json
 import mmap
 import os
+import pathlib
 import pty
 import re
 import resource
@@ -2034,8 +2035,9 @@ class DaemonTest(unittest.TestCase):
         lent = {"SUDO_UID": "1000", "PAGER": f"touch {self.path('run')}"}
         process, master, _ = self.on_screen(8, lent, "rules", "list")
         self.read_until(master, "192.0.2.")
-        os.write(master, f"!touch {self.path('run')}\n".encode())
-        self.read_until(master, "not available")
+        pager = wait_until(lambda: pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split(),
+                           "a pager")[0]
+        self.assertIn(b"LESSSECURE=1", pathlib.Path(f"/proc/{pager}/environ").read_bytes().split(b"\0"))
         os.write(master, b"q")
         self.assertEqual(process.wait(LONG), 0)
         self.assertFalse(os.path.exists(self.path("run")))

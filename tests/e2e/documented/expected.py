@@ -22,10 +22,10 @@ EXPECTED = {
     "moat databases enforce postgresql --confirm 5m": YES,
     "moat databases monitor postgresql": YES,
     "moat detach": YES,
-    "nft -j list ruleset | moat import nft - --database orders": 1,  # there are no rules here
+    "nft -j list ruleset | moat import nft - --database postgresql": 1,  # there are no rules here
     "aws ec2 describe-security-groups --group-ids sg-903004f8 | "
-    "moat import security-group - --database orders": 1,  # there is no such group
-    "moat import ufw /etc/ufw/user.rules --database orders >/etc/moat/databases.d/orders.yaml": 0,
+    "moat import security-group - --database postgresql": 1,  # there is no such group
+    "moat import ufw /etc/ufw/user.rules --database postgresql": 0,
     "moat check": 0,
     'moat rules add --database orders --cidr 203.0.113.7/32 --label "On call" --expires 12h': 0,
     "moat rules set --database orders r-1a2b3c4d --expires 7d": 0,
@@ -35,7 +35,6 @@ EXPECTED = {
     "moat net-peerings list": 0,
     "moat endpoints": 0,
     "moat events --follow": ENDLESS,
-    "moat import pg_hba /etc/postgresql/15/main/pg_hba.conf --database orders": 0,
     "moat rules remove r-1a2b3c4d --confirm 60s": 0,
     "moat confirm": 0,
     "moat history": 0,

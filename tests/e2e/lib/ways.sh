@@ -55,7 +55,7 @@ change_config() {
 }
 # That an interface is not there, or is somebody else's, is no failure of the change.
 is_whole_but_for_interfaces() {
-  says 'enforced, but NOT on' cat "$scene/moat.log" && ! says 'is held back' cat "$scene/moat.log"
+  says 'enforced, but NOT on' cat "$scene/moat.log" && ! says 'held back|NOT GUARDED:' cat "$scene/moat.log"
 }
 
 knock() { on "$1" /usr/bin/python3 "$peers" knock "${@:2}"; }
