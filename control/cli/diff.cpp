@@ -231,12 +231,13 @@ void keep_unnamed(const Enforced& enforced, const Policy& wanted, Difference& di
 
 // That files would close the host's only address; what is in force has been told.
 void add_taken_address(const Policy& wanted, Difference& difference) {
+  const auto addresses = host_addresses();
   for (const auto& database : wanted.databases) {
     const bool is_told = std::ranges::any_of(difference.problems, [&](const Problem& problem) {
       return problem.code == code::host_closed && problem.subject == database.id;
     });
     if (is_told || wanted.mode_of(database) == Mode::monitor ||
-        !takes_only_address(database.endpoint, host_addresses()))
+        !takes_only_address(database.endpoint, addresses))
       continue;
     difference.problems.push_back(make_problem(code::host_closed, database.id,
                                                describe_taken_address(database.id, "would close")));

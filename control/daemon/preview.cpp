@@ -94,6 +94,10 @@ const LargeNetwork* find_holder(const LargeNetworks& networks, Prefix network) {
   return holder;
 }
 
+std::uint64_t millions_in(Prefix network) {
+  return (std::uint64_t{1} << (32 - network.length)) / 1'000'000;
+}
+
 // True if it names any.
 bool add_large_networks(const LargeNetworks& known, const LargeNetworks& now,
                         const std::string& database, std::vector<std::string>& opens) {
@@ -102,11 +106,10 @@ bool add_large_networks(const LargeNetworks& known, const LargeNetworks& now,
     const auto* was = find_holder(known, network);
     if (was != nullptr && !ends_later(is.end, was->end)) continue;
     const auto name = format_prefix(network);
-    auto text =
-        network.length == 0
-            ? fmt::format("{}{} lets EVERY ADDRESS in to {}", name, is.by, database)
-            : fmt::format("{}{} lets {} million addresses in to {}", name, is.by,
-                          (std::uint64_t{1} << (32 - network.length)) / 1'000'000, database);
+    auto text = network.length == 0
+                    ? fmt::format("{}{} lets EVERY ADDRESS in to {}", name, is.by, database)
+                    : fmt::format("{}{} lets {} million addresses in to {}", name, is.by,
+                                  millions_in(network), database);
     if (was != nullptr) text += describe_later_end(is.end, *was->end);
     opens.push_back(std::move(text));
   }
@@ -178,15 +181,15 @@ std::string describe_wider(const Policy& before, const Database& old, const Poli
   for (const auto& [network, large] : large_networks(after, guard, now))
     if (find_holder(known, network) == nullptr)
       return fmt::format("lets {}{} in, {} million addresses", format_prefix(network), large.by,
-                         (std::uint64_t{1} << (32 - network.length)) / 1'000'000);
+                         millions_in(network));
   return {};
 }
 
 // Ports that go to another database, or to none.
-void add_lost_guards(const Policy& before, const Policy& after, WallTime now,
-                     std::vector<std::string>& opens) {
+void add_lost_guards(const std::vector<GuardChange>& changes, const Policy& before,
+                     const Policy& after, WallTime now, std::vector<std::string>& opens) {
   std::map<std::pair<const Database*, const Database*>, std::string> wider;  // as it is dear
-  for (const auto& change : find_guard_changes(before, after)) {
+  for (const auto& change : changes) {
     const auto* old = change.before;
     const auto* guard = change.after;
     const auto what = fmt::format("{}, of {},", describe(change, after), old->id);
@@ -217,8 +220,8 @@ std::string but_closed_ports(const Policy& policy) {
 }
 
 // Ports that IPv6 reaches. Not those of which add_lost_guards() says that every address does.
-void add_ipv6_openings(const Policy& before, const Policy& after, std::vector<std::string>& opens) {
-  const auto changes = find_guard_changes(before, after);
+void add_ipv6_openings(const std::vector<GuardChange>& changes, const Policy& before,
+                       const Policy& after, std::vector<std::string>& opens) {
   for (const auto& [port, old, guard] : find_ipv6_openings(before, after)) {
     const bool is_said = std::ranges::any_of(changes, [port](const GuardChange& change) {
       return port != 0 && change.port == port && !change.address;
@@ -288,8 +291,9 @@ bool is_of(const RuleView& rule, const SessionView& session) {
 std::vector<std::string> find_openings(const Enforcement& before, const Enforcement& after,
                                        WallTime now) {
   std::vector<std::string> opens;
-  add_lost_guards(before.policy, after.policy, now, opens);
-  add_ipv6_openings(before.policy, after.policy, opens);
+  const auto changes = find_guard_changes(before.policy, after.policy);
+  add_lost_guards(changes, before.policy, after.policy, now, opens);
+  add_ipv6_openings(changes, before.policy, after.policy, opens);
   add_wider_rules(before.policy, after.policy, now, opens);
   add_relaxed_modes(before.policy, after.policy, opens);
   add_relaxed_settings(before.config, after.config, opens);

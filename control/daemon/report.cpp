@@ -312,8 +312,7 @@ void Views::add_taken_address(StatusView& view) const {
         !takes_only_address(database.endpoint, host_addresses()))
       continue;
     view.problems.push_back(make_problem(code::host_closed, database.id,
-                                         describe_taken_address(database.id, "closes"),
-                                         std::string(taken_address_remedy)));
+                                         describe_taken_address(database.id, "closes")));
   }
 }
 

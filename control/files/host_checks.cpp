@@ -130,7 +130,7 @@ std::optional<Fault> check_address(const Endpoint& endpoint, const Place& place,
   return Fault{is_forced ? Severity::warning : Severity::error, place,
                "ports: all on the host's only address: the host gets no replies to connections it "
                "opens, and nobody but the sources listed can log in",
-               shown, std::string(taken_address_remedy)};
+               shown, "name the ports, or give the database an address of its own"};
 }
 
 Fault warn_of_joins(const MptcpEndpoint& by, const Place& place) {

@@ -45,11 +45,9 @@ struct HostFacts {
 [[nodiscard]] bool takes_only_address(const Endpoint& endpoint,
                                       const std::vector<Address>& host_addresses);
 // "database orders closes every port of this host's only address, SSH included, to all but its
-// rules", and what to do about it. `closes`: or "would close".
+// rules". `closes`: or "would close".
 [[nodiscard]] std::string describe_taken_address(std::string_view database,
                                                  std::string_view closes);
-inline constexpr std::string_view taken_address_remedy =
-    "name the ports, or give the database an address of its own";
 
 // Whether what the host sends to itself passes: nothing judges it, or its loopback interface is
 // trusted.

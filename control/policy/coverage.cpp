@@ -2,6 +2,7 @@
 #include "control/policy/coverage.h"
 
 #include <algorithm>
+#include <span>
 
 namespace moat {
 namespace {
@@ -20,16 +21,22 @@ std::uint64_t clients_in(std::uint64_t first, std::uint64_t end) {
   return count;
 }
 
+// Calls `visit` with each list of networks that the rules let in.
 template <typename Visit>
-void for_each_prefix(const Policy& policy, const Database& database, WallTime now, Visit visit) {
+void for_each_list(const Policy& policy, const Database& database, WallTime now, Visit visit) {
   for (const auto& rule : database.rules) {
     if (rule.is_expired(now)) continue;
-    for (const auto& prefix : prefixes_of(policy, database, rule)) visit(prefix);
-    for (const auto& held : held_down_of(policy, rule)) {
-      if (held.is_over(now)) continue;
-      for (const auto& prefix : *held.cidrs) visit(prefix);
-    }
+    visit(prefixes_of(policy, database, rule));
+    for (const auto& held : held_down_of(policy, rule))
+      if (!held.is_over(now)) visit(std::span<const Prefix>(*held.cidrs));
   }
+}
+
+template <typename Visit>
+void for_each_prefix(const Policy& policy, const Database& database, WallTime now, Visit visit) {
+  for_each_list(policy, database, now, [&](std::span<const Prefix> list) {
+    for (const auto& prefix : list) visit(prefix);
+  });
 }
 
 }  // namespace
@@ -63,7 +70,8 @@ std::optional<std::uint64_t> wide_coverage(const Policy& policy, const Database&
 
 bool lets_nobody_in(const Policy& policy, const Database& database, WallTime now) {
   bool lets_in = false;
-  for_each_prefix(policy, database, now, [&lets_in](const Prefix&) { lets_in = true; });
+  for_each_list(policy, database, now,
+                [&lets_in](std::span<const Prefix> list) { lets_in |= !list.empty(); });
   return !lets_in;
 }
 

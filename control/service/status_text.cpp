@@ -228,9 +228,8 @@ std::string subjects_of(const std::vector<Problem>& problems, std::string_view c
 }
 
 std::string monitor_phrase(const StatusView& status) {
-  if (status.monitored.size() == status.databases && status.databases != 0)
+  if (status.monitored.empty() || status.monitored.size() == status.databases)
     return "monitor mode: nothing is dropped";
-  if (status.monitored.empty()) return "monitor mode: nothing is dropped";
   return fmt::format("monitor mode: nothing is dropped for {}", fmt::join(status.monitored, ", "));
 }
 
