@@ -143,7 +143,7 @@ using PinIds = std::map<std::string, std::uint32_t>;
 
 class PacketPath : public Backend {
  public:
-  // How it began, for the log: "adopted", or why what an earlier daemon left could not be.
+  // How it began, for the log: that it took over what an earlier daemon left, or why it could not.
   [[nodiscard]] virtual const std::string& adoption() const = 0;
 
   // Makes the interface have our program, mending whatever is different. Somebody else's program is

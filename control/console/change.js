@@ -48,6 +48,12 @@ async function startTrial(within) {
   window.sessionStorage.setItem(trialKey, id);
 }
 
+// Of a change that was not made: there is nothing to confirm.
+async function dropTrial() {
+  await api.remove('/v1/trial').catch(() => undefined);
+  window.sessionStorage.removeItem(trialKey);
+}
+
 // ---- What is made ----
 
 // Makes a change by `send`, which gets the arguments that are common to all edits, and tells what
@@ -59,10 +65,10 @@ export async function change(send, {what, within = '', basis = ''}) {
   try {
     made = await send({trial: ownTrial(), basis});
   } catch (refused) {
-    if (within) await api.remove('/v1/trial').catch(() => undefined);
-    if (within) window.sessionStorage.removeItem(trialKey);
+    if (within) await dropTrial();
     throw refused;
   }
+  if (within && made.unchanged) await dropTrial();
   showReceipt(what, made, within);
   live.refresh();
   return made;

@@ -26,14 +26,6 @@ Result<Settings> read_settings(const std::string& path, const std::string& last,
                                "mend it; `moat check` tells the same"});
 }
 
-// What the packet path says of the one before, for who does not know its terms.
-std::string in_words(std::string adoption) {
-  constexpr std::string_view adopted = "adopted";
-  if (adoption.starts_with(adopted))
-    adoption.replace(0, adopted.size(), "it took over the rules in force");
-  return adoption;
-}
-
 }  // namespace
 
 Daemon::Daemon(Log& log, DaemonPaths paths, Settings settings, StateStore store,
@@ -87,7 +79,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonPaths& paths, const Op
                                             std::move(*loop)));
   if (*live) log.set_generation(live->header().generation);
   log.about(LogEvent::started)
-      .info("moatd {}: {}; {}", MOAT_VERSION, in_words(daemon->path_->adoption()),
+      .info("moatd {}: {}; {}", MOAT_VERSION, daemon->path_->adoption(),
             *live ? fmt::format("generation {} is live", live->header().generation)
                   : "what programs are attached stay as they are until rules are enforced");
   if (*live) daemon->publisher_.adopt(std::move(*live));
@@ -175,8 +167,7 @@ Result<> Daemon::arm_sources() {
 }
 
 Result<> Daemon::run() {
-  tell(event_kind::start,
-       fmt::format("moatd {} has started: {}", MOAT_VERSION, in_words(path_->adoption())));
+  tell(event_kind::start, fmt::format("moatd {} has started: {}", MOAT_VERSION, path_->adoption()));
   // What nobody has confirmed in time is not enforced once more.
   const bool has_undone = has_lapsed_trial() && on_trial_lapsed();
   if (!has_undone) turn({"start", "", ""}, WallClock::now());

@@ -188,6 +188,7 @@ class Daemon final : public Service {
   void tell(std::string_view kind, std::string message, std::string subject = {},
             std::string author = {}, std::string code = {});
   void keep_events();
+  [[nodiscard]] std::string in_force() const;
   void tell_change(const ApplyResult& applied, std::string_view kind);
   void tell_written(const ApplyResult& applied);
   // Of moat.yaml, which may have changed with something else: before record().

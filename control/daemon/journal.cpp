@@ -37,11 +37,18 @@ void Daemon::keep_events() {
   set_problem(Step::events, events_.keep(), "the journal lacks what has happened");
 }
 
+// The generation, and of what it only looks on.
+std::string Daemon::in_force() const {
+  const auto* enforced = publisher_.enforced();
+  return fmt::format("generation {} is enforced{}", publisher_.generation(),
+                     enforced == nullptr ? "" : describe_monitored(enforced->policy));
+}
+
 void Daemon::tell_change(const ApplyResult& applied, std::string_view kind) {
   const auto& cause = applied.cause;
   tell(kind,
-       fmt::format("generation {} is enforced: {}{}{}", applied.generation, cause.what,
-                   applied.change.empty() ? "" : ": ", applied.change),
+       fmt::format("{}: {}{}{}", in_force(), cause.what, applied.change.empty() ? "" : ": ",
+                   applied.change),
        "", cause.who);
   tell_modes(cause.who, applied.settings_changed ? applied.settings_author : cause.who);
 }

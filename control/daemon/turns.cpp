@@ -467,12 +467,11 @@ void Daemon::reload_on_signal() {
 // guarded: it would end a moatd that does not say so, for ever anew, and with it a guard that
 // nothing could be pinned of.
 void Daemon::tell_service_manager(bool is_ready) {
-  const auto generation = publisher_.generation();
-  if (generation == 0) {
+  if (publisher_.generation() == 0) {
     sd_notify(0, "STATUS=no rules are enforced yet, see `moat status`");
     return;
   }
-  sd_notifyf(0, "STATUS=generation %llu is enforced%s", static_cast<unsigned long long>(generation),
+  sd_notifyf(0, "STATUS=%s%s", in_force().c_str(),
              is_ready ? "" : "; NOT ALL IS GUARDED, see `moat status`");
   if (!std::exchange(has_started_, true)) sd_notify(0, "READY=1");
 }
@@ -491,7 +490,7 @@ void Daemon::tell_ready() {
   is_ready_ = is_ready;
   has_told_ready_ = true;
   if (is_ready) {
-    log_.about(LogEvent::ready).info("ready: generation {} is enforced", publisher_.generation());
+    log_.about(LogEvent::ready).info("ready: {}", in_force());
   } else {
     log_.about(LogEvent::not_ready)
         .error("not ready{}: see `moat status`", was_ready ? " any more" : "");

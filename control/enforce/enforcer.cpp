@@ -76,10 +76,11 @@ ApplyResult Enforcer::apply(const Cause& cause) {
         join_changes(describe_change(before.value_or(Policy{}), resolution.state.policy), expired);
     log_.set_generation(outcome->generation);
     log_.about(LogEvent::enforced)
-        .info("generation {} {} in {:.1f} ms{}{}{}", outcome->generation,
+        .info("generation {} {} in {:.1f} ms{}{}{}{}", outcome->generation,
               applied.enforced ? "enforced" : "live, but not everywhere yet,",
               milliseconds(outcome->enforced_at - scanner_.scan_begun()),
-              applied.change.empty() ? "" : ": ", applied.change, by(applied.cause));
+              describe_monitored(resolution.state.policy), applied.change.empty() ? "" : ": ",
+              applied.change, by(applied.cause));
   }
   for (const auto& [id, count] : resolution.not_held)
     log_.warn("{} prefixes that have left managed range {} are not held down: there is no room",

@@ -214,6 +214,17 @@ std::expected<Mode, Error> parse_mode(std::string_view text) {
   return std::unexpected(Error{"no such mode", "write enforce or monitor"});
 }
 
+std::string describe_monitored(const Policy& policy) {
+  const auto all = policy.databases.size();
+  const auto monitored = static_cast<std::size_t>(std::ranges::count_if(
+      policy.databases,
+      [&](const Database& database) { return policy.mode_of(database) == Mode::monitor; }));
+  if (monitored == 0) return "";
+  if (monitored == all) return " (monitor mode: nothing is dropped)";
+  return fmt::format(" (but {} of {} databases in monitor mode: nothing is dropped there)",
+                     monitored, all);
+}
+
 std::string format_time(WallTime time) {
   const auto day = std::chrono::floor<std::chrono::days>(time);
   const std::chrono::year_month_day date(day);

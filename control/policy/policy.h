@@ -196,6 +196,10 @@ struct Match {
 [[nodiscard]] std::string_view to_string(Mode mode);
 [[nodiscard]] std::expected<Mode, Error> parse_mode(std::string_view text);
 
+// What is added where a policy is said to be enforced, and drops nothing for some of its databases:
+// " (monitor mode: nothing is dropped)", or of how many that is so; empty: of none.
+[[nodiscard]] std::string describe_monitored(const Policy& policy);
+
 // RFC 3339 in UTC, whole seconds: 2027-01-31T18:00:00Z.
 [[nodiscard]] std::string format_time(WallTime time);
 // 2027-01-31T18:00:00.123Z

@@ -152,6 +152,20 @@ TEST_F(DaemonTest, TheServiceHasStartedOnceRulesAreEnforcedThoughNotAllIsGuarded
   EXPECT_EQ(manager.told().find("READY"), std::string::npos) << "told before";
 }
 
+TEST_F(DaemonTest, InMonitorModeTheServiceAndTheJournalSayThatNothingIsDropped) {
+  ServiceManager manager(folder_ / "notify");
+  start();
+  reload();
+  EXPECT_TRUE(manager.told().starts_with("STATUS=generation 1 is enforced\n"));
+  folder_.put("moat.yaml", folder_.get("moat.yaml") + "mode: monitor\n");
+  reload();
+  const std::string monitored = "generation 2 is enforced (monitor mode: nothing is dropped)";
+  EXPECT_TRUE(manager.told().starts_with("STATUS=" + monitored + "\n"));
+  EXPECT_TRUE(std::ranges::any_of(daemon_->events(0)->events, [&](const auto& event) {
+    return event.message.starts_with(monitored + ": ");
+  }));
+}
+
 TEST_F(DaemonTest, TheServiceHasNotStartedWhereNoRulesAreEnforced) {
   ServiceManager manager(folder_ / "notify");
   start([](FakePath& path) { path.failures["publish"] = "create map: Cannot allocate memory"; });
@@ -735,8 +749,8 @@ TEST_F(DaemonTest, TheNextDaemonGoesOnWithWhatIsLive) {
 }
 
 TEST_F(DaemonTest, SaysAtTheStartThatItTookOverWhatWasInForce) {
-  start([](FakePath& path) { path.adopted = "adopted, with a newer program"; });
-  EXPECT_TRUE(has_logged("it took over the rules in force, with a newer program; "));
+  start([](FakePath& path) { path.adopted = "it took over the rules in force"; });
+  EXPECT_TRUE(has_logged("it took over the rules in force; "));
   daemon_.reset();
   start();
   EXPECT_TRUE(has_logged("nothing is pinned; "));

@@ -315,6 +315,21 @@ TEST(Mode, IsReadBackFromItsName) {
   EXPECT_FALSE(parse_mode("Monitor"));
 }
 
+TEST(Policy, SaysForHowManyOfItsDatabasesNothingIsDropped) {
+  Policy policy;
+  EXPECT_EQ(describe_monitored(policy), "");
+  policy.databases = {{.id = "orders"}, {.id = "bills"}};
+  EXPECT_EQ(describe_monitored(policy), "");
+  policy.databases[1].mode = Mode::monitor;
+  EXPECT_EQ(describe_monitored(policy),
+            " (but 1 of 2 databases in monitor mode: nothing is dropped there)");
+  policy.mode = Mode::monitor;
+  EXPECT_EQ(describe_monitored(policy), " (monitor mode: nothing is dropped)");
+  policy.databases[0].mode = Mode::enforce;
+  EXPECT_EQ(describe_monitored(policy),
+            " (but 1 of 2 databases in monitor mode: nothing is dropped there)");
+}
+
 TEST(Policy, FindsADatabaseByItsId) {
   Policy policy;
   policy.databases.resize(2);

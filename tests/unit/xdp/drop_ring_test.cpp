@@ -264,7 +264,7 @@ TEST_F(DropRingTest, the_next_daemon_reads_what_was_told_meanwhile) {
   backend_.reset();
   send(plain_syn(11));
   backend_ = open();
-  EXPECT_EQ(backend_->adoption(), "adopted");
+  EXPECT_EQ(backend_->adoption(), "it took over the rules in force");
   ring_ = std::move(backend_->drops().value());
   EXPECT_EQ(told().size(), 1u);
   send(plain_syn(12));
@@ -278,7 +278,7 @@ TEST_F(DropRingTest, the_next_daemon_is_not_told_of_packets_from_before_it_as_if
   ring_.reset();
   backend_.reset();
   backend_ = open();
-  EXPECT_EQ(backend_->adoption(), "adopted");
+  EXPECT_EQ(backend_->adoption(), "it took over the rules in force");
   ring_ = std::move(backend_->drops().value());
   std::uint64_t packets = 0, sent = 0;
   while (packets == 0) {
@@ -303,7 +303,7 @@ TEST_F(DropRingTest, pins_of_a_version_that_told_of_nothing_are_gone_on_with) {
     pins().remove("drop-sources");
   }
   backend_ = open();
-  EXPECT_EQ(backend_->adoption(), "adopted, with a newer program");
+  EXPECT_EQ(backend_->adoption(), "it took over the rules in force, with a newer program");
   EXPECT_EQ(backend_->live()->generation, 3u);
   ring_ = std::move(backend_->drops().value());
   program_ = pins().get("xdp");

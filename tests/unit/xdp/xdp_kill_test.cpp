@@ -93,7 +93,7 @@ class XdpKillTest : public XdpScene {
     EXPECT_TRUE(is_new || is_judged_by(10));
     EXPECT_TRUE(killed || is_new);
     backend = open();
-    EXPECT_EQ(backend->adoption(), "adopted");
+    EXPECT_EQ(backend->adoption(), "it took over the rules in force");
     expect_live(*backend, is_new ? after : before);
     EXPECT_EQ(pins().list(), pins_with(is_new ? "table-2" : "table-1"));
     EXPECT_EQ((occupant("policy-small") != 0) + (occupant("policy-medium") != 0), 1);
