@@ -48,7 +48,8 @@ mkdir -p /new/mnt /new/proc /new/sys /new/dev /new/run
 mount -t virtiofs out /new/mnt || fail "no folder for results"
 mount -t proc proc /new/proc && mount -t sysfs sys /new/sys && mount -t devtmpfs dev /new/dev
 mount -t tmpfs tmpfs /new/run
-exec chroot /new /bin/bash /mnt/start
+# No chroot, in which AppArmor sees other paths than the profiles name.
+exec switch_root /new /bin/bash /mnt/start
 END
   chmod +x "$dir/init"
   (cd "$dir" && find . | cpio --quiet -o -H newc | gzip -1) >"$image"
@@ -87,7 +88,7 @@ run_in_guest() {
   local -a servers=() devices=() share=()
   mkdir -p "$out"
   rm -f "$out/ended"
-  [[ -e $kernel/initramfs ]] || make_initramfs "$modules" "$kernel/initramfs"
+  make_initramfs "$modules" "$kernel/initramfs"
   write_start "$kernel/lib/modules" "$script" >"$out/start"
   sockets=$(mktemp -d)
   for tag in root out; do
