@@ -24,7 +24,6 @@
 #include <rte_ring_elem.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -36,6 +35,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bench/inputs.h"
+#include "control/text/command_line.h"
 #include "dataplane/dpdk/burst.h"
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/dpdk/forwarder.h"
@@ -534,16 +534,16 @@ Result<> run(const Options& options) {
 
 int main(int count, char** arguments) {
   moat::bench::Options options;
-  CLI::App app{"The fast path beside rte_fib, rte_lpm and bare forwarding."};
-  app.add_option("--sizes", options.sizes, "prefixes")->delimiter(',');
-  app.add_option("--hits", options.hits, "percent of sources that are listed")->delimiter(',');
-  app.add_option("--rounds", options.rounds);
-  app.add_option("--seconds", options.seconds, "for each whole path");
+  moat::CommandLine app{"The fast path beside rte_fib, rte_lpm and bare forwarding."};
+  app.add_list("--sizes", options.sizes, "prefixes");
+  app.add_list("--hits", options.hits, "percent of sources that are listed");
+  app.add("--rounds", options.rounds);
+  app.add("--seconds", options.seconds, "for each whole path");
   app.add_flag("--slow-fill", options.has_slow_fill, "rte_lpm with a million prefixes, too");
-  app.add_option("--json", options.json);
-  app.add_option("--keep-feed", options.feed, "write the packets of the whole path here");
-  app.add_option("--eal", options.eal, "a further argument to DPDK");
-  CLI11_PARSE(app, count, arguments);
+  app.add("--json", options.json);
+  app.add("--keep-feed", options.feed, "write the packets of the whole path here");
+  app.add("--eal", options.eal, "a further argument to DPDK");
+  if (const auto done = app.parse(count, arguments)) return *done;
   if (const auto done = moat::bench::run(options); !done) {
     fmt::print(stderr, "dpdk_bench: {}\n", moat::format_error(done.error()));
     return 1;

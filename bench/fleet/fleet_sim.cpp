@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -16,6 +15,7 @@
 #include "control/agent/fleet_store.h"
 #include "control/os/log.h"
 #include "control/policy/json_codec.h"
+#include "control/text/command_line.h"
 
 namespace moat {
 namespace {
@@ -237,17 +237,17 @@ class Simulation {
 int main(int count, char** arguments) {
   moat::Options options;
   options.settings.name = "bench";
-  CLI::App app("Many hosts that follow one fleet.", "fleet_sim");
-  app.add_option("--etcd", options.settings.endpoints)->required();
-  app.add_option("--folder", options.folder)->required();
-  app.add_option("--hosts", options.hosts);
-  app.add_option("--pushes", options.pushes);
-  app.add_option("--spread", options.spread_ms);
-  app.add_option("--real", options.real);
-  app.add_option("--ca", options.settings.ca);
-  app.add_option("--certificate", options.settings.certificate);
-  app.add_option("--key", options.settings.key);
-  CLI11_PARSE(app, count, arguments);
+  moat::CommandLine app("Many hosts that follow one fleet.", "fleet_sim");
+  app.require("--etcd", options.settings.endpoints);
+  app.require("--folder", options.folder);
+  app.add("--hosts", options.hosts);
+  app.add("--pushes", options.pushes);
+  app.add("--spread", options.spread_ms);
+  app.add("--real", options.real);
+  app.add("--ca", options.settings.ca);
+  app.add("--certificate", options.settings.certificate);
+  app.add("--key", options.settings.key);
+  if (const auto done = app.parse(count, arguments)) return *done;
   rlimit files{};
   ::getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;

@@ -4,13 +4,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "bench/inputs.h"
 #include "bench/kernel/rounds.h"
+#include "control/text/command_line.h"
 #include "dataplane/xdp/xdp_backend.h"
 
 namespace moat::bench {
@@ -63,10 +63,10 @@ int main(int argc, char** argv) {
   std::vector<std::size_t> sizes = {30, 1000, 100'000, 1'000'000};
   std::size_t rounds = 50;
   std::string json;
-  CLI::App app{"How long the data plane takes to enforce a table"};
-  app.add_option("--sizes", sizes, "prefixes")->delimiter(',');
-  app.add_option("--rounds", rounds, "publications each");
-  app.add_option("--json", json, "file to write the results to");
-  CLI11_PARSE(app, argc, argv);
+  moat::CommandLine app{"How long the data plane takes to enforce a table"};
+  app.add_list("--sizes", sizes, "prefixes");
+  app.add("--rounds", rounds, "publications each");
+  app.add("--json", json, "file to write the results to");
+  if (const auto done = app.parse(argc, argv)) return *done;
   return moat::bench::run(sizes, rounds, json);
 }

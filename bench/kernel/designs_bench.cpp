@@ -307,9 +307,9 @@ int main(int argc, char** argv) {
   using moat::bench::Options;
   return moat::bench::run_bench<moat::bench::Bench, Options>(
       argc, argv, "Designs of the source table side by side, ns a lookup over a loop without one",
-      [](CLI::App& app, Options& options) {
-        app.add_option("--sizes", options.sizes, "prefixes")->delimiter(',');
-        app.add_option("--count", options.count, "lookups in a round with warm caches");
+      [](moat::CommandLine& app, Options& options) {
+        app.add_list("--sizes", options.sizes, "prefixes");
+        app.add("--count", options.count, "lookups in a round with warm caches");
         app.add_flag("--quick", options.quick, "fewer cases");
       });
 }

@@ -120,7 +120,7 @@ int main(int argc, char** argv) {
   return moat::bench::run_bench<moat::bench::Bench, Options>(
       argc, argv,
       "What telling of drops costs under a flood: ns a verdict, the frame's writing included",
-      [](CLI::App& app, Options& options) {
-        app.add_option("--repeat", options.repeat, "verdicts of each program in a round");
+      [](moat::CommandLine& app, Options& options) {
+        app.add("--repeat", options.repeat, "verdicts of each program in a round");
       });
 }

@@ -5,27 +5,27 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
 #include <stdexcept>
 #include <string>
 
 #include "bench/kernel/kernel.h"
+#include "control/text/command_line.h"
 
 namespace moat::bench {
 
 // Bench(options).run_all(), with the options of the command line; `add` adds those of its own.
 template <typename Bench, typename Options>
 int run_bench(int argc, char** argv, const char* what,
-              const std::function<void(CLI::App&, Options&)>& add) {
+              const std::function<void(CommandLine&, Options&)>& add) {
   Options options;
-  CLI::App app{what};
-  app.add_option("--rounds", options.rounds, "rounds; each figure is their median");
-  app.add_option("--cpu", options.cpu, "the CPU to run on");
-  app.add_option("--json", options.json, "file to write the results to");
+  CommandLine app{what};
+  app.add("--rounds", options.rounds, "rounds; each figure is their median");
+  app.add("--cpu", options.cpu, "the CPU to run on");
+  app.add("--json", options.json, "file to write the results to");
   add(app, options);
-  CLI11_PARSE(app, argc, argv);
+  if (const auto done = app.parse(argc, argv)) return *done;
   pin_to_cpu(options.cpu);
   try {
     Bench(options).run_all();

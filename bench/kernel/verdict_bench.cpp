@@ -321,13 +321,12 @@ int main(int argc, char** argv) {
   using moat::bench::Options;
   return moat::bench::run_bench<moat::bench::Bench, Options>(
       argc, argv, "What a verdict costs in the kernel, in ns over a program that decides nothing",
-      [](CLI::App& app, Options& options) {
-        app.add_option("--sizes", options.sizes, "prefixes")->delimiter(',');
-        app.add_option("--hits", options.hits, "shares of listed sources, per cent")
-            ->delimiter(',');
-        app.add_option("--parts", options.parts, "of warm, cold, reasons")->delimiter(',');
-        app.add_option("--also", options.also, "NAME=OBJECT: another build of verdict_bench.bpf.o");
-        app.add_option("--repeat", options.repeat, "runs in a round");
+      [](moat::CommandLine& app, Options& options) {
+        app.add_list("--sizes", options.sizes, "prefixes");
+        app.add_list("--hits", options.hits, "shares of listed sources, per cent");
+        app.add_list("--parts", options.parts, "of warm, cold, reasons");
+        app.add("--also", options.also, "NAME=OBJECT: another build of verdict_bench.bpf.o");
+        app.add("--repeat", options.repeat, "runs in a round");
         app.add_flag("--designs", options.designs, "with other tables in the program as well");
         app.add_flag("--quick", options.quick, "fewer cases");
       });

@@ -19,7 +19,6 @@
 #include <sched.h>
 #include <sys/mman.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <csignal>
 #include <cstring>
@@ -36,6 +35,7 @@
 #include "bench/kernel/kernel.h"
 #include "bench/network/feed.h"
 #include "control/policy/prefix.h"
+#include "control/text/command_line.h"
 
 namespace moat::bench {
 namespace {
@@ -276,19 +276,19 @@ void feed(const Options& options) {
 
 int main(int argc, char** argv) {
   moat::bench::Options options;
-  CLI::App app{"TCP SYNs from random sources into a veth"};
-  app.add_option("--netns", options.netns, "of the sending end")->required();
-  app.add_option("--interface", options.interface, "the sending end")->required();
-  app.add_option("--mac", options.mac, "of the receiving end")->required();
-  app.add_option("--address", options.address, "to send to")->required();
-  app.add_option("--port", options.port);
-  app.add_option("--prefixes", options.prefixes, "a file of them, one a line")->required();
-  app.add_option("--hits", options.hits, "how many come from these prefixes, per cent");
-  app.add_option("--seconds", options.seconds);
-  app.add_option("--rate", options.rate, "frames a second; all that go without it");
-  app.add_option("--cpu", options.cpu, "the one to send and receive on");
+  moat::CommandLine app{"TCP SYNs from random sources into a veth"};
+  app.require("--netns", options.netns, "of the sending end");
+  app.require("--interface", options.interface, "the sending end");
+  app.require("--mac", options.mac, "of the receiving end");
+  app.require("--address", options.address, "to send to");
+  app.add("--port", options.port);
+  app.require("--prefixes", options.prefixes, "a file of them, one a line");
+  app.add("--hits", options.hits, "how many come from these prefixes, per cent");
+  app.add("--seconds", options.seconds);
+  app.add("--rate", options.rate, "frames a second; all that go without it");
+  app.add("--cpu", options.cpu, "the one to send and receive on");
   app.add_flag("--first", options.first, "before all other tasks of that CPU");
-  CLI11_PARSE(app, argc, argv);
+  if (const auto done = app.parse(argc, argv)) return *done;
   const auto end = [](int) { moat::bench::is_told_to_end = 1; };
   std::signal(SIGINT, end);
   std::signal(SIGTERM, end);

@@ -21,7 +21,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -32,6 +31,8 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "control/text/command_line.h"
 
 namespace {
 
@@ -201,21 +202,25 @@ int main(int argc, char** argv) {
   std::uint16_t port = 0;
   int cpu = -1;
   double seconds = 1e9;
-  CLI::App app{"Notices what disturbs others"};
-  app.require_subcommand(1);
-  for (const char* name : {"spin", "answer", "ask"}) {
-    auto* command = app.add_subcommand(name);
-    command->add_option("--cpu", cpu, "the one to run on");
-    command->add_option("--seconds", seconds);
-    if (std::string(name) == "spin") continue;
-    command->add_option("ADDRESS", address)->required();
-    command->add_option("PORT", port)->required();
-  }
-  CLI11_PARSE(app, argc, argv);
+  std::string what;
+  moat::CommandLine app{"Notices what disturbs others"};
+  app.require("WHAT", what, "spin, answer or ask");
+  app.add("ADDRESS", address, "to answer at, or to ask");
+  app.add("PORT", port);
+  app.add("--cpu", cpu, "the one to run on");
+  app.add("--seconds", seconds);
+  if (const auto done = app.parse(argc, argv)) return *done;
   // Whoever answers has nothing to say at its end.
-  if (!app.got_subcommand("answer")) std::signal(SIGTERM, [](int) { is_told_to_end = 1; });
+  if (what != "answer") std::signal(SIGTERM, [](int) { is_told_to_end = 1; });
   pin_to_cpu(cpu);
-  if (app.got_subcommand("spin")) spin(seconds);
-  if (app.got_subcommand("answer")) answer(to_address(address, port));
-  if (app.got_subcommand("ask")) ask(to_address(address, port), seconds);
+  if (what == "spin") {
+    spin(seconds);
+  } else if (what == "answer") {
+    answer(to_address(address, port));
+  } else if (what == "ask") {
+    ask(to_address(address, port), seconds);
+  } else {
+    fmt::print(stderr, "prober: {} is none of spin, answer and ask\n", what);
+    return 2;
+  }
 }

@@ -3,13 +3,13 @@
 // has to have its NIC before there is a moatd, and when there is none.
 #include <fcntl.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "control/files/settings.h"
 #include "control/os/atomic_file.h"
 #include "control/os/file_io.h"
 #include "control/os/paths.h"
+#include "control/text/command_line.h"
 #include "control/text/input_limits.h"
 #include "dataplane/dpdk/worker.h"
 #include "dataplane/fd.h"
@@ -68,22 +68,19 @@ Result<> serve(const std::string& config, DpdkSettings dpdk) {
 int main(int count, char** arguments) {
   moat::DpdkSettings settings{.folder = std::string(moat::paths::fast_path)};
   std::string config{moat::paths::config};
-  CLI::App app{
+  moat::CommandLine app{
       "Judges what comes in by a NIC in user space, by moatd's rules, and hands the rest to the\n"
       "kernel by an interface of its own. Which NIC, and on which CPUs, moat.yaml's fast-path "
       "says."};
-  app.set_version_flag("--version", "moat-dpdk " MOAT_VERSION);
-  app.add_option("--config", config, "The configuration")->capture_default_str();
-  app.add_option("--folder", settings.folder, "of the socket for moatd, the counters, the settings")
-      ->capture_default_str();
-  app.add_option("--netns", settings.netns, "network namespace that the NIC is put into")
-      ->capture_default_str();
-  app.add_option("--idle", settings.idle_us,
-                 "microseconds to sleep when nothing comes; 0: never, for the least latency")
-      ->capture_default_str();
+  app.set_version("moat-dpdk " MOAT_VERSION);
+  app.add("--config", config, "The configuration");
+  app.add("--folder", settings.folder, "of the socket for moatd, the counters, the settings");
+  app.add("--netns", settings.netns, "network namespace that the NIC is put into");
+  app.add("--idle", settings.idle_us,
+          "microseconds to sleep when nothing comes; 0: never, for the least latency");
   app.add_flag("--force", settings.is_forced, "also take the NIC that the default route leads by");
-  app.add_option("--eal", settings.eal, "a further argument to DPDK; may be given again");
-  CLI11_PARSE(app, count, arguments);
+  app.add("--eal", settings.eal, "a further argument to DPDK; may be given again");
+  if (const auto done = app.parse(count, arguments)) return *done;
 
   const auto ended = moat::serve(config, std::move(settings));
   return ended ? 0 : moat::fail(ended.error());

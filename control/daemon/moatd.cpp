@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -10,6 +9,7 @@
 #include "control/daemon/daemon.h"
 #include "control/os/log.h"
 #include "control/os/paths.h"
+#include "control/text/command_line.h"
 #include "dataplane/dpdk/joined_path.h"
 #include "dataplane/xdp/xdp_backend.h"
 
@@ -52,28 +52,23 @@ int serve(const moat::DaemonPaths& paths, const std::string& fast_path, bool is_
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Guards the databases of this host: enforces what the rule files say.", "moatd");
+  moat::CommandLine app("Guards the databases of this host: enforces what the rule files say.",
+                        "moatd");
   moat::DaemonPaths paths;
   std::string fast_path{moat::paths::fast_path};
   bool in_foreground = true;
   bool only_checks = false;
   bool is_verbose = false;
-  app.add_option("--config", paths.config, "The configuration")->capture_default_str();
-  app.add_option("--bpffs", paths.bpffs, "Folder for the pins, on a bpf file system")
-      ->capture_default_str();
-  app.add_option("--state", paths.state, "Folder for the state")->capture_default_str();
-  app.add_option("--socket", paths.socket, "The control socket")->capture_default_str();
-  app.add_option("--fast-path", fast_path, "moat-dpdk's folder")->capture_default_str();
+  app.add("--config", paths.config, "The configuration");
+  app.add("--bpffs", paths.bpffs, "Folder for the pins, on a bpf file system");
+  app.add("--state", paths.state, "Folder for the state");
+  app.add("--socket", paths.socket, "The control socket");
+  app.add("--fast-path", fast_path, "moat-dpdk's folder");
   app.add_flag("--foreground", in_foreground, "Stay in the foreground; it always does");
   app.add_flag("--check", only_checks,
                "Say what is wrong with the files, and end: 0 where they can be used, else 1");
   app.add_flag("--verbose", is_verbose, "Log each event, and what it leads to");
-  app.set_version_flag("--version", "moatd " MOAT_VERSION);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    constexpr int wrong_use = 2;
-    return app.exit(error) == 0 ? EXIT_SUCCESS : wrong_use;
-  }
+  app.set_version("moatd " MOAT_VERSION);
+  if (const auto done = app.parse(argc, argv)) return *done;
   return only_checks ? check(paths.config) : serve(paths, fast_path, is_verbose);
 }

@@ -8,7 +8,6 @@
 // all counters at its end. Where they differ, the round is run again with a closer look.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -18,6 +17,7 @@
 #include <random>
 
 #include "bpf/verdict.h"
+#include "control/text/command_line.h"
 #include "dataplane/dpdk/burst.h"
 #include "tests/fuzz/mutator.h"
 #include "tests/fuzz/random_endpoints.h"
@@ -313,12 +313,12 @@ Result<> run(const Plan& plan, const std::string& cases) {
 int main(int count, char** arguments) {
   moat::testing::Plan plan;
   std::string cases = "tests/verdict/cases";
-  CLI::App app{"Mutated frames through native function and XDP program: both must agree."};
-  app.add_option("--frames", plan.frames, "stop after so many frames");
-  app.add_option("--seconds", plan.seconds, "stop after so many seconds");
-  app.add_option("--seed", plan.seed, "number of the first round; without, another each time");
-  app.add_option("--cases", cases, "folder of the case table, whose frames are mutated");
-  CLI11_PARSE(app, count, arguments);
+  moat::CommandLine app{"Mutated frames through native function and XDP program: both must agree."};
+  app.add("--frames", plan.frames, "stop after so many frames");
+  app.add("--seconds", plan.seconds, "stop after so many seconds");
+  app.add("--seed", plan.seed, "number of the first round; without, another each time");
+  app.add("--cases", cases, "folder of the case table, whose frames are mutated");
+  if (const auto done = app.parse(count, arguments)) return *done;
   if (plan.frames == 0 && plan.seconds == 0) plan.frames = 1'000'000;
   if (const auto same = moat::testing::run(plan, cases); !same) {
     fmt::print(stderr, "{}\n{}\n", same.error().message, same.error().remedy);

@@ -17,7 +17,6 @@
 // became of each frame, for the report; --write makes it anew.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <fstream>
 #include <iostream>
@@ -30,6 +29,7 @@
 #include <utility>
 #include <vector>
 
+#include "control/text/command_line.h"
 #include "tests/e2e/frames/bench.h"
 #include "tests/e2e/frames/mend.h"
 #include "tests/e2e/frames/unpack.h"
@@ -344,15 +344,15 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   moat::testing::Options options;
-  CLI::App app{"Every frame of the case table on a real wire, without and behind moatd"};
-  app.add_option("--far", options.far)->required();
-  app.add_option("--interface", options.interface)->required();
-  app.add_option("--host", options.host)->required();
-  app.add_option("--made-on", options.made_on)->required();
+  moat::CommandLine app{"Every frame of the case table on a real wire, without and behind moatd"};
+  app.require("--far", options.far);
+  app.require("--interface", options.interface);
+  app.require("--host", options.host);
+  app.require("--made-on", options.made_on);
   app.add_flag("--write", options.write);
-  app.add_option("--random", options.random, "so many random frames for each policy");
-  app.add_option("--seed", options.seed);
-  app.add_option("record", options.record)->required();
-  CLI11_PARSE(app, argc, argv);
+  app.add("--random", options.random, "so many random frames for each policy");
+  app.add("--seed", options.seed);
+  app.require("record", options.record);
+  if (const auto done = app.parse(argc, argv)) return *done;
   return moat::testing::run(options);
 }

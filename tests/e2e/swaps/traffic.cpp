@@ -26,7 +26,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -38,6 +37,7 @@
 #include <utility>
 #include <vector>
 
+#include "control/text/command_line.h"
 #include "tests/support/patience.h"
 
 namespace {
@@ -323,16 +323,16 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options;
-  CLI::App app{"Raw TCP frames to a guarded port, and a judge behind the wall"};
-  app.add_option("--from", options.from)->required();
-  app.add_option("--from-interface", options.from_interface)->required();
-  app.add_option("--to", options.to)->required();
-  app.add_option("--to-interface", options.to_interface)->required();
-  app.add_option("--address", options.address)->required();
-  app.add_option("--port", options.port)->required();
-  app.add_option("--listed", options.listed)->delimiter(',')->required();
-  app.add_option("--unlisted", options.unlisted)->delimiter(',')->required();
-  app.add_option("--toggled", options.toggled);
-  CLI11_PARSE(app, argc, argv);
+  moat::CommandLine app{"Raw TCP frames to a guarded port, and a judge behind the wall"};
+  app.require("--from", options.from);
+  app.require("--from-interface", options.from_interface);
+  app.require("--to", options.to);
+  app.require("--to-interface", options.to_interface);
+  app.require("--address", options.address);
+  app.require("--port", options.port);
+  app.require_list("--listed", options.listed);
+  app.require_list("--unlisted", options.unlisted);
+  app.add("--toggled", options.toggled);
+  if (const auto done = app.parse(argc, argv)) return *done;
   return run(options);
 }
