@@ -41,7 +41,7 @@ HOMES = {
     r"libmnl/": "dataplane/host", r"xxhash\.h": "dataplane",
     r"systemd/": "control/os control/daemon", r"spdlog/": "control/os",
     r"yaml-cpp/": "control/yaml/node.cpp", r"microhttpd\.h": "control/api",
-    r"prometheus/": "control/api", r"CLI/": "control/cli control/agent/moat_agent.cpp control/daemon/moatd.cpp control/daemon/moat_dpdk.cpp",
+    r"prometheus/": "control/api", r"CLI/": "control/text/command_line.cpp control/cli control/agent/moat_agent.cpp",
     r"curl/": "control/agent", r"ares\.h": "control/agent", r"libsmartcols/": "control/cli",
 }
 
