@@ -295,7 +295,15 @@ ClientResult<GenerationItems> items_of(const Client& client, std::string generat
   Policy policy;
   for (const auto& file : entry->files) {
     auto reading = read_database(file.path, file.text, {});
-    if (reading.value) policy.databases.push_back(std::move(*reading.value));
+    if (!reading.value) {
+      return std::unexpected(CommandError{
+          .refusal = {
+              .message = fmt::format("what {} was in generation {} cannot be read by this moat",
+                                     file.path, entry->generation),
+              .remedy = fmt::format("see its text: moat history {}", entry->generation),
+              .faults = std::move(reading.faults)}});
+    }
+    policy.databases.push_back(std::move(*reading.value));
   }
   GenerationItems items{entry->generation, policy_items(policy)};
   // What moat.yaml said then is not known.

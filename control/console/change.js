@@ -48,9 +48,9 @@ async function startTrial(within) {
   window.sessionStorage.setItem(trialKey, id);
 }
 
-// Of a change that was not made: there is nothing to confirm.
+// Of a change that was not made: nothing is to be undone.
 async function dropTrial() {
-  await api.remove('/v1/trial').catch(() => undefined);
+  await api.post('/v1/confirm').catch(() => undefined);
   window.sessionStorage.removeItem(trialKey);
 }
 
