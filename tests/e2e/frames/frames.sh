@@ -39,6 +39,8 @@ allow() {
 
 be_forgiving() {
   local setting
+  # A new network has this machine's settings. What was forwarded would come back, and look like an answer.
+  on db-host sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
   for setting in accept_local route_localnet accept_source_route; do
     allow ipv4 "$setting" 1
   done
