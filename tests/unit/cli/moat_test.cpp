@@ -702,7 +702,7 @@ TEST_F(CliTest, CollectsAReportWithoutLabelsIfTold) {
           << "says what is inside: " << outcome.err;
     const auto all = (folder_.path() / "all").string();
     EXPECT_TRUE(run(fmt::format("tar --extract --gzip --to-stdout --file {} >{}", path, all)));
-    struct stat status {};
+    struct stat status{};
     EXPECT_EQ(::stat(path.c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 07777, 0600U);
     return read_file(all);
@@ -859,15 +859,9 @@ TEST_F(CliTest, StatusEndsWithOneWhereAnythingIsWrong) {
   const auto well = service_.status_view;
   EXPECT_EQ(ask({"status"}).exit, 0);
   const std::vector<void (*)(StatusView&)> spoilers{
-      [](StatusView& s) {
-        s.files = {{"o.yaml", "orders", FileState::held_back, {}}};
-      },
-      [](StatusView& s) {
-        s.files = {{"o.yaml", "orders", FileState::vanished, {}}};
-      },
-      [](StatusView& s) {
-        s.files = {{"o.yaml", "", FileState::not_guarded, {}}};
-      },
+      [](StatusView& s) { s.files = {{"o.yaml", "orders", FileState::held_back, {}}}; },
+      [](StatusView& s) { s.files = {{"o.yaml", "orders", FileState::vanished, {}}}; },
+      [](StatusView& s) { s.files = {{"o.yaml", "", FileState::not_guarded, {}}}; },
       [](StatusView& s) { s.interfaces[0].mode = AttachMode::none; },
       [](StatusView& s) { s.interfaces[0].present = false, s.interfaces[0].mode = {}; },
       [](StatusView& s) { s.backstop.at_sockets = false; },
@@ -1912,13 +1906,9 @@ TEST_F(CliTest, DiffDoesNotCallEnforcedWhatIsNot) {
   play_config();
   const auto well = service_.status_view;
   const std::vector<std::pair<void (*)(StatusView&), const char*>> cases{
-      {[](StatusView& s) {
-         s.files = {{"o.yaml", "orders", FileState::held_back, {}}};
-       },
+      {[](StatusView& s) { s.files = {{"o.yaml", "orders", FileState::held_back, {}}}; },
        "! held back: orders (o.yaml): what was last enforced stays\n"},
-      {[](StatusView& s) {
-         s.files = {{"o.yaml", "orders", FileState::vanished, {}}};
-       },
+      {[](StatusView& s) { s.files = {{"o.yaml", "orders", FileState::vanished, {}}}; },
        "! vanished: orders (o.yaml): what was last enforced stays\n"},
       {[](StatusView& s) {
          s.interfaces[0].mode = AttachMode::none;
