@@ -213,9 +213,8 @@ Scene make_scene(std::size_t size) {
   return scene;
 }
 
-void bench_lookups(const Scene& scene, const Options& options, nlohmann::json& rows) {
+void add_moat(const Scene& scene, std::vector<Contender>& contenders) {
   const moat_table* table = &scene.live.table.header();
-  std::vector<Contender> contenders;
   contenders.push_back({"moat, one by one",
                         [=](const std::uint32_t* keys) {
                           std::uint64_t sum = 0;
@@ -234,9 +233,15 @@ void bench_lookups(const Scene& scene, const Options& options, nlohmann::json& r
                         },
                         {},
                         static_cast<double>(scene.live.lines.bytes()) / 1024.0});
+}
+
+void bench_lookups(const Scene& scene, const Options& options, nlohmann::json& rows) {
+  std::vector<Contender> contenders;
+  add_moat(scene, contenders);
   std::vector<Fib> fibs;
   for (const FibKind& kind : fib_kinds) {
-    if (divided_of(scene.prefixes) + 8 > kind.max_divided || table->classes > kind.max_class)
+    if (divided_of(scene.prefixes) + 8 > kind.max_divided ||
+        scene.live.table.header().classes > kind.max_class)
       continue;
     for (const bool has_vectors : {false, true}) {
       Fib fib = make_fib(scene.prefixes, scene.live.table, kind, has_vectors);
@@ -410,7 +415,7 @@ void write_pcap(const std::string& path, const Keys& sources) {
 
 class PathBench {
  public:
-  PathBench(const Port& nic, const Port& sink) : nic_(nic), sink_(sink) {
+  PathBench(Port nic, Port sink) : nic_(std::move(nic)), sink_(std::move(sink)) {
     drops_ = rte_ring_create_elem("drops", sizeof(moat_drop), 4096, SOCKET_ID_ANY,
                                   RING_F_SP_ENQ | RING_F_SC_DEQ);
   }

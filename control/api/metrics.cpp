@@ -84,9 +84,9 @@ void add_times(Families& families, const PropagationTimes& times) {
   std::uint64_t count = 0;
   for (std::size_t i = 0; i < times.counts.size(); ++i) {
     count += times.counts[i];
-    const bool is_last = i == times.bounds.size();
+    const bool is_last = i == PropagationTimes::bounds.size();
     metric.histogram.bucket.push_back(
-        {count, is_last ? std::numeric_limits<double>::infinity() : times.bounds[i]});
+        {count, is_last ? std::numeric_limits<double>::infinity() : PropagationTimes::bounds[i]});
   }
   metric.histogram.sample_count = count;
   metric.histogram.sample_sum = times.sum;

@@ -313,7 +313,7 @@ ServiceResult<TrialView> Daemon::confirm(const Peer& peer) {
   }
   if (!peer.trial.empty() && peer.trial != trial_->id)
     return refuse(Kind::conflict, "that change is not the one that waits to be confirmed");
-  const auto view = trial_view(*trial_);
+  auto view = trial_view(*trial_);
   if (auto removed = trials_.remove(); !removed) return refuse(removed.error());
   log_.about(LogEvent::trial)
       .info("confirmed by {}: what {} has changed since generation {} stays",

@@ -270,9 +270,9 @@ Result<std::vector<GuardedSession>> guarded_sessions(const Policy& policy,
   ExemptSessions exempt(interfaces.trusted, path);
   std::vector<GuardedSession> found;
   for (const auto& session : *sessions) {
-    auto wire = wire_of(policy, translated.find(session), session);
+    const auto wire = wire_of(policy, translated.find(session), session);
     if (!is_guarded(policy, wire)) continue;
-    found.push_back({std::move(wire), session.own || exempt.contains(session)});
+    found.push_back({wire, session.own || exempt.contains(session)});
   }
   add_forwarded(policy, changed, interfaces.guarded, found);
   return found;

@@ -10,6 +10,7 @@
 
 #include "control/files/reading.h"
 #include "control/os/loopback.h"
+#include "control/text/input_limits.h"
 #include "control/yaml/fields.h"
 
 namespace moat {
@@ -145,7 +146,7 @@ bool is_dpdk_device(std::string_view text) {
 }
 
 std::expected<std::string, Error> parse_nic(std::string_view text) {
-  const std::string nic(text);
+  std::string nic(text);
   if (is_pci("0000:" + nic)) {
     return std::unexpected(
         Error{"a PCI address without its domain", "write it in full: \"0000:" + nic + "\""});
@@ -162,9 +163,8 @@ std::expected<std::string, Error> parse_nic(std::string_view text) {
 
 std::expected<unsigned, Error> parse_lcore(std::string_view text) {
   unsigned number = 0;
-  const auto* end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc{} || rest != end || number > max_cpu)
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || rest != text.data() + text.size() || number > max_cpu)
     return std::unexpected(
         Error{fmt::format("not the number of a CPU, 0 to {}", max_cpu), "see `lscpu --extended`"});
   return number;

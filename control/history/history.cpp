@@ -147,8 +147,8 @@ void History::remove_unused_texts() const {
 
 std::vector<HistoryEntry> History::list() const {
   std::vector<HistoryEntry> entries;
-  for (auto at = records_.rbegin(); at != records_.rend(); ++at)
-    entries.push_back(without_bytes(at->second));
+  for (const auto& [generation, record] : std::views::reverse(records_))
+    entries.push_back(without_bytes(record));
   return entries;
 }
 

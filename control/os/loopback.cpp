@@ -19,9 +19,8 @@ constexpr auto form = "write `127.0.0.1:9723` or `\"[::1]:9723\"`";
 
 std::optional<std::uint16_t> parse_port(std::string_view text) {
   std::uint16_t port = 0;
-  const auto* end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, port);
-  if (error != std::errc{} || rest != end || port == 0) return std::nullopt;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error != std::errc{} || rest != text.data() + text.size() || port == 0) return std::nullopt;
   return port;
 }
 

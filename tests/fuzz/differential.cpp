@@ -103,7 +103,9 @@ class Round {
 
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
-  std::unexpected<Error> different(std::string what) const { return different(what, frame_); }
+  std::unexpected<Error> different(const std::string& what) const {
+    return different(what, frame_);
+  }
 
  private:
   // Whom a burst's packets happen to.

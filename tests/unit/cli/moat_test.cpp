@@ -367,7 +367,7 @@ TEST_F(CliTest, WhySaysWhatMakesItOtherThanItSeems) {
   service_.why_views = {why};
   auto said = ask({"why", "192.0.2.72"});
   EXPECT_NE(said.out.find("file says    rules: today"), std::string::npos) << said.out;
-  EXPECT_EQ(said.out.find("!"), std::string::npos) << said.out;
+  EXPECT_EQ(said.out.find('!'), std::string::npos) << said.out;
 
   auto& status = service_.status_view;
   status.pending = {{why.place.file, {}, {}, {}, 0, false}};

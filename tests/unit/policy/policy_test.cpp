@@ -269,7 +269,7 @@ TEST(DeriveRuleIds, AreLongerWhereAWrittenOneIsTheSame) {
 
 // Two sources with one hash of 32 bits.
 TEST(DeriveRuleIds, NeverGoOverFromOneSourceToAnother) {
-  const auto ids_of = [](std::vector<std::string_view> cidrs) {
+  const auto ids_of = [](const std::vector<std::string_view>& cidrs) {
     Database database;
     for (const auto cidr : cidrs) database.rules.push_back(cidr_rule("", cidr));
     derive_rule_ids(database);

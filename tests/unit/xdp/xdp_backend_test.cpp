@@ -592,7 +592,7 @@ TEST_F(XdpBackendTest, every_pin_that_is_removed_is_mended_and_told) {
   EXPECT_EQ(look(), Names{}) << "after a change";
   auto names = pins().list();
   EXPECT_GE(names.size(), pins_with("").size() + 3);
-  names.push_back("links/mt0");
+  names.emplace_back("links/mt0");
   for (const auto& name : names) {
     pins().remove(name);
     EXPECT_EQ(look(), Names{fmt::format("the pin {} was missing", name)});
