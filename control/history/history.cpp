@@ -8,6 +8,7 @@
 #include <charconv>
 #include <filesystem>
 #include <limits>
+#include <ranges>
 #include <set>
 
 #include "control/history/json_file.h"
