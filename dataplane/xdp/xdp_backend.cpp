@@ -115,15 +115,14 @@ Result<> XdpBackend::Kernel::begin() {
 }
 
 Result<> XdpBackend::Kernel::continue_with(Adopted adopted, XdpObject& object) {
+  adoption = "it took over the rules in force";
   if (adopted.version) {
-    adoption = "it took over the rules in force";
     program = std::move(adopted.program);
     maps = std::move(adopted.maps);
     version = std::move(adopted.version);
   } else {
-    adoption = adopted.missing.empty()
-                   ? "it took over the rules in force, with a newer program"
-                   : "it took over the rules in force, but for pins that were missing";
+    adoption +=
+        adopted.missing.empty() ? ", with a newer program" : ", but for pins that were missing";
     for (const auto& name : adopted.missing) pins.note_missing(name);
     if (auto loaded = load(object); !loaded) return loaded;
     pins.announce("xdp", program.fd.get());

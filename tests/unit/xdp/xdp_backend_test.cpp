@@ -449,6 +449,7 @@ TEST_F(XdpBackendTest, a_table_of_another_version_is_not_adopted) {
   EXPECT_EQ(backend->adoption(),
             fmt::format("table of ABI version {}, not {}", MOAT_ABI + 1, MOAT_ABI));
   EXPECT_EQ(backend->live()->generation, 0u);
+  EXPECT_EQ(backend->adoption().find("took over"), std::string::npos);
   ASSERT_DONE(backend->publish(make_table(3, 10)));
   EXPECT_EQ(pins().list(), pins_with("table-3"));
 }
