@@ -106,8 +106,11 @@ def make_host(home):
         run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder)
     run("mount", "-t", "bpf", "-o", "mode=700", "bpf", "/sys/fs/bpf")
     run("ip", "link", "set", "lo", "up")
-    run("ip", "link", "add", "eth0", "type", "veth", "peer", "eth0", "netns",
-        subprocess.Popen(["unshare", "--net", "sleep", "infinity"]).pid.__str__())
+    # Until this process, which is the first of its PID namespace, ends.
+    other_end = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo && exec sleep infinity"],
+                                 stdout=subprocess.PIPE)
+    other_end.stdout.readline()  # by then it is in a network namespace of its own
+    run("ip", "link", "add", "eth0", "type", "veth", "peer", "eth0", "netns", str(other_end.pid))
 
 
 class Host:
