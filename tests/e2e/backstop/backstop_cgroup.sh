@@ -12,7 +12,6 @@ link() { echo "$scene/bpf/moat/backstop-link"; }
 keeps_out() { same "$1, an unlisted source" silence "$(knock stranger 198.18.21.5 5432)"; }
 lets_in() { same "$1, a listed source" AS "$(knock office 198.18.21.5 5432)"; }
 
-status_says() { says "$1" moat_status; }
 is_ready() { says '"ready": true' moat_status_json; }
 # tells WHAT PATTERN: status, and the log without anybody asking
 tells() {
@@ -21,7 +20,6 @@ tells() {
   holds "$1: $2"
 }
 is_shut() { says '^silence$' knock stranger 198.18.21.5 5432; }
-logged() { says "$1" cat "$scene/moatd.log"; }
 
 root_cgroup=$(findmnt -n -t cgroup2 -o TARGET | head -n 1)
 cgroup=$root_cgroup/moat-$$

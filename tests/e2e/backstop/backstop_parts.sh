@@ -16,13 +16,11 @@ is_open() { same "$1, an unlisted source" AS "$(knock stranger "${2:-$second_nic
 lets_in() { same "$1, a listed source" AS "$(knock office "${2:-$second_nic}" 5432)"; }
 db_link() { ip -n "$prefix-db-host" link "$@"; }
 number() { db_link show "$1" | sed -n '1s/:.*//p'; }
-status_says() { says "$1" moat_status; }
 # tells WHAT PATTERN
 tells() {
   status_says "$2" || fail "status does not say: $2"
   holds "$1: $2"
 }
-logged() { says "$1" cat "$scene/moatd.log"; }
 # trust INTERFACE...: and no others; returns when it is in force.
 trust() {
   local IFS=,

@@ -14,11 +14,9 @@ keeps_out() { same "$1, an unlisted source" silence "$(knock stranger "$2" 5432)
 lets_in() { same "$1, a listed source" AS "$(knock office "$2" 5432)"; }
 is_shut() { says '^silence$' knock stranger "$1" 5432; }
 is_there() { says '^AS$' knock office "$1" 5432; }
-logged() { says "$1" cat "$scene/moatd.log"; }
 # Times that the log has it.
 times_logged() { grep -cE "$1" "$scene/moatd.log" || true; }
 is_logged_again() { (($(times_logged "$1") > $2)); }
-status_says() { says "$1" moat_status; }
 # on_event WHAT LOG-PATTERN COMMAND...: the log has it once more after the command.
 on_event() {
   local before

@@ -8,6 +8,7 @@
 #                                      asleep for $idle microseconds
 #   write_settings DRIVER              moat.yaml, with XDP on $xdp_interfaces, and $more_settings
 #   drive WORD...                      see drive.cpp
+#   counted_by_worker                  packets that passed, and that were dropped
 #   publish [SOURCE...]                lets these in and nobody else
 #   listen_at_port                     a listener on 5432 of db-host, in place of PostgreSQL
 #   probe, hears_nothing               `stranger` tries all the time from then on, and has never had
@@ -44,6 +45,13 @@ fail() {
 }
 
 drive() { "$drive_program" "$scene/dpdk/socket" "$@"; }
+
+# Packets that rules let pass, and those dropped as no rule of the first database did. By slot, see
+# bpf/abi.h: MOAT_OUTCOME_SLOT(1, 0, MOAT_NO_RULE) is 4096 + 2 * 16 + 9.
+counted_by_worker() {
+  drive counters | awk '$1 > 0 && $1 < 4096 {passed += $2} $1 == 4137 {dropped += $2}
+    END {print passed + 0, dropped + 0}'
+}
 
 launch_worker() {
   local driver=$1

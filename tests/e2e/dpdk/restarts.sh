@@ -25,12 +25,6 @@ remove_toggled() {
   on db-host moat rules remove --database orders "$id" --yes
 }
 
-# PACKETS of the rules, and of the outcome slots that drop: no-rule of the first database.
-counted() {
-  drive counters | awk '$1 > 0 && $1 < 4096 {passed += $2} $1 == 4137 {dropped += $2}
-    END {print passed + 0, dropped + 0}'
-}
-
 # Begins a change, by command or by hand, and ends moatd at a moment of it that is left to chance.
 interrupt_a_change() {
   local command=add_toggled by_hand=$adding signal=KILL change
@@ -68,7 +62,7 @@ done
 end_traffic
 generation=$(generation)
 stop moatd
-read -r allowed dropped < <(counted)
+read -r allowed dropped < <(counted_by_worker)
 echo "$restarts restarts, generation $generation: $sent frames sent, $received came through, $allowed" \
   "counted as allowed, $dropped as dropped; of listed sources not seen: $listed_lost; of unlisted ones let through: $unlisted_passed"
 ((unlisted_passed == 0)) || fail "an unlisted source got through"

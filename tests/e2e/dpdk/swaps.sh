@@ -15,12 +15,6 @@ swaps=${4:-1000}
 judge_interface=moat0
 IFS=, read -ra sources <<<"$listed"
 
-# PACKETS of the rules, and of the outcome slots that drop: no-rule of the first database.
-counted() {
-  drive counters | awk '$1 > 0 && $1 < 4096 {passed += $2} $1 == 4137 {dropped += $2}
-    END {print passed + 0, dropped + 0}'
-}
-
 build_fast_path "$2" "$3"
 start_worker af_packet
 publish "${sources[@]}"
@@ -34,7 +28,7 @@ for ((pair = 0; pair < swaps / 2; pair++)); do
   expect drop
 done
 end_traffic
-read -r allowed dropped < <(counted)
+read -r allowed dropped < <(counted_by_worker)
 echo "$swaps swaps: $sent frames sent, $received came through, $allowed counted as allowed, $dropped" \
   "as dropped; of listed sources not seen: $listed_lost; of unlisted ones let through: $unlisted_passed"
 ((unlisted_passed == 0)) || fail "an unlisted source got through"

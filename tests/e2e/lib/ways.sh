@@ -58,6 +58,9 @@ is_whole_but_for_interfaces() {
   says 'enforced, but NOT on' cat "$scene/moat.log" && ! says 'held back|NOT GUARDED:' cat "$scene/moat.log"
 }
 
+status_says() { says "$1" moat_status; }
+logged() { says "$1" cat "$scene/moatd.log"; }
+
 knock() { on "$1" /usr/bin/python3 "$peers" knock "${@:2}"; }
 
 # Packets allowed, dropped for want of a rule, dropped by the backstop; the same that monitor mode
