@@ -71,9 +71,11 @@ enum moat_reason {
 
 /*
  * COUNTERS: one per-CPU array of moat_counter by slot, outside the table, kept over generations and
- * restarts. Each packet adds to exactly one slot:
+ * restarts. By each program that judges it a packet adds to one slot at most; the backstop leaves
+ * out what the program on the NIC has counted.
  *
- *   0                          drops that were not told because the ring was full (see moat_drop)
+ *   0                          drops, counted by their reason, that were not told besides, as the
+ *                              ring was full (see moat_drop)
  *   1 .. MOAT_RULE_SLOTS-1     a rule that let it pass (the daemon hands these out)
  *   MOAT_OUTCOME_SLOT(o,m,r)   anything else: owner o (0 the host, else a database's slot 1..64),
  *                              m whether monitor mode let a drop pass, r the reason

@@ -18,8 +18,8 @@
  * algorithm, ITU-T I.371). A crowd meets that of the kind first and goes no further: what it costs
  * there is one comparison with the jiffies, which are free to read. Nothing goes uncounted.
  */
-#ifndef MOAT_DROPS_H
-#define MOAT_DROPS_H
+#ifndef MOAT_DROP_EVENTS_H
+#define MOAT_DROP_EVENTS_H
 
 #include "bpf/maps.h"
 #include "bpf/source_hash.h"
@@ -160,4 +160,4 @@ static __always_inline void moat_tell(moat_context* context, const struct moat_v
   moat_tell_news(context, &news);
 }
 
-#endif /* MOAT_DROPS_H */
+#endif /* MOAT_DROP_EVENTS_H */

@@ -31,8 +31,8 @@
  * Every offset is checked against the limit, though a sound table never exceeds it: the verifier
  * has to see it, and a damaged table must not read outside itself. A failed check answers "nobody".
  */
-#ifndef MOAT_TABLE_H
-#define MOAT_TABLE_H
+#ifndef MOAT_LOOKUP_H
+#define MOAT_LOOKUP_H
 
 #include "bpf/abi.h"
 #include "bpf/platform.h"
@@ -138,4 +138,4 @@ static __always_inline __u32 moat_address_hash(__u32 multiplier, __be32 address)
   return (__u32)(address * multiplier) >> (32 - MOAT_ADDRESS_BITS);
 }
 
-#endif /* MOAT_TABLE_H */
+#endif /* MOAT_LOOKUP_H */

@@ -2,10 +2,8 @@
 // Notices what disturbs others: run beside a change, and again without one. Says "ready" when it
 // is, ends after --seconds or on SIGTERM, and prints one line of JSON.
 //
-//   prober spin                    reads the clock as often as it can, before all other tasks of
-//   its
-//                                  CPU: what lies long between two readings was a stall in the
-//                                  kernel
+//   prober spin                    reads the clock as often as it can, before all other tasks of its
+//                                  CPU: what lies long between two readings was a stall in the kernel
 //   prober answer ADDRESS PORT     a server that sends back what it is sent
 //   prober ask ADDRESS PORT        one request after the other over one connection
 //

@@ -38,7 +38,7 @@ export function expiry(time) {
   return seconds > 0 ? `in ${age(seconds)}` : `expired ${age(-seconds)} ago`;
 }
 
-// "port 5432", "ports 5432, 6432 of 10.0.0.5", "all ports of 10.0.0.5"
+// "port 5432", "ports 5432, 6432", "all ports"
 export function ports(endpoint) {
   if (endpoint.all) return 'all ports';
   return `port${endpoint.ports.length === 1 ? '' : 's'} ${endpoint.ports.join(', ')}`;

@@ -30,8 +30,8 @@ class DropTable {
   using Time = std::chrono::system_clock::time_point;
   static constexpr std::size_t most = 4096;
 
-  // Rows are numbered by their last change, from `first` on: a number that no earlier table has
-  // come to lets who asks for news of that one notice nothing.
+  // Rows are numbered by their last change, from `first` on. With a `first` above all numbers of an
+  // earlier table, whoever asks for what came after one of those gets every row of this table.
   explicit DropTable(std::uint64_t first = 1, std::size_t capacity = most)
       : capacity_(capacity), next_(first) {}
 

@@ -3,9 +3,9 @@
 // messages by, else to stderr with the time. Control characters in what is logged (a file's name,
 // say) are escaped, so that a line is a line.
 //
-//   MESSAGE_ID       the kind of event, as below: `journalctl MESSAGE_ID=...`; the catalog explains
-//   each MOAT_GENERATION  what is enforced as the message is written MOAT_DATABASE    whose it is,
-//   if it is one database's
+//   MESSAGE_ID       the kind of event, as below: `journalctl MESSAGE_ID=...`; the catalog explains each
+//   MOAT_GENERATION  what is enforced as the message is written
+//   MOAT_DATABASE    whose it is, if it is one database's
 #pragma once
 
 #include <fmt/format.h>

@@ -15,8 +15,7 @@
 //     guarded and nobody allowed. A placeholder is a stopgap, not an enforced state: it wins no
 //     conflict, and follows what its file says as long as the endpoint can be read.
 //   - Absent is not empty: a file that vanishes changes nothing.
-//   - A version of a file by which an expectation would no longer hold is held back:
-//   expectations.h.
+//   - A version of a file by which an expectation would no longer hold is held back: expectations.h.
 //   - What leaves a managed range stays allowed for a while, and what changes too much at once is
 //     held back: hold_down.h.
 #pragma once

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Edits YAML as text: every byte that is not part of the change stays, comments and line ends too.
-// The tree says where things begin; lines (yaml_block) and brackets (yaml_flow) say where they end.
+// The tree says where things begin; lines (yaml/block) and brackets (yaml/flow) say where they end.
 //
 //   block   each item on lines of its own, begun by a dash; added and removed by whole lines
 //   flow    [{...}, {...}] on one line or several; added and removed between the brackets

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The verdicts on a burst of frames, by bpf/verdict.h and nothing else:
 //
-//   parse and ask for the endpoint of each -> look all sources up together -> judge the class of
-//   each
+//   parse and ask for the endpoint of each -> look all sources up together -> judge the class of each
 //
 // Between the two halves a packet is 8 bytes. Frames out of the ordinary (tags, options, fragments,
 // IPv6, several buffers) are judged to their end at once.

@@ -3,9 +3,9 @@
 // becomes live. It answers which class a whole /24 has; a divided /24 is asked of the table's own
 // leaves, so the table stays the only truth.
 //
-//   firsts   u32[65536]    for each /16: its class, if it has one alone, or has_line and a number
-//   of lines    SourceLine[]  which is a cache line for each other /16; and what does not fit into
-//   them: more     u16[]
+//   firsts   u32[65536]    for each /16: its class, if it has one alone, or has_line and a number of
+//   lines    SourceLine[]  which is a cache line for each other /16; and what does not fit into them:
+//   more     u16[]
 //
 // A line, of which a table of a million prefixes has nearly 65,536, and one of thirty some thirty:
 //
@@ -13,8 +13,7 @@
 //   leaves   u32      number of the table's leaf that the first divided /24 of the line has
 //   more     u32      runs from the eleventh on have their values at more[] + this
 //   before   u8[4]    runs that begin before word 0, 1, 2, 3 of `begins`
-//   value    u16[10]  of the first runs: a class, or MOAT_DIVIDED and the leaf, counted from
-//   `leaves`
+//   value    u16[10]  of the first runs: a class, or MOAT_DIVIDED and the leaf, counted from `leaves`
 //
 // The bits at and before a /24, counted, say which run it is in: of two reads, for a divided /24
 // three, each waits for the one before, and those of a burst are under way together. Bitmaps with a

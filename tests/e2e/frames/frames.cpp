@@ -2,9 +2,8 @@
 // Every frame of tests/verdict on a real wire to a host with real listeners: first without moatd,
 // which shows what the kernel would answer, then behind it, policy by policy.
 //
-//   frames --far NETNS --interface NAME --host NETNS --made-on TEXT [--write] [--random N] [--seed
-//   N]
-//          RECORD
+//   frames --far NETNS --interface NAME --host NETNS --made-on TEXT [--write] [--random N]
+//          [--seed N] RECORD
 //
 // It speaks with the script that keeps the host: a line "POLICY TIME" on standard output asks for
 // moatd with that folder of tests/verdict/policies, at that time ("-", or seconds since 1970, where
