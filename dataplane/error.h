@@ -2,10 +2,12 @@
 // Why something could not be done, and what to do about it.
 #pragma once
 
+#include <cerrno>
 #include <cstdlib>
 #include <expected>
 #include <string>
 #include <system_error>
+#include <utility>
 
 namespace moat {
 
@@ -17,6 +19,12 @@ struct Error {
 // "Permission denied". `error`: an errno, as it is or negated.
 [[nodiscard]] inline std::string errno_words(int error) {
   return std::generic_category().message(std::abs(error));
+}
+
+// "open /x: Permission denied", of what was being done, on what, and an errno.
+[[nodiscard]] inline std::unexpected<Error> failed(const std::string& what, int error = errno,
+                                                   std::string remedy = {}) {
+  return std::unexpected(Error{what + ": " + errno_words(error), std::move(remedy)});
 }
 
 // "MESSAGE (REMEDY)"

@@ -19,8 +19,7 @@ namespace fs = std::filesystem;
 constexpr int max_symlinks = 40;  // as many as the kernel follows
 
 std::unexpected<Error> failure(const char* doing, const fs::path& path, int error) {
-  return std::unexpected(
-      Error{fmt::format("{} {}: {}", doing, path.string(), errno_words(error)), {}});
+  return failed(fmt::format("{} {}", doing, path.string()), error);
 }
 
 // Without the empty part that a slash at the end makes, and from the root on.

@@ -13,6 +13,7 @@
 #include "control/agent/local_source.h"
 #include "control/agent/web_source.h"
 #include "control/files/settings.h"
+#include "control/os/log.h"
 #include "control/text/input_limits.h"
 
 namespace moat {

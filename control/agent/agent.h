@@ -20,9 +20,10 @@
 #include "control/files/rule_files.h"
 #include "control/os/event_loop.h"
 #include "control/os/file_watch.h"
-#include "control/os/log.h"
 
 namespace moat {
+
+class Log;
 
 // agent.yaml as it is now, and the folders of the moat.yaml that it belongs to.
 struct AgentPlan {

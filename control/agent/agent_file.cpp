@@ -395,10 +395,8 @@ ReadResult<AgentSettings> read_agent_file(const std::string& file, std::string_v
   ReadResult<AgentSettings> reading;
   FaultLog log(file);
   const auto tree = read_yaml(bytes, log);
-  if (!tree.is_whole) {
-    // The fault is logged.
-  } else if (!tree.root || tree.root->is(Node::Kind::null)) {
-    log.error({1, 1}, "the file is empty", {}, "write `managed-ranges: []`");
+  if (!is_filled(tree, "write `managed-ranges: []`", log)) {
+    // It holds nothing.
   } else if (const auto fields = Fields::of(*tree.root, "agent.yaml", file_keys, log)) {
     reading.value = FileReading(*fields, log).read();
   }

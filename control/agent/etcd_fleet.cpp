@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "control/agent/host_name.h"
+#include "control/os/log.h"
 
 namespace moat {
 namespace {

@@ -11,9 +11,10 @@
 #include "control/files/agent_files.h"
 #include "control/files/rule_files.h"
 #include "control/os/event_loop.h"
-#include "control/os/log.h"
 
 namespace moat {
+
+class Log;
 
 // What a fleet works with; all must outlive it.
 struct FleetTools {

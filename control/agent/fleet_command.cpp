@@ -17,6 +17,7 @@
 #include "control/os/local_names.h"
 #include "control/policy/expiry.h"
 #include "control/text/input_limits.h"
+#include "control/text/some_of.h"
 #include "control/text/utf8.h"
 
 namespace moat {
@@ -56,14 +57,6 @@ Result<FleetSettings> read_store_settings(const FleetOptions& options) {
   return settings;
 }
 
-std::string some_of(const std::vector<std::string>& names) {
-  const auto shown = std::min(names.size(), max_named);
-  auto text =
-      fmt::format("{}", fmt::join(names.begin(), names.begin() + static_cast<long>(shown), ", "));
-  if (shown < names.size()) text += fmt::format(" and {} more", names.size() - shown);
-  return text;
-}
-
 double milliseconds_at(const std::vector<std::uint64_t>& sorted, double part) {
   const auto index = static_cast<std::size_t>(part * static_cast<double>(sorted.size() - 1));
   return static_cast<double>(sorted[index]) / 1000;
@@ -79,8 +72,8 @@ void say_progress(const FleetProgress& progress) {
   }
   if (progress.ended_sessions > 0) say(fmt::format("sessions ended: {}", progress.ended_sessions));
   for (const auto& host : progress.failed) say(host);
-  if (!progress.undone.empty()) say("undone on: " + some_of(progress.undone));
-  if (!progress.missing.empty()) say("no receipt yet: " + some_of(progress.missing));
+  if (!progress.undone.empty()) say("undone on: " + some_of(progress.undone, max_named));
+  if (!progress.missing.empty()) say("no receipt yet: " + some_of(progress.missing, max_named));
 }
 
 // In seconds; 0: it need not be confirmed.
@@ -174,7 +167,8 @@ class Pusher {
   [[nodiscard]] std::string why_not(const FleetProgress& progress) const {
     if (!progress.failed.empty()) return "a host holds it back: " + progress.failed.front();
     if (!progress.missing.empty())
-      return fmt::format("no receipt within {}: {}", options_.wait, some_of(progress.missing));
+      return fmt::format("no receipt within {}: {}", options_.wait,
+                         some_of(progress.missing, max_named));
     if (options_.max_ended > 0 && progress.ended_sessions > options_.max_ended) {
       return fmt::format("it has ended {} sessions, more than {}", progress.ended_sessions,
                          options_.max_ended);

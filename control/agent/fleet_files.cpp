@@ -46,8 +46,7 @@ Result<bool> remove_own(const std::string& path) {
   if (!file) return std::unexpected(Error{format_fault(file.error()), ""});
   if (!is_agents(file->bytes))
     return std::unexpected(Error{path + " is not the agent's, and is left alone", ""});
-  if (::unlink(path.c_str()) != 0)
-    return std::unexpected(Error{fmt::format("remove {}: {}", path, errno_words(errno)), ""});
+  if (::unlink(path.c_str()) != 0) return failed("remove " + path);
   return true;
 }
 

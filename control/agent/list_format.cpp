@@ -8,6 +8,8 @@
 #include <bit>
 #include <charconv>
 
+#include "control/text/digit.h"
+
 namespace moat {
 namespace {
 
@@ -37,10 +39,6 @@ const std::vector<FormatRow>& formats() {
 
 const FormatRow& row_of(ListFormat format) {
   return *std::ranges::find(formats(), format, &FormatRow::format);
-}
-
-bool is_number(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
 std::string_view without_zeros(std::string_view number) {
@@ -76,7 +74,7 @@ std::vector<std::string_view> selectors_of(ListFormat format) { return row_of(fo
 
 bool is_older(std::string_view a, std::string_view b) {
   if (a.empty() || b.empty()) return false;
-  if (!is_number(a) || !is_number(b)) return a < b;
+  if (!is_digits(a) || !is_digits(b)) return a < b;
   a = without_zeros(a);
   b = without_zeros(b);
   return a.size() != b.size() ? a.size() < b.size() : a < b;

@@ -7,6 +7,7 @@
 
 #include "control/agent/etcd_messages.h"
 #include "control/agent/host_name.h"
+#include "control/os/log.h"
 #include "control/policy/json_text.h"
 #include "control/policy/policy.h"
 

@@ -16,9 +16,8 @@ Result<> verify_signature(const SignatureSettings& settings, std::string_view by
                           std::string_view signature) {
   constexpr std::chrono::seconds patience{10};
   const Fd file(::memfd_create("signature", 0));  // ssh-keygen opens it by its number
-  if (!file) return std::unexpected(Error{"keep a signature: " + errno_words(errno), ""});
-  if (const int error = write_all(file.get(), signature))
-    return std::unexpected(Error{"keep a signature: " + errno_words(error), ""});
+  if (!file) return failed("keep a signature");
+  if (const int error = write_all(file.get(), signature)) return failed("keep a signature", error);
   const auto path = fmt::format("/proc/self/fd/{}", file.get());
   const auto verified =
       run_program("ssh-keygen",

@@ -10,7 +10,7 @@ namespace moat {
 
 Result<SocketSet> SocketSet::open() {
   Fd epoll(::epoll_create1(EPOLL_CLOEXEC));
-  if (!epoll) return std::unexpected(Error{"make an epoll set: " + errno_words(errno), ""});
+  if (!epoll) return failed("make an epoll set");
   return SocketSet(std::move(epoll));
 }
 

@@ -6,8 +6,10 @@
 
 #include <utility>
 
+#include "control/agent/fleet_bundle.h"
 #include "control/agent/signature.h"
 #include "control/agent/web_source.h"
+#include "control/os/log.h"
 
 namespace moat {
 namespace {

@@ -7,7 +7,6 @@
 #include <string>
 
 #include "control/agent/fleet.h"
-#include "control/agent/fleet_bundle.h"
 
 namespace moat {
 

@@ -211,7 +211,7 @@ class Api::Server {
   Result<> start(int listener) {
     const int flags = fcntl(listener, F_GETFL);
     if (flags < 0 || fcntl(listener, F_SETFL, flags | O_NONBLOCK) != 0) {
-      return std::unexpected(Error{fmt::format("control socket: {}", errno_words(errno)), ""});
+      return failed("control socket");
     }
     // The library's own limit only bounds those that were told to go and have not yet.
     const auto most = static_cast<unsigned>(2 * limits_.connections + limits_.waiting + 64);

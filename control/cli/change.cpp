@@ -13,6 +13,7 @@
 
 #include "control/cli/output.h"
 #include "control/service/status_text.h"
+#include "control/text/some_of.h"
 
 namespace moat {
 namespace {
@@ -98,15 +99,9 @@ void tell_left_out(const std::optional<StatusView>& status) {
 
 // "; monitor mode, so nothing is dropped: orders"; empty: what no rule allows is dropped.
 std::string describe_monitored(const ChangeView& change) {
-  constexpr std::size_t max_named = 5;
-  auto names = change.monitored;
-  if (names.empty()) return "";
-  if (names.size() > max_named) {
-    names.resize(max_named);
-    names.push_back(fmt::format("and {} more", change.monitored.size() - max_named));
-  }
+  if (change.monitored.empty()) return "";
   return printable(
-      fmt::format("; monitor mode, so nothing is dropped: {}", fmt::join(names, ", ")));
+      fmt::format("; monitor mode, so nothing is dropped: {}", some_of(change.monitored, 5)));
 }
 
 // `status`: after the change, where what it is not enforced by is to be told.

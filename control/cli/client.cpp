@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <system_error>
@@ -16,8 +15,6 @@
 
 namespace moat {
 namespace {
-
-namespace fs = std::filesystem;
 
 // A question is answered at once, and a change when the kernel enforces it or the bound has passed.
 constexpr std::chrono::seconds for_an_answer{10};
@@ -44,7 +41,10 @@ CommandError unanswered(const std::string& socket, std::chrono::milliseconds wai
 
 // Of the guard, without moatd. Where its pins are, the command knows of the usual moatd alone.
 std::string what_stays_of(const std::string& socket) {
-  if (socket == paths::socket) return what_stays(std::string(paths::bpffs));
+  if (socket == paths::socket) {
+    const std::string pins(paths::bpffs);
+    return what_stays(pins, look_at_pins(pins));
+  }
   return "what was in force stays as it was if it was pinned and nobody changed it since: see PINS "
          "in moatd(8)";
 }
@@ -102,23 +102,35 @@ std::string with_arguments(std::string path, const Client::Arguments& arguments)
 
 }  // namespace
 
-std::string what_stays(const std::string& pins) {
-  const auto stays = fmt::format(
-      "what was in force is pinned in {}, and stays as it was unless somebody changed it in the "
-      "kernel",
-      pins);
-  std::error_code error;
-  for (const auto* link : {"/backstop-link", "/input-link-ipv4", "/input-link-ipv6"})
-    if (fs::exists(pins + link, error)) return stays;
-  if (fs::directory_iterator(pins + "/links", error) != fs::directory_iterator()) return stays;
-  if (error == std::errc::permission_denied)
+std::string_view why_nothing_stands(const PinnedGuard& guard) {
+  if (!guard.has_pins) return "nothing is pinned";
+  return guard.has_rules() ? "no program of Moat's is attached by the pins"
+                           : "no rules are in the maps that are pinned";
+}
+
+std::string what_stays(const std::string& pins, const Result<PinnedGuard>& guard) {
+  if (!guard)
     return fmt::format(
         "what was in force stays as it was if it is pinned in {} and nobody changed it since, "
         "which "
         "root can see",
         pins);
-  return fmt::format(
-      "NOTHING is guarded, as nothing is pinned in {}, unless moatd had another --bpffs", pins);
+  if (guard->is_doubtful())
+    return fmt::format(
+        "nobody can say whether anything is guarded, as the pins in {} are not all there", pins);
+  if (!guard->stands())
+    return fmt::format("NOTHING is guarded, as {} in {}{}", why_nothing_stands(*guard), pins,
+                       guard->has_pins ? "" : ", unless moatd had another --bpffs");
+  if (guard->is_closed)
+    return fmt::format(
+        "guarded ports are closed to everyone, as the rules that were pinned in {} were taken away",
+        pins);
+  const auto is_ours = [](Runs runs) { return runs == Runs::moats || runs == Runs::nothing; };
+  const bool is_whole = guard->doubt.empty() && guard->foreign.empty() && guard->unknown.empty() &&
+                        guard->gone.empty() && is_ours(guard->at_sockets) &&
+                        is_ours(guard->before_sockets);
+  return fmt::format("what was in force is pinned in {} and {}", pins,
+                     is_whole ? "stays as it was" : "not all of it is as it was, see: moat status");
 }
 
 std::string escape(const std::string& text) {

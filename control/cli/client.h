@@ -7,11 +7,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "control/cli/commands.h"
 #include "control/service/json.h"
+#include "dataplane/host/pinned_guard.h"
 
 namespace moat {
 
@@ -58,8 +60,10 @@ class Client {
   std::optional<Milliseconds> bound_;  // as the latest status had it
 };
 
-// What of the guard is left without moatd, as its pins in that folder tell.
-[[nodiscard]] std::string what_stays(const std::string& pins);
+// Of one that does not stand: "nothing is pinned", to go on with where.
+[[nodiscard]] std::string_view why_nothing_stands(const PinnedGuard& guard);
+// What of the guard is left without moatd: `guard` is what look_at_pins() has seen in the folder `pins`.
+[[nodiscard]] std::string what_stays(const std::string& pins, const Result<PinnedGuard>& guard);
 
 // Part of a path or the value of an argument: as it is, or with %XX where it has to be.
 [[nodiscard]] std::string escape(const std::string& text);

@@ -15,7 +15,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -26,6 +25,7 @@
 
 #include "control/cli/output.h"
 #include "dataplane/fd.h"
+#include "dataplane/number.h"
 
 namespace moat {
 namespace {
@@ -41,10 +41,6 @@ constexpr std::array web_servers = {"/usr/lib/cockpit/cockpit-ws", "/usr/libexec
 constexpr const char* session_bridge = "/usr/bin/cockpit-bridge";
 constexpr int first_passed_fd = 3;  // see sd_listen_fds(3)
 constexpr int connections_waiting = 64;
-
-std::unexpected<Error> failed_at(const std::string& doing) {
-  return std::unexpected(Error{fmt::format("{}: {}", doing, errno_words(errno)), ""});
-}
 
 // 128 bits.
 std::string make_secret() {
@@ -63,14 +59,8 @@ Result<std::string> find_server() {
 }
 
 Result<std::uint16_t> read_port(const std::string& text) {
-  std::uint16_t port = 0;
-  const auto* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, port);
-  if (error != std::errc() || stop != end) {
-    return std::unexpected(
-        Error{"not a port", "give a number up to 65535, or 0 for any free port"});
-  }
-  return port;
+  if (const auto port = parse_number<std::uint16_t>(text)) return *port;
+  return std::unexpected(Error{"not a port", "give a number up to 65535, or 0 for any free port"});
 }
 
 struct Listener {
@@ -90,7 +80,7 @@ Result<Listener> listen_on_loopback(std::uint16_t port) {
   if (!listener.fd || bind(listener.fd.get(), generic, size) != 0 ||
       listen(listener.fd.get(), connections_waiting) != 0 ||
       getsockname(listener.fd.get(), generic, &size) != 0) {
-    return failed_at(fmt::format("listen on 127.0.0.1 port {}", port));
+    return failed(fmt::format("listen on 127.0.0.1 port {}", port));
   }
   listener.port = ntohs(address.sin_port);
   return listener;
@@ -101,7 +91,7 @@ class SessionFolder {
  public:
   static Result<SessionFolder> make() {
     auto path = (fs::temp_directory_path() / "moat-console.XXXXXX").string();
-    if (mkdtemp(path.data()) == nullptr) return failed_at("make a folder in " + path);
+    if (mkdtemp(path.data()) == nullptr) return failed("make a folder in " + path);
     return SessionFolder(std::move(path));
   }
   SessionFolder(SessionFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
@@ -206,7 +196,7 @@ Result<Exit> serve(const Cli& cli, const ConsoleOptions& options, std::uint16_t 
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGCHLD}) sigaddset(&signals, signal);
   sigprocmask(SIG_BLOCK, &signals, nullptr);
   const pid_t child = fork();
-  if (child < 0) return failed_at("start cockpit-ws");
+  if (child < 0) return failed("start cockpit-ws");
   if (child == 0) become_server(*server, *folder, listener->fd.get(), signals);
   print_link(cli,
              fmt::format("http://127.0.0.1:{}/{}/cockpit/@localhost/moat/index.html",

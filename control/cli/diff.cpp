@@ -17,6 +17,7 @@
 #include "control/cli/policy_diff.h"
 #include "control/files/host_checks.h"
 #include "control/files/rule_files.h"
+#include "control/text/digit.h"
 #include "control/text/input_limits.h"
 
 namespace moat {
@@ -273,10 +274,6 @@ ClientResult<Difference> compare_with(const Cli& cli, Client& client, const std:
   return difference;
 }
 
-bool is_number(const std::string& text) {
-  return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
-}
-
 struct GenerationItems {
   std::uint64_t generation = 0;  // 0: there is none
   PolicyItems items;
@@ -334,7 +331,7 @@ Exit compare_generations(const Cli& cli, const DiffOptions& options) {
 }
 
 Exit compare(const Cli& cli, const DiffOptions& options) {
-  if (is_number(options.folder)) return compare_generations(cli, options);
+  if (is_digits(options.folder)) return compare_generations(cli, options);
   if (options.other != newest) {
     return fail(cli, {Exit::usage,
                       {Refusal::Kind::invalid,

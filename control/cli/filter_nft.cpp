@@ -215,16 +215,8 @@ class NftFilterReader {
 
   // What another protocol has is no matter of ours, whatever its value.
   static void ask_unknown(FilterRule& rule, const nft::Json& what, const nft::Json& words) {
-    rule.ask(is_of_others(what) ? Certainty::no : Certainty::unknown, nft::show(words));
-  }
-
-  static bool is_of_others(const nft::Json& what) {
-    const auto* payload = nft::member(what, "payload");
-    const auto protocol =
-        nft::text(payload != nullptr ? nft::member(*payload, "protocol") : nullptr);
-    return is_one_of(protocol, {"udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "igmp", "esp",
-                                "ah", "comp", "arp"}) ||
-           nft::member(what, "icmp") != nullptr;
+    rule.ask(nft::is_of_another_protocol(what) ? Certainty::no : Certainty::unknown,
+             nft::show(words));
   }
 
   // `elements`: the values of which it has to be one, or none.
@@ -235,7 +227,7 @@ class NftFilterReader {
       return add_rows(rule, *parts, elements, is_negated);
     const auto words =
         fmt::format("{} {}{}", nft_name(what), is_negated ? "!= " : "", nft_values(elements));
-    if (is_of_others(what)) return rule.ask(Certainty::no, words);
+    if (nft::is_of_another_protocol(what)) return rule.ask(Certainty::no, words);
     if (is_ipv6(what)) rule.is_ipv6 = true;
     if (is_ipv6(what)) return;
     auto answer = Certainty::no;

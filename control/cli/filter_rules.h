@@ -2,8 +2,8 @@
 // Which sources the filter rules of another firewall let open a TCP connection to one port.
 //
 //   `nft -j list ruleset` --> parse_nft_filter ------+
-//   `iptables-save` --------> parse_iptables_filter -+-> FilterRuleset --> FilterWalk --> a
-//   decision other files ------------> import_... ------------+ for a source
+//   `iptables-save` --------> parse_iptables_filter -+-> FilterRuleset --> FilterWalk --> a decision
+//   other files ------------> import_... ------------+                                    for a source
 //
 // What a rule asks beside the source is answered as it is read: yes, no, or unknown (an interface,
 // a rate, a mark). A rule that may or may not match leaves both ways open, so a decision says what

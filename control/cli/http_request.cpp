@@ -11,10 +11,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <optional>
 
 #include "dataplane/fd.h"
+#include "dataplane/number.h"
 
 namespace moat {
 namespace {
@@ -72,14 +72,6 @@ std::optional<std::string> receive_all(const Fd& fd, Clock::time_point deadline)
     if (size > 0) bytes.append(buffer.data(), static_cast<std::size_t>(size));
     if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) return bytes;
   }
-}
-
-template <typename Number>
-std::optional<Number> parse_number(std::string_view text) {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
 }
 
 // The value of Content-Length in these lines, which each end with CR and LF.

@@ -16,6 +16,7 @@
 #include "control/text/input_limits.h"
 #include "control/yaml/edit.h"
 #include "dataplane/fd.h"
+#include "dataplane/number.h"
 
 namespace moat {
 namespace {
@@ -77,7 +78,7 @@ std::string write_file(const ImportOptions& options, const FilterQuestion& quest
 // That of the question, or what is wrong with the options.
 ClientResult<FilterQuestion> read_question(const ImportOptions& options) {
   FilterQuestion question;
-  const auto port = parse_port(options.port);
+  const auto port = parse_number<std::uint16_t>(options.port);
   if (!is_kind(options.kind))
     return std::unexpected(
         misspelt({"there is no such kind", "it is ufw, iptables, nft, pg_hba or security-group"},

@@ -5,9 +5,9 @@
 //       {"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432,
 //        "IpRanges": [{"CidrIp": "192.0.2.0/24", "Description": "office"}], "Ipv6Ranges": [...],
 //        "PrefixListIds": [...], "UserIdGroupPairs": [...]}]}]}
-//   {"SecurityGroupRules": [{"GroupId": "sg-1", "IsEgress": false, "IpProtocol": "tcp", "FromPort":
-//   5432,
-//        "ToPort": 5432, "CidrIpv4": "192.0.2.0/24", "Description": "office"}]}
+//   {"SecurityGroupRules": [
+//       {"GroupId": "sg-1", "IsEgress": false, "IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432,
+//        "CidrIpv4": "192.0.2.0/24", "Description": "office"}]}
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>

@@ -2,9 +2,9 @@
 #include "control/cli/iptables_text.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "control/policy/prefix.h"
+#include "dataplane/number.h"
 
 namespace moat {
 
@@ -31,17 +31,11 @@ std::vector<std::string> split_words(std::string_view line) {
   return words;
 }
 
-std::optional<std::uint16_t> parse_port(std::string_view text) {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return port;
-}
-
 std::optional<PortRange> parse_ports(std::string_view text, char separator) {
   const auto middle = std::min(text.find(separator), text.size());
-  const auto first = parse_port(text.substr(0, middle));
-  const auto last = middle == text.size() ? first : parse_port(text.substr(middle + 1));
+  const auto first = parse_number<std::uint16_t>(text.substr(0, middle));
+  const auto last =
+      middle == text.size() ? first : parse_number<std::uint16_t>(text.substr(middle + 1));
   if (!first || !last) return std::nullopt;
   return PortRange{*first, *last};
 }

@@ -16,7 +16,6 @@ namespace moat {
 // "..." and '...' are one word, the first with \ before what would end it.
 [[nodiscard]] std::vector<std::string> split_words(std::string_view line);
 
-[[nodiscard]] std::optional<std::uint16_t> parse_port(std::string_view text);
 // "5400" or, with the separator between them, "5400:5410".
 [[nodiscard]] std::optional<PortRange> parse_ports(std::string_view text, char separator);
 // "5400,5410:5420"

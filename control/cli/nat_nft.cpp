@@ -2,13 +2,12 @@
 // NAT rules as nft writes them in JSON: see nft_json.h.
 //
 //   STATEMENT = {"match": ...} | {"jump": {"target": CHAIN}} |
-//               {"vmap": {"key": WHAT, "data": VALUES}} | {"dnat": {"addr": TARGET, "port":
-//               TARGET}} ...
+//               {"vmap": {"key": WHAT, "data": VALUES}} |
+//               {"dnat": {"addr": TARGET, "port": TARGET}} ...
 //   TARGET    = VALUE | {"map": {"key": WHAT, "data": VALUES}}
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "control/cli/nat_rules.h"
@@ -42,14 +41,6 @@ Field field_of(const nft::Json& what) {
     if (nft::member(what, spread) != nullptr) return Field::other;
   }
   return nft::show(what).find("dport") == std::string::npos ? Field::other : Field::maybe_port;
-}
-
-// Whether looking at it takes a packet of a protocol other than TCP.
-bool is_of_another_protocol(const nft::Json& what) {
-  const auto* payload = nft::member(what, "payload");
-  const auto protocol = nft::text(payload != nullptr ? nft::member(*payload, "protocol") : nullptr);
-  constexpr std::array others = {"udp", "udplite", "sctp", "dccp", "icmp", "icmpv6"};
-  return std::ranges::find(others, protocol) != others.end();
 }
 
 void narrow_ports(NatPackets& packets, const std::vector<nft::Json>& values, bool is_negated) {
@@ -157,7 +148,7 @@ class NftReader {
   }
 
   static void narrow_by_unknown(NatPackets& packets, const nft::Json& what) {
-    if (is_of_another_protocol(what)) packets.tcp = false;
+    if (nft::is_of_another_protocol(what)) packets.tcp = false;
     if (nft::show(what).find("dport") != std::string::npos) packets.ports_are_known = false;
   }
 
@@ -184,7 +175,7 @@ class NftReader {
 
   static void narrow_one(NatPackets& packets, const nft::Json& what,
                          const std::vector<nft::Json>& values, bool is_negated) {
-    if (is_of_another_protocol(what)) packets.tcp = false;
+    if (nft::is_of_another_protocol(what)) packets.tcp = false;
     switch (field_of(what)) {
       case Field::port:
         narrow_ports(packets, values, is_negated);

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "control/policy/json_text.h"
@@ -68,6 +70,14 @@ std::string text(const Json* json) {
 }
 
 std::string show(const Json& json) { return json_text(json); }
+
+bool is_of_another_protocol(const Json& what) {
+  constexpr std::array others = {"udp",  "udplite", "sctp", "dccp", "icmp", "icmpv6",
+                                 "igmp", "esp",     "ah",   "comp", "arp"};
+  const auto* payload = member(what, "payload");
+  const auto protocol = text(payload != nullptr ? member(*payload, "protocol") : nullptr);
+  return std::ranges::find(others, protocol) != others.end() || member(what, "icmp") != nullptr;
+}
 
 std::optional<PortRange> ports(const Json& value) {
   const auto found = bounds<std::uint16_t>(value, port);

@@ -36,6 +36,9 @@ using Json = nlohmann::json;
 [[nodiscard]] std::string text(const Json* json);  // empty: it is no text
 [[nodiscard]] std::string show(const Json& json);  // for a person, whatever its bytes are
 
+// Whether looking at WHAT takes a packet of a protocol other than TCP.
+[[nodiscard]] bool is_of_another_protocol(const Json& what);
+
 // One value, a range of them or, of addresses, a prefix. Nothing: it is none.
 [[nodiscard]] std::optional<PortRange> ports(const Json& value);
 [[nodiscard]] std::optional<AddressRange> addresses(const Json& value);

@@ -32,10 +32,7 @@ std::string standing_headline(const PinnedGuard& guard, const std::string& pins,
         moatd, pins);
   }
   if (!guard.stands()) {
-    return fmt::format("NOTHING IS GUARDED: {}, and {} in {}.", moatd,
-                       !guard.has_pins     ? "nothing is pinned"
-                       : guard.has_rules() ? "no program of Moat's is attached by the pins"
-                                           : "no rules are in the maps that are pinned",
+    return fmt::format("NOTHING IS GUARDED: {}, and {} in {}.", moatd, why_nothing_stands(guard),
                        pins);
   }
   if (!guard.doubt.empty()) {

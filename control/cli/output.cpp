@@ -146,21 +146,7 @@ std::string ago(const std::optional<std::chrono::system_clock::time_point>& time
 }
 
 std::string format_age(std::chrono::system_clock::time_point time) {
-  struct Unit {
-    std::int64_t seconds;
-    const char* name;
-  };
-  constexpr std::array units{Unit{86'400, "d"}, Unit{3'600, "h"}, Unit{60, "min"}};
-  const auto passed = std::chrono::system_clock::now() - time;
-  const auto seconds =
-      std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::seconds>(passed).count());
-  for (const auto& unit : units) {
-    // Two of a unit before it is used: "90 min ago" says more than "1 h ago".
-    if (seconds >= 2 * unit.seconds) {
-      return fmt::format("{} {}", seconds / unit.seconds, unit.name);
-    }
-  }
-  return fmt::format("{} s", seconds);
+  return format_age(std::chrono::system_clock::now() - time);
 }
 
 std::string format_duration(Milliseconds duration) {

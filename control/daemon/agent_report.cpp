@@ -12,14 +12,6 @@
 namespace moat {
 namespace {
 
-// "7 min", "3 h", "5 d"
-std::string format_age(std::chrono::system_clock::duration age) {
-  const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(age).count();
-  if (minutes < 120) return fmt::format("{} min", std::max<std::int64_t>(minutes, 0));
-  if (minutes < 48 * 60) return fmt::format("{} h", minutes / 60);
-  return fmt::format("{} d", minutes / (24 * 60));
-}
-
 RangeSourceView source_view(const AgentSource& source, std::chrono::system_clock::time_point now) {
   return {.range = source.range,
           .source = source.source,

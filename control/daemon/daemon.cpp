@@ -9,6 +9,8 @@
 #include <csignal>
 #include <tuple>
 
+#include "control/os/log.h"
+
 namespace moat {
 namespace {
 
@@ -187,7 +189,7 @@ Result<> Daemon::run() {
            fmt::format("moatd ends; generation {} stays enforced", publisher_.generation()));
     } else {
       log_.about(LogEvent::detached).error("moatd ends, and the guard with it: {}", unpinned);
-      tell(event_kind::stop, "moatd ends, and the guard with it");
+      tell(event_kind::detach, "moatd ends, and the guard with it");
     }
   }
   return ended;

@@ -14,6 +14,7 @@
 
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -37,7 +38,6 @@
 #include "control/os/event_loop.h"
 #include "control/os/file_stamp.h"
 #include "control/os/file_watch.h"
-#include "control/os/log.h"
 #include "control/os/paths.h"
 #include "control/service/service.h"
 #include "control/state/state.h"
@@ -46,6 +46,8 @@
 #include "dataplane/host/netlink.h"
 
 namespace moat {
+
+class Log;
 
 struct DaemonPaths {
   std::string config{paths::config};
@@ -209,6 +211,9 @@ class Daemon final : public Service {
   [[nodiscard]] ServiceResult<ChangeView> carry_out(const ServiceResult<Edit>& edit,
                                                     const char* what, const Peer& peer,
                                                     Steady::time_point begun);
+  [[nodiscard]] ServiceResult<ChangeView> edit(
+      const std::string& database, const char* what, const Peer& peer,
+      const std::function<ServiceResult<Edit>(const EditBasis&)>& plan);
   [[nodiscard]] ServiceResult<ChangeView> leave_range(const std::string& id,
                                                       const std::string& digest, const Peer& peer,
                                                       Steady::time_point begun);

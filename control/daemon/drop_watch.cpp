@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/daemon/drop_watch.h"
 
-#include <fmt/format.h>
-#include <net/if.h>
-
-#include <array>
 #include <chrono>
+
+#include "dataplane/host/link_names.h"
 
 namespace moat {
 namespace {
@@ -13,12 +11,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto rest = 100ms;
-
-std::string interface_name(std::uint32_t ifindex) {
-  std::array<char, IF_NAMESIZE> name{};
-  if (if_indextoname(ifindex, name.data()) == nullptr) return fmt::format("#{}", ifindex);
-  return name.data();
-}
 
 // The tables of one daemon after the other number their rows on.
 std::uint64_t first_number() {
@@ -74,7 +66,7 @@ void DropWatch::read() {
   std::map<std::uint32_t, std::string> names;
   drops_->read([&](const moat_drop& event) {
     auto& name = names[event.ifindex];
-    if (name.empty()) name = interface_name(event.ifindex);
+    if (name.empty()) name = link_name_or_number(event.ifindex);
     const auto age =
         std::chrono::nanoseconds(clocks.monotonic) - std::chrono::nanoseconds(event.time);
     const auto time = clocks.wall - age;

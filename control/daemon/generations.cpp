@@ -12,6 +12,7 @@
 #include "control/daemon/daemon.h"
 #include "control/daemon/refuse.h"
 #include "control/files/agent_files.h"
+#include "control/os/log.h"
 #include "control/text/utf8.h"
 
 namespace moat {
@@ -34,8 +35,7 @@ std::string make_trial_id() {
 }
 
 HistoryView view_of(const HistoryEntry& entry) {
-  HistoryView view{entry.generation, entry.time,   entry.cause, entry.author,
-                   entry.command,    entry.change, {}};
+  HistoryView view{entry, {}};
   for (const auto& file : entry.files)
     view.files.push_back({file.path, file.bytes ? *file.bytes : ""});
   return view;
@@ -79,8 +79,9 @@ void Daemon::record(const ApplyResult& applied, std::string_view kind) {
   if (!applied.committed) return;
   tell_change(applied, kind);
   const auto& cause = applied.cause;
-  unkept_.push_back({applied.generation, WallClock::now(), cause.what, cause.who, cause.command,
-                     applied.change, enforced_files()});
+  unkept_.push_back(
+      {{applied.generation, WallClock::now(), cause.what, cause.who, cause.command, applied.change},
+       enforced_files()});
   keep_history();
 }
 

@@ -6,6 +6,7 @@
 #include "control/daemon/daemon.h"
 #include "control/os/control_socket.h"
 #include "control/os/local_names.h"
+#include "control/os/log.h"
 
 namespace moat {
 namespace {

@@ -88,7 +88,7 @@ LargeNetworks large_networks(const Policy& policy, const Database& database, Wal
 const LargeNetwork* find_holder(const LargeNetworks& networks, Prefix network) {
   const LargeNetwork* holder = nullptr;
   for (const auto& [prefix, each] : networks) {
-    if (prefix.length > network.length || !prefix.contains(network.first())) continue;
+    if (!prefix.contains(network)) continue;
     if (holder == nullptr || ends_later(each.end, holder->end)) holder = &each;
   }
   return holder;

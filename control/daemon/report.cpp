@@ -244,9 +244,7 @@ void Views::add_notices(StatusView& view) const {
         fmt::format("{}: {}: {}", fault.place.file, fault.message, fault.value), fault.remedy));
   }
   add_config_notices(settings_.config(), view.notices);
-  for (const auto& database : policy().databases) {
-    if (policy().mode_of(database) == Mode::monitor) view.monitored.push_back(database.id);
-  }
+  for (const auto* database : find_monitored(policy())) view.monitored.push_back(database->id);
   add_coverage(view);
   add_taken_address(view);
   add_expiries(view);

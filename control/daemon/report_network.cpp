@@ -2,7 +2,6 @@
 // What the daemon tells of the network: net peerings, the addresses of a database, its endpoints.
 // The host is asked each time, as its addresses and routes change without a word.
 #include <fmt/format.h>
-#include <net/if.h>
 
 #include <algorithm>
 #include <array>
@@ -13,6 +12,7 @@
 #include "control/service/json.h"
 #include "control/service/status_text.h"
 #include "control/text/fnv1a.h"
+#include "dataplane/host/link_names.h"
 #include "dataplane/host/own_addresses.h"
 #include "dataplane/host/sessions.h"
 
@@ -30,16 +30,6 @@ bool is_private(Address address) {
 // Of a network of two addresses or one, each is a host's.
 Address first_host(Prefix network) {
   return network.length < 31 ? Address(network.first().value + 1) : network.first();
-}
-
-std::string name_of(std::uint32_t ifindex) {
-  std::array<char, IF_NAMESIZE> name{};
-  return if_indextoname(ifindex, name.data()) == nullptr ? fmt::format("number {}", ifindex)
-                                                         : name.data();
-}
-
-bool holds(Prefix outer, Prefix inner) {
-  return outer.length <= inner.length && outer.contains(inner.first());
 }
 
 // Addresses of this host at which `database` is the one that is reached by `port`; 0: by any.
@@ -122,14 +112,15 @@ NetPeeringView Views::peering_view(const Database& database, const NetPeering& p
   view.label = peering.label;
   view.place = peering.place;
   for (const auto& rule : database.rules) {
-    if (rule.net_peering != peering.id && !(rule.cidr && holds(peering.cidr, *rule.cidr))) continue;
+    if (rule.net_peering != peering.id && !(rule.cidr && peering.cidr.contains(*rule.cidr)))
+      continue;
     const auto hits = counts(publisher_.state().slots.rule(database.id, rule.id));
     view.hits.packets += hits.packets;
     view.hits.bytes += hits.bytes;
   }
   const auto route = routes.route_to(first_host(peering.cidr));
   if (route) {
-    view.interface = name_of(route->ifindex);
+    view.interface = link_name_or_number(route->ifindex);
     view.address = format_address(route->source);
   }
   if (find_admitting(policy(), database, peering, publisher_.expiry_time()) == nullptr) {

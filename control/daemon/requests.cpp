@@ -9,6 +9,7 @@
 #include "control/daemon/daemon.h"
 #include "control/daemon/refuse.h"
 #include "control/files/agent_files.h"
+#include "control/os/log.h"
 #include "control/os/process.h"
 #include "control/policy/coverage.h"
 #include "control/text/fnv1a.h"
@@ -40,10 +41,8 @@ std::vector<std::string> monitored_databases(const EnforcedState* enforced,
                                              const std::string& path) {
   std::vector<std::string> ids;
   if (enforced == nullptr) return ids;
-  for (const auto& database : enforced->policy.databases) {
-    if (!path.empty() && database.place.file != path) continue;
-    if (enforced->policy.mode_of(database) == Mode::monitor) ids.push_back(database.id);
-  }
+  for (const auto* database : find_monitored(enforced->policy))
+    if (path.empty() || database->place.file == path) ids.push_back(database->id);
   return ids;
 }
 
@@ -359,49 +358,46 @@ ServiceResult<ChangeView> Daemon::carry_out(const ServiceResult<Edit>& edit, con
   return view;
 }
 
-ServiceResult<ChangeView> Daemon::add_rule(const NewRule& rule, const Peer& peer) {
+ServiceResult<ChangeView> Daemon::edit(
+    const std::string& database, const char* what, const Peer& peer,
+    const std::function<ServiceResult<Edit>(const EditBasis&)>& plan) {
   const auto begun = Steady::now();
-  if (auto may = begin_edit(rule.database, peer); !may)
-    return std::unexpected(std::move(may.error()));
-  return carry_out(plan_add_rule(edit_basis(), rule), "rule added", peer, begun);
+  if (auto may = begin_edit(database, peer); !may) return std::unexpected(std::move(may.error()));
+  return carry_out(plan(edit_basis()), what, peer, begun);
+}
+
+ServiceResult<ChangeView> Daemon::add_rule(const NewRule& rule, const Peer& peer) {
+  return edit(rule.database, "rule added", peer,
+              [&](const EditBasis& basis) { return plan_add_rule(basis, rule); });
 }
 
 ServiceResult<ChangeView> Daemon::set_rule(const RuleName& rule, const RuleChange& change,
                                            const Peer& peer) {
-  const auto begun = Steady::now();
-  if (auto may = begin_edit(rule.database, peer); !may)
-    return std::unexpected(std::move(may.error()));
-  return carry_out(plan_set_rule(edit_basis(), rule, change), "rule changed", peer, begun);
+  return edit(rule.database, "rule changed", peer,
+              [&](const EditBasis& basis) { return plan_set_rule(basis, rule, change); });
 }
 
 ServiceResult<ChangeView> Daemon::remove_rule(const RuleName& rule, const Peer& peer) {
-  const auto begun = Steady::now();
-  if (auto may = begin_edit(rule.database, peer); !may)
-    return std::unexpected(std::move(may.error()));
-  return carry_out(plan_remove_rule(edit_basis(), rule), "rule removed", peer, begun);
+  return edit(rule.database, "rule removed", peer,
+              [&](const EditBasis& basis) { return plan_remove_rule(basis, rule); });
 }
 
 ServiceResult<ChangeView> Daemon::add_net_peering(const NewNetPeering& peering, const Peer& peer) {
-  const auto begun = Steady::now();
-  if (auto may = begin_edit(peering.database, peer); !may)
-    return std::unexpected(std::move(may.error()));
-  return carry_out(plan_add_peering(edit_basis(), peering), "net peering added", peer, begun);
+  return edit(peering.database, "net peering added", peer,
+              [&](const EditBasis& basis) { return plan_add_peering(basis, peering); });
 }
 
 ServiceResult<ChangeView> Daemon::remove_net_peering(const NetPeeringName& peering,
                                                      const Peer& peer) {
-  const auto begun = Steady::now();
-  if (auto may = begin_edit(peering.database, peer); !may)
-    return std::unexpected(std::move(may.error()));
-  return carry_out(plan_remove_peering(edit_basis(), peering), "net peering removed", peer, begun);
+  return edit(peering.database, "net peering removed", peer,
+              [&](const EditBasis& basis) { return plan_remove_peering(basis, peering); });
 }
 
 ServiceResult<ChangeView> Daemon::set_mode(const std::string& database, Mode mode,
                                            const Peer& peer) {
-  const auto begun = Steady::now();
-  if (auto may = begin_edit(database, peer); !may) return std::unexpected(std::move(may.error()));
   const auto* what = mode == Mode::monitor ? "set to monitor mode" : "set to enforce mode";
-  return carry_out(plan_set_mode(edit_basis(), database, mode), what, peer, begun);
+  return edit(database, what, peer,
+              [&](const EditBasis& basis) { return plan_set_mode(basis, database, mode); });
 }
 
 // Why the file is held back, if it is.

@@ -9,6 +9,7 @@
 
 #include "control/daemon/daemon.h"
 #include "control/enforce/end_sessions.h"
+#include "control/os/log.h"
 
 namespace moat {
 namespace {

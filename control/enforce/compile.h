@@ -13,7 +13,7 @@
 
 namespace moat {
 
-// Where counts go; control/slots hands the numbers out.
+// Where counts go; control/state/counter_slots hands the numbers out.
 struct SlotMap {
   // 1..64 for a database id.
   std::function<std::uint8_t(std::string_view database)> owner;

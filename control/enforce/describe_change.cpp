@@ -9,18 +9,12 @@
 
 #include "control/policy/endpoint.h"
 #include "control/resolve/hold_down.h"
+#include "control/text/some_of.h"
 
 namespace moat {
 namespace {
 
 constexpr std::size_t most = 12;  // parts of a line; beyond that they are counted
-
-// The line's parts, as many as a person reads.
-std::string join(const std::vector<std::string>& parts, const char* between) {
-  if (parts.size() <= most) return fmt::format("{}", fmt::join(parts, between));
-  const std::vector<std::string> shown(parts.begin(), parts.begin() + most);
-  return fmt::format("{}{}and {} more", fmt::join(shown, between), between, parts.size() - most);
-}
 
 std::string expiry(const Rule& rule) {
   return rule.expires ? " until " + format_time(*rule.expires) : std::string();
@@ -109,7 +103,8 @@ void compare_databases(const Policy& before, const Policy& after, std::vector<st
       compare_peerings(*old, database, parts);
       compare_expectations(*old, database, parts);
     }
-    if (!parts.empty()) lines.push_back(fmt::format("{}: {}", database.id, join(parts, ", ")));
+    if (!parts.empty())
+      lines.push_back(fmt::format("{}: {}", database.id, some_of(parts, most, ", ")));
   }
   for (const auto& database : before.databases) {
     if (after.find(database.id) == nullptr) {
@@ -136,7 +131,7 @@ std::string describe_change(const Policy& before, const Policy& after) {
   std::vector<std::string> lines;
   compare_databases(before, after, lines);
   compare_ranges(before, after, lines);
-  return join(lines, "; ");
+  return some_of(lines, most, "; ");
 }
 
 std::string describe_expiries(const Policy& policy, WallTime from, WallTime to) {
@@ -147,7 +142,8 @@ std::string describe_expiries(const Policy& policy, WallTime from, WallTime to) 
       if (rule.is_expired(from) == rule.is_expired(to)) continue;
       parts.push_back(rule.source() + (rule.is_expired(to) ? " has expired" : " is valid again"));
     }
-    if (!parts.empty()) lines.push_back(fmt::format("{}: {}", database.id, join(parts, ", ")));
+    if (!parts.empty())
+      lines.push_back(fmt::format("{}: {}", database.id, some_of(parts, most, ", ")));
   }
   for (const auto& [id, range] : policy.ranges) {
     std::size_t over = 0;
@@ -157,7 +153,7 @@ std::string describe_expiries(const Policy& policy, WallTime from, WallTime to) 
       lines.push_back(fmt::format("managed range {}: {} {} no longer held down", id, over,
                                   over == 1 ? "CIDR" : "CIDRs"));
   }
-  return join(lines, "; ");
+  return some_of(lines, most, "; ");
 }
 
 }  // namespace moat

@@ -11,6 +11,7 @@
 
 #include "control/enforce/describe_change.h"
 #include "control/files/host_checks.h"
+#include "control/os/log.h"
 #include "control/resolve/resolve.h"
 
 namespace moat {
@@ -74,13 +75,7 @@ ApplyResult Enforcer::apply(const Cause& cause) {
   if (outcome->committed) {
     applied.change =
         join_changes(describe_change(before.value_or(Policy{}), resolution.state.policy), expired);
-    log_.set_generation(outcome->generation);
-    log_.about(LogEvent::enforced)
-        .info("generation {} {} in {:.1f} ms{}{}{}{}", outcome->generation,
-              applied.enforced ? "enforced" : "live, but not everywhere yet,",
-              milliseconds(outcome->enforced_at - scanner_.scan_begun()),
-              describe_monitored(resolution.state.policy), applied.change.empty() ? "" : ": ",
-              applied.change, by(applied.cause));
+    log_generation(applied, outcome->enforced_at - scanner_.scan_begun());
   }
   for (const auto& [id, count] : resolution.not_held)
     log_.warn("{} prefixes that have left managed range {} are not held down: there is no room",
@@ -89,6 +84,17 @@ ApplyResult Enforcer::apply(const Cause& cause) {
   applied.settings_changed = scanner_.take_settings_changed();
   applied.settings_author = author;
   return applied;
+}
+
+// A generation that was committed just now.
+void Enforcer::log_generation(const ApplyResult& applied, Steady::duration took) {
+  const auto* in_force = publisher_.enforced();
+  log_.set_generation(applied.generation);
+  log_.about(LogEvent::enforced)
+      .info("generation {} {} in {:.1f} ms{}{}{}{}", applied.generation,
+            applied.enforced ? "enforced" : "live, but not everywhere yet,", milliseconds(took),
+            in_force == nullptr ? "" : describe_monitored(in_force->policy),
+            applied.change.empty() ? "" : ": ", applied.change, by(applied.cause));
 }
 
 // What was published is enforced once everything judges by it.
@@ -182,11 +188,7 @@ ApplyResult Enforcer::renew(const std::string& why, bool forced) {
   auto done = result_of(*outcome, {why, "", ""});
   if (outcome->committed) {
     done.change = expired;
-    log_.set_generation(outcome->generation);
-    log_.about(LogEvent::enforced)
-        .info("generation {} {} in {:.1f} ms: {}{}{}", outcome->generation,
-              done.enforced ? "enforced" : "live, but not everywhere yet,",
-              milliseconds(Steady::now() - begun), why, expired.empty() ? "" : ": ", expired);
+    log_generation(done, outcome->enforced_at - begun);
   }
   return done;
 }

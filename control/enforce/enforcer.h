@@ -3,9 +3,9 @@
 //
 //   FileScanner::scan()  settings and rule files, as far as they changed; each change is noticed
 //   Enforcer::apply()    resolve -> publish -> one line in the log
-//                        live, but not everywhere yet: not enforced, until a later turn finds it is
-//                        too much for a table: once more, with files held back until it fits
-//                        nothing live and not to be published: what was last, or nobody allowed
+//     live, but not everywhere yet     not enforced, until a later turn finds that it is
+//     too much for a table             once more, with files held back until it fits
+//     it fails, and nothing is live    what was enforced last, or nobody is allowed
 //
 // When to take a turn is the daemon's business.
 #pragma once
@@ -21,10 +21,11 @@
 #include "control/enforce/open_ports.h"
 #include "control/enforce/publisher.h"
 #include "control/files/settings.h"
-#include "control/os/log.h"
 #include "control/resolve/resolution.h"
 
 namespace moat {
+
+class Log;
 
 // Why a turn is taken, for the log.
 struct Cause {
@@ -76,6 +77,7 @@ class Enforcer {
   void succeed(Resolution resolution, const Publisher::PublishResult& outcome);
   [[nodiscard]] ApplyResult result_of(const Publisher::PublishResult& outcome, Cause cause);
   ApplyResult fail(const Error& error);
+  void log_generation(const ApplyResult& applied, Steady::duration took);
   void tell_held_back(const Resolution& resolution);
   void report_exposed(const std::vector<ExposedPort>& ports, const Policy& policy);
   void tell_relaxed(const Policy& before, const Policy& after);

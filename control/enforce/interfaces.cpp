@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "control/os/log.h"
+
 namespace moat {
 namespace {
 

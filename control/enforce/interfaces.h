@@ -10,10 +10,11 @@
 #include <vector>
 
 #include "control/files/reading.h"
-#include "control/os/log.h"
 #include "dataplane/backend.h"
 
 namespace moat {
+
+class Log;
 
 class Interfaces {
  public:

@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "bpf/lookup.h"
-#include "control/policy/endpoint.h"
+#include "control/enforce/compile.h"
 
 namespace moat {
 namespace {

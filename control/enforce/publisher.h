@@ -18,7 +18,6 @@
 #include <utility>
 #include <vector>
 
-#include "control/enforce/compile.h"
 #include "control/enforce/counter_accounts.h"
 #include "control/enforce/expiry_clock.h"
 #include "control/os/clock.h"

@@ -395,10 +395,8 @@ ConfigResult read_config(const std::string& file, std::string_view bytes) {
   ConfigResult reading;
   FaultLog log(file);
   const auto tree = read_yaml(bytes, log);
-  if (!tree.is_whole) {
-    // The fault is logged.
-  } else if (!tree.root || tree.root->is(Node::Kind::null)) {
-    log.error({1, 1}, "the file is empty", {}, "write `interfaces: [eth0]`");
+  if (!is_filled(tree, "write `interfaces: [eth0]`", log)) {
+    // It holds nothing.
   } else if (const auto fields = Fields::of(*tree.root, "moat.yaml", config_keys, log)) {
     reading.value = ConfigReader(*fields, log, reading).read();
   }

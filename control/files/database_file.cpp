@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "control/files/database_text.h"
+#include "control/text/digit.h"
 #include "control/text/input_limits.h"
 #include "control/text/nearest.h"
 #include "control/yaml/fields.h"
@@ -84,8 +85,7 @@ std::expected<std::uint16_t, Error> parse_port(std::string_view text) {
   unsigned port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
   if (end != text.data() + text.size() || error != std::errc{} || text.starts_with('0')) {
-    const bool is_number = std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
-    if (!is_number) return std::unexpected(Error{"not a port", "write a number, as in 5432"});
+    if (!is_digits(text)) return std::unexpected(Error{"not a port", "write a number, as in 5432"});
     port = text.starts_with('0') ? 0 : 70'000;
   }
   if (port == 0 || port > 65'535) {
@@ -461,8 +461,8 @@ DatabaseResult read_tree(const YamlTree& tree, FaultLog& log, WallTime now) {
       const auto fields = Fields::of(*tree.root, "a database file", database_keys, unheard);
       read_identity(*fields, reading, unheard);
     }
-  } else if (!tree.root || tree.root->is(Node::Kind::null)) {
-    log.error({1, 1}, "the file is empty", {}, "write `database`, `endpoint` and `rules`");
+  } else if (!is_filled(tree, "write `database`, `endpoint` and `rules`", log)) {
+    // It holds nothing.
   } else if (const auto fields = Fields::of(*tree.root, "a database file", database_keys, log)) {
     Database database;
     database.place = log.place(tree.root->spot());

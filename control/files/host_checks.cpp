@@ -3,40 +3,25 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <ifaddrs.h>
 #include <linux/magic.h>
-#include <net/if.h>
-#include <net/if_arp.h>
-#include <netinet/in.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/vfs.h>
 
 #include <algorithm>
-#include <bit>
-#include <charconv>
-#include <cstring>
 #include <fstream>
-#include <map>
-#include <memory>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <string_view>
 
 #include "control/files/mptcp_joins.h"
 #include "control/text/nearest.h"
-#include "dataplane/fd.h"
+#include "control/text/some_of.h"
+#include "dataplane/host/own_addresses.h"
 #include "dataplane/host/sessions.h"
+#include "dataplane/number.h"
 
 namespace moat {
 namespace {
-
-std::optional<std::uint16_t> read_port(std::string_view text) {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return port;
-}
 
 std::string first_line(const char* path) {
   std::string line;
@@ -162,14 +147,15 @@ void check_names(const std::vector<ConfigResult::NamedInterface>& named, const s
 }
 
 void check_ethernet(const ConfigResult& config, const HostFacts& host, Faults& faults) {
+  const auto links = by_name(host.links);
   for (const auto& [name, place] : config.interfaces) {
-    const auto found = host.no_ethernet.find(name);
-    if (found == host.no_ethernet.end()) continue;
+    const auto found = links.find(name);
+    if (found == links.end() || has_ethernet_header(found->second->hardware_type)) continue;
     faults.push_back(
         {Severity::warning, place,
          fmt::format("its frames have no Ethernet header (hardware type {}), so Moat's "
                      "program cannot be on it",
-                     found->second),
+                     found->second->hardware_type),
          name, "take it out: the backstop judges what comes by it"});
   }
 }
@@ -256,48 +242,27 @@ std::vector<PortRange> parse_port_ranges(std::string_view text) {
     const auto item = text.substr(0, comma);
     text.remove_prefix(std::min(comma + 1, text.size()));
     const auto dash = std::min(item.find('-'), item.size());
-    const auto first = read_port(item.substr(0, dash));
-    const auto last = dash == item.size() ? first : read_port(item.substr(dash + 1));
+    const auto first = parse_number<std::uint16_t>(item.substr(0, dash));
+    const auto last =
+        dash == item.size() ? first : parse_number<std::uint16_t>(item.substr(dash + 1));
     if (first && last) ranges.push_back({*first, *last});
   }
   return ranges;
 }
 
-namespace {
-
-// Calls `visit` with each address of that family.
-template <typename SocketAddress, typename Visit>
-void for_each_address(sa_family_t family, const Visit& visit) {
-  ifaddrs* all = nullptr;
-  if (getifaddrs(&all) != 0) return;
-  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(all, freeifaddrs);
-  for (const auto* each = all; each != nullptr; each = each->ifa_next) {
-    if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != family) continue;
-    SocketAddress address{};
-    std::memcpy(&address, each->ifa_addr, sizeof(address));
-    visit(address);
-  }
-}
-
-}  // namespace
-
 std::vector<Address> host_addresses() {
+  const auto own = OwnAddresses::read();
   std::vector<Address> addresses;
-  for_each_address<sockaddr_in>(AF_INET, [&](const sockaddr_in& address) {
-    const auto own = Address::from_network(address.sin_addr.s_addr);
-    if (!is_loopback(own)) addresses.push_back(own);
-  });
-  std::ranges::sort(addresses);
-  addresses.erase(std::ranges::unique(addresses).begin(), addresses.end());
+  std::ranges::copy_if(own.ipv4(), std::back_inserter(addresses),
+                       [](Address address) { return !is_loopback(address); });
   return addresses;
 }
 
 std::vector<Address6> host_ipv6_addresses() {
+  const auto own = OwnAddresses::read();
   std::vector<Address6> addresses;
-  for_each_address<sockaddr_in6>(AF_INET6, [&](const sockaddr_in6& address) {
-    const auto own = std::bit_cast<Address6>(address.sin6_addr);
-    if (!is_loopback(own)) addresses.push_back(own);
-  });
+  std::ranges::copy_if(own.ipv6(), std::back_inserter(addresses),
+                       [](const Address6& address) { return !is_loopback(address); });
   return addresses;
 }
 
@@ -309,25 +274,6 @@ bool lets_own_traffic_by(const Config& config, const std::vector<LinkNames>& int
     });
   });
 }
-
-namespace {
-
-// As the daemon asks, which does not attach there.
-std::map<std::string, int> types_without_ethernet(const std::vector<LinkNames>& interfaces) {
-  std::map<std::string, int> types;
-  const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  for (const auto& link : interfaces) {
-    ifreq request{};
-    link.names.front().copy(static_cast<char*>(request.ifr_name), IF_NAMESIZE - 1);
-    if (!socket || ::ioctl(socket.get(), SIOCGIFHWADDR, &request) != 0) continue;
-    const int type = request.ifr_hwaddr.sa_family;
-    if (type == ARPHRD_ETHER || type == ARPHRD_LOOPBACK) continue;
-    for (const auto& name : link.names) types[name] = type;
-  }
-  return types;
-}
-
-}  // namespace
 
 HostFacts read_host_facts() {
   HostFacts facts;
@@ -345,7 +291,6 @@ HostFacts read_host_facts() {
   facts.is_forwarding = first_line("/proc/sys/net/ipv4/ip_forward") == "1";
   facts.interfaces = list_link_names().value_or(std::vector<LinkNames>{});
   facts.links = list_links().value_or(std::vector<LinkPlace>{});
-  facts.no_ethernet = types_without_ethernet(facts.interfaces);
   return facts;
 }
 
@@ -413,12 +358,7 @@ std::vector<std::string> open_interfaces(const std::vector<LinkPlace>& links,
   return unseen_links(links, seen);
 }
 
-std::string list_interfaces(const std::vector<std::string>& names) {
-  constexpr std::size_t max_named = 3;
-  if (names.size() <= max_named) return fmt::format("{}", fmt::join(names, ", "));
-  return fmt::format("{} and {} more", fmt::join(names.begin(), names.begin() + max_named, ", "),
-                     names.size() - max_named);
-}
+std::string list_interfaces(const std::vector<std::string>& names) { return some_of(names, 3); }
 
 bool has_interface(const std::vector<LinkNames>& interfaces, const std::string& name) {
   return std::ranges::any_of(interfaces, [&](const LinkNames& link) {

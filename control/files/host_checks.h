@@ -2,7 +2,6 @@
 // What is sound in a file and yet wrong on this host.
 #pragma once
 
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,10 +25,9 @@ struct HostFacts {
   std::vector<MptcpEndpoint> mptcp;       // those with a port of their own
   std::vector<std::uint16_t> ipv6_ports;  // TCP, on which something hears other hosts by IPv6
   bool is_forwarding = false;  // for others, as a router or a host of guests does: ip_forward
-  std::vector<LinkNames> interfaces;       // nothing: they could not be read
-  std::vector<LinkPlace> links;            // the same, and how they stand on each other
-  std::map<std::string, int> no_ethernet;  // by name, hardware type of those whose frames have none
-  std::vector<PortRange> cpus;             // that are online; nothing: it could not be read
+  std::vector<LinkNames> interfaces;  // nothing: they could not be read
+  std::vector<LinkPlace> links;       // the same, and how they stand on each other
+  std::vector<PortRange> cpus;        // that are online; nothing: it could not be read
 };
 
 // Of this host and network namespace, now. What cannot be read stays as by default.

@@ -178,10 +178,8 @@ ReadResult<std::vector<ManagedRange>> read_managed_ranges(const std::string& fil
   FaultLog log(file);
   const auto tree = read_yaml(bytes, log);
   Faults file_faults;
-  if (!tree.is_whole) {
-    // The fault is logged.
-  } else if (!tree.root || tree.root->is(Node::Kind::null)) {
-    log.error({1, 1}, "the file is empty", {}, "write `[]` where there are no managed ranges");
+  if (!is_filled(tree, "write `[]` where there are no managed ranges", log)) {
+    // It holds nothing.
   } else if (const auto* items =
                  read_list(*tree.root, "the file", "write `- id: ID` and so on", log)) {
     RangesReader reader(log, open);

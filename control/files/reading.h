@@ -53,7 +53,7 @@ struct ReadResult {
   Faults faults;
 };
 
-// moat.yaml also says where it names what a host has or has not, for control/host_checks.
+// moat.yaml also says where it names what a host has or has not, for control/files/host_checks.
 struct ConfigResult : ReadResult<Config> {
   struct NamedInterface {
     std::string name;

@@ -18,6 +18,7 @@
 #include "control/os/file_io.h"
 #include "control/os/found_file.h"
 #include "control/text/input_limits.h"
+#include "control/text/some_of.h"
 #include "dataplane/error.h"
 #include "dataplane/fd.h"
 #include "dataplane/own_folder.h"
@@ -176,21 +177,13 @@ std::expected<Listing, Fault> list_folder(DIR* folder, const std::string& path) 
   return listing;
 }
 
-// "sales.YAML, sales.yml.txt and 3 more"
-std::string some_of(const std::vector<std::string>& names) {
-  constexpr std::size_t max_named = 3;
-  if (names.size() <= max_named) return fmt::format("{}", fmt::join(names, ", "));
-  return fmt::format("{} and {} more", fmt::join(names.begin(), names.begin() + max_named, ", "),
-                     names.size() - max_named);
-}
-
 void add_passed_over(const std::string& folder, const std::vector<std::string>& names,
                      Faults& faults) {
   if (names.empty()) return;
   faults.push_back({Severity::warning,
                     {folder, 0, 0},
                     names.size() == 1 ? "this is not read" : "these are not read",
-                    some_of(names),
+                    some_of(names, 3),
                     "a rule file lies in the folder itself, and its name ends in .yaml or .yml"});
 }
 

@@ -13,7 +13,7 @@ namespace moat {
 struct Event {
   std::uint64_t number = 0;  // each one more than the one before, over restarts too
   std::chrono::system_clock::time_point time;
-  std::string kind;              // of event_kinds
+  std::string kind;              // of event_kind
   std::string subject;           // which database, interface or file; empty: the host
   std::string code;              // of a problem, see problem.h
   std::uint64_t generation = 0;  // live then
@@ -35,10 +35,5 @@ inline constexpr std::string_view problem_over = "problem-over";
 inline constexpr std::string_view trial = "trial";          // what changes now is undone later
 inline constexpr std::string_view confirmed = "confirmed";  // or not, by this
 }  // namespace event_kind
-
-inline constexpr std::array event_kinds{
-    event_kind::start,   event_kind::stop,         event_kind::detach, event_kind::change,
-    event_kind::expiry,  event_kind::mode,         event_kind::mend,   event_kind::interface,
-    event_kind::problem, event_kind::problem_over, event_kind::trial,  event_kind::confirmed};
 
 }  // namespace moat

@@ -119,18 +119,17 @@ Result<> EventJournal::append(const Event& event) {
   if (auto made = make_own_folder(folder_, folder_mode); !made) return made;
   const Fd file(
       ::open(path().c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, file_mode));
-  if (!file) return std::unexpected(Error{describe_errno("open", path(), errno), ""});
+  if (!file) return failed("open " + path());
   const auto line = (is_cut_off_ ? "\n" : "") + line_of(event);
   const int error = write_all(file.get(), line);
   is_cut_off_ = error != 0;  // a part of it may be there
-  if (error != 0) return std::unexpected(Error{describe_errno("write", path(), error), ""});
+  if (error != 0) return failed("write " + path(), error);
   written_ = event.number;
   struct stat status{};
   if (::fstat(file.get(), &status) != 0 ||
       static_cast<std::size_t>(status.st_size) < limits_.bytes / 2)
     return {};
-  if (std::rename(path().c_str(), older_path().c_str()) != 0)
-    return std::unexpected(Error{describe_errno("rename", path(), errno), ""});
+  if (std::rename(path().c_str(), older_path().c_str()) != 0) return failed("rename " + path());
   return {};
 }
 

@@ -11,6 +11,7 @@
 #include <ranges>
 #include <set>
 
+#include "control/history/event_members.h"
 #include "control/history/json_file.h"
 #include "control/os/atomic_file.h"
 #include "control/text/fnv1a.h"
@@ -22,10 +23,8 @@ template <>
 inline constexpr auto view::members_of<History::Text> =
     [](auto& v, auto& member) { member("path", v.path)("text", v.name); };
 template <>
-inline constexpr auto view::members_of<History::Record> = [](auto& v, auto& member) {
-  member("generation", v.generation)("time", v.time)("cause", v.cause)("author", v.author)(
-      "command", v.command)("change", v.change)("files", v.texts);
-};
+inline constexpr auto view::members_of<History::Record> =
+    [](auto& v, auto& member) { note_members(v, member)("files", v.texts); };
 
 namespace {
 
@@ -48,8 +47,7 @@ std::size_t size_of(const std::string& name) {
 }
 
 HistoryEntry without_bytes(const History::Record& record) {
-  HistoryEntry entry{record.generation, record.time, record.cause, record.author, record.command,
-                     record.change,     {}};
+  HistoryEntry entry{record, {}};
   for (const auto& text : record.texts) entry.files.push_back({text.path, nullptr});
   return entry;
 }
@@ -90,8 +88,7 @@ Result<> History::add(const HistoryEntry& entry) {
   // In a stranger's folder nothing is made.
   if (auto own = check_own_folder(fs::path(folder_).parent_path()); !own) return own;
   if (auto made = make_own_folder(texts(), folder_mode); !made) return made;
-  Record record{entry.generation, entry.time,   entry.cause, entry.author,
-                entry.command,    entry.change, {}};
+  Record record{entry, {}};
   for (const auto& file : entry.files) {
     auto name = keep(*file.bytes);
     if (!name) return std::unexpected(name.error());

@@ -3,15 +3,13 @@
 // as they were then.
 //
 //   STATE/history/00000000000000000018.json   one generation
-//                 texts/HASH-SIZE             a file's bytes, once for all generations that had
-//                 them
+//                 texts/HASH-SIZE             a file's bytes, once for all generations that had them
 //
 // The texts of a generation come first, then the generation, then what is too old goes: whatever a
 // crash of moatd leaves, each generation that is there is whole. Nobody waits until it is on disk:
 // a power cut may take the generations of its last seconds.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -20,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "control/history/generation_note.h"
 #include "dataplane/error.h"
 
 namespace moat {
@@ -32,13 +31,7 @@ struct FileText {
   FileBytesPtr bytes;  // never null in what History gives
 };
 
-struct HistoryEntry {
-  std::uint64_t generation = 0;
-  std::chrono::system_clock::time_point time;
-  std::string cause;    // "rule added", "rules have expired"; of a change by hand: the files' names
-  std::string author;   // "ada (uid 1000, pid 4711)"; of a change by hand: the files' owners
-  std::string command;  // line, of the author's process; empty: not known
-  std::string change;   // see describe_change.h
+struct HistoryEntry : GenerationNote {
   std::vector<FileText> files;  // of databases, by path
 };
 
@@ -69,13 +62,7 @@ class History {
     std::string path;
     std::string name;
   };
-  struct Record {
-    std::uint64_t generation = 0;
-    std::chrono::system_clock::time_point time;
-    std::string cause;
-    std::string author;
-    std::string command;
-    std::string change;
+  struct Record : GenerationNote {
     std::vector<Text> texts;
   };
 

@@ -27,9 +27,9 @@ inline constexpr mode_t folder_mode = 0750;  // of the history
 inline Result<std::optional<std::string>> read_whole_file(const std::string& path) {
   const Fd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!fd && errno == ENOENT) return std::nullopt;
-  if (!fd) return std::unexpected(Error{describe_errno("open", path, errno), ""});
+  if (!fd) return failed("open " + path);
   auto bytes = read_to_end(fd.get(), std::numeric_limits<std::uint32_t>::max());
-  if (!bytes) return std::unexpected(Error{describe_errno("read", path, bytes.error()), ""});
+  if (!bytes) return failed("read " + path, bytes.error());
   return std::move(*bytes);
 }
 

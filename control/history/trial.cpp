@@ -31,10 +31,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::unexpected<Error> failure(std::string_view doing, const std::string& path) {
-  return std::unexpected(Error{describe_errno(doing, path, errno), ""});
-}
-
 }  // namespace
 
 std::chrono::nanoseconds boot_time() {
@@ -80,10 +76,10 @@ Result<> TrialStore::save(const Trial& trial) const {
 Result<> TrialStore::remove() const {
   if (::unlink(path().c_str()) != 0) {
     if (errno == ENOENT || errno == ENOTDIR) return {};
-    return failure("remove", path());
+    return failed("remove " + path());
   }
   const Fd folder(::open(state_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder || ::fsync(folder.get()) != 0) return failure("write the folder", state_);
+  if (!folder || ::fsync(folder.get()) != 0) return failed("write the folder " + state_);
   return {};
 }
 
@@ -125,7 +121,7 @@ void TrialStore::take_away_new(const Trial& trial, Restored& restored) {
     if (const auto now = read_linked_file(path, limits::file_bytes); now && is_agents(now->bytes))
       continue;
     if (::rename(path.c_str(), (path.parent_path() / ("." + name + ".undone")).c_str()) != 0) {
-      restored.all = failure("take away", path);
+      restored.all = failed("take away " + path.string());
     } else {
       restored.paths.push_back(path);
     }

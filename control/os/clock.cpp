@@ -110,7 +110,7 @@ Result<ClockWatch> ClockWatch::open() {
   if (fd < 0 || !arm(fd)) {
     const int cause = errno;
     if (fd >= 0) close(fd);
-    return std::unexpected(Error{"watch the wall clock: " + errno_words(cause), ""});
+    return failed("watch the wall clock", cause);
   }
   return ClockWatch(fd);
 }

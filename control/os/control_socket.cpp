@@ -27,7 +27,7 @@ constexpr mode_t folder_mode = 0755;
 
 std::unexpected<Error> fail(const std::string& doing, const std::string& path, int cause,
                             std::string remedy = {}) {
-  return std::unexpected(Error{describe_errno(doing, path, cause), std::move(remedy)});
+  return failed(fmt::format("{} {}", doing, path), cause, std::move(remedy));
 }
 
 Fd make_socket() { return Fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); }

@@ -12,10 +12,6 @@
 namespace moat {
 namespace {
 
-std::unexpected<Error> fail(const char* what, int result) {
-  return std::unexpected(Error{std::string(what) + ": " + errno_words(result), ""});
-}
-
 std::uint64_t microseconds(std::chrono::microseconds time) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(0, time.count()));
 }
@@ -56,14 +52,14 @@ struct EventLoop::Source::State {
 Result<EventLoop> EventLoop::open() {
   auto event = std::make_shared<Event>();
   if (const int result = sd_event_new(&event->loop); result < 0) {
-    return fail("make an event loop", result);
+    return failed("make an event loop", result);
   }
   sigset_t signals;
   sigemptyset(&signals);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
-  if (sigprocmask(SIG_BLOCK, &signals, nullptr) != 0) return fail("block signals", -errno);
+  if (sigprocmask(SIG_BLOCK, &signals, nullptr) != 0) return failed("block signals", -errno);
   if (const int result = sd_event_set_watchdog(event->loop, 1); result < 0) {
-    return fail("feed the watchdog", result);
+    return failed("feed the watchdog", result);
   }
   return EventLoop(std::move(event));
 }
@@ -72,7 +68,7 @@ Result<EventLoop::Source> EventLoop::on_readable(int fd, Callback callback) {
   auto state = std::make_shared<Source::State>(std::move(callback), event_);
   const int result =
       sd_event_add_io(event_->loop, &state->source, fd, EPOLLIN, Source::State::on_io, state.get());
-  if (result < 0) return fail("wait for a file descriptor", result);
+  if (result < 0) return failed("wait for a file descriptor", result);
   return Source(std::move(state));
 }
 
@@ -80,7 +76,7 @@ Result<EventLoop::Source> EventLoop::on_signal(int signal, Callback callback) {
   auto state = std::make_shared<Source::State>(std::move(callback), event_);
   const int result = sd_event_add_signal(event_->loop, &state->source, signal,
                                          Source::State::on_signal, state.get());
-  if (result < 0) return fail("wait for a signal", result);
+  if (result < 0) return failed("wait for a signal", result);
   return Source(std::move(state));
 }
 
@@ -88,7 +84,7 @@ Result<EventLoop::Timer> EventLoop::timer_of(int clock, Callback callback) {
   auto state = std::make_shared<Source::State>(std::move(callback), event_);
   const int result = sd_event_add_time(event_->loop, &state->source, clock, 0, 1,
                                        Source::State::on_time, state.get());
-  if (result < 0) return fail("make a timer", result);
+  if (result < 0) return failed("make a timer", result);
   sd_event_source_set_enabled(state->source, SD_EVENT_OFF);
   return Timer(std::move(state));
 }
@@ -122,7 +118,7 @@ void EventLoop::Timer::stop() { sd_event_source_set_enabled(state_->source, SD_E
 
 Result<> EventLoop::run() {
   const int result = sd_event_loop(event_->loop);
-  if (result < 0) return fail("run the event loop", result);
+  if (result < 0) return failed("run the event loop", result);
   return {};
 }
 

@@ -4,11 +4,12 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#include <charconv>
 #include <cstdint>
 #include <cstring>
 #include <optional>
 #include <string_view>
+
+#include "dataplane/number.h"
 
 namespace moat {
 namespace {
@@ -16,13 +17,6 @@ namespace {
 using Parsed = std::pair<sockaddr_storage, socklen_t>;
 
 constexpr auto form = "write `127.0.0.1:9723` or `\"[::1]:9723\"`";
-
-std::optional<std::uint16_t> parse_port(std::string_view text) {
-  std::uint16_t port = 0;
-  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc{} || rest != text.data() + text.size() || port == 0) return std::nullopt;
-  return port;
-}
 
 template <typename Address>
 Parsed stored(const Address& address) {
@@ -35,8 +29,9 @@ Parsed stored(const Address& address) {
 
 Result<Parsed> parse_loopback(const std::string& text) {
   const auto colon = text.rfind(':');
-  const auto port = parse_port(colon == std::string::npos ? "" : text.substr(colon + 1));
-  if (!port) return std::unexpected(Error{"not an address and a port", form});
+  const auto port =
+      parse_number<std::uint16_t>(colon == std::string::npos ? "" : text.substr(colon + 1));
+  if (!port || *port == 0) return std::unexpected(Error{"not an address and a port", form});
   const auto host = text.substr(0, colon);
   sockaddr_in ipv4{};
   sockaddr_in6 ipv6{};

@@ -13,11 +13,6 @@ namespace {
 
 constexpr unsigned broad = 16;
 
-// Whether `outer` holds all of `inner`, which may be the same.
-bool holds(Prefix outer, Prefix inner) {
-  return outer.length <= inner.length && outer.contains(inner.first());
-}
-
 bool lasts_as_long(const Rule& rule, const Rule& other) {
   return !rule.expires || (other.expires && *other.expires <= *rule.expires);
 }
@@ -33,7 +28,7 @@ std::optional<Prefix> find_holder(const Policy& policy, const Database& database
                                   Prefix inner, const Rule& other) {
   const auto prefixes = prefixes_of(policy, database, other);
   const auto found = std::ranges::find_if(prefixes, [&](Prefix prefix) {
-    return holds(prefix, inner) && !(prefix == inner && is_kept_beside(rule, other));
+    return prefix.contains(inner) && !(prefix == inner && is_kept_beside(rule, other));
   });
   return found == prefixes.end() ? std::nullopt : std::optional(*found);
 }

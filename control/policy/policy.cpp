@@ -115,7 +115,7 @@ std::span<const HeldDown> held_down_of(const Policy& policy, const Rule& rule) {
 const Rule* find_admitting(const Policy& policy, const Database& database,
                            const NetPeering& peering, WallTime now) {
   const auto overlaps = [&](Prefix prefix) {
-    return prefix.contains(peering.cidr.first()) || peering.cidr.contains(prefix.first());
+    return prefix.contains(peering.cidr) || peering.cidr.contains(prefix);
   };
   for (const auto& rule : database.rules) {
     if (rule.is_expired(now)) continue;
@@ -214,15 +214,33 @@ std::expected<Mode, Error> parse_mode(std::string_view text) {
   return std::unexpected(Error{"no such mode", "write enforce or monitor"});
 }
 
+std::vector<const Database*> find_monitored(const Policy& policy) {
+  std::vector<const Database*> monitored;
+  for (const auto& database : policy.databases)
+    if (policy.mode_of(database) == Mode::monitor) monitored.push_back(&database);
+  return monitored;
+}
+
 std::string describe_monitored(const Policy& policy) {
   const auto all = policy.databases.size();
-  const auto monitored = static_cast<std::size_t>(std::ranges::count_if(
-      policy.databases,
-      [&](const Database& database) { return policy.mode_of(database) == Mode::monitor; }));
+  const auto monitored = find_monitored(policy).size();
   if (monitored == 0) return "";
   if (monitored == all) return " (monitor mode: nothing is dropped)";
   return fmt::format(" (but {} of {} databases in monitor mode: nothing is dropped there)",
                      monitored, all);
+}
+
+std::string format_age(std::chrono::system_clock::duration age) {
+  struct Unit {
+    std::int64_t seconds;
+    const char* name;
+  };
+  constexpr std::array units{Unit{86'400, "d"}, Unit{3'600, "h"}, Unit{60, "min"}};
+  const auto seconds =
+      std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::seconds>(age).count());
+  for (const auto& unit : units)
+    if (seconds >= 2 * unit.seconds) return fmt::format("{} {}", seconds / unit.seconds, unit.name);
+  return fmt::format("{} s", seconds);
 }
 
 std::string format_time(WallTime time) {

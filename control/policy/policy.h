@@ -196,9 +196,14 @@ struct Match {
 [[nodiscard]] std::string_view to_string(Mode mode);
 [[nodiscard]] std::expected<Mode, Error> parse_mode(std::string_view text);
 
+// Those in monitor mode, in the policy's order. They live as long as it does.
+[[nodiscard]] std::vector<const Database*> find_monitored(const Policy& policy);
 // What is added where a policy is said to be enforced, and drops nothing for some of its databases:
 // " (monitor mode: nothing is dropped)", or of how many that is so; empty: of none.
 [[nodiscard]] std::string describe_monitored(const Policy& policy);
+
+// "90 s", "7 min", "3 h", "5 d": from two of a unit on in that one; a negative one is 0 s.
+[[nodiscard]] std::string format_age(std::chrono::system_clock::duration age);
 
 // RFC 3339 in UTC, whole seconds: 2027-01-31T18:00:00Z.
 [[nodiscard]] std::string format_time(WallTime time);

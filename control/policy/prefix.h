@@ -23,6 +23,10 @@ struct Prefix {
   [[nodiscard]] Address last() const { return Address(address.value | ~mask(length)); }
   [[nodiscard]] bool contains(Address source) const { return of(source, length) == *this; }
 
+  [[nodiscard]] bool contains(Prefix inner) const {
+    return length <= inner.length && contains(inner.address);
+  }
+
   // The one of that length that `source` is in.
   [[nodiscard]] static constexpr Prefix of(Address source, std::uint8_t length) {
     return {Address(source.value & mask(length)), length};

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "control/files/rule_files.h"
+#include "control/policy/policy.h"
 #include "control/resolve/ranges.h"
 #include "control/resolve/resolution.h"
 

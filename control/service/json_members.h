@@ -121,10 +121,8 @@ template <>
 inline constexpr auto members_of<HistoryView::File> =
     [](auto& v, auto& member) { member("path", v.path)("text", v.text); };
 template <>
-inline constexpr auto members_of<HistoryView> = [](auto& v, auto& member) {
-  member("generation", v.generation)("time", v.time)("cause", v.cause)("author", v.author)(
-      "command", v.command)("change", v.change)("files", v.files);
-};
+inline constexpr auto members_of<HistoryView> =
+    [](auto& v, auto& member) { note_members(v, member)("files", v.files); };
 template <>
 inline constexpr auto members_of<EventsView> =
     [](auto& v, auto& member) { member("events", v.events)("next", v.next); };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What the daemon can be asked and told, as data: the one model from which the HTTP API, its JSON,
-// the command and the metrics are made. The daemon implements it; api.cpp calls it on the daemon's
+// the command and the metrics are made. The daemon implements it; control/api calls it on the daemon's
 // own thread, so nothing here is concurrent.
 #pragma once
 
@@ -13,10 +13,10 @@
 #include <string_view>
 #include <vector>
 
-#include "bpf/abi.h"
 #include "control/enforce/propagation.h"
 #include "control/files/reading.h"
 #include "control/history/event.h"
+#include "control/history/generation_note.h"
 #include "control/policy/policy.h"
 #include "control/resolve/resolution.h"
 #include "control/service/problem.h"
@@ -300,7 +300,7 @@ struct ManagedRangeView {
   std::shared_ptr<const Prefixes> list = {};
 };
 
-// Drops that are alike, recent ones: see drops.h.
+// Drops that are alike, recent ones: see control/daemon/drop_table.h.
 struct DropView {
   std::uint64_t number = 0;  // grows with each change of any
   std::string source;        // IPv4 or IPv6; empty where the frame ends before it
@@ -448,17 +448,11 @@ struct ChangeView {
 };
 
 // A generation that was enforced.
-struct HistoryView {
+struct HistoryView : GenerationNote {
   struct File {
     std::string path;
     std::string text;  // only when one generation is asked for
   };
-  std::uint64_t generation = 0;
-  std::chrono::system_clock::time_point time;
-  std::string cause;        // "rule added"; of a change by hand: the files' names
-  std::string author;       // "ada (uid 1000, pid 4711)"; of a change by hand: the files' owners
-  std::string command;      // line, of the author's process, where it was known
-  std::string change;       // "orders: added 192.0.2.1/32"
   std::vector<File> files;  // of databases
 };
 

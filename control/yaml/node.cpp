@@ -294,4 +294,11 @@ YamlTree read_yaml(std::string_view bytes, FaultLog& log) {
   return tree;
 }
 
+bool is_filled(const YamlTree& tree, const char* remedy, FaultLog& log) {
+  if (!tree.is_whole) return false;  // that is logged
+  if (tree.root && !tree.root->is(Node::Kind::null)) return true;
+  log.error({1, 1}, "the file is empty", {}, remedy);
+  return false;
+}
+
 }  // namespace moat

@@ -48,4 +48,7 @@ struct YamlTree {
 // `bytes` may have any content; what is wrong with it goes to `log`.
 [[nodiscard]] YamlTree read_yaml(std::string_view bytes, FaultLog& log);
 
+// Whether all was read, and is not empty. What is not so is in `log`, an empty file with that remedy.
+[[nodiscard]] bool is_filled(const YamlTree& tree, const char* remedy, FaultLog& log);
+
 }  // namespace moat

@@ -34,10 +34,6 @@ bool is_sound(const AccountHeader& header, std::size_t bytes) {
          header.lcores <= Account::max_lcores && bytes >= file_bytes(header.lcores);
 }
 
-std::unexpected<Error> failed(const std::string& what) {
-  return std::unexpected(Error{fmt::format("{}: {}", what, errno_words(errno)), {}});
-}
-
 // Of what is there; nothing sound: no lcores.
 unsigned lcores_in(int file) {
   struct stat status = {};

@@ -22,10 +22,6 @@ union FileRoom {
 
 }  // namespace
 
-std::unexpected<Error> channel_failed(const std::string& what) {
-  return std::unexpected(Error{fmt::format("{}: {}", what, errno_words(errno)), {}});
-}
-
 Result<> Channel::send_bytes(std::span<const std::byte> bytes, int file, bool waits) {
   iovec part = {const_cast<std::byte*>(bytes.data()), bytes.size()};
   FileRoom room = {};
@@ -46,7 +42,7 @@ Result<> Channel::send_bytes(std::span<const std::byte> bytes, int file, bool wa
     if (errno == EAGAIN || errno == EWOULDBLOCK)
       return std::unexpected(
           waits ? Error{"the other end of the fast path's channel does not read", {}} : Error{});
-    return channel_failed("speak on the fast path's channel");
+    return failed("speak on the fast path's channel");
   }
 }
 
@@ -60,7 +56,7 @@ Result<std::optional<Message>> Channel::receive() {
   do got = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   while (got < 0 && errno == EINTR);
   if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return std::nullopt;
-  if (got < 0) return channel_failed("listen on the fast path's channel");
+  if (got < 0) return failed("listen on the fast path's channel");
   Fd file;
   const cmsghdr* control = CMSG_FIRSTHDR(&message);
   if (control != nullptr && control->cmsg_level == SOL_SOCKET && control->cmsg_type == SCM_RIGHTS &&
@@ -83,7 +79,7 @@ Result<> Channel::check_peer() const {
   ucred peer = {};
   socklen_t size = sizeof peer;
   if (::getsockopt(socket_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-    return channel_failed("ask who is at the fast path's channel");
+    return failed("ask who is at the fast path's channel");
   if (peer.uid == 0 || peer.uid == ::geteuid()) return {};
   return std::unexpected(
       Error{fmt::format("uid {} (pid {}) is at the fast path's channel", peer.uid, peer.pid), {}});

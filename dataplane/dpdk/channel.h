@@ -6,16 +6,14 @@
 //   moatd                                  moat-dpdk
 //   connects                        ---->  takes one moatd at a time, of its own user or root
 //                                   <----  Hello      + the account (account.h)
-//   Publish  + a sealed table       ---->  checks it (sealed_table.h), swaps it in, and waits until
-//   no
+//   Publish  + a sealed table       ---->  checks it (sealed_table.h), swaps it in, and waits until no
 //                                          lcore uses the one before
 //                                   <----  Published, or Refused: the table before is still live
 //   AskTable                        ---->
 //                                   <----  Table      + the memfd of the live one, or Refused
 //   AskStatus                       ---->
 //                                   <----  Status     the live table's digest is computed anew
-//                                   <----  Drops      unasked, as they happen; with nobody
-//                                   connected
+//                                   <----  Drops      unasked, as they happen; with nobody connected
 //                                                     the oldest are kept, and losses are counted
 //
 // moatd asks one thing at a time. An answer has the number of its request; what is said unasked has
@@ -37,9 +35,6 @@
 #include "dataplane/fd.h"
 
 namespace moat {
-
-// What failed, with the words of errno.
-[[nodiscard]] std::unexpected<Error> channel_failed(const std::string& what);
 
 inline constexpr std::uint32_t channel_version = 1;
 

@@ -44,14 +44,14 @@ Result<ChannelServer> ChannelServer::listen(const std::string& path, const Hello
   if (!address) return std::unexpected(address.error());
   if (is_answered(*address))
     return std::unexpected(Error{what + ": another moat-dpdk does", "end that one first"});
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return channel_failed(what);
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return failed(what);
   ChannelServer server;
   server.listener_ = Fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const mode_t earlier = ::umask(0177);
   const int bound =
       ::bind(server.listener_.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address);
   ::umask(earlier);
-  if (bound != 0 || ::listen(server.listener_.get(), 4) != 0) return channel_failed(what);
+  if (bound != 0 || ::listen(server.listener_.get(), 4) != 0) return failed(what);
   server.hello_ = hello;
   server.account_ = &account;
   server.worker_ = std::move(worker);
@@ -60,10 +60,10 @@ Result<ChannelServer> ChannelServer::listen(const std::string& path, const Hello
 
 Result<> ChannelServer::accept() {
   Fd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-  if (!socket) return errno == EAGAIN ? Result<>() : channel_failed("accept a moatd");
+  if (!socket) return errno == EAGAIN ? Result<>() : failed("accept a moatd");
   if (::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &wait_for_moatd, sizeof wait_for_moatd) !=
       0)
-    return channel_failed("bound the wait for moatd");
+    return failed("bound the wait for moatd");
   Channel channel(std::move(socket));
   if (auto allowed = channel.check_peer(); !allowed) return allowed;
   // A moatd that was killed and started anew can be here before it was noticed that it went.

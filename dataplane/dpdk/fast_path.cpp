@@ -39,7 +39,7 @@ bool is_none(const TableName& name) { return name.size == 0; }
 Result<> watch(const Fd& epoll, int fd) {
   epoll_event event = {.events = EPOLLIN, .data = {.fd = fd}};
   if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) == 0) return {};
-  return std::unexpected(Error{"wait for the fast path: " + errno_words(errno), {}});
+  return failed("wait for the fast path");
 }
 
 // In which no database is guarded.
@@ -77,8 +77,7 @@ Result<std::unique_ptr<FastPath>> FastPath::open(const std::string& folder, Live
   Fd epoll(::epoll_create1(EPOLL_CLOEXEC));
   Fd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   Fd has_drops(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!epoll || !timer || !has_drops)
-    return std::unexpected(Error{"wait for the fast path: " + errno_words(errno), {}});
+  if (!epoll || !timer || !has_drops) return failed("wait for the fast path");
   if (auto watched = watch(epoll, timer.get()); !watched) return std::unexpected(watched.error());
   return std::unique_ptr<FastPath>(new FastPath(folder, std::move(live), std::move(epoll),
                                                 std::move(timer), std::move(has_drops)));

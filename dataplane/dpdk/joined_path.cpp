@@ -18,8 +18,7 @@ class JoinedDrops final : public DropSource {
     Fd epoll(::epoll_create1(EPOLL_CLOEXEC));
     for (const int fd : {kernel->fd(), fast_path.drops_fd()}) {
       epoll_event event = {.events = EPOLLIN, .data = {.fd = fd}};
-      if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) != 0)
-        return std::unexpected(Error{"wait for drops: " + errno_words(errno), {}});
+      if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) != 0) return failed("wait for drops");
     }
     return std::unique_ptr<DropSource>(
         new JoinedDrops(std::move(kernel), fast_path, std::move(epoll)));

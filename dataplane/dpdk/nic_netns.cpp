@@ -22,9 +22,8 @@ constexpr const char* folder = "/run/netns";
 constexpr const char* own = "/proc/thread-self/ns/net";
 constexpr long nsfs_magic = 0x6e736673;
 
-std::unexpected<Error> failed(const std::string& what) {
-  return std::unexpected(Error{fmt::format("{}: {}", what, errno_words(errno)),
-                               "run moat-dpdk as root, without a mount namespace of its own"});
+std::unexpected<Error> not_made(const std::string& what) {
+  return failed(what, errno, "run moat-dpdk as root, without a mount namespace of its own");
 }
 
 Fd open_namespace(const std::string& path) {
@@ -37,11 +36,11 @@ Fd open_namespace(const std::string& path) {
 // As iproute2 does: mounts of namespaces are seen from every mount namespace that shares the
 // folder.
 Result<> share_folder(const std::string& what) {
-  if (::mkdir(folder, 0755) != 0 && errno != EEXIST) return failed(what);
+  if (::mkdir(folder, 0755) != 0 && errno != EEXIST) return not_made(what);
   if (::mount("", folder, "none", MS_SHARED | MS_REC, nullptr) == 0) return {};
   if (errno != EINVAL || ::mount(folder, folder, "none", MS_BIND | MS_REC, nullptr) != 0 ||
       ::mount("", folder, "none", MS_SHARED | MS_REC, nullptr) != 0)
-    return failed(what);
+    return not_made(what);
   return {};
 }
 
@@ -58,16 +57,16 @@ int mount_new_namespace(const std::string& path) {
 Result<> make_namespace(const std::string& path, const std::string& what) {
   if (auto shared = share_folder(what); !shared) return shared;
   if (const Fd place(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0)); !place)
-    return failed(what);
+    return not_made(what);
   errno = mount_new_namespace(path);
-  return errno == 0 ? Result<>() : failed(what);
+  return errno == 0 ? Result<>() : not_made(what);
 }
 
 }  // namespace
 
 Result<Netns> Netns::current() {
   Fd file = open_namespace(own);
-  if (!file) return failed("look at this network namespace");
+  if (!file) return not_made("look at this network namespace");
   return Netns(std::move(file));
 }
 
@@ -81,13 +80,13 @@ Result<Netns> Netns::make(const std::string& name) {
     if (auto made = make_namespace(path, what); !made) return std::unexpected(made.error());
     file = open_namespace(path);
   }
-  if (!file) return failed(what);
+  if (!file) return not_made(what);
   return Netns(std::move(file));
 }
 
 Result<> Netns::close_to_sockets(const std::string& name) {
   ifaddrs* list = nullptr;
-  if (::getifaddrs(&list) != 0) return failed("look for addresses in " + name);
+  if (::getifaddrs(&list) != 0) return not_made("look for addresses in " + name);
   std::string found;
   for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next)
     if (entry->ifa_addr != nullptr &&
@@ -104,13 +103,13 @@ Result<> Netns::close_to_sockets(const std::string& name) {
   for (const char* setting : {"/proc/sys/net/ipv6/conf/all/disable_ipv6",
                               "/proc/sys/net/ipv6/conf/default/disable_ipv6"}) {
     const Fd file(::open(setting, O_WRONLY | O_CLOEXEC));  // a kernel without IPv6 has none
-    if (file && ::write(file.get(), "1", 1) != 1) return failed("switch IPv6 off in " + name);
+    if (file && ::write(file.get(), "1", 1) != 1) return not_made("switch IPv6 off in " + name);
   }
   return {};
 }
 
 Result<Visit> Visit::begin(const Netns& there, const Netns& home) {
-  if (::setns(there.fd(), CLONE_NEWNET) != 0) return failed("enter the NIC's network namespace");
+  if (::setns(there.fd(), CLONE_NEWNET) != 0) return not_made("enter the NIC's network namespace");
   return Visit(home.fd());
 }
 

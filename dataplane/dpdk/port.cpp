@@ -12,10 +12,6 @@ namespace {
 
 constexpr std::uint16_t ring_frames = 1024;
 
-std::unexpected<Error> failed(const std::string& what, int cause, std::string remedy = {}) {
-  return std::unexpected(Error{fmt::format("{}: {}", what, errno_words(cause)), std::move(remedy)});
-}
-
 std::string name_of(std::uint16_t number) {
   std::array<char, RTE_ETH_NAME_MAX_LEN> name{};
   return rte_eth_dev_get_name_by_port(number, name.data()) == 0 ? name.data() : "?";

@@ -26,8 +26,7 @@ Result<> store(const std::string& path, const std::string& bytes) {
     file << bytes;
     if (!file.flush()) return std::unexpected(Error{"write " + next + ": failed", {}});
   }
-  if (std::rename(next.c_str(), path.c_str()) != 0)
-    return std::unexpected(Error{fmt::format("write {}: {}", path, errno_words(errno)), {}});
+  if (std::rename(next.c_str(), path.c_str()) != 0) return failed("write " + path);
   return {};
 }
 

@@ -17,10 +17,6 @@ std::unexpected<Error> refuse(std::string message, std::string remedy = {}) {
   return std::unexpected(Error{std::move(message), std::move(remedy)});
 }
 
-std::unexpected<Error> failed(const std::string& what) {
-  return refuse(fmt::format("{}: {}", what, errno_words(errno)));
-}
-
 Result<> write_all(int fd, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const auto written = ::write(fd, bytes.data(), bytes.size());

@@ -186,9 +186,9 @@ Result<std::vector<Translation>> translations(
   int cause = dump(*socket, IPS_DST_NAT, IPS_DST_NAT, visit);
   if (cause == 0) cause = dump(*socket, IPS_SRC_NAT, IPS_NAT_MASK, visit);
   if (cause == EINVAL || cause == EOPNOTSUPP) {
-    return netlink_error(listing_connections, cause, "load the kernel module nf_conntrack_netlink");
+    return failed(listing_connections, cause, "load the kernel module nf_conntrack_netlink");
   }
-  if (cause != 0) return netlink_error(listing_connections, cause, "needs CAP_NET_ADMIN");
+  if (cause != 0) return failed(listing_connections, cause, "needs CAP_NET_ADMIN");
   return found;
 }
 
@@ -206,7 +206,7 @@ Result<std::vector<const Translation*>> forget(
     request.append(translation->name);
     const int cause = socket->ask(request.message(), [](const nlmsghdr*) {});
     if (cause == 0) forgotten.push_back(translation);
-    if (cause != 0 && cause != ENOENT) return netlink_error(what, cause, "needs CAP_NET_ADMIN");
+    if (cause != 0 && cause != ENOENT) return failed(what, cause, "needs CAP_NET_ADMIN");
   }
   return forgotten;
 }

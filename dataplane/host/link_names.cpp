@@ -1,9 +1,24 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "dataplane/host/link_names.h"
 
+#include <fmt/format.h>
+#include <net/if.h>
+
+#include <array>
+
 #include "dataplane/host/stacked_links.h"
 
 namespace moat {
+
+std::string link_name(std::uint32_t ifindex) {
+  std::array<char, IF_NAMESIZE> name = {};
+  return ::if_indextoname(ifindex, name.data()) == nullptr ? "" : name.data();
+}
+
+std::string link_name_or_number(std::uint32_t ifindex) {
+  auto name = link_name(ifindex);
+  return name.empty() ? fmt::format("#{}", ifindex) : name;
+}
 
 Result<std::vector<LinkNames>> list_link_names() {
   auto links = list_links();

@@ -2,6 +2,7 @@
 // What the interfaces of this network namespace are called.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,11 @@ struct LinkNames {
   std::vector<std::string> names;  // its own first, then those that `ip link property` gave it
   bool loopback = false;
 };
+
+// The name of the interface that has that number now; empty: none has.
+[[nodiscard]] std::string link_name(std::uint32_t ifindex);
+// The same, or "#7" where none has.
+[[nodiscard]] std::string link_name_or_number(std::uint32_t ifindex);
 
 [[nodiscard]] Result<std::vector<LinkNames>> list_link_names();
 

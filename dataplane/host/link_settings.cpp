@@ -27,7 +27,7 @@ Result<int> ask_once(nlmsghdr* request, const std::string& what, Visit&& visit) 
 Result<> change(nlmsghdr* request, const std::string& what, std::string remedy = {}) {
   const auto cause = ask_once(request, what, [](const nlmsghdr*) {});
   if (!cause) return std::unexpected(cause.error());
-  if (*cause != 0) return netlink_error(what, *cause, std::move(remedy));
+  if (*cause != 0) return failed(what, *cause, std::move(remedy));
   return {};
 }
 
@@ -58,7 +58,7 @@ Result<std::optional<LinkState>> ask_state(NetlinkRequest<ifinfomsg>& request,
   });
   if (!cause) return std::unexpected(cause.error());
   if (*cause == ENODEV) return std::nullopt;
-  if (*cause != 0) return netlink_error(what, *cause);
+  if (*cause != 0) return failed(what, *cause);
   return state;
 }
 
@@ -107,7 +107,7 @@ Result<> dump(std::uint16_t type, std::string& messages, Keeps keeps) {
     kept.back().resize(MNL_ALIGN(message->nlmsg_len));
   });
   if (!cause) return std::unexpected(cause.error());
-  if (*cause != 0) return netlink_error(what, *cause);
+  if (*cause != 0) return failed(what, *cause);
   for (const std::string& message : kept) messages += message;
   return {};
 }
@@ -222,7 +222,7 @@ Result<bool> has_default_route(std::uint32_t ifindex) {
     });
   });
   if (!cause) return std::unexpected(cause.error());
-  if (*cause != 0) return netlink_error("read the routes", *cause);
+  if (*cause != 0) return failed("read the routes", *cause);
   return has;
 }
 

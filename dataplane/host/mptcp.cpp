@@ -84,7 +84,7 @@ Result<std::vector<MptcpEndpoint>> mptcp_endpoints_with_port() {
       if (endpoint.port != 0) endpoints.push_back(endpoint);
     });
   });
-  if (cause != 0) return netlink_error(listing_endpoints, cause);
+  if (cause != 0) return failed(listing_endpoints, cause);
   return endpoints;
 }
 

@@ -54,7 +54,7 @@ Result<Route> look_up_route(NetlinkSocket& socket, const Session& session) {
         route.source = Address::from_network(mnl_attr_get_u32(attribute));
     });
   });
-  if (cause != 0) return netlink_error(route_lookup, cause);
+  if (cause != 0) return failed(route_lookup, cause);
   if (route.ifindex == 0) return std::unexpected(Error{"look up a route: there is none", ""});
   return route;
 }

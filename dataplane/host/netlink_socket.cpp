@@ -6,8 +6,8 @@ namespace moat {
 Result<NetlinkSocket> NetlinkSocket::open(int bus, const std::string& what, unsigned groups,
                                           int flags) {
   NetlinkSocket socket(mnl_socket_open2(bus, SOCK_CLOEXEC | flags));
-  if (!socket.socket_) return netlink_error(what);
-  if (mnl_socket_bind(socket.get(), groups, MNL_SOCKET_AUTOPID) < 0) return netlink_error(what);
+  if (!socket.socket_) return failed(what);
+  if (mnl_socket_bind(socket.get(), groups, MNL_SOCKET_AUTOPID) < 0) return failed(what);
   return socket;
 }
 

@@ -20,12 +20,6 @@
 
 namespace moat {
 
-[[nodiscard]] inline std::unexpected<Error> netlink_error(const std::string& what,
-                                                          int cause = errno,
-                                                          std::string remedy = {}) {
-  return std::unexpected(Error{what + ": " + errno_words(cause), std::move(remedy)});
-}
-
 // Netlink's own header, the header that the subsystem wants behind it, then attributes.
 template <typename Header>
 class NetlinkRequest {

@@ -16,6 +16,10 @@ class OwnAddresses {
   // Those of this network namespace, now. Where they cannot be read, loopback alone.
   [[nodiscard]] static OwnAddresses read();
 
+  // What the interfaces have, ascending; addresses of loopback among them.
+  [[nodiscard]] const std::set<Address>& ipv4() const { return ipv4_; }
+  [[nodiscard]] const std::set<Address6>& ipv6() const { return ipv6_; }
+
   [[nodiscard]] bool contains(Address address) const;
   [[nodiscard]] bool contains(const Address6& address) const;
 

@@ -19,12 +19,10 @@
 #include "bpf/abi.h"
 #include "dataplane/fd.h"
 #include "dataplane/host/stacked_links.h"
+#include "dataplane/pinned.h"
 
 namespace moat {
 namespace {
-
-// Not in the headers of Debian 12, see dataplane/xdp/input_link.cpp.
-constexpr std::uint32_t netfilter_link_type = 10;
 
 long call(bpf_cmd command, bpf_attr& attributes) {
   return ::syscall(SYS_bpf, command, &attributes, sizeof attributes);
@@ -101,15 +99,10 @@ class Pins {
   std::optional<Error> error_;
 };
 
-// Which network namespace the pins are of, see dataplane/xdp/own_netns.h.
 bool is_of_other_netns(Pins& pins) {
-  struct Netns {
-    std::uint64_t cookie;
-    std::uint64_t inode;
-  };
-  const auto info = pins.info<bpf_map_info>("netns");
+  const auto info = pins.info<bpf_map_info>(pin::netns);
   if (!info || info->value_size != sizeof(Netns)) return false;
-  const auto netns = pins.value<Netns>("netns");
+  const auto netns = pins.value<Netns>(pin::netns);
   struct stat here{};
   return netns && ::stat("/proc/self/ns/net", &here) == 0 && here.st_ino != netns->inode;
 }
@@ -156,7 +149,7 @@ void read_header(const Fd& table, PinnedGuard& guard) {
 // nothing: it is not pinned.
 std::optional<std::vector<std::uint32_t>> maps_in_use(Pins& pins) {
   std::optional<std::vector<std::uint32_t>> in_use;
-  for (const auto* name : {"xdp", "xdp-next"}) {
+  for (const auto& name : {std::string(pin::program), std::string(pin::program) + pin::next}) {
     std::array<std::uint32_t, 64> ids{};
     bpf_prog_info wanted = {};
     wanted.nr_map_ids = ids.size();
@@ -185,11 +178,11 @@ std::string why_not(Pins& pins, const std::string& name,
 
 // The one that is looked at first is live, see dataplane/xdp/tiers.h.
 void find_table(Pins& pins, const std::vector<std::string>& names, PinnedGuard& guard) {
-  guard.has_pins = std::ranges::any_of(names, [](const auto& name) { return name != "links"; });
+  guard.has_pins = std::ranges::any_of(names, [](const auto& name) { return name != pin::links; });
   if (!guard.has_pins) return;
   const auto in_use = maps_in_use(pins);
   std::uint32_t live = 0;  // the table's id
-  for (const auto* tier : {"policy-small", "policy-medium", "policy-large"}) {
+  for (const auto* tier : pin::policies) {
     guard.doubt = why_not(pins, tier, in_use);
     if (!guard.doubt.empty()) return;
     live = pins.value<std::uint32_t>(tier).value_or(0);
@@ -197,14 +190,14 @@ void find_table(Pins& pins, const std::vector<std::string>& names, PinnedGuard& 
   }
   guard.has_table = live != 0;
   if (live == 0) {
-    guard.doubt = why_not(pins, "policy-closed", in_use);
-    const auto closed = pins.value<std::uint32_t>("policy-closed");
+    guard.doubt = why_not(pins, pin::closed, in_use);
+    const auto closed = pins.value<std::uint32_t>(pin::closed);
     static_assert(offsetof(moat_table, magic) == 0 && sizeof(moat_table::magic) == sizeof *closed);
     guard.is_closed = guard.doubt.empty() && closed == MOAT_MAGIC;
     return;
   }
   for (const auto& name : names) {
-    if (!name.starts_with("table-")) continue;
+    if (!name.starts_with(pin::table)) continue;
     const auto info = pins.info<bpf_map_info>(name);
     if (info && info->id == live) read_header(pins.open(name), guard);
   }
@@ -216,7 +209,7 @@ Runs what_runs(Pins& pins, const bpf_link_info& link, const std::string& program
   const auto ours = pins.info<bpf_prog_info>(program);
   if (!ours) return Runs::unknown;
   if (ours->id == link.prog_id) return Runs::moats;
-  const auto next = pins.info<bpf_prog_info>(program + "-next");
+  const auto next = pins.info<bpf_prog_info>(program + pin::next);
   return next && next->id == link.prog_id ? Runs::moats : Runs::another;
 }
 
@@ -228,7 +221,7 @@ struct XdpLink {
 std::vector<XdpLink> xdp_links(Pins& pins, const std::vector<std::string>& names) {
   std::vector<XdpLink> links;
   for (auto name : names) {
-    const auto info = pins.info<bpf_link_info>("links/" + name);
+    const auto info = pins.info<bpf_link_info>(std::string(pin::links) + "/" + name);
     if (!info || info->type != BPF_LINK_TYPE_XDP) continue;
     std::ranges::replace(name, ':', '.');  // of an interface, see bpf_pins.h
     links.push_back({std::move(name), *info});
@@ -259,7 +252,7 @@ void find_interfaces(Pins& pins, const std::vector<XdpLink>& links,
       guard.gone.push_back(link.name);
       continue;
     }
-    const auto runs = what_runs(pins, link.info, "xdp");
+    const auto runs = what_runs(pins, link.info, pin::program);
     auto& found = runs == Runs::moats     ? guard.interfaces
                   : runs == Runs::another ? guard.foreign
                                           : guard.unknown;
@@ -269,7 +262,7 @@ void find_interfaces(Pins& pins, const std::vector<XdpLink>& links,
 
 // By a link that no pin tells of: a moatd that runs holds it.
 void find_unpinned(Pins& pins, const std::vector<LinkPlace>& here, PinnedGuard& guard) {
-  const auto program = pins.info<bpf_prog_info>("xdp");
+  const auto program = pins.info<bpf_prog_info>(pin::program);
   if (!program || guard.is_elsewhere) return;
   for (const auto& link : here) {
     const auto& programs = link.xdp_programs;
@@ -280,18 +273,18 @@ void find_unpinned(Pins& pins, const std::vector<LinkPlace>& here, PinnedGuard& 
 }
 
 Runs find_backstop(Pins& pins) {
-  const auto info = pins.info<bpf_link_info>("backstop-link");
+  const auto info = pins.info<bpf_link_info>(pin::backstop_link);
   if (!info || info->type != BPF_LINK_TYPE_CGROUP || info->cgroup.cgroup_id == 0)
     return Runs::nothing;
-  return what_runs(pins, *info, "backstop");
+  return what_runs(pins, *info, pin::backstop);
 }
 
 Runs find_before_sockets(Pins& pins) {
   auto worst = Runs::moats;
-  for (const auto* link : {"input-link-ipv4", "input-link-ipv6"}) {
+  for (const auto* link : {pin::input_link_ipv4, pin::input_link_ipv6}) {
     const auto info = pins.info<bpf_link_info>(link);
     const bool is_there = info && info->type == netfilter_link_type;
-    worst = std::min(worst, is_there ? what_runs(pins, *info, "input") : Runs::nothing);
+    worst = std::min(worst, is_there ? what_runs(pins, *info, pin::input) : Runs::nothing);
   }
   return worst;
 }
@@ -301,7 +294,7 @@ Runs find_before_sockets(Pins& pins) {
 Result<PinnedGuard> look_at_pins(const std::string& folder) {
   const auto names = list(folder);
   if (!names) return std::unexpected(names.error());
-  const auto links = list(folder + "/links");
+  const auto links = list(folder + "/" + pin::links);
   if (!links) return std::unexpected(links.error());
   const auto here = list_links();
   if (!here) return std::unexpected(here.error());

@@ -5,25 +5,18 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string_view>
 #include <vector>
 
+#include "dataplane/number.h"
+
 namespace moat {
 namespace {
 
 namespace fs = std::filesystem;
-
-template <typename T>
-std::optional<T> parse_number(std::string_view text) {
-  T number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
 
 std::string folder_of(std::int32_t pid) { return fmt::format("/proc/{}", pid); }
 

@@ -202,7 +202,7 @@ Result<std::vector<Found>> dump_both(NetlinkSocket& socket, const Query& query,
   for (const int family : {AF_INET, AF_INET6}) {
     if (const int cause = dump(socket, family, query, own, found); cause != 0) {
       if (query.protocol == IPPROTO_MPTCP && cause == ENOENT) return found;  // this kernel has none
-      return netlink_error("list TCP sockets", cause);
+      return failed("list TCP sockets", cause);
     }
   }
   return found;
@@ -306,9 +306,9 @@ Result<unsigned> destroy_sessions(const LocalPorts& ports,
     if (cause != 0 && !can_wait) failure = cause;
   }
   if (failure != 0) {
-    return netlink_error("end sessions that are no longer allowed", failure,
-                         failure == EOPNOTSUPP ? "needs a kernel with CONFIG_INET_DIAG_DESTROY"
-                                               : "needs CAP_NET_ADMIN");
+    return failed("end sessions that are no longer allowed", failure,
+                  failure == EOPNOTSUPP ? "needs a kernel with CONFIG_INET_DIAG_DESTROY"
+                                        : "needs CAP_NET_ADMIN");
   }
   return ended;
 }

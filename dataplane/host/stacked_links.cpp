@@ -2,6 +2,7 @@
 #include "dataplane/host/stacked_links.h"
 
 #include <linux/if.h>
+#include <linux/if_arp.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 
@@ -51,6 +52,7 @@ LinkPlace place_of(const nlmsghdr* message, const ifinfomsg& info) {
   place.ifindex = static_cast<std::uint32_t>(info.ifi_index);
   place.loopback = (info.ifi_flags & IFF_LOOPBACK) != 0;
   place.up = (info.ifi_flags & IFF_UP) != 0;
+  place.hardware_type = info.ifi_type;
   std::uint32_t lower = 0;
   bool elsewhere = false;  // the index of the lower one is another namespace's
   for_each_attribute<ifinfomsg>(message, [&](const nlattr* attribute) {
@@ -108,8 +110,12 @@ Result<std::vector<LinkPlace>> list_links() {
     if (message->nlmsg_type == RTM_NEWLINK && info != nullptr)
       links.push_back(place_of(message, *info));
   });
-  if (cause != 0) return netlink_error(what, cause);
+  if (cause != 0) return failed(what, cause);
   return links;
+}
+
+bool has_ethernet_header(int hardware_type) {
+  return hardware_type == ARPHRD_ETHER || hardware_type == ARPHRD_LOOPBACK;
 }
 
 std::map<std::string, const LinkPlace*> by_name(const std::vector<LinkPlace>& links) {

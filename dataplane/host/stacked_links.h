@@ -22,11 +22,17 @@ struct LinkPlace {
   std::vector<std::string> other_names = {};  // of `ip link property`
   bool loopback = false;
   bool up = false;
+  int hardware_type = 1;                         // ARPHRD_*; 1: Ethernet
   std::string kind = {};                         // "vlan", "bridge", ...; empty: a NIC, as a rule
   std::vector<std::uint32_t> xdp_programs = {};  // ids of those attached, one a mode
 };
 
 [[nodiscard]] Result<std::vector<LinkPlace>> list_links();
+
+// Whether frames of interfaces of that type begin with an Ethernet header. Those of a TUN device or an
+// IP tunnel do not. The kernel attaches a program there all the same, which would take addresses for a
+// header and let everything pass.
+[[nodiscard]] bool has_ethernet_header(int hardware_type);
 
 // The interfaces by each name that they have. `links` must outlive this.
 [[nodiscard]] std::map<std::string, const LinkPlace*> by_name(const std::vector<LinkPlace>& links);

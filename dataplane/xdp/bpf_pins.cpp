@@ -21,6 +21,7 @@
 #include <tuple>
 
 #include "dataplane/own_folder.h"
+#include "dataplane/pinned.h"
 #include "dataplane/xdp/bpf_error.h"
 #include "dataplane/xdp/bpf_map.h"
 #include "dataplane/xdp/own_netns.h"
@@ -33,12 +34,6 @@ namespace fs = std::filesystem;
 // An object is pinned by this name first and then renamed, so that a name never stands for nothing.
 constexpr auto unborn = "new";
 
-// The namespace whose guard the pins are.
-constexpr auto netns_pin = "netns";
-
-constexpr auto program_pin = "xdp";
-// The end of the name of a program that is about to take another's place.
-constexpr auto next_program = "-next";
 // No pin, but the name by which the program of what has not come back is remembered.
 constexpr auto earlier_program = "xdp-earlier";
 
@@ -60,7 +55,7 @@ bool is_on_bpf(const fs::path& path) {
   return ::statfs(path.c_str(), &about) == 0 && about.f_type == BPF_FS_MAGIC;
 }
 
-bool is_table(const std::string& name) { return name.starts_with("table-"); }
+bool is_table(const std::string& name) { return name.starts_with(pin::table); }
 
 Fd open_folder(int at, const std::string& path) {
   return Fd(::openat(at, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
@@ -129,7 +124,7 @@ Result<bool> BpfPins::make_and_lock() const {
   }
   // From here on no stranger changes what the path leads to, once the folder is ours.
   if (auto safe = check_folders_above(folder); !safe) return std::unexpected(safe.error());
-  for (const auto& one : {folder, folder / "links"})
+  for (const auto& one : {folder, folder / pin::links})
     if (auto owned = own(one); !owned) return std::unexpected(owned.error());
   if (!is_on_bpf(folder))
     return std::unexpected(Error{folder_ + " is not on a bpf filesystem", "name another folder"});
@@ -180,7 +175,7 @@ Result<> BpfPins::move_aside(const std::string& folder, unsigned stranger) const
 }
 
 Result<bool> BpfPins::lock() const {
-  const std::string links = path("links");
+  const std::string links = path(pin::links);
   struct stat locked = {};
   struct stat there = {};
   if (known_->lock && ::fstat(known_->lock.get(), &locked) == 0 &&
@@ -203,7 +198,7 @@ Result<bool> BpfPins::lock() const {
 // ---- Whose the pins are ----
 
 Result<> BpfPins::check_netns() const {
-  const Fd pin = get(netns_pin);
+  const Fd pin = get(pin::netns);
   const auto guarded = pin ? read_netns_map(pin.get()) : std::nullopt;
   if (!guarded) return {};  // none yet, or one of a version that had none
   const auto ours = own_netns();
@@ -238,7 +233,7 @@ void BpfPins::compare() const {
 
 std::vector<std::string> BpfPins::asides() const {
   std::vector<std::string> found;
-  for (const fs::path& folder : {without_slash(folder_), without_slash(folder_) / "links"}) {
+  for (const fs::path& folder : {without_slash(folder_), without_slash(folder_) / pin::links}) {
     std::error_code error;
     const auto begin = folder.filename().string() + moved_aside;
     for (fs::directory_iterator at(folder.parent_path(), error), end; !error && at != end;
@@ -251,12 +246,12 @@ std::vector<std::string> BpfPins::asides() const {
 void BpfPins::take_back() const {
   known_->problems.clear();
   for (const auto& aside : asides()) {
-    const bool is_links = fs::path(aside).filename().string().starts_with("links");
+    const bool is_links = fs::path(aside).filename().string().starts_with(pin::links);
     const Fd folder = open_folder(AT_FDCWD, aside);
     bool is_read = folder || errno == ENOTDIR || errno == ELOOP;
     if (folder) {
       is_read = take_back(folder, is_links ? "links/" : "");
-      const Fd links = is_links ? Fd() : open_folder(folder.get(), "links");
+      const Fd links = is_links ? Fd() : open_folder(folder.get(), pin::links);
       if (links) is_read &= take_back(links, "links/");
       if (links) ::unlinkat(folder.get(), "links", AT_REMOVEDIR);
       ::rmdir(aside.c_str());
@@ -347,7 +342,7 @@ PinIds BpfPins::to_expect() const {
   for (const auto& [name, id] : known_->earlier) {
     if (is_pinned(name) || name == earlier_program) continue;
     ids[name] = id;
-    for (const auto* program : {program_pin, earlier_program})
+    for (const auto* program : {pin::program, earlier_program})
       if (const auto earlier = known_->earlier.find(program); earlier != known_->earlier.end())
         ids[earlier_program] = earlier->second;
   }
@@ -356,7 +351,7 @@ PinIds BpfPins::to_expect() const {
 
 bool BpfPins::is_own_program(std::uint32_t id) const {
   for (const auto* ids : {&known_->pinned, &known_->earlier})
-    for (const auto* name : {program_pin, earlier_program})
+    for (const auto* name : {pin::program, earlier_program})
       if (const auto found = ids->find(name); found != ids->end() && found->second == id)
         return true;
   return false;
@@ -434,17 +429,17 @@ Result<> BpfPins::ensure_run(const std::string& program, int fd,
 }
 
 void BpfPins::announce(const std::string& program, int fd) const {
-  std::ignore = put(program + next_program, fd);
+  std::ignore = put(program + pin::next, fd);
 }
 
 void BpfPins::forget_next(const std::string& program) const {
-  if (::access(path(program + next_program).c_str(), F_OK) == 0) remove(program + next_program);
+  if (::access(path(program + pin::next).c_str(), F_OK) == 0) remove(program + pin::next);
 }
 
 std::optional<bool> BpfPins::runs_pinned(const std::string& program, std::uint32_t id) const {
   const Fd pinned = get(program);
   if (!pinned) return {};
-  const Fd next = get(program + next_program);
+  const Fd next = get(program + pin::next);
   return kernel_id(pinned.get()) == id || (next && kernel_id(next.get()) == id);
 }
 

@@ -13,6 +13,7 @@
 
 #include "backstop.skel.h"
 #include "dataplane/host/cgroups.h"
+#include "dataplane/pinned.h"
 #include "dataplane/xdp/bpf_error.h"
 #include "dataplane/xdp/bpf_map.h"
 #include "dataplane/xdp/load_failure.h"
@@ -20,9 +21,6 @@
 
 namespace moat {
 namespace {
-
-constexpr auto backstop_link_pin = "backstop-link";
-constexpr auto backstop_pin = "backstop";
 
 // What a kernel may refuse the program. Its own words about that change from version to version, so
 // it is asked by loading, with the most first.
@@ -55,11 +53,12 @@ std::uint64_t cgroup_of(int link, std::uint32_t* program) {
 
 }  // namespace
 
-CgroupLink::CgroupLink(BpfPins pins) : pins_(std::move(pins)), link_(pins_.get(backstop_link_pin)) {
+CgroupLink::CgroupLink(BpfPins pins)
+    : pins_(std::move(pins)), link_(pins_.get(pin::backstop_link)) {
   std::uint32_t program = 0;
   if (!link_) return;
   was_taken_off_ = cgroup_of(link_.get(), &program) == 0;
-  was_swapped_ = !was_taken_off_ && pins_.runs_pinned(backstop_pin, program) == false;
+  was_swapped_ = !was_taken_off_ && pins_.runs_pinned(pin::backstop, program) == false;
 }
 
 Result<> CgroupLink::load(const BackstopMaps& maps) {
@@ -94,7 +93,7 @@ Result<std::string> CgroupLink::attach(const std::string& cgroup, bool is_for_al
   const std::uint64_t attached = link_ ? cgroup_of(link_.get(), &program) : 0;
   if (attached == stat.st_ino || (is_for_all && attached == root_cgroup)) {
     if (program == kernel_id(program_.get())) return {};
-    pins_.announce(backstop_pin, program_.get());
+    pins_.announce(pin::backstop, program_.get());
     if (const int error = bpf_link_update(link_.get(), program_.get(), nullptr); error != 0)
       return bpf_failure("replace the backstop program", error);
     const bool is_mended = std::exchange(was_swapped_, false) || was_on_;
@@ -140,12 +139,12 @@ Result<CgroupLink::Attached> CgroupLink::ensure_on(const BackstopMaps& maps,
 }
 
 Result<> CgroupLink::ensure_pins() {
-  return pins_.ensure_run(backstop_pin, program_.get(), {{backstop_link_pin, link_.get()}});
+  return pins_.ensure_run(pin::backstop, program_.get(), {{pin::backstop_link, link_.get()}});
 }
 
 void CgroupLink::remove() {
-  pins_.remove(backstop_link_pin);
-  pins_.remove(backstop_pin);
+  pins_.remove(pin::backstop_link);
+  pins_.remove(pin::backstop);
   link_ = Fd();
   program_ = Fd();
   was_on_ = false;

@@ -12,6 +12,7 @@
 #include <optional>
 #include <utility>
 
+#include "dataplane/pinned.h"
 #include "dataplane/xdp/bpf_error.h"
 #include "dataplane/xdp/bpf_map.h"
 #include "dataplane/xdp/load_failure.h"
@@ -20,13 +21,11 @@
 namespace moat {
 namespace {
 
-constexpr auto input_pin = "input";
 constexpr KernelNeed input_need = {6, 4, "NETFILTER_BPF_LINK"};
 
 // Not in the headers of Debian 12's libc or libbpf; from Linux 6.4 on they are the kernel's.
 constexpr auto netfilter_program = std::bit_cast<bpf_prog_type>(32u);
 constexpr auto netfilter_attach = std::bit_cast<bpf_attach_type>(45u);
-constexpr std::uint32_t netfilter_link = 10;
 constexpr std::uint32_t family_ipv4 = 2, family_ipv6 = 10;  // NFPROTO_*
 constexpr std::uint32_t hook_local_in = 1;                  // NF_INET_LOCAL_IN
 struct NetfilterHook {
@@ -71,7 +70,7 @@ std::optional<LinkInfo> info_of(const Fd& link) {
   } known = {};
   __u32 bytes = sizeof known;
   if (!link || bpf_obj_get_info_by_fd(link.get(), &known, &bytes) != 0) return {};
-  if (known.info.type != netfilter_link) return {};
+  if (known.info.type != netfilter_link_type) return {};
   return known.info;
 }
 
@@ -79,11 +78,11 @@ std::optional<LinkInfo> info_of(const Fd& link) {
 
 InputLink::InputLink(BpfPins pins)
     : pins_(std::move(pins)),
-      families_{{{family_ipv4, "input-link-ipv4", pins_.get("input-link-ipv4")},
-                 {family_ipv6, "input-link-ipv6", pins_.get("input-link-ipv6")}}} {
+      families_{{{family_ipv4, pin::input_link_ipv4, pins_.get(pin::input_link_ipv4)},
+                 {family_ipv6, pin::input_link_ipv6, pins_.get(pin::input_link_ipv6)}}} {
   for (const auto& family : families_)
     if (const auto was = info_of(family.link))
-      was_swapped_ |= pins_.runs_pinned(input_pin, was->program) == false;
+      was_swapped_ |= pins_.runs_pinned(pin::input, was->program) == false;
 }
 
 // Asked with a program that accepts all: what is refused then is the kind. Without the capability
@@ -170,7 +169,7 @@ Result<bool> InputLink::ensure(const BackstopMaps& maps, bool judges) {
 Result<> InputLink::ensure_pins() {
   std::vector<std::pair<std::string, int>> links;
   for (const auto& family : families_) links.emplace_back(family.pin, family.link.get());
-  return pins_.ensure_run(input_pin, program_.get(), links);
+  return pins_.ensure_run(pin::input, program_.get(), links);
 }
 
 void InputLink::remove() {
@@ -178,7 +177,7 @@ void InputLink::remove() {
     pins_.remove(family.pin);
     family.link = Fd();
   }
-  pins_.remove(input_pin);
+  pins_.remove(pin::input);
   program_ = Fd();
 }
 

@@ -3,20 +3,19 @@
 
 #include <bpf/bpf.h>
 #include <fmt/format.h>
-#include <net/if.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <set>
 #include <string_view>
 
+#include "dataplane/host/link_names.h"
 #include "dataplane/xdp/bpf_error.h"
 
 namespace moat {
 namespace {
 
-constexpr auto pin = "interfaces";
+constexpr auto interfaces_pin = "interfaces";
 constexpr std::size_t max_named = 5;
 
 bool is_same(const moat_interface& one, const moat_interface& other) {
@@ -27,8 +26,7 @@ bool is_trusted(const moat_interface& entry) { return (entry.flags & MOAT_INTERF
 
 // What has the number now; an entry by hand need not say.
 std::string name_of(std::uint32_t ifindex, const moat_interface& entry) {
-  std::array<char, IF_NAMESIZE> now{};
-  if (::if_indextoname(ifindex, now.data()) != nullptr) return now.data();
+  if (auto now = link_name(ifindex); !now.empty()) return now;
   return fmt::format("{} (interface {}, gone)",
                      std::string_view(entry.name, ::strnlen(entry.name, sizeof entry.name)),
                      ifindex);
@@ -80,8 +78,8 @@ Result<> InterfaceMap::ensure(std::uint32_t room) {
   bpf_map_create_opts options = {};
   options.sz = sizeof options;
   options.map_flags = BPF_F_NO_PREALLOC;
-  map_ = Fd(bpf_map_create(BPF_MAP_TYPE_HASH, pin, sizeof(std::uint32_t), sizeof(moat_interface),
-                           room, &options));
+  map_ = Fd(bpf_map_create(BPF_MAP_TYPE_HASH, interfaces_pin, sizeof(std::uint32_t),
+                           sizeof(moat_interface), room, &options));
   if (!map_) return bpf_failure("make the backstop's map of interfaces");
   return {};
 }
@@ -129,10 +127,10 @@ InterfaceMap::Told InterfaceMap::tell(const KnownInterfaces& interfaces) {
   return told;
 }
 
-Result<> InterfaceMap::ensure_pin() { return pins_.ensure({{pin, map_.get()}}); }
+Result<> InterfaceMap::ensure_pin() { return pins_.ensure({{interfaces_pin, map_.get()}}); }
 
 void InterfaceMap::remove() {
-  pins_.remove(pin);
+  pins_.remove(interfaces_pin);
   map_ = Fd();
   written_.clear();
 }

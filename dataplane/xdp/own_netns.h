@@ -1,22 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Which network namespace this process, and what it attaches, is in. The kernel gives each a cookie
-// that no other gets until the next boot; the inode is what `lsns` and /proc show, and is another's
-// once the namespace is gone.
+// Which network namespace this process, and what it attaches, is in.
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 
 #include "dataplane/error.h"
 #include "dataplane/fd.h"
+#include "dataplane/pinned.h"
 
 namespace moat {
-
-struct Netns {
-  std::uint64_t cookie = 0;
-  std::uint64_t inode = 0;
-};
 
 [[nodiscard]] Result<Netns> own_netns();
 

@@ -8,13 +8,13 @@
 #include <algorithm>
 #include <array>
 
+#include "dataplane/pinned.h"
 #include "dataplane/xdp/bpf_error.h"
 #include "dataplane/xdp/bpf_map.h"
 
 namespace moat {
 namespace {
 
-constexpr auto table_pin = "table-";
 constexpr std::array<const char*, MOAT_TIERS> tier_maps = {"policy_small", "policy_medium",
                                                            "policy_large"};
 
@@ -99,7 +99,7 @@ Tiers tiers_of(const std::vector<NamedMap>& maps) {
 
 Fd find_table(const BpfPins& pins, std::uint32_t id) {
   for (const auto& name : pins.list()) {
-    if (!name.starts_with(table_pin)) continue;
+    if (!name.starts_with(pin::table)) continue;
     if (Fd fd = pins.get(name); fd && kernel_id(fd.get()) == id) return fd;
   }
   return {};
@@ -107,10 +107,10 @@ Fd find_table(const BpfPins& pins, std::uint32_t id) {
 
 Result<> keep_table_pin(const BpfPins& pins, const LiveTable& live) {
   if (!live.map) return {};
-  const std::string wanted = fmt::format("{}{}", table_pin, live.generation);
+  const std::string wanted = fmt::format("{}{}", pin::table, live.generation);
   if (auto kept = pins.ensure({{wanted, live.map.get()}}); !kept) return kept;
   for (const auto& name : pins.list())
-    if (name.starts_with(table_pin) && name != wanted) pins.remove(name);
+    if (name.starts_with(pin::table) && name != wanted) pins.remove(name);
   return {};
 }
 
@@ -120,9 +120,9 @@ void rename_earlier_pins(const BpfPins& pins) {
   struct Renamed {
     const char *from, *to;
   };
-  for (const auto& [from, to] : {Renamed{"links/backstop", "backstop-link"},
-                                 {"links/input-ipv4", "input-link-ipv4"},
-                                 {"links/input-ipv6", "input-link-ipv6"}}) {
+  for (const auto& [from, to] : {Renamed{"links/backstop", pin::backstop_link},
+                                 {"links/input-ipv4", pin::input_link_ipv4},
+                                 {"links/input-ipv6", pin::input_link_ipv6}}) {
     const Fd link = pins.get(from);
     bpf_link_info info = {};
     __u32 bytes = sizeof info;
@@ -133,7 +133,7 @@ void rename_earlier_pins(const BpfPins& pins) {
 
 Result<Adopted> adopt(const BpfPins& pins, XdpObject& object) {
   Adopted adopted;
-  Fd fd = pins.get("xdp");
+  Fd fd = pins.get(pin::program);
   if (!fd) return otherwise("no program is pinned");
   auto program = describe_program(std::move(fd));
   if (!program) return std::unexpected(program.error());

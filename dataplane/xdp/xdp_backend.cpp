@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "dataplane/host/stacked_links.h"
+#include "dataplane/pinned.h"
 #include "dataplane/xdp/arrivals.h"
 #include "dataplane/xdp/backstop_link.h"
 #include "dataplane/xdp/bpf_error.h"
@@ -94,7 +95,7 @@ Result<> XdpBackend::Kernel::begin() {
   const auto here = own_netns();
   if (!here) return std::unexpected(here.error());
   swapped = links.run_by_others();
-  netns = pins.get("netns");  // of this namespace, or the pins were refused
+  netns = pins.get(pin::netns);  // of this namespace, or the pins were refused
   if (!netns || !read_netns_map(netns.get())) {
     auto noted = make_netns_map(*here);
     if (!noted) return std::unexpected(noted.error());
@@ -125,7 +126,7 @@ Result<> XdpBackend::Kernel::continue_with(Adopted adopted, XdpObject& object) {
         adopted.missing.empty() ? ", with a newer program" : ", but for pins that were missing";
     for (const auto& name : adopted.missing) pins.note_missing(name);
     if (auto loaded = load(object); !loaded) return loaded;
-    pins.announce("xdp", program.fd.get());
+    pins.announce(pin::program, program.fd.get());
   }
   tiers = tiers_of(maps);
   table = std::move(adopted.table);
@@ -148,7 +149,7 @@ Result<> XdpBackend::Kernel::replace_programs() {
 }
 
 void XdpBackend::Kernel::begin_take_over() {
-  if (Fd earlier = pins.get("xdp"))
+  if (Fd earlier = pins.get(pin::program))
     if (auto described = describe_program(std::move(earlier))) previous = std::move(*described);
   const Program& attached = previous.fd ? previous : program;
   links.set_program(attached.fd.get(), attached.id);
@@ -160,7 +161,7 @@ void XdpBackend::Kernel::begin_take_over() {
 // other one is still at work on a packet.
 Result<> XdpBackend::Kernel::finish_take_over(std::size_t tier) {
   links.set_program(program.fd.get(), program.id);
-  if (previous.fd) pins.announce("xdp", program.fd.get());
+  if (previous.fd) pins.announce(pin::program, program.fd.get());
   if (auto replaced = replace_programs(); !replaced) return replaced;
   if (auto waited = tiers.wait_for_programs(tier, table.map.get()); !waited) return waited;
   previous = {};
@@ -307,14 +308,14 @@ Result<> XdpBackend::Kernel::prepare_pins() {
 Result<> XdpBackend::Kernel::pin_all() {
   if (auto prepared = prepare_pins(); !prepared) return prepared;
   // The namespace first: whoever finds any of the pins finds whose they are.
-  std::vector<std::pair<std::string, int>> named = {{"netns", netns.get()}};
+  std::vector<std::pair<std::string, int>> named = {{pin::netns, netns.get()}};
   for (const auto& map : maps) named.emplace_back(pin_name(map.name), map.fd.get());
   if (auto done = pins.ensure(named); !done) return done;
   if (auto done = keep_table_pin(pins, table); !done) return done;
   // The program last: without it no pin is believed by the next daemon.
-  auto done = pins.ensure({{"version", version.get()}, {"xdp", program.fd.get()}});
+  auto done = pins.ensure({{"version", version.get()}, {pin::program, program.fd.get()}});
   if (!done) return done;
-  pins.forget_next("xdp");
+  pins.forget_next(pin::program);
   if (done = links.ensure_pins(); !done) return done;
   return backstop.ensure_pins();
 }
@@ -351,6 +352,8 @@ InterfaceStatus XdpBackend::ensure_attached(const std::string& interface, Wanted
   // What holds another program there may be a link of ours that has come within reach.
   if (status.mode == AttachMode::none && status.program_id != 0 && kernel_->prepare_pins())
     status = ensure();
+  if (status.is_attached() && kernel_->links.take_lost(interface))
+    kernel_->mended.push_back(fmt::format("interface {} had lost Moat's program", interface));
   return status;
 }
 

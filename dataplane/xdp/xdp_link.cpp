@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 #include <linux/if_link.h>
 #include <net/if.h>
-#include <net/if_arp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -15,6 +14,9 @@
 #include <string_view>
 #include <tuple>
 
+#include "dataplane/host/link_names.h"
+#include "dataplane/host/stacked_links.h"
+#include "dataplane/pinned.h"
 #include "dataplane/xdp/bpf_error.h"
 #include "dataplane/xdp/bpf_map.h"
 
@@ -67,21 +69,14 @@ std::uint32_t index_of(const std::string& interface) {
   return interface.size() < IF_NAMESIZE ? ::if_nametoindex(interface.c_str()) : 0;
 }
 
-std::string name_of(std::uint32_t ifindex) {
-  std::array<char, IF_NAMESIZE> name = {};
-  return ifindex != 0 && ::if_indextoname(ifindex, name.data()) ? name.data() : "";
-}
-
-// The hardware type of an interface (ARPHRD_*) whose frames have no Ethernet header, as of a TUN
-// device or an IP tunnel; nothing where they have one. The kernel attaches a program there all the
-// same, which would take addresses for a header and let everything pass.
+// The hardware type of an interface whose frames have no Ethernet header; nothing where they have one.
 std::optional<int> type_without_ethernet(const std::string& interface) {
   const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ifreq request = {};
   interface.copy(static_cast<char*>(request.ifr_name), IF_NAMESIZE - 1);
   if (!socket || ::ioctl(socket.get(), SIOCGIFHWADDR, &request) != 0) return {};
   const int type = request.ifr_hwaddr.sa_family;
-  if (type == ARPHRD_ETHER || type == ARPHRD_LOOPBACK) return {};
+  if (has_ethernet_header(type)) return {};
   return type;
 }
 
@@ -118,7 +113,7 @@ std::string remedy_for(std::string_view reason, std::uint32_t ifindex) {
   }};
   for (const auto& [word, remedy] : known)
     if (reason.find(word) != std::string_view::npos)
-      return fmt::format(fmt::runtime(remedy), name_of(ifindex));
+      return fmt::format(fmt::runtime(remedy), link_name(ifindex));
   return "a newer driver, or a NIC whose driver has native XDP";
 }
 
@@ -159,10 +154,15 @@ bool XdpLinks::take_over_pinned() {
   const auto is_held = [this](std::uint32_t id) {
     return std::ranges::any_of(links_, [id](const Link& l) { return kernel_id(l.fd.get()) == id; });
   };
-  for (const auto& name : pins_.list("links"))
-    if (Fd fd = pins_.get(folder + name);
-        fd && link_info(fd.get()).is_xdp && !is_held(kernel_id(fd.get())))
-      links_.push_back({std::move(fd), name});
+  for (const auto& name : pins_.list(pin::links)) {
+    Fd fd = pins_.get(folder + name);
+    if (!fd) continue;
+    const LinkInfo info = link_info(fd.get());
+    if (!info.is_xdp || is_held(kernel_id(fd.get()))) continue;
+    if (const auto ifindex = index_of(name); info.ifindex == 0 && ifindex != 0)
+      lost_.insert(ifindex);
+    links_.push_back({std::move(fd), name});
+  }
   return links_.size() != before;
 }
 
@@ -172,8 +172,10 @@ void XdpLinks::drop_dead() {
     if (!link.pin.empty()) pins_.remove(folder + link.pin);
     return true;
   });
-  std::erase_if(notes_, [](const auto& note) { return name_of(note.first).empty(); });
-  std::erase_if(asked_generic_, [](std::uint32_t ifindex) { return name_of(ifindex).empty(); });
+  const auto is_gone = [](std::uint32_t ifindex) { return link_name(ifindex).empty(); };
+  std::erase_if(notes_, [&](const auto& note) { return is_gone(note.first); });
+  std::erase_if(asked_generic_, is_gone);
+  std::erase_if(lost_, is_gone);
 }
 
 // An interface that was moved to another network namespace keeps its link and may have the index of
@@ -196,7 +198,7 @@ Result<> XdpLinks::replace_program(const Link& link) const {
   if (info.ifindex == 0 || info.program_id == program_id_) return {};
   const int error = bpf_link_update(link.fd.get(), program_, nullptr);
   if (error == 0 || error == -ENOLINK) return {};  // its interface went this moment
-  return bpf_failure("replace the XDP program on " + name_of(info.ifindex), error);
+  return bpf_failure("replace the XDP program on " + link_name(info.ifindex), error);
 }
 
 std::vector<std::string> XdpLinks::run_by_others() const {
@@ -204,10 +206,14 @@ std::vector<std::string> XdpLinks::run_by_others() const {
   for (const Link& link : links_) {
     const LinkInfo info = link_info(link.fd.get());
     if (info.ifindex == 0 || pins_.is_own_program(info.program_id)) continue;
-    if (const auto is_ours = pins_.runs_pinned("xdp", info.program_id); is_ours && !*is_ours)
+    if (const auto is_ours = pins_.runs_pinned(pin::program, info.program_id); is_ours && !*is_ours)
       names.push_back(link.pin);
   }
   return names;
+}
+
+bool XdpLinks::take_lost(const std::string& interface) {
+  return lost_.erase(index_of(interface)) != 0;
 }
 
 Result<> XdpLinks::replace_programs() {
@@ -274,7 +280,7 @@ InterfaceStatus XdpLinks::ensure(const std::string& interface, WantedAttach want
                                  bool is_judged) {
   drop_dead();
   const std::uint32_t ifindex = index_of(interface);
-  if (ifindex == 0 || type_without_ethernet(name_of(ifindex))) return inspect(interface);
+  if (ifindex == 0 || type_without_ethernet(link_name(ifindex))) return inspect(interface);
 
   Link* link = find(ifindex);
   Result<> done;
@@ -289,7 +295,7 @@ InterfaceStatus XdpLinks::ensure(const std::string& interface, WantedAttach want
   }
   // By its own name, whatever other name it was asked for by. Without a pin the program is on all
   // the same: ensure_pins() tells.
-  if (link) std::ignore = give_pin(*link, name_of(ifindex));
+  if (link) std::ignore = give_pin(*link, link_name(ifindex));
 
   InterfaceStatus status = inspect(interface);
   if (!done) {
@@ -325,7 +331,7 @@ InterfaceStatus XdpLinks::inspect(const std::string& interface) const {
     tell_moved(status);
     return status;
   }
-  if (const auto type = type_without_ethernet(name_of(ifindex))) {
+  if (const auto type = type_without_ethernet(link_name(ifindex))) {
     status.reason = fmt::format("its frames have no Ethernet header (hardware type {})", *type);
     status.remedy =
         fmt::format("take {} out of `interfaces`: the backstop judges what comes by it", interface);
@@ -401,7 +407,7 @@ std::vector<std::string> XdpLinks::interfaces() const {
   std::vector<std::string> names;
   for (const Link& link : links_)
     if (const auto ifindex = link_info(link.fd.get()).ifindex; find(ifindex) == &link)
-      if (std::string name = name_of(ifindex); !name.empty()) names.push_back(std::move(name));
+      if (std::string name = link_name(ifindex); !name.empty()) names.push_back(std::move(name));
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -425,10 +431,10 @@ Result<> XdpLinks::detach_all() {
   Result<> first;
   for (const Link& link : links_)
     if (const int error = bpf_link_detach(link.fd.get()); error != 0 && first)
-      first = bpf_failure("detach from " + name_of(link_info(link.fd.get()).ifindex), error);
+      first = bpf_failure("detach from " + link_name(link_info(link.fd.get()).ifindex), error);
   drop_dead();
   // Whatever else is pinned there: links of other kinds, or ones that another process pinned.
-  for (const auto& name : pins_.list("links")) {
+  for (const auto& name : pins_.list(pin::links)) {
     if (const Fd link = pins_.get(folder + name))
       if (const int error = bpf_link_detach(link.get()); error != 0 && first)
         first = bpf_failure("detach " + name, error);
@@ -443,7 +449,7 @@ Result<> XdpLinks::ensure_pins() {
   drop_dead();
   for (Link& link : links_) {
     const auto ifindex = link_info(link.fd.get()).ifindex;
-    const std::string interface = find(ifindex) == &link ? name_of(ifindex) : "";
+    const std::string interface = find(ifindex) == &link ? link_name(ifindex) : "";
     if (interface.empty()) continue;
     if (auto pinned = give_pin(link, interface); !pinned) return pinned;
   }

@@ -33,6 +33,10 @@ class XdpLinks {
   // that are there stay as they are.
   void set_program(int fd, std::uint32_t id) { program_ = fd, program_id_ = id; }
 
+  // Whether the link of an interface that is there was without one when it was taken over: somebody
+  // had detached it, or the interface was made anew. Asked a second time: no.
+  [[nodiscard]] bool take_lost(const std::string& interface);
+
   // Interfaces whose link runs a program that is not Moat's, by the pins.
   [[nodiscard]] std::vector<std::string> run_by_others() const;
 
@@ -79,6 +83,7 @@ class XdpLinks {
 
   BpfPins pins_;
   std::vector<Link> links_;
+  std::set<std::uint32_t> lost_;           // ifindexes, see take_lost()
   std::map<std::uint32_t, Note> notes_;    // by ifindex
   std::set<std::uint32_t> asked_generic_;  // ifindexes: the mode is what was asked for
   int program_ = -1;

@@ -140,6 +140,8 @@ class CliTest : public testing::Test {
   static inline bool has_own_host_ = false;
 };
 
+class CliTestAsRoot : public CliTest {};
+
 // Ten different faults of meaning, on the lines of the numbers in their labels.
 constexpr auto ten_faults = R"(database: orders
 endpoint: {port: 70000}
@@ -197,8 +199,8 @@ TEST_F(CliTest, CheckIsContentWithFilesInOrder) {
   }
 }
 
-TEST_F(CliTest, CheckReservesThePortsOfAllDatabasesAtOnce) {
-  if (!has_own_host_) GTEST_SKIP() << "needs root";
+TEST_F(CliTestAsRoot, CheckReservesThePortsOfAllDatabasesAtOnce) {
+  ASSERT_TRUE(has_own_host_);
   write_config();
   write("databases.d/a.yaml", "database: a\nendpoint: {port: 40000}\nrules: []\n");
   write("databases.d/b.yaml", "database: b\nendpoint: {port: 45000}\nrules: []\n");
@@ -298,8 +300,8 @@ TEST_F(CliTest, WrongUseNamesTheHelpOfTheCommand) {
             std::string::npos);
 }
 
-TEST_F(CliTest, WhoMayNotAskIsToldSoAndNotThatMoatdIsGone) {
-  if (!has_own_host_) GTEST_SKIP() << "needs root";
+TEST_F(CliTestAsRoot, WhoMayNotAskIsToldSoAndNotThatMoatdIsGone) {
+  ASSERT_TRUE(has_own_host_);
   const auto said = (folder_.path() / "said").string();
   ASSERT_TRUE(run(
       fmt::format("chmod 700 {0}; setpriv --reuid=65534 --regid=65534 --clear-groups {1} status "
@@ -649,7 +651,7 @@ TEST_F(CliTest, TellsProgramsItsVersionInJson) {
 
 TEST_F(CliTest, CompletesWhatIsBegun) {
   play_config();
-  service_.history_views = {{.generation = 17, .change = "orders: added 192.0.2.1/32"}};
+  service_.history_views = {{{.generation = 17, .change = "orders: added 192.0.2.1/32"}, {}}};
   const auto candidates = [this](std::vector<std::string> words) {
     words.insert(words.begin(), {"complete", "--socket", host_.path()});
     std::vector<std::string> found;
@@ -825,20 +827,39 @@ TEST_F(CliTest, SaysHowToStartADaemonThatIsNotThere) {
 }
 
 TEST_F(CliTest, LooksWhetherTheGuardIsPinnedWhereMoatdIsGone) {
-  const auto pins = (folder_.path() / "bpf").string();
-  const auto nothing =
-      "NOTHING is guarded, as nothing is pinned in " + pins + ", unless moatd had another --bpffs";
-  const auto stays = "what was in force is pinned in " + pins +
-                     ", and stays as it was unless somebody changed it in the kernel";
-  EXPECT_EQ(what_stays(pins), nothing);
-  std::filesystem::create_directories(pins + "/links");
-  std::ofstream(pins + "/xdp") << "a program that is on nothing";
-  EXPECT_EQ(what_stays(pins), nothing);
-  std::ofstream(pins + "/links/eth0") << "";
-  EXPECT_EQ(what_stays(pins), stays);
-  std::filesystem::remove(pins + "/links/eth0");
-  std::ofstream(pins + "/backstop-link") << "";
-  EXPECT_EQ(what_stays(pins), stays);
+  const std::string pins = "/sys/fs/bpf/moat";
+  const auto stays = [&](const Result<PinnedGuard>& guard) { return what_stays(pins, guard); };
+  EXPECT_EQ(what_stays(files() + "/none", look_at_pins(files() + "/none")),
+            "NOTHING is guarded, as nothing is pinned in " + files() +
+                "/none, unless moatd had another --bpffs");
+  PinnedGuard guard;
+  guard.has_pins = true;
+  EXPECT_EQ(stays(guard),
+            "NOTHING is guarded, as no rules are in the maps that are pinned in " + pins);
+  guard.has_table = true;
+  guard.gone = {"eth0"};  // its link was detached
+  EXPECT_EQ(stays(guard),
+            "NOTHING is guarded, as no program of Moat's is attached by the pins in " + pins);
+  guard.unknown = {"eth1"};
+  EXPECT_EQ(stays(guard), "nobody can say whether anything is guarded, as the pins in " + pins +
+                              " are not all there");
+  guard.interfaces = {"eth1"};
+  guard.unknown = {};
+  EXPECT_EQ(stays(guard), "what was in force is pinned in " + pins +
+                              " and not all of it is as it was, see: moat status");
+  guard.gone = {};
+  guard.at_sockets = Runs::another;
+  EXPECT_EQ(stays(guard), "what was in force is pinned in " + pins +
+                              " and not all of it is as it was, see: moat status");
+  guard.at_sockets = Runs::moats;
+  EXPECT_EQ(stays(guard), "what was in force is pinned in " + pins + " and stays as it was");
+  guard.is_closed = true;
+  EXPECT_EQ(stays(guard),
+            "guarded ports are closed to everyone, as the rules that were pinned in " + pins +
+                " were taken away");
+  EXPECT_EQ(stays(std::unexpected(Error{"read the pin: Operation not permitted", ""})),
+            "what was in force stays as it was if it is pinned in " + pins +
+                " and nobody changed it since, which root can see");
 }
 
 TEST_F(CliTest, StatusOpensWithASentence) {
@@ -1972,8 +1993,8 @@ TEST_F(CliTest, SaysOfADatabaseWithoutAFileThatItStays) {
       << "it is told once";
 }
 
-TEST_F(CliTest, SaysThatFilesWouldCloseTheHostsOnlyAddress) {
-  if (!has_own_host_) GTEST_SKIP() << "needs root";
+TEST_F(CliTestAsRoot, SaysThatFilesWouldCloseTheHostsOnlyAddress) {
+  ASSERT_TRUE(has_own_host_);
   write_config();
   play_config();
   write("databases.d/orders.yaml",

@@ -18,6 +18,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "control/os/log.h"
 #include "control/service/status_text.h"
 #include "tests/support/fake_path.h"
 #include "tests/support/overlaps.h"

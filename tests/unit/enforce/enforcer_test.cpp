@@ -13,6 +13,7 @@
 #include <sstream>
 #include <thread>
 
+#include "control/os/log.h"
 #include "tests/support/fake_path.h"
 #include "tests/support/overlaps.h"
 #include "tests/support/patience.h"

@@ -6,6 +6,7 @@
 
 #include <sstream>
 
+#include "control/os/log.h"
 #include "tests/support/fake_path.h"
 
 namespace moat {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Database files, and what holds for every kind of file. The others: policy_yaml_ranges_test,
-// policy_yaml_config_test.
+// Database files, and what holds for every kind of file. The others: ranges_file_test,
+// config_file_test.
 #include "control/files/reading.h"
 
 #include <gtest/gtest.h>

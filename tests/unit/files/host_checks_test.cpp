@@ -146,7 +146,7 @@ TEST(HostChecks, WarnOfInterfacesThatAreNotThere) {
 
 TEST(HostChecks, WarnOfInterfacesWithoutEthernet) {
   auto host = host_with_interfaces();
-  host.no_ethernet = {{"docker0", 65534}};
+  host.links = {{.ifindex = 2, .name = "docker0", .hardware_type = 65534}};
   EXPECT_EQ(
       fault_text(check_on_host(read_config("moat.yaml", "interfaces: [eth0, docker0]\n"), host)),
       "1:20 warning: its frames have no Ethernet header (hardware type 65534), so Moat's "

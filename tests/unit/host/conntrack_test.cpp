@@ -42,7 +42,7 @@ class Conntrack : public testing::Test {
  protected:
   static void SetUpTestSuite() { is_private_ = enter_own_netns(); }
   void SetUp() override {
-    if (!is_private_) GTEST_SKIP() << "needs root";
+    ASSERT_TRUE(is_private_) << "needs root";
     for (const auto* listener : {&pooler_, &plain_}) ASSERT_EQ(listen(listener->get(), 8), 0);
   }
   static bool redirect() {

@@ -11,7 +11,7 @@ namespace moat {
 namespace {
 
 TEST(LinkNames, AreAllThatAnInterfaceHas) {
-  if (!enter_own_netns()) GTEST_SKIP() << "needs root";
+  ASSERT_TRUE(enter_own_netns()) << "needs root";
   ASSERT_TRUE(run("ip link add seen0 type veth peer name peer0"));
   ASSERT_TRUE(run("ip link property add dev seen0 altname uplink altname a-name-of-over-15-bytes"));
   const auto links = list_link_names();

@@ -11,7 +11,7 @@ namespace moat {
 namespace {
 
 TEST(Mptcp, ListsTheEndpointsThatHaveAPort) {
-  if (!enter_own_netns()) GTEST_SKIP() << "needs root";
+  ASSERT_TRUE(enter_own_netns()) << "needs root";
   ASSERT_TRUE(
       run("ip mptcp endpoint add 127.0.0.1 port 6000 signal && "
           "ip mptcp endpoint add 127.0.0.2 subflow && "

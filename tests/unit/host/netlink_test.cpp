@@ -18,7 +18,7 @@ class Netlink : public testing::Test {
  protected:
   static void SetUpTestSuite() { is_private_ = enter_own_netns(); }
   void SetUp() override {
-    if (!is_private_) GTEST_SKIP() << "needs root";
+    ASSERT_TRUE(is_private_) << "needs root";
     auto monitor = LinkMonitor::open();
     ASSERT_TRUE(monitor) << monitor.error().message;
     monitor_.emplace(std::move(*monitor));

@@ -43,12 +43,8 @@ ssize_t read_result(const Fd& socket) {
 
 class Sessions : public testing::Test {
  protected:
-  static void SetUpTestSuite() {
-    if (!enter_own_netns()) GTEST_SKIP() << "needs root";
-  }
-  void SetUp() override {
-    if (geteuid() != 0) GTEST_SKIP() << "needs root";
-  }
+  static void SetUpTestSuite() { ASSERT_TRUE(enter_own_netns()) << "needs root"; }
+  void SetUp() override { ASSERT_EQ(geteuid(), 0) << "needs root"; }
 };
 
 constexpr Address ip(unsigned a, unsigned b, unsigned c, unsigned d) {

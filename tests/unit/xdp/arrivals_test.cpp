@@ -18,7 +18,7 @@ class ArrivalsTest : public testing::Test {
  protected:
   static void SetUpTestSuite() { is_private_ = enter_own_netns(); }
   void SetUp() override {
-    if (!is_private_) GTEST_SKIP() << "needs root";
+    ASSERT_TRUE(is_private_) << "needs root";
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

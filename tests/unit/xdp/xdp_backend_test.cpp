@@ -348,7 +348,7 @@ TEST_F(XdpBackendTest, a_program_of_another_version_is_replaced_in_place) {
   EXPECT_EQ(kernel_id(pins().get("xdp").get()), program_on("mt0"));
 }
 
-TEST_F(XdpBackendTest, a_program_swapped_while_no_daemon_ran_is_told) {
+TEST_F(XdpBackendTest, what_was_done_to_the_programs_while_no_daemon_ran_is_told) {
   const auto guard = [this] {
     auto backend = open();
     EXPECT_TRUE(backend->ensure_attached("mt0", WantedAttach::automatic).is_attached());
@@ -365,6 +365,10 @@ TEST_F(XdpBackendTest, a_program_swapped_while_no_daemon_ran_is_told) {
   swap_program("backstop-link", passes_at_sockets().get());
   EXPECT_EQ(guard(), (Names{"the backstop ran another program than Moat's",
                             "interface mt0 ran another program than Moat's"}));
+  EXPECT_TRUE(drops("mt0", 11));
+  EXPECT_EQ(guard(), Names{});
+  ASSERT_EQ(bpf_link_detach(pins().get("links/mt0").get()), 0);
+  EXPECT_EQ(guard(), Names{"interface mt0 had lost Moat's program"});
   EXPECT_TRUE(drops("mt0", 11));
   EXPECT_EQ(guard(), Names{});
   ASSERT_EQ(bpf_link_detach(pins().get("backstop-link").get()), 0);
