@@ -15,6 +15,7 @@
 #include <random>
 
 #include "control/cli/label_hashes.h"
+#include "control/cli/outage.h"
 #include "control/cli/output.h"
 #include "control/os/atomic_file.h"
 #include "control/os/run_program.h"
@@ -100,6 +101,14 @@ Parts ask_daemon(const Cli& cli, LabelHashes* hashes) {
                      answers[i] ? questions[i].what : "not in it: why is told in its place",
                      dump(hashes != nullptr ? hashes->without(std::move(answer)) : answer)});
     parts.back().is_missing = !answers[i];
+  }
+  const auto pins = std::string(paths::bpffs);
+  if (!answers.front() && cli.socket == paths::socket) {
+    const auto& failure = answers.front().error();
+    if (const auto guard = look_at_pins(pins))
+      parts.push_back({"standing.json", "what of the guard stands in the kernel without moatd",
+                       dump(standing_document(
+                           *guard, describe_standing(*guard, pins, failure.is_silent), failure))});
   }
   return parts;
 }

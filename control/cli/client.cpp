@@ -108,6 +108,17 @@ std::string_view why_nothing_stands(const PinnedGuard& guard) {
                            : "no rules are in the maps that are pinned";
 }
 
+std::string why_doubtful(const PinnedGuard& guard, const std::string& pins) {
+  if (guard.before_sockets == Runs::moats && guard.unknown.empty() &&
+      guard.at_sockets != Runs::unknown)
+    return fmt::format(
+        "by the pins in {} at most the backstop before sockets is attached, of which the kernel "
+        "does "
+        "not tell",
+        pins);
+  return fmt::format("the pins in {} are not all there", pins);
+}
+
 std::string what_stays(const std::string& pins, const Result<PinnedGuard>& guard) {
   if (!guard)
     return fmt::format(
@@ -115,9 +126,8 @@ std::string what_stays(const std::string& pins, const Result<PinnedGuard>& guard
         "which "
         "root can see",
         pins);
-  if (guard->is_doubtful())
-    return fmt::format(
-        "nobody can say whether anything is guarded, as the pins in {} are not all there", pins);
+  if (guard->has_rules() && guard->is_doubtful())
+    return "nobody can say whether anything is guarded: " + why_doubtful(*guard, pins);
   if (!guard->stands())
     return fmt::format("NOTHING is guarded, as {} in {}{}", why_nothing_stands(*guard), pins,
                        guard->has_pins ? "" : ", unless moatd had another --bpffs");
@@ -125,12 +135,13 @@ std::string what_stays(const std::string& pins, const Result<PinnedGuard>& guard
     return fmt::format(
         "guarded ports are closed to everyone, as the rules that were pinned in {} were taken away",
         pins);
-  const auto is_ours = [](Runs runs) { return runs == Runs::moats || runs == Runs::nothing; };
-  const bool is_whole = guard->doubt.empty() && guard->foreign.empty() && guard->unknown.empty() &&
-                        guard->gone.empty() && is_ours(guard->at_sockets) &&
-                        is_ours(guard->before_sockets);
-  return fmt::format("what was in force is pinned in {} and {}", pins,
-                     is_whole ? "stays as it was" : "not all of it is as it was, see: moat status");
+  const auto is_strange = [](Runs runs) { return runs == Runs::another || runs == Runs::unknown; };
+  if (!guard->doubt.empty() || !guard->foreign.empty() || !guard->unknown.empty() ||
+      !guard->gone.empty() || is_strange(guard->at_sockets) || is_strange(guard->before_sockets))
+    return fmt::format(
+        "what was in force is pinned in {} and not all of it is as it was: see moat status", pins);
+  return fmt::format("what was in force is pinned in {} and stays as it was{}", pins,
+                     guard->at_sockets == Runs::nothing ? ", without the backstop at sockets" : "");
 }
 
 std::string escape(const std::string& text) {

@@ -62,6 +62,8 @@ class Client {
 
 // Of one that does not stand: "nothing is pinned", to go on with where.
 [[nodiscard]] std::string_view why_nothing_stands(const PinnedGuard& guard);
+// Of one that is doubtful.
+[[nodiscard]] std::string why_doubtful(const PinnedGuard& guard, const std::string& pins);
 // What of the guard is left without moatd: `guard` is what look_at_pins() has seen in the folder `pins`.
 [[nodiscard]] std::string what_stays(const std::string& pins, const Result<PinnedGuard>& guard);
 

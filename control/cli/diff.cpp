@@ -358,6 +358,12 @@ ClientResult<std::string> read_text(const std::filesystem::path& path) {
 ClientResult<NewFiles> read_files(const std::string& folder) {
   namespace fs = std::filesystem;
   std::error_code error;
+  if (!fs::exists(folder, error))
+    return std::unexpected(CommandError{Exit::refused,
+                                        {Refusal::Kind::invalid,
+                                         fmt::format("{} is not there", folder),
+                                         "name a folder with moat.yaml, or with databases.d",
+                                         {}}});
   const fs::path base =
       fs::is_directory(folder, error) ? fs::path(folder) : fs::path(folder).parent_path();
   NewFiles files;

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
 
@@ -27,9 +28,8 @@ std::string by_whom(const PinnedGuard& guard) {
 std::string standing_headline(const PinnedGuard& guard, const std::string& pins,
                               std::string_view moatd) {
   if (guard.is_doubtful()) {
-    return fmt::format(
-        "{}, and nobody can say whether anything is guarded: the pins in {} are not all there.",
-        moatd, pins);
+    return fmt::format("{}, and nobody can say whether anything is guarded: {}.", moatd,
+                       why_doubtful(guard, pins));
   }
   if (!guard.stands()) {
     return fmt::format("NOTHING IS GUARDED: {}, and {} in {}.", moatd, why_nothing_stands(guard),
@@ -53,9 +53,11 @@ std::string standing_headline(const PinnedGuard& guard, const std::string& pins,
   if (guard.databases == 0)
     return fmt::format("NOTHING IS GUARDED: {}, and generation {} names no database.", moatd,
                        guard.generation);
-  return fmt::format(
-      "{}; the rules of generation {} are enforced {}{}.", moatd, guard.generation, by_whom(guard),
-      guard.monitored == guard.databases ? ", in monitor mode: every drop passes" : "");
+  if (guard.monitored == guard.databases)
+    return fmt::format("{}; generation {} is in force {}, in monitor mode: nothing is dropped.",
+                       moatd, guard.generation, by_whom(guard));
+  return fmt::format("{}; the rules of generation {} are enforced {}.", moatd, guard.generation,
+                     by_whom(guard));
 }
 
 // A moatd that runs may hold what no pin tells of.
@@ -145,6 +147,21 @@ StatusView describe_standing(const PinnedGuard& guard, const std::string& pins, 
   }
   sort_problems(status.problems);
   return status;
+}
+
+Json standing_document(const PinnedGuard& guard, const StatusView& standing,
+                       const CommandError& failure) {
+  auto status = encode(standing);
+  return document({{"running", failure.is_silent},
+                   {"headline", standing.headline},
+                   {"generation", guard.generation},
+                   {"databases", guard.databases},
+                   {"interfaces", guard.interfaces},
+                   {"at_sockets", guard.at_sockets == Runs::moats},
+                   {"before_sockets", guard.before_sockets == Runs::moats},
+                   {"problems", status["problems"]},
+                   {"notices", status["notices"]},
+                   {"error", encode(failure.refusal)}});
 }
 
 void add_unconfirmed(const std::string& state, StatusView& status) {

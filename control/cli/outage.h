@@ -28,6 +28,10 @@ class Outage {
 [[nodiscard]] StatusView describe_standing(const PinnedGuard& guard, const std::string& pins,
                                            bool is_silent = false);
 
+// The same for programs: that, what the guard is, and why moatd did not answer.
+[[nodiscard]] Json standing_document(const PinnedGuard& guard, const StatusView& standing,
+                                     const CommandError& failure);
+
 // Adds that a change waits to be confirmed, as moatd's state folder tells whoever may look there.
 void add_unconfirmed(const std::string& state, StatusView& status);
 

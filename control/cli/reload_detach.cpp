@@ -7,6 +7,8 @@
 #include "control/cli/ask.h"
 #include "control/cli/change.h"
 #include "control/cli/output.h"
+#include "control/os/paths.h"
+#include "dataplane/host/pinned_guard.h"
 
 namespace moat {
 namespace {
@@ -38,11 +40,21 @@ Exit confirm_clock(const Cli& cli, const YesOptions& options) {
 
 // Its pins are the guard, without moatd.
 CommandError with_way_to_end(const Cli& cli, CommandError failure) {
-  if (!failure.is_stopped) return failure;
-  const auto how = cli.socket == paths::socket
+  const bool is_usual = cli.socket == paths::socket;
+  const auto how = is_usual
                        ? fmt::format("rm -r {}", paths::bpffs)
                        : std::string("rm -r FOLDER, the one that it has for its pins (--bpffs)");
-  failure.refusal.remedy += "; to end the guard without it, remove the pins: " + how;
+  if (failure.is_silent) {
+    // While it lives it holds what is pinned, and pins it anew.
+    failure.refusal.remedy +=
+        "; to end the guard without its answer, end it and remove the pins: systemctl kill "
+        "--signal "
+        "KILL moatd; systemctl stop moatd; " +
+        how;
+  } else if (const auto guard = look_at_pins(std::string(paths::bpffs));
+             failure.is_stopped && !(is_usual && guard && !guard->has_pins)) {
+    failure.refusal.remedy += "; to end the guard without it, remove the pins: " + how;
+  }
   return failure;
 }
 

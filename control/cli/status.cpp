@@ -264,16 +264,7 @@ Exit show_what_stands(const Cli& cli, const StatusOptions& options, const Comman
     add_unconfirmed(options.state.empty() && is_usual ? std::string(paths::state) : options.state,
                     status);
   if (cli.json) {
-    print_json(document({{"running", failure.is_silent},
-                         {"headline", status.headline},
-                         {"generation", guard->generation},
-                         {"databases", guard->databases},
-                         {"interfaces", guard->interfaces},
-                         {"at_sockets", guard->at_sockets == Runs::moats},
-                         {"before_sockets", guard->before_sockets == Runs::moats},
-                         {"problems", encode(status)["problems"]},
-                         {"notices", encode(status)["notices"]},
-                         {"error", encode(failure.refusal)}}));
+    print_json(standing_document(*guard, status, failure));
   } else {
     print_line(paint(printable(status.headline), Colour::bad));
     print_line("");

@@ -244,6 +244,7 @@ void Views::add_notices(StatusView& view) const {
         fmt::format("{}: {}: {}", fault.place.file, fault.message, fault.value), fault.remedy));
   }
   add_config_notices(settings_.config(), view.notices);
+  add_unnamed(view);
   for (const auto* database : find_monitored(policy())) view.monitored.push_back(database->id);
   add_coverage(view);
   add_taken_address(view);
@@ -252,6 +253,18 @@ void Views::add_notices(StatusView& view) const {
   add_held_down(view);
   add_mptcp_notices(view);
   add_listeners(view);
+}
+
+// Taken out of moat.yaml while moatd was dead, renamed, or kept until another one is there.
+void Views::add_unnamed(StatusView& view) const {
+  const auto& named = settings_.config().interfaces;
+  for (const auto& interface : view.interfaces) {
+    if (!interface.is_attached() || std::ranges::find(named, interface.name) != named.end())
+      continue;
+    view.notices.push_back(make_problem(
+        code::unnamed_interface, interface.name,
+        fmt::format("{} is guarded: {}", interface.name, interface.reason), interface.remedy));
+  }
 }
 
 // What listens where the rules do not reach.

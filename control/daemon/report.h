@@ -84,6 +84,7 @@ class Views {
   void add_held_down(StatusView& view) const;
   void add_mptcp_notices(StatusView& view) const;
   void add_clock(StatusView& view) const;
+  void add_unnamed(StatusView& view) const;
   void add_listeners(StatusView& view) const;
   void complete(WhyView& view, Address source) const;
   [[nodiscard]] const Policy& policy() const;

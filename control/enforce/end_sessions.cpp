@@ -57,6 +57,8 @@ class ExemptSessions {
   ExemptSessions(const std::vector<std::string>& trusted, PacketPath& path)
       : trusted_(indices(trusted)), path_(path) {
     trusted_.erase(loopback);
+    // The program on an interface drops before it counts that the interface is trusted.
+    for (const auto index : indices(path.attached_interfaces())) trusted_.erase(index);
   }
 
   bool contains(const Session& session) {

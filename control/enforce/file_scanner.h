@@ -29,6 +29,7 @@ class FileScanner {
   FileScanner(Settings& settings, Watch& watch);
   FileScanner(const FileScanner&) = delete;
   FileScanner& operator=(const FileScanner&) = delete;
+  ~FileScanner() = default;
 
   // `noticed`: when the change was first heard of; `now`: by when rules have expired;
   // `is_asked_for`: somebody says that the files are whole.

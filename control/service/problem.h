@@ -189,8 +189,10 @@ struct ProblemKind {
   X(native_mode, "native-mode", false, "", "",                                                     \
     "An interface runs in native mode, though generic mode is set.",                               \
     "set `attach: auto`, if native mode will do")                                                  \
+  X(unnamed_interface, "unnamed-interface", false, "", "",                                         \
+    "An interface is guarded that moat.yaml does not name.", "name it there")                      \
   X(mended, "mended", false, "", "", "Somebody had undone something, and it was put right.",       \
-    "find out who: moat events")                                                                   \
+    "see when: moat events; Moat cannot see who")                                                  \
   X(file_warnings, "file-warnings", false, "", "", "A file has warnings.", "moat check")           \
   X(range_unfetched, "range-unfetched", false, "", "",                                             \
     "moat-agent could not get a managed range this time.", "systemctl status moat-agent")          \

@@ -13,6 +13,8 @@ class Worker {
  public:
   // Has the NIC in its namespace and both ports running, closed, before it returns.
   [[nodiscard]] static Result<std::unique_ptr<Worker>> start(const DpdkSettings& settings);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
   ~Worker();
 
   // Until SIGTERM or SIGINT, or an error that ends it all: a port is gone.

@@ -34,17 +34,19 @@ struct PinnedGuard {
   std::vector<std::string> gone;        // pins of interfaces that are gone, or moved elsewhere
   bool is_elsewhere = false;            // all this is of another network namespace
   Runs at_sockets = Runs::nothing;      // the backstop
-  Runs before_sockets = Runs::nothing;  // of IPv4 and IPv6 the worse
+  // Of IPv4 and IPv6 the worse. The kernel does not tell of a link there whether it was detached: it
+  // is no proof by itself that anything is guarded.
+  Runs before_sockets = Runs::nothing;
 
   [[nodiscard]] bool is_attached() const {
-    return !interfaces.empty() || at_sockets == Runs::moats || before_sockets == Runs::moats;
+    return !interfaces.empty() || at_sockets == Runs::moats;
   }
   [[nodiscard]] bool has_rules() const { return has_table || is_closed || !doubt.empty(); }
   [[nodiscard]] bool stands() const { return has_rules() && is_attached(); }
   // Nothing of Moat's is known to be attached, and something may be.
   [[nodiscard]] bool is_doubtful() const {
-    return !is_attached() &&
-           (!unknown.empty() || at_sockets == Runs::unknown || before_sockets == Runs::unknown);
+    return !is_attached() && (!unknown.empty() || at_sockets == Runs::unknown ||
+                              before_sockets == Runs::unknown || before_sockets == Runs::moats);
   }
 };
 

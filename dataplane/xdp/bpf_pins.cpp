@@ -465,6 +465,7 @@ void BpfPins::remove(const std::string& name) const {
   if (known_->refusal) return;
   ::unlink(path(name).c_str());
   known_->pinned.erase(name);
+  known_->earlier.erase(name);  // nobody is to look for it
 }
 
 std::vector<std::string> BpfPins::list(const std::string& sub) const {

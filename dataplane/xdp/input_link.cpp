@@ -127,12 +127,15 @@ Result<bool> InputLink::attach(Family& family) {
                         input_need);
   };
   const auto was = info_of(family.link);
-  if (was && was->program == kernel_id(program_.get())) {
+  if (was) {
+    // Nothing tells whether it was detached, but that its place is free.
     Fd again = create_link(program_.get(), family.number, was->hook.priority);
     if (!again && errno != EBUSY) return failed();
-    if (!again) return false;
-    family.link = std::move(again);
-    return true;
+    if (again) {
+      family.link = std::move(again);
+      return true;
+    }
+    if (was->program == kernel_id(program_.get())) return false;
   }
   const bool is_first_taken = was && was->hook.priority == places[0];
   Fd link = create_link(program_.get(), family.number, places[is_first_taken ? 1 : 0]);

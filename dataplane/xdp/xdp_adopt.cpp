@@ -78,7 +78,7 @@ Result<LiveTable> find_live(const BpfPins& pins, const Tiers& tiers) {
   const auto ids = tiers.occupants();
   if (!ids) return std::unexpected(ids.error());
   const auto tier = Tiers::live_of(*ids);
-  if (!tier) return otherwise("no table is live in the pinned maps");
+  if (!tier) return otherwise(no_live_table);
   LiveTable live{find_table(pins, (*ids)[*tier]), (*ids)[*tier], 0};
   if (!live.map) return otherwise("the live table is not pinned");
   if (map_value_size(live.map.get()) != tier_bytes[*tier])

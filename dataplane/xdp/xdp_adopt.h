@@ -19,6 +19,9 @@ struct LiveTable {
   std::uint64_t generation = 0;
 };
 
+// Why adopt() takes nothing over where the pins are whole and the place of the table is empty.
+inline constexpr auto no_live_table = "no table is live in the pinned maps";
+
 struct Adopted {
   Program program;
   std::vector<NamedMap> maps;

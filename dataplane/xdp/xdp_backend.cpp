@@ -74,6 +74,8 @@ struct XdpBackend::Kernel {
 
 namespace {
 
+constexpr auto next_table = "table-next";  // the pin of one that is not live yet
+
 std::unexpected<Error> refused(const BpfPins& pins) { return std::unexpected(*pins.refusal()); }
 
 }  // namespace
@@ -107,6 +109,12 @@ Result<> XdpBackend::Kernel::begin() {
   if (adopted) return continue_with(std::move(*adopted), *object);
 
   adoption = adopted.error().message;
+  // A table was live once, and a daemon that ends leaves it so.
+  const auto is_table = [](const std::string& name) {
+    return name.starts_with(pin::table) && name != next_table;
+  };
+  if (adoption == no_live_table && std::ranges::any_of(pins.list(), is_table))
+    mended.emplace_back("the live table was not what it should be");
   object = XdpObject::open();  // without the maps it may have been given
   if (!object) return std::unexpected(object.error());
   if (auto loaded = load(*object); !loaded) return loaded;
@@ -184,9 +192,9 @@ Result<> XdpBackend::publish(const Table& table) {
 
   // Pinned before it is live, so that a daemon that adopts it finds it. Without a filesystem to pin
   // on, enforcing goes on all the same: ensure_pins() tells.
-  if (kernel.prepare_pins()) std::ignore = kernel.pins.put("table-next", next.map.get());
+  if (kernel.prepare_pins()) std::ignore = kernel.pins.put(next_table, next.map.get());
   if (auto committed = kernel.tiers.commit(*tier, next.map.get()); !committed) {
-    kernel.pins.remove("table-next");
+    kernel.pins.remove(next_table);
     return committed;
   }
   kernel.table = std::move(next);  // the kernel frees the old one behind our back, if nobody has it
@@ -321,6 +329,7 @@ Result<> XdpBackend::Kernel::pin_all() {
 }
 
 Result<> XdpBackend::ensure_pins() {
+  kernel_->links.forget_lost();  // all that are to have the program have been looked at
   if (!kernel_->pinned) return {};
   if (auto found = kernel_->find_live(); !found) return found;
   const auto closed = kernel_->keep_closed();
@@ -353,7 +362,11 @@ InterfaceStatus XdpBackend::ensure_attached(const std::string& interface, Wanted
   if (status.mode == AttachMode::none && status.program_id != 0 && kernel_->prepare_pins())
     status = ensure();
   if (status.is_attached() && kernel_->links.take_lost(interface))
-    kernel_->mended.push_back(fmt::format("interface {} had lost Moat's program", interface));
+    kernel_->mended.push_back(
+        fmt::format("interface {} was without Moat's program when moatd started, which was taken "
+                    "off it or went "
+                    "with the interface that had the name before",
+                    interface));
   return status;
 }
 

@@ -36,6 +36,7 @@ class XdpLinks {
   // Whether the link of an interface that is there was without one when it was taken over: somebody
   // had detached it, or the interface was made anew. Asked a second time: no.
   [[nodiscard]] bool take_lost(const std::string& interface);
+  void forget_lost() { lost_.clear(); }
 
   // Interfaces whose link runs a program that is not Moat's, by the pins.
   [[nodiscard]] std::vector<std::string> run_by_others() const;

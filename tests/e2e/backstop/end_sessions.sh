@@ -103,6 +103,13 @@ hold "$database_host 5432 the guarded one"
 keep_out
 all_say "one that is not by it, when its rule goes" state reset
 let_go
+# The program on an interface knows of no trust.
+change_config 's/^trusted-interfaces: .*/trusted-interfaces: [lo, eth0]/'
+let_in
+hold "$database_host 5432 one that is guarded and trusted"
+keep_out
+all_say "one by an interface that is guarded and trusted, when its rule goes" state reset
+let_go
 change_config 's/^trusted-interfaces: .*/trusted-interfaces: [lo]/'
 
 # --- DNAT into a container ------------------------------------------------------------------------

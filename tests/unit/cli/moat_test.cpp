@@ -840,17 +840,24 @@ TEST_F(CliTest, LooksWhetherTheGuardIsPinnedWhereMoatdIsGone) {
   guard.gone = {"eth0"};  // its link was detached
   EXPECT_EQ(stays(guard),
             "NOTHING is guarded, as no program of Moat's is attached by the pins in " + pins);
+  guard.before_sockets = Runs::moats;
+  EXPECT_EQ(
+      stays(guard),
+      "nobody can say whether anything is guarded: by the pins in " + pins +
+          " at most the backstop before sockets is attached, of which the kernel does not tell");
   guard.unknown = {"eth1"};
-  EXPECT_EQ(stays(guard), "nobody can say whether anything is guarded, as the pins in " + pins +
+  EXPECT_EQ(stays(guard), "nobody can say whether anything is guarded: the pins in " + pins +
                               " are not all there");
   guard.interfaces = {"eth1"};
   guard.unknown = {};
   EXPECT_EQ(stays(guard), "what was in force is pinned in " + pins +
-                              " and not all of it is as it was, see: moat status");
+                              " and not all of it is as it was: see moat status");
   guard.gone = {};
+  EXPECT_EQ(stays(guard), "what was in force is pinned in " + pins +
+                              " and stays as it was, without the backstop at sockets");
   guard.at_sockets = Runs::another;
   EXPECT_EQ(stays(guard), "what was in force is pinned in " + pins +
-                              " and not all of it is as it was, see: moat status");
+                              " and not all of it is as it was: see moat status");
   guard.at_sockets = Runs::moats;
   EXPECT_EQ(stays(guard), "what was in force is pinned in " + pins + " and stays as it was");
   guard.is_closed = true;
@@ -940,10 +947,10 @@ TEST(Standing, IsWhatTheKernelEnforcesWithoutMoatd) {
             "moatd is not running; the rules of generation 5 are enforced on eth0 by the kernel.");
   EXPECT_EQ(describe_standing(guard, "/pins").problems.size(), 1) << "that it is not running";
   guard.monitored = 2;
-  EXPECT_EQ(
-      headline_of(guard),
-      "moatd is not running; the rules of generation 5 are enforced on eth0 by the kernel, in "
-      "monitor mode: every drop passes.");
+  EXPECT_EQ(headline_of(guard),
+            "moatd is not running; generation 5 is in force on eth0 by the kernel, in monitor "
+            "mode: nothing "
+            "is dropped.");
   guard = pinned();
   guard.interfaces.clear();
   guard.gone = {"eth0"};

@@ -106,6 +106,19 @@ TEST_F(DaemonTest, EnforcesAttachesAndIsReady) {
   EXPECT_TRUE(status.backstop.at_sockets);
 }
 
+// Taken out of moat.yaml while no moatd ran.
+TEST_F(DaemonTest, TellsOfAnInterfaceThatIsGuardedAndNotNamed) {
+  start([](FakePath& path) {
+    path.add_interface("moat-b");
+    EXPECT_TRUE(path.ensure_attached("moat-b", WantedAttach::automatic).is_attached());
+  });
+  reload();
+  EXPECT_TRUE(has_code(code::unnamed_interface));
+  folder_.put("moat.yaml", "interfaces: [moat-a, moat-b]\ndrop-sessions: false\n");
+  reload();
+  EXPECT_FALSE(has_code(code::unnamed_interface));
+}
+
 // What a daemon under it tells the service manager.
 class ServiceManager {
  public:

@@ -41,6 +41,17 @@ TEST_F(PinnedGuardTest, stands_without_a_daemon) {
   EXPECT_EQ(guard.gone, Names{});
 }
 
+// Of a link before sockets that was detached the kernel tells the same as of one that is attached.
+TEST_F(PinnedGuardTest, a_link_before_sockets_proves_nothing) {
+  for (const auto* link : {"links/mt0", "backstop-link", "input-link-ipv4", "input-link-ipv6"}) {
+    const Fd pinned = pins().get(link);
+    ASSERT_TRUE(!pinned || bpf_link_detach(pinned.get()) == 0) << link;
+  }
+  const auto guard = look();
+  EXPECT_FALSE(guard.stands());
+  EXPECT_EQ(guard.is_doubtful(), guard.before_sockets == Runs::moats);
+}
+
 TEST_F(PinnedGuardTest, another_program_in_a_link_is_not_moats) {
   swap_program("links/mt0", tiny_program("passes", XDP_PASS).get());
   swap_program("backstop-link", passes_at_sockets().get());

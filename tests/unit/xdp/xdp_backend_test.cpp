@@ -12,6 +12,8 @@
 #include <cstddef>
 #include <thread>
 
+#include "dataplane/pinned.h"
+#include "dataplane/xdp/input_link.h"
 #include "tests/support/patience.h"
 #include "tests/support/stranger.h"
 #include "tests/support/xdp_scene.h"
@@ -368,12 +370,39 @@ TEST_F(XdpBackendTest, what_was_done_to_the_programs_while_no_daemon_ran_is_told
   EXPECT_TRUE(drops("mt0", 11));
   EXPECT_EQ(guard(), Names{});
   ASSERT_EQ(bpf_link_detach(pins().get("links/mt0").get()), 0);
-  EXPECT_EQ(guard(), Names{"interface mt0 had lost Moat's program"});
+  EXPECT_EQ(guard(), Names{"interface mt0 was without Moat's program when moatd started, which was "
+                           "taken off it or went with the interface that had the name before"});
   EXPECT_TRUE(drops("mt0", 11));
   EXPECT_EQ(guard(), Names{});
   ASSERT_EQ(bpf_link_detach(pins().get("backstop-link").get()), 0);
   EXPECT_EQ(guard(), Names{"the backstop had been taken off its cgroup"});
+  if (InputLink::has_place()) {
+    for (const auto* link : {pin::input_link_ipv4, pin::input_link_ipv6})
+      ASSERT_EQ(bpf_link_detach(pins().get(link).get()), 0);
+    EXPECT_EQ(guard(), Names{"the backstop had been taken off its place before sockets"});
+    EXPECT_EQ(guard(), Names{});
+  }
+  const __u32 slot = 0;
+  ASSERT_EQ(bpf_map_delete_elem(pins().get("policy-small").get(), &slot), 0);
+  EXPECT_EQ(guard(), Names{"the live table was not what it should be"});
   open()->remove_backstop();
+}
+
+TEST_F(XdpBackendTest, the_pin_of_an_earlier_name_is_not_looked_for) {
+  ASSERT_DONE(open()->publish(make_table(1, 10)));
+  PinIds pinned;
+  const auto guard = [&](const std::string& interface) {
+    auto backend = open(pinned);
+    EXPECT_TRUE(backend->ensure_attached(interface, WantedAttach::automatic).is_attached());
+    EXPECT_TRUE(backend->ensure_pins());
+    pinned = backend->pinned();
+    return backend->take_mended();
+  };
+  EXPECT_EQ(guard("mt0"), Names{});
+  ASSERT_TRUE(run("ip link set mt0 down && ip link set mt0 name mt8"));
+  EXPECT_EQ(guard("mt8"), Names{});
+  ASSERT_TRUE(run("ip link set mt8 name mt0"));
+  EXPECT_EQ(guard("mt0"), Names{});
 }
 
 // Killed between the links and the pin of the program.
