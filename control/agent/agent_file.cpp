@@ -98,7 +98,7 @@ std::expected<std::size_t, Error> parse_bytes(std::string_view text) {
   constexpr auto remedy = "write 1KiB to 256MiB, as in 32MiB";
   std::size_t number = 0;
   const auto* end = text.data() + text.size();
-  const auto [unit, error] = std::from_chars(text.data(), end, number);
+  const auto [unit, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   const std::string_view suffix(unit, static_cast<std::size_t>(end - unit));
   const int shift = suffix == "KiB" ? 10 : suffix == "MiB" ? 20 : 0;
   if (error != std::errc{} || shift == 0) return refuse("not a size", remedy);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "control/agent/agent_file.h"
@@ -17,7 +18,7 @@ namespace moat {
 // The requests of both kinds of client: of one that waits, and of one that does not.
 class EtcdAccess {
  public:
-  explicit EtcdAccess(const FleetSettings& settings) : settings_(settings) {}
+  explicit EtcdAccess(FleetSettings settings) : settings_(std::move(settings)) {}
 
   [[nodiscard]] FetchRequest request(const std::string& path, std::string body) const;
   [[nodiscard]] bool needs_token() const { return !settings_.user.empty() && token_.empty(); }

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "control/agent/host_name.h"
 #include "control/os/log.h"
@@ -26,15 +27,14 @@ StoreMemory memory_of(const AgentFleet* before, const FleetSettings& settings) {
 
 }  // namespace
 
-EtcdFleet::EtcdFleet(const FleetTools& tools, const FleetSettings& settings,
-                     const AgentFleet* before)
-    : tools_(tools),
-      settings_(settings),
-      host_(host_name_of(settings)),
+EtcdFleet::EtcdFleet(FleetTools tools, FleetSettings settings, const AgentFleet* before)
+    : tools_(std::move(tools)),
+      settings_(std::move(settings)),
+      host_(host_name_of(settings_)),
       client_(tools_.fetcher, settings_),
       mirror_(settings_.name, memory_of(before, settings_)),
       receipts_(tools_, settings_, client_) {
-  if (before != nullptr && before->name == settings.name) status_ = *before;
+  if (before != nullptr && before->name == settings_.name) status_ = *before;
   status_.name = settings_.name;
   status_.store = "etcd " + settings_.endpoints.front();
   status_.max_age = static_cast<std::uint64_t>(settings_.max_age.count());
@@ -146,7 +146,7 @@ void EtcdFleet::apply(bool is_news) {
   status_.epoch = memory.epoch;
   status_.held_back = first_of(mirror_.complaints());
   if (!mirror_.is_known()) {
-    status_.held_back.push_back("the fleet has no keys yet");
+    status_.held_back.emplace_back("the fleet has no keys yet");
     return tools_.on_news();
   }
   if (!is_in_turn()) {

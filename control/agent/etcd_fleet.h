@@ -30,7 +30,7 @@ class EtcdFleet final : public Fleet {
   [[nodiscard]] const AgentFleet& status() const override { return status_; }
 
  private:
-  EtcdFleet(const FleetTools& tools, const FleetSettings& settings, const AgentFleet* before);
+  EtcdFleet(FleetTools tools, FleetSettings settings, const AgentFleet* before);
 
   void list();
   void take_listing(const Result<std::string>& answer);

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <ranges>
 #include <thread>
 
 #include "control/agent/first_error.h"
@@ -324,9 +325,9 @@ int show_fleet_history(const FleetOptions& options) {
   if (!settings) return fail(settings.error());
   const auto history = FleetStore(*settings).history();
   if (!history) return fail(history.error());
-  for (auto push = history->rbegin(); push != history->rend(); ++push) {
-    say(fmt::format("{}  {}  {}  {}", push->push, push->time, push->author, push->message));
-    for (const auto& line : describe_push(*push)) say("    " + line);
+  for (const auto& push : std::views::reverse(*history)) {
+    say(fmt::format("{}  {}  {}  {}", push.push, push.time, push.author, push.message));
+    for (const auto& line : describe_push(push)) say("    " + line);
   }
   return done;
 }

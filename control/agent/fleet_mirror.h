@@ -29,7 +29,7 @@ struct StoreMemory {
 
 class FleetMirror {
  public:
-  FleetMirror(std::string fleet, StoreMemory memory)
+  FleetMirror(const std::string& fleet, StoreMemory memory)
       : prefix_(fleet_prefix(fleet)), memory_(std::move(memory)) {}
 
   // All keys, at one revision. The error: the store is not believed, and nothing was taken.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/agent/receipts.h"
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -39,8 +40,8 @@ void read_change(const std::string& body, FleetReceipt& receipt) {
 
 }  // namespace
 
-Receipts::Receipts(const FleetTools& tools, const FleetSettings& settings, EtcdClient& client)
-    : tools_(tools), settings_(settings), client_(client) {}
+Receipts::Receipts(FleetTools tools, FleetSettings settings, EtcdClient& client)
+    : tools_(std::move(tools)), settings_(std::move(settings)), client_(client) {}
 
 Result<> Receipts::arm() {
   auto timer = tools_.loop.timer([this] { put(); });

@@ -17,7 +17,7 @@ namespace moat {
 class Receipts {
  public:
   // `client` must outlive this, and `tools` what it refers to.
-  Receipts(const FleetTools& tools, const FleetSettings& settings, EtcdClient& client);
+  Receipts(FleetTools tools, FleetSettings settings, EtcdClient& client);
 
   // To be called before anything else.
   [[nodiscard]] Result<> arm();

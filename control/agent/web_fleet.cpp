@@ -24,9 +24,9 @@ std::string signature_url(const FleetSettings& settings) {
 
 }  // namespace
 
-WebFleet::WebFleet(const FleetTools& tools, const FleetSettings& settings, const AgentFleet* before)
-    : tools_(tools), settings_(settings) {
-  if (before != nullptr && before->name == settings.name) status_ = *before;
+WebFleet::WebFleet(FleetTools tools, FleetSettings settings, const AgentFleet* before)
+    : tools_(std::move(tools)), settings_(std::move(settings)) {
+  if (before != nullptr && before->name == settings_.name) status_ = *before;
   status_.name = settings_.name;
   status_.store = public_url(settings_.url);
   status_.max_age = static_cast<std::uint64_t>(settings_.max_age.count());

@@ -18,7 +18,7 @@ class WebFleet final : public Fleet {
   [[nodiscard]] const AgentFleet& status() const override { return status_; }
 
  private:
-  WebFleet(const FleetTools& tools, const FleetSettings& settings, const AgentFleet* before);
+  WebFleet(FleetTools tools, FleetSettings settings, const AgentFleet* before);
   void ask();
   void take(const Result<FetchAnswer>& answer);
   void take_signature(const Result<FetchAnswer>& signature);

@@ -200,7 +200,7 @@ ClientResult<Document> send_edit(Client& client, const ChangeOptions& options,
 std::string body_of(const Json& edit) {
   auto given = edit;
   for (auto at = given.begin(); at != given.end();) {
-    at = *at == "" || *at == Json(false) ? given.erase(at) : std::next(at);
+    at = *at == Json("") || *at == Json(false) ? given.erase(at) : std::next(at);
   }
   return dump(given);
 }

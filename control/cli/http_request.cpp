@@ -3,13 +3,13 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <optional>
 
@@ -74,13 +74,15 @@ std::optional<std::string> receive_all(const Fd& fd, Clock::time_point deadline)
   }
 }
 
+// In whichever case.
+bool is_same_letter(unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); }
+
 // The value of Content-Length in these lines, which each end with CR and LF.
 std::optional<std::size_t> length_in(std::string_view headers) {
   constexpr std::string_view name = "\r\nContent-Length:";
   for (auto at = headers.find("\r\n"); at < headers.size(); at = headers.find("\r\n", at + 2)) {
     const auto line = headers.substr(at, headers.find("\r\n", at + 2) - at);
-    if (line.size() < name.size() || strncasecmp(line.data(), name.data(), name.size()) != 0)
-      continue;
+    if (!std::ranges::equal(line.substr(0, name.size()), name, is_same_letter)) continue;
     auto value = line.substr(name.size());
     value.remove_prefix(std::min(value.find_first_not_of(' '), value.size()));
     return parse_number<std::size_t>(value);

@@ -47,13 +47,13 @@ CommandError with_way_to_end(const Cli& cli, CommandError failure) {
   if (failure.is_silent) {
     // While it lives it holds what is pinned, and pins it anew.
     failure.refusal.remedy +=
-        "; to end the guard without its answer, end it and remove the pins: systemctl kill "
-        "--signal "
-        "KILL moatd; systemctl stop moatd; " +
-        how;
-  } else if (const auto guard = look_at_pins(std::string(paths::bpffs));
-             failure.is_stopped && !(is_usual && guard && !guard->has_pins)) {
-    failure.refusal.remedy += "; to end the guard without it, remove the pins: " + how;
+        fmt::format("; to end the guard without its answer, end it and remove the pins: {}; {}; {}",
+                    "systemctl kill --signal KILL moatd", "systemctl stop moatd", how);
+  } else if (failure.is_stopped) {
+    const auto guard = look_at_pins(std::string(paths::bpffs));
+    const bool has_ended = is_usual && guard && !guard->has_pins;
+    if (!has_ended)
+      failure.refusal.remedy += "; to end the guard without it, remove the pins: " + how;
   }
   return failure;
 }

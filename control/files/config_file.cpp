@@ -66,7 +66,7 @@ std::expected<unsigned, Error> parse_guard(std::string_view text) {
   if (text == "off") return 0;
   unsigned percent = 0;
   const auto* end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, percent);
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), percent);
   if (error == std::errc::result_out_of_range || percent > max_guard)
     return std::unexpected(Error{"the percentage is out of range", remedy});
   if (error != std::errc{} || std::string_view(rest, end) != "%" || text.starts_with('0'))

@@ -13,7 +13,10 @@ class Unpacker {
  public:
   // On an interface of the calling thread's network namespace, for as long as the object lives.
   [[nodiscard]] static Result<Unpacker> attach(const std::string& interface);
+  Unpacker(const Unpacker&) = delete;
+  Unpacker& operator=(const Unpacker&) = delete;
   Unpacker(Unpacker&&) noexcept;
+  Unpacker& operator=(Unpacker&&) = delete;
   ~Unpacker();
 
  private:
