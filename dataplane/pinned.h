@@ -16,9 +16,10 @@ inline constexpr auto links = "links";        // a folder: the link of each NIC,
 inline constexpr auto backstop_link = "backstop-link";
 inline constexpr auto input_link_ipv4 = "input-link-ipv4";
 inline constexpr auto input_link_ipv6 = "input-link-ipv6";
-inline constexpr auto netns = "netns";           // a map: which network namespace all this is of
-inline constexpr auto table = "table-";          // and the generation: the live inner map
-inline constexpr auto closed = "policy-closed";  // what is enforced where no table is live
+inline constexpr auto netns = "netns";            // a map: which network namespace all this is of
+inline constexpr auto table = "table-";           // and the generation: the live inner map
+inline constexpr auto next_table = "table-next";  // one that is not live yet
+inline constexpr auto closed = "policy-closed";   // what is enforced where no table is live
 // The outer maps; the first of them that has a table has the live one.
 inline constexpr std::array policies = {"policy-small", "policy-medium", "policy-large"};
 inline constexpr auto next = "-next";  // behind a program's name, while that is replaced

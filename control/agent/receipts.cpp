@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/agent/receipts.h"
-#include <utility>
 
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "control/agent/etcd_messages.h"
 #include "control/agent/host_name.h"

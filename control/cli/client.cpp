@@ -113,8 +113,7 @@ std::string why_doubtful(const PinnedGuard& guard, const std::string& pins) {
       guard.at_sockets != Runs::unknown)
     return fmt::format(
         "by the pins in {} at most the backstop before sockets is attached, of which the kernel "
-        "does "
-        "not tell",
+        "does not tell",
         pins);
   return fmt::format("the pins in {} are not all there", pins);
 }
@@ -123,8 +122,7 @@ std::string what_stays(const std::string& pins, const Result<PinnedGuard>& guard
   if (!guard)
     return fmt::format(
         "what was in force stays as it was if it is pinned in {} and nobody changed it since, "
-        "which "
-        "root can see",
+        "which root can see",
         pins);
   if (guard->has_rules() && guard->is_doubtful())
     return "nobody can say whether anything is guarded: " + why_doubtful(*guard, pins);

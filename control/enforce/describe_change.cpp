@@ -2,7 +2,6 @@
 #include "control/enforce/describe_change.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <vector>

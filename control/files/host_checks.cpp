@@ -289,8 +289,8 @@ HostFacts read_host_facts() {
   if (auto endpoints = mptcp_endpoints_with_port()) facts.mptcp = std::move(*endpoints);
   if (const auto open = listeners()) facts.ipv6_ports = ipv6_ports(*open);
   facts.is_forwarding = first_line("/proc/sys/net/ipv4/ip_forward") == "1";
-  facts.interfaces = list_link_names().value_or(std::vector<LinkNames>{});
   facts.links = list_links().value_or(std::vector<LinkPlace>{});
+  facts.interfaces = names_of(facts.links);
   return facts;
 }
 

@@ -2,7 +2,6 @@
 // Something that happened, as the journal keeps it and the API tells it.
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <string>

@@ -6,8 +6,6 @@
 
 #include <array>
 
-#include "dataplane/host/stacked_links.h"
-
 namespace moat {
 
 std::string link_name(std::uint32_t ifindex) {
@@ -20,16 +18,20 @@ std::string link_name_or_number(std::uint32_t ifindex) {
   return name.empty() ? fmt::format("#{}", ifindex) : name;
 }
 
-Result<std::vector<LinkNames>> list_link_names() {
-  auto links = list_links();
-  if (!links) return std::unexpected(links.error());
+std::vector<LinkNames> names_of(const std::vector<LinkPlace>& links) {
   std::vector<LinkNames> named;
-  named.reserve(links->size());
-  for (const LinkPlace& link : *links) {
+  named.reserve(links.size());
+  for (const LinkPlace& link : links) {
     LinkNames& names = named.emplace_back(std::vector{link.name}, link.loopback);
     names.names.insert(names.names.end(), link.other_names.begin(), link.other_names.end());
   }
   return named;
+}
+
+Result<std::vector<LinkNames>> list_link_names() {
+  const auto links = list_links();
+  if (!links) return std::unexpected(links.error());
+  return names_of(*links);
 }
 
 }  // namespace moat

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dataplane/error.h"
+#include "dataplane/host/stacked_links.h"
 
 namespace moat {
 
@@ -20,6 +21,7 @@ struct LinkNames {
 // The same, or "#7" where none has.
 [[nodiscard]] std::string link_name_or_number(std::uint32_t ifindex);
 
+[[nodiscard]] std::vector<LinkNames> names_of(const std::vector<LinkPlace>& links);
 [[nodiscard]] Result<std::vector<LinkNames>> list_link_names();
 
 }  // namespace moat

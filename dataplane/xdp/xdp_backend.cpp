@@ -74,8 +74,6 @@ struct XdpBackend::Kernel {
 
 namespace {
 
-constexpr auto next_table = "table-next";  // the pin of one that is not live yet
-
 std::unexpected<Error> refused(const BpfPins& pins) { return std::unexpected(*pins.refusal()); }
 
 }  // namespace
@@ -111,7 +109,7 @@ Result<> XdpBackend::Kernel::begin() {
   adoption = adopted.error().message;
   // A table was live once, and a daemon that ends leaves it so.
   const auto is_table = [](const std::string& name) {
-    return name.starts_with(pin::table) && name != next_table;
+    return name.starts_with(pin::table) && name != pin::next_table;
   };
   if (adoption == no_live_table && std::ranges::any_of(pins.list(), is_table))
     mended.emplace_back("the live table was not what it should be");
@@ -192,9 +190,9 @@ Result<> XdpBackend::publish(const Table& table) {
 
   // Pinned before it is live, so that a daemon that adopts it finds it. Without a filesystem to pin
   // on, enforcing goes on all the same: ensure_pins() tells.
-  if (kernel.prepare_pins()) std::ignore = kernel.pins.put(next_table, next.map.get());
+  if (kernel.prepare_pins()) std::ignore = kernel.pins.put(pin::next_table, next.map.get());
   if (auto committed = kernel.tiers.commit(*tier, next.map.get()); !committed) {
-    kernel.pins.remove(next_table);
+    kernel.pins.remove(pin::next_table);
     return committed;
   }
   kernel.table = std::move(next);  // the kernel frees the old one behind our back, if nobody has it
@@ -364,8 +362,7 @@ InterfaceStatus XdpBackend::ensure_attached(const std::string& interface, Wanted
   if (status.is_attached() && kernel_->links.take_lost(interface))
     kernel_->mended.push_back(
         fmt::format("interface {} was without Moat's program when moatd started, which was taken "
-                    "off it or went "
-                    "with the interface that had the name before",
+                    "off it or went with the interface that had the name before",
                     interface));
   return status;
 }
